@@ -1,0 +1,48 @@
+# One vocabulary for people, hooks and CI. `make` alone prints this help.
+PYTHON ?= python3.11
+BIN := .venv/bin
+ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3
+.DEFAULT_GOAL := help
+.PHONY: help repro test serve ui report format check clean screenshots bench
+
+help: ## Show what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is newer than the lock only once everything in it stands.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	@echo "Installing requirements.lock, about 230 packages: two to four minutes the first time"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: .venv/installed ## Run the pipeline for the tasks in params.yaml, end with the table of champions
+	@$(ACTIVE) python -m pipelines.summary --check
+	@$(ACTIVE) dvc repro
+	@$(ACTIVE) python -m pipelines.summary
+
+test: .venv/installed ## Run the whole test suite
+	@$(ACTIVE) python -m pytest
+
+serve: .venv/installed ## Serve every champion on 127.0.0.1:3000
+	@$(ACTIVE) bentoml serve serving.service:Redoubt --host 127.0.0.1 --port 3000
+
+ui: .venv/installed ## Compare runs in the MLflow UI on 127.0.0.1:5000
+	@$(ACTIVE) python -m pipelines.record
+	@$(ACTIVE) mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+report: .venv/installed ## Bring reports/index.html up to date and say where it is
+	@$(ACTIVE) dvc repro
+	@echo "Open $(CURDIR)/reports/index.html"
+
+format: .venv/installed ## Format the code and sort the imports
+	@$(ACTIVE) ruff check --quiet --fix .
+	@$(ACTIVE) ruff format .
+
+check: .venv/installed ## Lint and check types
+	@$(ACTIVE) ruff format --check .
+	@$(ACTIVE) ruff check .
+	@$(ACTIVE) mypy
+
+clean: ## Remove results, models and caches; keeps .venv, the MLflow runs and DVC's cache
+	rm -rf data/raw data/splits models reports .redoubt .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,50 @@
+"""The edge that every stage shares: arguments, params, one-line errors, time taken."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from redoubt.data.store import write_json
+from redoubt.params import Params, ParamsError, Task, load
+
+Work = Callable[[Params, Task], None]
+
+
+def run(name: str, work: Work) -> None:
+    """Run one stage for the task named on the command line.
+
+    Args:
+        name: the stage, as in dvc.yaml.
+        work: reads tracked files, calls src, writes its outputs.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m pipelines.{name}",
+        description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads params.yaml.",
+    )
+    parser.add_argument("task", help="a task declared in params.yaml, such as digits")
+    arguments = parser.parse_args()
+    try:
+        params = load()
+        task = params.task(arguments.task)
+    except ParamsError as error:
+        sys.exit(f"error: {error}")
+    started = time.perf_counter()
+    try:
+        work(params, task)
+    except ValueError as error:
+        if not type(error).__module__.startswith("redoubt"):
+            raise
+        _record_failure(task.name, name, error)
+        sys.exit(f"error: {name}@{task.name}: {error}")
+    # Outside DVC's outputs: how long a stage took is a fact of the machine and must not change dvc.lock.
+    seconds = round(time.perf_counter() - started, 2)
+    write_json(Path("reports", task.name, "timings", f"{name}.json"), {"seconds": seconds, "cores": os.cpu_count()})
+
+
+def _record_failure(task: str, stage: str, error: Exception) -> None:
+    from redoubt import tracking
+
+    tracking.failed(task, stage, error)

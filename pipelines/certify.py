@@ -1,0 +1,73 @@
+"""Certify every model by randomized smoothing: what no L2 perturbation within a radius can change."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines._data import TaskData, load_data, some_rows
+from pipelines._stage import run
+from redoubt.certify.smoothing import certify_classes, certify_numbers
+from redoubt.data.store import write_json
+from redoubt.defenses.guarded import GuardedModel
+from redoubt.evaluation.metrics import rate
+from redoubt.params import Params, Task
+from redoubt.records import Record
+
+MODELS = ("natural", "adversarial")
+
+
+def work(params: Params, task: Task) -> None:
+    """Read models and rows; write certificates.json and the records."""
+    data, reports = load_data(task.name), Path("reports", task.name)
+    models = {}
+    for name in MODELS:
+        guarded = GuardedModel.load(Path("models", task.name, name))
+        certify = _classes if data.schema.labels else _numbers
+        models[name] = certify(guarded, data, task, params.seed)
+        shares = [(round(1000 * row["radius"]), row["certified"]["share"]) for row in models[name]["radii"]]
+        record = Record(
+            run=name,
+            stage="certify",
+            task=task.name,
+            params={"certify/sigma": task.certify.sigma, "certify/draws": task.certify.draws},
+            metrics={"certified/l2/smoothed_clean": shares[0][1]},
+            curves={"certified_by_milli_radius/l2": shares},
+        )
+        write_json(reports / "records" / f"certify-{name}.json", record.model_dump())
+    write_json(reports / "certificates.json", {"task": task.name, "settings": task.certify.model_dump(), "models": models})
+
+
+def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> dict[str, Any]:
+    """Share of rows whose smoothed class is right and certain at each radius; radius 0 is the clean share."""
+    batch = some_rows(data.test, task.certify.points)
+    smoothed = certify_classes(guarded.network, batch.x, task.certify, data.bounds, seed)
+    right = smoothed.label == batch.y
+    return {
+        "abstained": rate(smoothed.label < 0).model_dump(),
+        "radii": [
+            {"radius": radius, "certified": rate(right & (smoothed.radius >= radius)).model_dump()}
+            for radius in (0.0, *task.certify.radii)
+        ],
+    }
+
+
+def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> dict[str, Any]:
+    """Share of rows whose smoothed value stays within the tolerance everywhere inside each radius."""
+    batch, rows = some_rows(data.test, task.certify.points), []
+    for radius in (0.0, *task.certify.radii):
+        low, high = certify_numbers(guarded.network, batch.x, radius, task.certify, data.bounds, seed)
+        error = np.maximum(np.abs(low - batch.y), np.abs(high - batch.y))
+        finite = np.isfinite(error)
+        rows.append(
+            {
+                "radius": radius,
+                "certified": rate(finite & (error <= (task.tolerance or 0.0))).model_dump(),
+                "median_width": float(np.median((high - low)[finite])) if finite.any() else None,
+            }
+        )
+    return {"radii": rows}
+
+
+if __name__ == "__main__":
+    run("certify", work)

@@ -1,0 +1,107 @@
+"""Promote the most robust model that clears the gates; keep the incumbent if it is better."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipelines._data import TaskData, load_data
+from pipelines._stage import run
+from redoubt.data.store import read_json, whole_folder, write_json
+from redoubt.defenses.guarded import BUNDLE_FILES, BundleError, GuardedModel
+from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
+from redoubt.evaluation.robustness import Robustness
+from redoubt.params import GatesParams, Params, Task
+from redoubt.records import Record
+
+
+def work(params: Params, task: Task) -> None:
+    """Read the reports; write models/TASK/champion, promotion.json and the record."""
+    data, reports = load_data(task.name), Path("reports", task.name)
+    report = read_json(reports / "robustness.json")
+    threat = (report["norm"], task.attack.budget.of(report["norm"]))
+    candidates = [
+        candidate(name, Robustness.model_validate(measured["validation"]), *threat)
+        for name, measured in report["models"].items()
+    ]
+    chosen = choose(candidates, task.gates)
+    champion = Path("models", task.name, "champion")
+    incumbent = _incumbent(champion, {"dataset": data.sha256, "norm": threat[0], "eps": threat[1]}, task.gates)
+    kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent["selection"]))
+    if not kept:
+        _install(champion, task, data, chosen, report)
+    decision = {
+        "task": task.name,
+        "gates": task.gates.model_dump(),
+        "threat": {"norm": threat[0], "eps": threat[1]},
+        "candidates": [{**each.model_dump(), "failed": each.failed(task.gates)} for each in candidates],
+        "champion": incumbent["model"] if kept and incumbent else chosen.name if chosen else None,
+        "digest": incumbent["digest"] if kept and incumbent else chosen.digest if chosen else None,
+        "kept_incumbent": kept,
+    }
+    write_json(reports / "promotion.json", decision)
+    write_json(reports / "records" / "promote.json", _record(task, decision).model_dump())
+    if decision["champion"] is None:
+        reasons = "; ".join(f"{each.name}: {', '.join(each.failed(task.gates))}" for each in candidates)
+        print(f"promote@{task.name}: no model is promoted: {reasons}")
+
+
+def _incumbent(champion: Path, comparable: dict[str, Any], gates: GatesParams) -> dict[str, Any] | None:
+    """The card of a whole champion that clears the gates and was measured on the same data and threat."""
+    try:
+        digest = GuardedModel.load(champion).digest
+    except BundleError:
+        return None
+    card: dict[str, Any] = read_json(champion / "card.json")
+    usable = card["digest"] == digest and card["comparable"] == comparable
+    return card if usable and not Candidate(**card["selection"]).failed(gates) else None
+
+
+def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None, report: dict[str, Any]) -> None:
+    """Write the champion with its card and a request to try; without a champion, the folder says why."""
+    with whole_folder(folder) as temporary:
+        if chosen is None:
+            (temporary / "NOT_PROMOTED").write_text("No model cleared the gates; see promotion.json in reports/.\n")
+            return
+        for name in BUNDLE_FILES:
+            shutil.copyfile(Path("models", task.name, chosen.name, name), temporary / name)
+        eps = task.attack.budget.of(report["norm"])
+        card = {
+            "task": task.name,
+            "kind": task.kind,
+            "model": chosen.name,
+            "digest": chosen.digest,
+            "passed": True,
+            "comparable": {"dataset": data.sha256, "norm": report["norm"], "eps": eps},
+            "selection": chosen.model_dump(),
+            "numbers": report["models"][chosen.name]["test"],
+        }
+        write_json(temporary / "card.json", card)
+        write_json(temporary / "example.json", {"task": task.name, "inputs": _request(task.name, data)})
+
+
+def _request(task: str, data: TaskData) -> list[Any]:
+    """Two test inputs as the service wants them."""
+    if not data.schema.columns:
+        rows: list[Any] = data.test.x[:2].squeeze(-1).round(4).tolist() if data.schema.shape[-1] == 1 else data.test.x[:2].tolist()
+        return rows
+    columns = [column.name for column in data.schema.columns]
+    table = pd.read_csv(Path("data/raw", task, "table.csv"))
+    return table.loc[data.split.test[:2], columns].to_dict("records")
+
+
+def _record(task: Task, decision: dict[str, Any]) -> Record:
+    return Record(
+        run="promotion",
+        stage="promote",
+        task=task.name,
+        params={"champion": str(decision["champion"]), "gate/clean": task.gates.clean, "gate/robust": task.gates.robust},
+        metrics={f"{each['name']}/{key}": each[key] for each in decision["candidates"] for key in ("clean", "robust")},
+        tags={"digest": str(decision["digest"])},
+        artifacts=[f"reports/{task.name}/promotion.json"],
+    )
+
+
+if __name__ == "__main__":
+    run("promote", work)

@@ -1,0 +1,42 @@
+"""Brings MLflow into line with what the stages recorded, and says what it holds."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from redoubt.records import RunRecordError
+from redoubt.tracking import Summary, TrackingError, sync
+
+CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
+
+
+def describe(summary: Summary) -> str:
+    """What MLflow holds, and where to look at it: its own front page shows nothing of model training."""
+    held = f"{_count(len(summary.experiments), 'experiment')}, {_count(summary.runs, 'run')} ({summary.new} new)"
+    if summary.models:
+        held += f", {_count(summary.models, 'new champion')}"
+    if summary.waiting:
+        held += f"; {_count(summary.waiting, 'run')} left out, since the stage is not done"
+    server = summary.uri.startswith("http")
+    links = [
+        f"  {task}: {summary.uri if server else 'http://127.0.0.1:5000'}/#/experiments/{number}/{CHARTS}"
+        for task, number in summary.experiments.items()
+    ]
+    return "\n".join([f"MLflow: {held} in {summary.uri}", f"Compare runs{'' if server else ' (make ui)'}:", *links])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def main() -> None:
+    """Sync and print the two lines."""
+    argparse.ArgumentParser(prog="python -m pipelines.record", description=__doc__).parse_args()
+    try:
+        print(describe(sync(Path.cwd())))
+    except (RunRecordError, TrackingError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

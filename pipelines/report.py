@@ -1,0 +1,48 @@
+"""Join the sections into one HTML page and mirror every result into MLflow."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from pipelines.headline import headline
+from redoubt.data.store import read_json, whole_file, write_json
+from redoubt.params import ParamsError, Params, load
+from redoubt.report.page import render
+from redoubt.tracking import sync
+
+
+def main() -> None:
+    """Write reports/index.html and metrics.json for the tasks in `run`, then record the runs."""
+    argparse.ArgumentParser(prog="python -m pipelines.report", description=f"{__doc__} Reads params.yaml.").parse_args()
+    try:
+        params = load()
+    except ParamsError as error:
+        sys.exit(f"error: {error}")
+    rows = [headline(params, name) for name in params.run]
+    sections = [Markup(Path("reports/sections", f"{name}.html").read_text(encoding="utf-8")) for name in params.run]  # noqa: S704
+    with whole_file(Path("reports/index.html")) as path:
+        path.write_text(render("index.html", seed=params.seed, rows=rows, sections=sections), encoding="utf-8")
+    write_json(Path("reports/metrics.json"), {row["task"]: _metrics(row) for row in rows})
+    _write_timings(params)
+    sync(Path())
+
+
+def _write_timings(params: Params) -> None:
+    """How long each stage took here; beside the page, since it differs from run to run."""
+    folders = {name: Path("reports", name, "timings") for name in params.run}
+    timings = {name: {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))} for name, folder in folders.items()}
+    with whole_file(Path("reports/timings.js")) as path:
+        path.write_text(f"timings = {json.dumps(timings)};\n", encoding="utf-8")
+
+
+def _metrics(row: dict[str, Any]) -> dict[str, Any]:
+    columns = {column: row[column]["share"] for column in ("undefended", "oblivious", "adaptive") if column in row}
+    return {"champion": row["champion"], **columns}
+
+
+if __name__ == "__main__":
+    main()

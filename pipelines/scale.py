@@ -1,0 +1,23 @@
+"""Fit the scaler on training rows alone, for the whole and for each fold."""
+
+from pathlib import Path
+
+from pipelines._stage import run
+from redoubt.data.store import write_json
+from redoubt.params import Params, Task
+
+
+def work(_: Params, task: Task) -> None:
+    """Reads the raw data set and its split; writes scaler.json."""
+    from redoubt.data import dataset, scaling, splits
+
+    data = dataset.load(Path("data/raw", task.name))
+    split = splits.read(Path("data/splits", f"{task.name}.npz"))
+    folds = [scaling.fit(data.batch.take(split.without(fold)), data.schema) for fold in range(split.folds)]
+    whole = scaling.fit(data.batch.take(split.train), data.schema)
+    scalers = {"whole": whole.to_json(), "folds": [fold.to_json() for fold in folds]}
+    write_json(Path("models", task.name, "scaler.json"), scalers)
+
+
+if __name__ == "__main__":
+    run("scale", work)

@@ -1,0 +1,158 @@
+"""Render a task's section of the report: every table and figure."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipelines._data import TaskData, load_data
+from pipelines._stage import run
+from redoubt.data.pokemon_go import simulate
+from redoubt.data.store import read_arrays, read_json, whole_file
+from redoubt.params import Params, Task
+from redoubt.report import figures, simulator
+from redoubt.report.page import render
+from redoubt.training.sweep import Selected
+
+MODELS = ("natural", "adversarial")
+NORMS = ("linf", "l2")
+SIMULATED = 1000
+
+
+def work(params: Params, task: Task) -> None:
+    """Read the task's reports; write its section."""
+    data, reports = load_data(task.name), Path("reports", task.name)
+    robustness, promotion = read_json(reports / "robustness.json"), read_json(reports / "promotion.json")
+    provenance = read_json(Path("data/raw", task.name, "provenance.json"))
+    drawn = _figures(reports, task, data, robustness)
+    page = render(
+        "section.html",
+        task=task.name,
+        kind=task.kind,
+        source=task.source,
+        origin=provenance["origin"],
+        sha256=data.sha256,
+        rows=_rows(data),
+        **{key: promotion[key] for key in ("champion", "digest", "candidates", "gates")},
+        kept=promotion["kept_incumbent"],
+        **promotion["threat"],
+        points=min(task.attack.points, len(data.test)),
+        right=_right(task),
+        targeted=bool(data.schema.labels),
+        models=_models(task, robustness),
+        unit=_unit(task),
+        guard=", ".join(f"{key} {value}" for key, value in task.guard.model_dump().items()),
+        attack=task.attack,
+        certify=task.certify,
+        selected=Selected.model_validate_json((reports / "selected.json").read_bytes()),
+        shown=_shown(promotion),
+        figures={name: figures.to_data_uri(figure) for name, figure in drawn.items()}
+        | {name: None for name in ("pictures", "confusion", "predictions") if name not in drawn}
+        | {"simulator": _simulator(task, params.seed)},
+        examples=_examples(reports, task, data),
+        clean=_clean(robustness),
+    )
+    with whole_file(Path("reports/sections", f"{task.name}.html")) as path:
+        path.write_text(page, encoding="utf-8")
+
+
+def _rows(data: TaskData) -> dict[str, int]:
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {**{name: len(batch) for name, batch in parts.items()}, "folds": len(data.fold_scalers)}
+
+
+def _right(task: Task) -> str:
+    if task.tolerance is None:
+        return "A row stands while the first choice is its true class."
+    return f"A row stands while the answer is within {task.tolerance:g} of its true {task.target}."
+
+
+def _unit(task: Task) -> str:
+    return "pixels in [0, 1]" if task.kind == "image" else "spreads of each feature on the training rows"
+
+
+def _shown(promotion: dict[str, Any]) -> str:
+    return promotion["champion"] or "natural"
+
+
+def _models(task: Task, robustness: dict[str, Any]) -> dict[str, Any]:
+    models = {}
+    for name in MODELS:
+        measured = robustness["models"][name]["test"]
+        cells = [
+            {
+                **cell,
+                "norm": figures.NORMS[cell["norm"]],
+                "budget": cell["eps"] == task.attack.budget.of(cell["norm"]),
+                "targeted": measured["targeted"].get(cell["norm"]),
+            }
+            for cell in measured["cells"]
+        ]
+        models[name] = {**measured, "cells": cells}
+    return models
+
+
+def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:
+    curves = {norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in MODELS} for norm in NORMS}
+    drawn = {
+        "eps": figures.eps_curves(curves, task.attack.budget.model_dump(), _unit(task)),
+        "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
+        "learning": figures.learning_curves({name: pd.read_csv(reports / "history" / f"{name}.csv") for name in MODELS}),
+        "certified": figures.certified(read_json(reports / "certificates.json")["models"], _unit(task)),
+    }
+    clean = {name: robustness["models"][name]["clean"] for name in MODELS}
+    if not data.schema.labels:
+        drawn["predictions"] = figures.predictions({name: each["pairs"] for name, each in clean.items()}, task.target)
+        return drawn
+    shown = _shown(read_json(reports / "promotion.json"))
+    drawn["confusion"] = figures.confusion(clean[shown]["confusion"], data.schema.labels)
+    if task.kind == "image":
+        stored, labels = read_arrays(reports / "examples.npz"), data.schema.labels
+        attacked = {name: stored[f"{name}_linf"] for name in MODELS}
+        answers = {name: _labels(stored[f"{name}_linf_answers"], labels) for name in MODELS}
+        answers["truth"] = [labels[index] for index in stored["y"]]
+        drawn["pictures"] = figures.pictures(stored["x"], attacked, answers)
+    return drawn
+
+
+def _labels(logits: NDArray[Any], labels: tuple[str, ...]) -> list[str]:
+    return [labels[index] for index in logits.argmax(axis=1)]
+
+
+def _simulator(task: Task, seed: int) -> str | None:
+    """The simulator beside the real table, where the task holds the real table."""
+    if task.source != "pokemon_cp":
+        return None
+    real = pd.read_csv(Path("data/raw", task.name, "table.csv"))
+    return figures.to_data_uri(simulator.figure(simulate(np.random.default_rng(seed), SIMULATED), real))
+
+
+def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | None:
+    """A few attacked rows of a table, most telling columns first."""
+    if task.kind == "image":
+        return None
+    stored, names = read_arrays(reports / "examples.npz"), data.schema.input_names[:6]
+    rows = []
+    for index in range(min(3, len(stored["x"]))):
+        truth = data.schema.labels[stored["y"][index]] if data.schema.labels else f"{stored['y'][index]:.0f}"
+        rows.append(["original", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
+        for name in MODELS:
+            answer = stored[f"{name}_linf_answers"][index]
+            said = data.schema.labels[answer.argmax()] if data.schema.labels else f"{answer[0]:.0f}"
+            rows.append([f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said])
+    return {"columns": ["", *names, task.target], "rows": rows}
+
+
+def _clean(robustness: dict[str, Any]) -> dict[str, Any]:
+    rows, metrics = [], list(robustness["models"]["natural"]["clean"]["undefended"])
+    for name in MODELS:
+        for column in ("undefended", "guarded"):
+            figure = robustness["models"][name]["clean"][column]
+            rows.append([f"{name}, {column}", *(f"{figure[metric]:.4g}" for metric in metrics)])
+    return {"metrics": metrics, "rows": rows}
+
+
+if __name__ == "__main__":
+    run("section", work)

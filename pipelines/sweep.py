@@ -1,0 +1,88 @@
+"""Search the grid of batch sizes, learning rates and models by N-fold cross-validation."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipelines._data import TaskData, load_data
+from pipelines._stage import run
+from redoubt.compute import spread
+from redoubt.data.store import whole_file, write_json
+from redoubt.params import Params, Task
+from redoubt.records import Record
+from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score
+
+
+def work(params: Params, task: Task) -> None:
+    """Read rows, split and scalers; write sweep.csv, selected.json and the record."""
+    data = load_data(task.name)
+    points = grid(task.sweep)
+    folds = _folds(data, task.sweep.rows, params.seed)
+    jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed) for point in points]
+    curves = spread(cross_validate, jobs, f"sweep@{task.name}")
+    winner = int(np.argmin([score(each) for each in curves]))
+    reports = Path("reports", task.name)
+    table = pd.DataFrame(
+        [
+            {**_settings(point, data), "fold": fold, **best_epoch(curve)}
+            for point, each in zip(points, curves, strict=True)
+            for fold, curve in enumerate(each)
+        ]
+    )
+    with whole_file(reports / "sweep.csv") as path:
+        table.to_csv(path, index=False, lineterminator="\n")
+    selected = {**_settings(points[winner], data), "settings": points[winner].model.model_dump()}
+    write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[winner])})
+    write_json(reports / "records" / "sweep.json", _record(task.name, data, points, curves).model_dump())
+
+
+def _folds(data: TaskData, rows: int | None, seed: int) -> Folds:
+    order = np.arange(len(data.train))
+    if rows is not None and rows < len(order):
+        order = np.sort(np.random.default_rng(seed).choice(order, rows, replace=False))
+    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers)
+
+
+def _settings(point: Point, data: TaskData) -> dict[str, Any]:
+    model = describe(point.model, data.schema.outputs)
+    return {"model": model, "batch_size": point.batch_size, "learning_rate": point.learning_rate}
+
+
+def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Curve]]) -> Record:
+    common: dict[str, Any] = {"task": task, "stage": "sweep", "tags": {"dataset": data.sha256}}
+    children = []
+    for point, each in zip(points, curves, strict=True):
+        settings = _settings(point, data)
+        name = f"{settings['model']}, batch {point.batch_size}, rate {point.learning_rate:g}"
+        means = {key: float(np.mean([best_epoch(curve)[key] for curve in each])) for key in best_epoch(each[0])}
+        children.append(Record(run=name, params={**settings, "fold": "mean"}, metrics=means, **common))
+        children += [
+            Record(
+                run=f"{name}, fold {fold}",
+                params={**settings, "fold": fold},
+                metrics=best_epoch(curve),
+                curves=by_epoch(curve),
+                **common,
+            )
+            for fold, curve in enumerate(each)
+        ]
+    winner = int(np.argmin([score(each) for each in curves]))
+    return Record(
+        run="sweep",
+        params={**_settings(points[winner], data), "points": len(points), "folds": len(curves[0])},
+        metrics={"val_loss": score(curves[winner])},
+        artifacts=[f"reports/{task}/sweep.csv", f"reports/{task}/selected.json"],
+        children=children,
+        **common,
+    )
+
+
+def by_epoch(curve: Curve) -> dict[str, list[tuple[int, float]]]:
+    """A learning curve as one stepped metric per name, epochs counted from 1."""
+    return {f"epoch/{name}": [(i + 1, epoch[name]) for i, epoch in enumerate(curve)] for name in curve[0]}
+
+
+if __name__ == "__main__":
+    run("sweep", work)

@@ -1,0 +1,44 @@
+"""Train the selected model on natural data."""
+
+from pipelines._data import load_data
+from pipelines._stage import run
+from pipelines._training import EpochBar, checkpoint, selected, write_training
+from redoubt.models.networks import build
+from redoubt.params import Params, Task
+from redoubt.training.fit import Plan, compile_network, fit, on_rows
+from redoubt.training.setup import make_deterministic
+
+
+def work(params: Params, task: Task) -> None:
+    """Read the selection, rows and scaler; write the natural bundle, its learning curve and its record."""
+    make_deterministic(params.seed)
+    data, choice = load_data(task.name), selected(task.name)
+    plan = Plan(
+        epochs=task.train.epochs,
+        batch_size=choice.batch_size,
+        learning_rate=choice.learning_rate,
+        patience=task.train.patience,
+        decay=task.train.decay,
+        seed=params.seed,
+    )
+    network = build(choice.settings, data.schema, data.scaler, params.seed)
+    compile_network(network, plan, len(data.train), data.schema.outputs)
+    state = checkpoint(task.name, "natural", {"plan": vars(plan), "model": choice.model, "data": data.sha256})
+    bar = EpochBar(f"train@{task.name}", plan.epochs)
+    history = fit(
+        network, network, data.train, on_rows(network, data.validation), plan, checkpoint=state, progress=bar
+    )
+    settings = {
+        "training": "natural",
+        "model": choice.model,
+        "batch_size": plan.batch_size,
+        "learning_rate": plan.learning_rate,
+        "max_epochs": plan.epochs,
+        "patience": task.train.patience,
+        "seed": params.seed,
+    }
+    write_training(task, "natural", network, history, data, settings)
+
+
+if __name__ == "__main__":
+    run("train", work)

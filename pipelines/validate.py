@@ -1,0 +1,36 @@
+"""Check raw data against the suite of its task, and stop the pipeline if a rule is broken."""
+
+from pathlib import Path
+
+from pipelines._stage import run
+from redoubt.data.store import read_json, whole_folder, write_json
+from redoubt.params import Params, Task
+from redoubt.records import Record
+
+
+def work(_: Params, task: Task) -> None:
+    """Reads the raw data set; writes validation.json, the data docs and a record, whatever the verdict."""
+    from redoubt.data import dataset, expectations
+
+    folder, reports = Path("data/raw", task.name), Path("reports", task.name)
+    verdict = expectations.validate(dataset.read(folder), task)
+    write_json(reports / "validation.json", verdict.report)
+    with whole_folder(reports / "data_docs") as docs:
+        (docs / "index.html").write_text(verdict.page, encoding="utf-8")
+    record = Record(
+        run="validate",
+        stage="validate",
+        task=task.name,
+        metrics={
+            "rows": verdict.report["rows"],
+            "rules_failed": sum(not rule["passed"] for rule in verdict.report["rules"]),
+        },
+        tags={"dataset": read_json(folder / dataset.PROVENANCE)["sha256"]},
+        artifacts=[str(reports / "validation.json"), str(reports / "data_docs")],
+    )
+    write_json(reports / "records" / "validate.json", record.model_dump())
+    verdict.require(reports / "data_docs" / "index.html")
+
+
+if __name__ == "__main__":
+    run("validate", work)

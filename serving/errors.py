@@ -1,0 +1,132 @@
+"""One envelope for every error: `{"error": {"code": "...", "message": "one sentence"}}`."""
+
+import json
+import logging
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Any
+
+from bentoml.exceptions import BentoMLException
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LONGEST = 500
+
+# Said by the servers below us as bare words, or as a traceback's first line: these say what to do instead.
+SENTENCES = {
+    404: "there is nothing at this path; GET /docs lists what there is",
+    405: "this path does not take that method; the Allow header names those it takes",
+    429: "too many requests are in progress; try again shortly",
+    500: "the service failed on this request; its log says why",
+    503: "the service is not ready; its log says why",
+    504: "the answer took too long; send fewer inputs",
+}
+
+
+class Problem(BaseModel):
+    """What went wrong.
+
+    Attributes:
+        code: the status in words, such as `bad_request`, for programs.
+        message: one sentence for people.
+    """
+
+    code: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer with a status of 400 or above."""
+
+    error: Problem
+
+
+def envelope(status: int, message: str) -> JSONResponse:
+    """An error answer.
+
+    Args:
+        status: 400 to 599.
+        message: one sentence; white space is folded and an overlong one is cut.
+    """
+    sentence = " ".join(message.split())
+    if len(sentence) > LONGEST:
+        sentence = sentence[: LONGEST - 1] + "…"
+    body = ErrorBody(error=Problem(code=HTTPStatus(status).name.lower(), message=sentence))
+    return JSONResponse(body.model_dump(), status_code=status)
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether a logged exception is the service's fault: a client's mistake has its line in the access log already."""
+    error = record.exc_info[1] if record.exc_info else None
+    mistake = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    return not (mistake or isinstance(error, ValidationError))
+
+
+class Envelope:
+    """ASGI wrapper round the whole service: whoever made an error answer, it leaves in the one envelope."""
+
+    def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
+        """Wrap an application.
+
+        Args:
+            app: the service.
+            paths: all it serves. Any other is answered here, since BentoML's metrics would keep a series for each.
+        """
+        self._app = app
+        self._paths = frozenset(paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass good answers through; hold back error answers until their body is known."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif scope["path"] not in self._paths:
+            await envelope(404, SENTENCES[404])(scope, receive, send)
+        else:
+            await self._app(scope, receive, _Rewriter(scope, receive, send))
+
+
+class _Rewriter:
+    """Sends an answer's messages on, an error answer's as an envelope."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._start: Message | None = None
+        self._body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            self._start = message
+        elif self._start is None:
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._finish(self._start)
+
+    async def _finish(self, start: Message) -> None:
+        answer = envelope(start["status"], _sentence(start["status"], bytes(self._body)))
+        for name, value in MutableHeaders(raw=start["headers"]).items():
+            if name not in ("content-type", "content-length"):
+                answer.headers[name] = value
+        await answer(self._scope, self._receive, self._send)
+
+
+def _sentence(status: int, body: bytes) -> str:
+    if status in SENTENCES or status >= 500:
+        return SENTENCES.get(status, SENTENCES[500])
+    try:
+        said: Any = json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+    # BentoML wraps the message of its own exceptions in an array of one.
+    first = said[0] if isinstance(said, list) else said
+    details = first.get("detail")
+    return _invalid(details[0]) if details else str(first["error"])
+
+
+def _invalid(detail: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{place}: {message}" if place else f"the body is not a valid request: {message}"

@@ -1,0 +1,87 @@
+"""The OpenAPI 3.1 document, with an example for every task that is served."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from redoubt.tasks import Schema
+from serving.errors import ErrorBody
+from serving.schema import Answer, PredictRequest, UploadRequest
+
+PREFIX = "#/components/schemas/"
+
+ERRORS = {
+    "400": "The request does not fit; the message names the input and what was expected.",
+    "413": "The body is too large.",
+    "415": "The body is of another content type.",
+    "429": "Too many requests are in progress.",
+    "503": "The task's model has no passing robustness report.",
+}
+PROBES = {
+    "/livez": "The process is alive.",
+    "/readyz": "Every bundle is loaded and vouched for by its robustness report.",
+    "/metrics": "Prometheus metrics.",
+}
+
+
+def document(schemas: Sequence[Schema]) -> dict[str, Any]:
+    """Describe the service.
+
+    Args:
+        schemas: of the tasks that it answers for.
+    """
+    requests: list[type[BaseModel]] = [PredictRequest, UploadRequest]
+    replies: list[type[BaseModel]] = [Answer, ErrorBody]
+    _, definitions = models_json_schema(
+        [*((model, "validation") for model in requests), *((model, "serialization") for model in replies)],
+        ref_template=PREFIX + "{model}",
+    )
+    examples = {schema.task: {"value": {"task": schema.task, "inputs": [example(schema)]}} for schema in schemas}
+    served = ", ".join(schema.task for schema in schemas) or "none"
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Redoubt", "version": "1", "description": f"Guarded champions. Tasks served: {served}."},
+        "servers": [{"url": "."}],
+        "paths": {
+            "/predict": {"post": _operation("predict", PredictRequest, "application/json", examples)},
+            "/predict_image": {"post": _operation("predict_image", UploadRequest, "multipart/form-data", {})},
+            **{path: {"get": _probe(path, meaning)} for path, meaning in PROBES.items()},
+        },
+        "components": {"schemas": definitions["$defs"]},
+    }
+
+
+def example(schema: Schema) -> dict[str, Any] | list[Any]:
+    """An input of the task that is valid, though it means nothing: a black image, or a record of zeros."""
+    if schema.kind != "image":
+        return {c.name: c.categories[0] if c.kind == "category" else 0.0 for c in schema.columns}
+    height, width, channels = schema.shape
+    return [[0.0 if channels == 1 else [0.0] * channels] * width] * height
+
+
+def _operation(name: str, body: type[BaseModel], media_type: str, examples: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"$ref": PREFIX + body.__name__}}
+    if examples:
+        content["examples"] = examples
+    return {
+        "operationId": name,
+        "summary": body.__doc__,
+        "requestBody": {"required": True, "content": {media_type: content}},
+        "responses": {
+            "200": _response("One prediction per input, in order.", Answer),
+            **{status: _response(meaning, ErrorBody) for status, meaning in ERRORS.items()},
+        },
+    }
+
+
+def _response(meaning: str, body: type[BaseModel]) -> dict[str, Any]:
+    return {"description": meaning, "content": {"application/json": {"schema": {"$ref": PREFIX + body.__name__}}}}
+
+
+def _probe(path: str, meaning: str) -> dict[str, Any]:
+    responses = {"200": {"description": meaning}}
+    if path == "/readyz":
+        responses["503"] = _response("A bundle was refused, or there is none; the log says why.", ErrorBody)
+    return {"operationId": path.strip("/"), "summary": meaning, "responses": responses}

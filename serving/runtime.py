@@ -1,0 +1,173 @@
+"""The promoted bundles in memory: which of them may answer, and their answers."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from redoubt.data.store import digest_folder
+from redoubt.defenses.guarded import BUNDLE_FILES, Answers, BundleError, GuardedModel
+from redoubt.tasks import Floats, Schema
+from serving.images import decode
+from serving.schema import Answer, ClassPrediction, NumberPrediction, reader, short
+
+# Below BentoML's logger, whose handlers and format the server sets up.
+log = logging.getLogger("bentoml.redoubt")
+
+
+class Card(BaseModel):
+    """What the service needs to know of a champion's card.json."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    digest: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model that passed the gates, and how its inputs are read."""
+
+    model: GuardedModel
+    read: Callable[[list[Any]], Floats]
+
+    @property
+    def schema(self) -> Schema:
+        """Of its task."""
+        return self.model.schema
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Every champion by task, and why a task that has a bundle is not among them."""
+
+    champions: dict[str, Champion]
+    problems: dict[str, str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to serve and nothing had to be refused."""
+        return bool(self.champions) and not self.problems
+
+    def predict(self, task: str, inputs: list[Any]) -> Answer:
+        """Answer JSON inputs.
+
+        Raises:
+            InvalidArgument: unknown task, or an input that does not fit it; names its index.
+            ServiceUnavailable: the task's bundle was refused.
+        """
+        champion = self._champion(task)
+        return _answer(champion.model, champion.read(inputs))
+
+    def predict_image(self, task: str, image: bytes) -> Answer:
+        """Answer one uploaded PNG or JPEG.
+
+        Raises:
+            InvalidArgument: unknown task, one that takes no images, or an image that does not fit it.
+            ServiceUnavailable: the task's bundle was refused.
+        """
+        champion = self._champion(task)
+        if champion.schema.kind != "image":
+            raise InvalidArgument(f"task '{task}' takes records, not images; POST them to /predict")
+        return _answer(champion.model, decode(image, champion.schema))
+
+    def _champion(self, task: str) -> Champion:
+        if task in self.problems:
+            raise ServiceUnavailable(self.problems[task])
+        if task not in self.champions:
+            served = ", ".join(self.champions) or "none; run `make repro`"
+            raise InvalidArgument(f"unknown task {short(task)}; tasks served: {served}")
+        return self.champions[task]
+
+
+def load(folder: Path) -> Runtime:
+    """Load every bundle `folder`/TASK/champion whose card vouches for it; log why any other is refused.
+
+    Args:
+        folder: the pipeline's models folder.
+    """
+    champions: dict[str, Champion] = {}
+    problems: dict[str, str] = {}
+    for bundle in sorted(folder.glob("*/champion")):
+        task = bundle.parent.name
+        try:
+            model = _vouched(bundle)
+            champions[task] = Champion(model, reader(model.schema))
+            log.info("task %s: serving model %s", task, model.digest)
+        except BundleError as error:
+            problems[task] = str(error)
+            log.error("task %s is not served, and the service is not ready: %s", task, error)
+    if not champions and not problems:
+        log.error("nothing to serve: no champion in %s; run `make repro`, then start the service again", folder)
+    return Runtime(champions, problems)
+
+
+def _vouched(bundle: Path) -> GuardedModel:
+    try:
+        card = Card.model_validate_json((bundle / "card.json").read_bytes())
+        digest = digest_folder(bundle, BUNDLE_FILES)
+    except OSError as error:
+        raise BundleError(f"{error.filename} cannot be read; run `dvc repro` again") from None
+    except ValidationError as error:
+        raise BundleError(f"{bundle / 'card.json'} is not a card: {error}") from None
+    if not card.passed:
+        raise BundleError(f"the card of {bundle} says that its gates were not passed")
+    # Compared before the graph is opened: what nobody vouched for is not even parsed.
+    if digest != card.digest:
+        raise BundleError(f"{bundle} has digest {digest}, but its card vouches for {card.digest}")
+    model = GuardedModel.load(bundle, threads=1)
+    if not card.task == model.schema.task == bundle.parent.name:
+        raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
+    return model
+
+
+def _answer(model: GuardedModel, x: Floats) -> Answer:
+    # Overflow is looked for below, and answered with a sentence.
+    with np.errstate(all="ignore"):
+        answers = model.answer(x, np.random.default_rng())
+    finite = np.isfinite(answers.vote).all(axis=1) & np.isfinite(answers.score)
+    if not finite.all():
+        raise InvalidArgument(
+            f"input {int(finite.argmin())}: the model has no finite answer;"
+            " its numbers lie too far outside the range the model was trained on"
+        )
+    names = model.variants
+    predictions = _classes(answers, model.schema.labels, names) if model.schema.labels else _numbers(answers, names)
+    return Answer(task=model.schema.task, model_digest=model.digest, predictions=predictions)
+
+
+def _classes(answers: Answers, labels: tuple[str, ...], variants: tuple[str, ...]) -> list[ClassPrediction]:
+    chosen = answers.outputs.argmax(axis=2)
+    return [
+        ClassPrediction(
+            label=labels[vote.argmax()],
+            probabilities=dict(zip(labels, map(_plain, vote), strict=True)),
+            adversarial_score=_plain(score),
+            flagged=bool(flag),
+            variants={name: labels[index] for name, index in zip(variants, each, strict=True)},
+        )
+        for vote, score, flag, each in zip(answers.vote, answers.score, answers.flagged, chosen, strict=True)
+    ]
+
+
+def _numbers(answers: Answers, variants: tuple[str, ...]) -> list[NumberPrediction]:
+    return [
+        NumberPrediction(
+            value=_plain(vote[0]),
+            adversarial_score=_plain(score),
+            flagged=bool(flag),
+            variants=dict(zip(variants, map(_plain, each[:, 0]), strict=True)),
+        )
+        for vote, score, flag, each in zip(answers.vote, answers.score, answers.flagged, answers.outputs, strict=True)
+    ]
+
+
+def _plain(value: np.floating[Any]) -> float:
+    # The shortest decimal that names this float32: 0.1 rather than 0.10000000149.
+    return float(str(np.float32(value)))

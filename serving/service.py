@@ -1,0 +1,74 @@
+"""The BentoML service: `bentoml serve serving.service:Redoubt`."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from prometheus_client import Counter
+from starlette.types import ASGIApp
+
+from serving import runtime
+from serving.errors import Envelope, is_ours
+from serving.gatekeeper import Gatekeeper
+from serving.pages import PAGES, STATIC, pages
+from serving.schema import Answer, PredictRequest, UploadRequest
+
+MODELS = Path(os.environ.get("REDOUBT_MODELS", Path(__file__).resolve().parent.parent / "models"))
+MAX_BODY = 8 * 1024 * 1024
+MEDIA_TYPES = {"/predict": "application/json", "/predict_image": "multipart/form-data"}
+SYSTEM = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
+
+predictions = Counter("redoubt_predictions", "Inputs answered.", ["task"])
+flagged = Counter("redoubt_flagged", "Inputs answered and flagged as adversarial.", ["task"])
+
+
+class GuardedService(bentoml.Service[Any]):
+    """A BentoML service whose every error answer, whoever makes it, leaves in the one envelope."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """Make the application that the server runs."""
+        return Envelope(super().to_asgi(is_main), SYSTEM | set(MEDIA_TYPES) | PAGES | STATIC)
+
+
+@bentoml.service(
+    name="redoubt",
+    workers=1,
+    threads=2,
+    traffic={"timeout": 30, "max_concurrency": 16},
+    service_class=GuardedService,
+)
+@bentoml.asgi_app(pages)
+class Redoubt:
+    """Answers for every promoted task with its guarded champion, guard on, and says how suspicious each input is."""
+
+    def __init__(self) -> None:
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
+        self.runtime = runtime.load(MODELS)
+        pages.state.schemas = [champion.schema for champion in self.runtime.champions.values()]
+        for task in self.runtime.champions:
+            predictions.labels(task)
+            flagged.labels(task)
+
+    def __is_ready__(self) -> bool:
+        return self.runtime.ready
+
+    @bentoml.api(input_spec=PredictRequest)
+    def predict(self, task: str, inputs: list[Any]) -> Answer:
+        """Answer images given as nested lists in [0, 1], or records in raw units; all of them or none."""
+        return _counted(self.runtime.predict(task, inputs))
+
+    @bentoml.api(input_spec=UploadRequest)
+    def predict_image(self, image: bytes, task: str) -> Answer:
+        """Answer one image uploaded as a PNG or JPEG file."""
+        return _counted(self.runtime.predict_image(task, image))
+
+
+Redoubt.add_asgi_middleware(Gatekeeper, media_types=MEDIA_TYPES, limit=MAX_BODY)  # type: ignore[attr-defined]
+
+
+def _counted(answer: Answer) -> Answer:
+    predictions.labels(answer.task).inc(len(answer.predictions))
+    flagged.labels(answer.task).inc(sum(prediction.flagged for prediction in answer.predictions))
+    return answer

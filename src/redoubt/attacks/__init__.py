@@ -1,0 +1,1 @@
+"""Attacks under one contract: inside the ball, inside the bounds, seeded."""

@@ -1,0 +1,50 @@
+"""Norms, projections, ascent directions and random starts; distances are in units of `Bounds.scale`."""
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from redoubt.params import Norm
+from redoubt.tasks import Bounds, Floats
+
+TINY = 1e-12
+
+
+def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
+    """Size of each row's perturbation, `(rows,)`; infinite where an immutable input changed."""
+    scale = np.broadcast_to(bounds.scale, change.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = np.where(change == 0, 0.0, np.abs(change.astype(np.float64)) / scale)
+    flat = unit.reshape(len(change), -1)
+    return flat.max(axis=1) if norm == "linf" else np.sqrt(np.square(flat).sum(axis=1))
+
+
+def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -> Floats:
+    """Points uniform in the unit ball of the norm, `shape` = `(rows, ...)`."""
+    if norm == "linf":
+        return rng.uniform(-1.0, 1.0, shape).astype(np.float32)
+    flat = rng.standard_normal((shape[0], int(np.prod(shape[1:]))))
+    radius = rng.uniform(size=(shape[0], 1)) ** (1.0 / flat.shape[1])
+    return (flat / np.linalg.norm(flat, axis=1, keepdims=True) * radius).reshape(shape).astype(np.float32)
+
+
+def ascend(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
+    """The change of unit size that raises a linear loss most, in raw units."""
+    scaled = gradient * bounds.scale
+    return (tf.sign(scaled) if norm == "linf" else scaled / tf.maximum(_length(scaled), TINY)) * bounds.scale
+
+
+def pull_back(x: tf.Tensor, moved: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
+    """The nearest point of the eps ball round x along the perturbation, then clipped into the bounds."""
+    change = moved - x
+    if norm == "linf":
+        change = tf.clip_by_value(change, -eps * bounds.scale, eps * bounds.scale)
+    else:
+        usable = np.where(bounds.scale > 0, bounds.scale, 1.0).astype(np.float32)
+        unit = tf.where(bounds.scale > 0, change / usable, tf.zeros_like(change))
+        change = unit * tf.minimum(1.0, eps / tf.maximum(_length(unit), TINY)) * bounds.scale
+    return tf.clip_by_value(x + change, bounds.lower, bounds.upper)
+
+
+def _length(x: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(tf.square(x), axis=list(range(1, len(x.shape))), keepdims=True))

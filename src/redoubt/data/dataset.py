@@ -1,0 +1,206 @@
+"""A data set as it came (`Raw`, in `data/raw/TASK`) and as the network takes it (`Dataset`)."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from redoubt.data.store import digest, read_arrays, read_json, whole_folder, write_arrays, write_json
+from redoubt.tasks import Batch, Floats, Ints, Schema
+
+TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
+
+
+class DatasetError(ValueError):
+    """A folder that holds no usable data set; the message says what is wrong and what to run."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Data as fetched: either a table, or images with their classes.
+
+    Attributes:
+        source: the name or path in params.yaml.
+        origin: where the content comes from, the same on every machine.
+        table: the schema's columns, then the target; numbers float64, categories and classes text, empty cells NaN.
+        x: images `(rows, height, width, channels)`, uint8, or float32 in [0, 1].
+        y: class indices `(rows,)`.
+        levels: the value of a white pixel; `x / levels` is in [0, 1].
+        test_from: rows from here on are the source's own test set.
+    """
+
+    schema: Schema
+    source: str
+    origin: str
+    table: pd.DataFrame | None = None
+    x: NDArray[Any] | None = None
+    y: Ints | None = None
+    levels: int = 1
+    test_from: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.images[0] if self.table is None else self.table)
+
+    @property
+    def images(self) -> tuple[NDArray[Any], Ints]:
+        """Images and class indices.
+
+        Raises:
+            DatasetError: this is a table.
+        """
+        if self.x is None or self.y is None:
+            raise DatasetError(f"'{self.source}' is a table and holds no images")
+        return self.x, self.y
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data as the network takes it.
+
+    Attributes:
+        batch: x float32 in raw units (pixels in [0, 1], categories one-hot); y class indices int64, or numbers float32.
+        test_from: rows from here on are the source's own test set.
+        sha256: of the canonical content.
+    """
+
+    batch: Batch
+    schema: Schema
+    test_from: int | None
+    sha256: str
+
+
+def digest_table(table: pd.DataFrame) -> str:
+    """SHA-256 of a table's rows as text: names, then cells, numbers in their shortest exact form."""
+    return digest(_text(table))
+
+
+def digest_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over name, type, shape and bytes of arrays, in the order of their names."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.data)
+    return total.hexdigest()
+
+
+def save(folder: Path, raw: Raw) -> None:
+    """Write a raw data set, whole or not at all, and the same byte for byte."""
+    with whole_folder(folder) as temporary:
+        if raw.table is None:
+            x, y = raw.images
+            sha256 = digest_arrays({"x": x, "y": y})
+            write_arrays(temporary / IMAGES, {"x": x, "y": y})
+        else:
+            text = _text(raw.table)
+            sha256 = digest(text)
+            (temporary / TABLE).write_bytes(text)
+        write_json(temporary / SCHEMA, raw.schema.model_dump())
+        provenance = {"source": raw.source, "origin": raw.origin, "rows": len(raw), "sha256": sha256}
+        write_json(temporary / PROVENANCE, provenance | {"levels": raw.levels, "test_from": raw.test_from})
+
+
+def read(folder: Path) -> Raw:
+    """Read a raw data set as it was saved, whatever it holds.
+
+    Raises:
+        DatasetError: no data set there.
+    """
+    try:
+        schema = Schema.model_validate(read_json(folder / SCHEMA))
+        provenance = read_json(folder / PROVENANCE)
+        known = {key: provenance[key] for key in ("source", "origin", "levels", "test_from")}
+        if schema.kind == "image":
+            images = read_arrays(folder / IMAGES)
+            return Raw(schema, **known, x=images["x"], y=images["y"])
+        return Raw(schema, **known, table=_read_table(folder / TABLE, schema))
+    except (FileNotFoundError, KeyError) as error:
+        raise DatasetError(f"{folder} holds no data set ({error}); run the ingest stage: dvc repro") from None
+
+
+def load(folder: Path) -> Dataset:
+    """Read a data set for training; rows with an empty cell, of which `validate` allowed only so many, are left out.
+
+    Raises:
+        DatasetError: no data set there, or one that `validate` would have refused.
+    """
+    raw = read(folder)
+    sha256 = read_json(folder / PROVENANCE)["sha256"]
+    if raw.table is None:
+        x, y = raw.images
+        return Dataset(Batch(_unit(x, raw.levels), y), raw.schema, raw.test_from, sha256)
+    whole = raw.table.notna().all(axis=1).to_numpy()
+    test_from = None if raw.test_from is None else int(whole[: raw.test_from].sum())
+    table = raw.table[whole]
+    return Dataset(Batch(_encode(table, raw.schema), _targets(table, raw.schema)), raw.schema, test_from, sha256)
+
+
+def _text(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _read_table(path: Path, schema: Schema) -> pd.DataFrame:
+    words = [column.name for column in schema.columns if column.kind == "category"]
+    words += [schema.target] if schema.labels else []
+    # Only an empty cell is a missing one: a category may well be called "NA" or "None".
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(words, "str"),
+        keep_default_na=False,
+        na_values=[""],
+        skip_blank_lines=False,
+    )
+
+
+def _unit(x: NDArray[Any], levels: int) -> Floats:
+    # In place: a second copy of 70,000 images as float64 would be half a gigabyte.
+    unit = x.astype(np.float32)
+    unit /= np.float32(levels)
+    return unit
+
+
+def _encode(table: pd.DataFrame, schema: Schema) -> Floats:
+    """`Schema.encode` for a whole table at once."""
+    inputs: list[NDArray[Any]] = []
+    for column in schema.columns:
+        cells = _cells(table, column.name)
+        if column.kind == "number":
+            inputs.append(_floats(cells))
+        else:
+            codes = _codes(cells, column.categories)
+            inputs.extend((codes == code).astype(np.float32) for code in range(len(column.categories)))
+    return np.stack(inputs, axis=1)
+
+
+def _targets(table: pd.DataFrame, schema: Schema) -> NDArray[Any]:
+    cells = _cells(table, schema.target)
+    return _codes(cells, schema.labels) if schema.labels else _floats(cells)
+
+
+def _cells(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
+    if name not in table:
+        raise DatasetError(f"column '{name}' is missing from {TABLE}; run the ingest stage again: dvc repro")
+    return table[name]
+
+
+def _floats(cells: "pd.Series[Any]") -> Floats:
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
+    _refuse(cells, ~(np.abs(numbers) <= np.finfo(np.float32).max), "expected a finite number")
+    return numbers.astype(np.float32)
+
+
+def _codes(cells: "pd.Series[Any]", known: tuple[str, ...]) -> Ints:
+    codes = pd.Index(known).get_indexer(pd.Index(cells))
+    _refuse(cells, codes < 0, f"expected one of {', '.join(known)}")
+    return codes.astype(np.int64)
+
+
+def _refuse(cells: "pd.Series[Any]", bad: NDArray[np.bool_], expected: str) -> None:
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise DatasetError(f"column '{cells.name}' is '{cells.iloc[first]}' in row {cells.index[first]}; {expected}")

@@ -1,0 +1,79 @@
+"""Find a public data file on this machine, else in a mirror directory, else at its public address."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from tqdm import tqdm
+
+from redoubt.data.store import whole_file
+
+EXTERNAL = Path("data/external")
+MIRROR = "REDOUBT_DATA_MIRROR"
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_BLOCK = 1 << 20
+
+
+class SourceError(ValueError):
+    """Data that cannot be had or used; the message says what came, what was expected and what to do."""
+
+
+@dataclass(frozen=True)
+class PublicFile:
+    """A file under `data/external/` or the mirror by `name`, and where the world keeps it."""
+
+    name: str
+    url: str
+
+
+def locate(file: PublicFile) -> Path:
+    """The path of a public file, downloaded into `data/external/` if it is nowhere on this machine.
+
+    Raises:
+        SourceError: nowhere to be had; the message lists every place looked at.
+    """
+    local = EXTERNAL / file.name
+    if local.is_file():
+        return local
+    looked = [f"{local}: no such file"]
+    mirror = os.environ.get(MIRROR)
+    if mirror:
+        copy = Path(mirror, file.name)
+        if copy.is_file():
+            return copy
+        looked.append(f"{copy} ({MIRROR}): no such file")
+    else:
+        looked.append(f"{MIRROR}: not set")
+    try:
+        download(file.url, local)
+    except (httpx.HTTPError, OSError) as error:
+        looked.append(f"{file.url}: {error or type(error).__name__}")
+        places = "\n  ".join(looked)
+        raise SourceError(
+            f"{file.name} was not found; looked at\n  {places}\n"
+            f"put the file at {local}, or set {MIRROR} to a directory that holds it"
+        ) from None
+    return local
+
+
+def download(url: str, path: Path) -> None:
+    """Download to a temporary file that takes its name only when whole, with a progress bar.
+
+    Raises:
+        httpx.HTTPError: no connection, a timeout, or an answer other than success.
+    """
+    with (
+        whole_file(path) as temporary,
+        temporary.open("wb") as stream,
+        # Stored bytes as they are: a checksum is of the file, not of what a server or client made of it on the way.
+        httpx.stream(
+            "GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True, timeout=_TIMEOUT
+        ) as answer,
+    ):
+        answer.raise_for_status()
+        size = int(answer.headers.get("content-length", 0)) or None
+        with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+            for block in answer.iter_raw(_BLOCK):
+                stream.write(block)
+                bar.update(len(block))

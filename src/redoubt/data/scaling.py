@@ -1,0 +1,77 @@
+"""Means, spreads and ranges of training rows: the network's first layer, and the box an attack lives in."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from redoubt.data.store import plain
+from redoubt.tasks import PIXELS, Batch, Bounds, Floats, Schema
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Statistics of the training rows, in raw units.
+
+    Attributes:
+        mean: per network input of a table, per channel of images.
+        std: likewise; 1 where nothing varies.
+        lower: smallest value, likewise.
+        upper: largest value, likewise.
+        target_mean: of a regression target, else 0.
+        target_std: of a regression target, else 1.
+    """
+
+    mean: Floats
+    std: Floats
+    lower: Floats
+    upper: Floats
+    target_mean: float
+    target_std: float
+
+    def bounds(self, schema: Schema) -> Bounds:
+        """The box of inputs, and the unit of eps: 1 for pixels, the spread of a number, 0 for categories."""
+        if schema.kind == "image":
+            return PIXELS
+        return Bounds(self.lower, self.upper, np.where(schema.numeric, self.std, 0.0).astype(np.float32))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers; float32 values survive exactly."""
+        return dict(plain(asdict(self)))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Scaler":
+        """The inverse of `to_json`."""
+        arrays = {name: np.array(data[name], dtype=np.float32) for name in ("mean", "std", "lower", "upper")}
+        return cls(**arrays, target_mean=float(data["target_mean"]), target_std=float(data["target_std"]))
+
+
+def fit(batch: Batch, schema: Schema) -> Scaler:
+    """Statistics of a batch, which must hold training rows only."""
+    mean, std, lower, upper = _channels(batch.x) if schema.kind == "image" else _inputs(batch.x, schema)
+    target = (float(batch.y.mean(dtype=float)), _spread(batch.y)) if schema.kind == "regression" else (0.0, 1.0)
+    return Scaler(mean, std, lower, upper, *target)
+
+
+def _inputs(x: Floats, schema: Schema) -> tuple[Floats, Floats, Floats, Floats]:
+    """Categories stay 0 and 1, whatever the training rows hold of them."""
+    numeric = schema.numeric
+    mean = np.where(numeric, x.mean(axis=0, dtype=float), 0.0).astype(np.float32)
+    std = np.where(numeric, [_spread(column) for column in x.T], 1.0).astype(np.float32)
+    lower = np.where(numeric, x.min(axis=0), np.float32(0.0))
+    upper = np.where(numeric, x.max(axis=0), np.float32(1.0))
+    return mean, std, lower, upper
+
+
+def _channels(x: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    channels = [x[..., channel] for channel in range(x.shape[-1])]
+    mean = np.array([channel.mean(dtype=float) for channel in channels], dtype=np.float32)
+    std = np.array([_spread(channel) for channel in channels], dtype=np.float32)
+    return mean, std, np.zeros_like(mean), np.ones_like(mean)
+
+
+def _spread(values: Floats) -> float:
+    """Standard deviation; 1 where nothing varies, so that dividing by it is harmless."""
+    spread = np.float32(values.std(dtype=float))
+    return float(spread) if values.min() < values.max() and spread > 0 else 1.0

@@ -1,0 +1,295 @@
+"""The one place that names data sets: bundled, simulated, public, and the user's own files."""
+
+import difflib
+import gzip
+import tarfile
+import zipfile
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from redoubt.data import pokemon_go
+from redoubt.data.dataset import Raw, digest_arrays, digest_table
+from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, locate
+from redoubt.data.store import read_arrays
+from redoubt.data.tables import Origin, build, numbers
+from redoubt.params import Task
+from redoubt.tasks import Ints, Schema
+
+SIMULATED_ROWS = 1200
+
+_KERAS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+MNIST = PublicFile("mnist.npz", _KERAS + "mnist.npz")
+FASHION = tuple(
+    PublicFile(f"fashion_mnist/{name}", _KERAS + name)
+    for name in (
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+        "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz",
+    )
+)
+# The binary version: the Python one is pickles, which run code when opened.
+CIFAR = PublicFile("cifar-10-binary.tar.gz", "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")
+POKEMON_CP = PublicFile("pokemon_cp.csv", "https://www.openintro.org/data/csv/pokemon.csv")
+POKEMON_STATS = PublicFile(
+    "pokemon_stats.csv",
+    "https://raw.githubusercontent.com/KeithGalli/pandas/5d4b09be833647e0c9a67935f1d3b3c8e277a95e/pokemon_data.csv",
+)
+
+# SHA-256 of canonical content where copies differ in their bytes (zip dates, column names, further columns, row order):
+# arrays as name, type, shape and bytes; tables as our columns, sorted, numbers in their shortest form.
+CONTENT = {
+    MNIST.name: "8fc8fc4f0343f34ece1fcfdfb65f0801fac48030ce7c70e62bbb62f64ee2e65b",
+    POKEMON_CP.name: "81b4019169120d2c25a9e41730de33ef5b0ff773046f263909c59df4d379967a",
+    POKEMON_STATS.name: "daa341e4aad0dccdb1410a89c7b50246eaa231d1b8761cc33554d4977d58f8f7",
+}
+# SHA-256 of the files themselves, as published; the authors' MD5s of the same files are in data/README.md.
+FILES = {
+    FASHION[0].name: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    FASHION[1].name: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    FASHION[2].name: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    FASHION[3].name: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    CIFAR.name: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+}
+
+DIGITS = tuple("0123456789")
+ARTICLES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def fetch(task: Task, seed: int) -> Raw:
+    """Fetch or simulate a task's data.
+
+    Args:
+        task: its `source` is a name of `SIMULATED` or `NAMED`, or a path to a file of the user's.
+        seed: of the simulator.
+
+    Raises:
+        SourceError: unknown or not to be found, wrong checksum, or content that does not fit the task.
+    """
+    if task.source in SIMULATED:
+        return SIMULATED[task.source](task, seed)
+    if task.source in NAMED:
+        return NAMED[task.source](task)
+    suffix = Path(task.source).suffix.lower()
+    if suffix in READERS:
+        return READERS[suffix](task, Path(task.source))
+    names = [*SIMULATED, *NAMED]
+    near = difflib.get_close_matches(task.source, names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise SourceError(
+        f"task '{task.name}': unknown source '{task.source}'; {hint}"
+        f"known: {', '.join(names)}, or a path that ends in {', '.join(READERS)}"
+    )
+
+
+def _pokemon_go(task: Task, seed: int) -> Raw:
+    table = pokemon_go.simulate(np.random.default_rng(seed), SIMULATED_ROWS)
+    return build(table, task, Origin(f"simulated, seed {seed}"))
+
+
+def _breast_cancer(task: Task) -> Raw:
+    from sklearn.datasets import load_breast_cancer
+
+    bundle = load_breast_cancer(as_frame=True)
+    table = bundle.data.assign(diagnosis=bundle.target_names[bundle.target])
+    return build(table, task, Origin("scikit-learn, load_breast_cancer"))
+
+
+def _digits(task: Task) -> Raw:
+    from sklearn.datasets import load_digits
+
+    bundle = load_digits()
+    return _images(task, bundle.images.astype(np.uint8), bundle.target, DIGITS, "scikit-learn, load_digits", levels=16)
+
+
+def _mnist(task: Task) -> Raw:
+    path = locate(MNIST)
+    arrays = _arrays(path, ("x_train", "y_train", "x_test", "y_test"))
+    _accept(MNIST.name, digest_arrays(arrays), CONTENT[MNIST.name], path)
+    x = np.concatenate([arrays["x_train"], arrays["x_test"]])
+    y = np.concatenate([arrays["y_train"], arrays["y_test"]])
+    return _images(task, x, y, DIGITS, MNIST.url, test_from=len(arrays["x_train"]))
+
+
+def _fashion_mnist(task: Task) -> Raw:
+    x_train, y_train, x_test, y_test = (_idx(_archive(file)) for file in FASHION)
+    x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
+    return _images(task, x, y, ARTICLES, FASHION[0].url, test_from=len(x_train))
+
+
+def _cifar10(task: Task) -> Raw:
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    with tarfile.open(_archive(CIFAR)) as archive:
+        members = [archive.extractfile(f"cifar-10-batches-bin/{name}.bin") for name in names]
+        records = b"".join(member.read() for member in members if member)
+    rows = np.frombuffer(records, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    x = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return _images(task, np.ascontiguousarray(x), rows[:, 0], OBJECTS, CIFAR.url, test_from=50_000)
+
+
+def _pokemon_cp(task: Task) -> Raw:
+    path = locate(POKEMON_CP)
+    table = _text_table(path).rename(columns={"cp_new": "newcp"})
+    table = _public_table(POKEMON_CP, path, table, "species", ("cp", "hp", "weight", "height", "newcp"))
+    return build(table, task, Origin(POKEMON_CP.url))
+
+
+def _pokemon_types(task: Task) -> Raw:
+    path = locate(POKEMON_STATS)
+    stats = ("HP", "Attack", "Defense", "Sp_Atk", "Sp_Def", "Speed")
+    table = _text_table(path).rename(columns=lambda name: name.replace(". ", "_").replace(" ", "_"))
+    table = _public_table(POKEMON_STATS, path, table, "Type_1", ("#", *stats))
+    table = table[table["Type_1"].isin(["Water", "Normal"])].sort_values("#", kind="stable")
+    # The course trains on the first generations and asks about the later ones.
+    test_from = int((table["#"] < 400).sum())
+    return build(table.drop(columns="#").rename(columns={"Type_1": "type"}), task, Origin(POKEMON_STATS.url, test_from))
+
+
+SIMULATED: dict[str, Callable[[Task, int], Raw]] = {"pokemon_go": _pokemon_go}
+NAMED: dict[str, Callable[[Task], Raw]] = {
+    "breast_cancer": _breast_cancer,
+    "digits": _digits,
+    "mnist": _mnist,
+    "fashion_mnist": _fashion_mnist,
+    "cifar10": _cifar10,
+    "pokemon_cp": _pokemon_cp,
+    "pokemon_types": _pokemon_types,
+}
+
+
+def _csv(task: Task, path: Path) -> Raw:
+    _must_exist(task, path)
+    return build(_text_table(path), task, Origin(task.source))
+
+
+def _parquet(task: Task, path: Path) -> Raw:
+    _must_exist(task, path)
+    try:
+        table = pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise SourceError(f"'{path}' is not a Parquet file: {error}") from None
+    return build(table, task, Origin(task.source))
+
+
+def _npz(task: Task, path: Path) -> Raw:
+    _must_exist(task, path)
+    arrays = _arrays(path, ("x", "y"))
+    names, y = np.unique(arrays["y"], return_inverse=True)
+    x, levels = _pixels(arrays["x"], path)
+    labels = tuple(str(name) for name in names)
+    return _images(task, x, y, labels, task.source, levels=levels)
+
+
+READERS: dict[str, Callable[[Task, Path], Raw]] = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}
+
+
+def _must_exist(task: Task, path: Path) -> None:
+    if not path.is_file():
+        raise SourceError(
+            f"task '{task.name}': source '{path}' was not found; looked at {path} "
+            "relative to the project's top folder; correct 'source' in params.yaml"
+        )
+
+
+def _images(
+    task: Task,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    labels: tuple[str, ...],
+    origin: str,
+    levels: int = 255,
+    test_from: int | None = None,
+) -> Raw:
+    if task.kind != "image":
+        raise SourceError(
+            f"task '{task.name}' is of kind {task.kind}, but '{task.source}' holds images; use kind: image"
+        )
+    x = x[..., None] if x.ndim == 3 else x
+    if x.ndim != 4 or x.shape[-1] > 4 or not len(x):
+        raise SourceError(
+            f"'{task.source}': x has shape {x.shape}; expected (rows, height, width) or (rows, height, width, channels)"
+        )
+    if y.shape != (len(x),):
+        raise SourceError(f"'{task.source}': y has shape {y.shape}; expected ({len(x)},), one class per image")
+    schema = Schema(task=task.name, kind="image", target=task.target, shape=x.shape[1:], labels=labels)
+    classes: Ints = y.astype(np.int64)
+    return Raw(schema, task.source, origin, x=x, y=classes, levels=levels, test_from=test_from)
+
+
+def _pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
+    """Images as stored, and the value of a white pixel."""
+    if x.dtype == np.uint8:
+        return x, 255
+    expected = "expected uint8, or floating point from 0 to 1"
+    if not np.issubdtype(x.dtype, np.floating):
+        raise SourceError(f"'{path}': x is of type {x.dtype}; {expected}")
+    if not np.all((x >= 0) & (x <= 1)):
+        raise SourceError(f"'{path}': x spans [{x.min():g}, {x.max():g}]; {expected}")
+    return x.astype(np.float32), 1
+
+
+def _text_table(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype="str", keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise SourceError(f"'{path}' is not a CSV file in UTF-8: {error}") from None
+    # Rows longer than the header make pandas take their first cells for row names.
+    if not isinstance(table.index, pd.RangeIndex):
+        raise SourceError(f"'{path}': rows have more cells than the header's {len(table.columns)}")
+    return table
+
+
+def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    try:
+        arrays = read_arrays(path)
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise SourceError(f"'{path}' is not an NPZ file of plain arrays: {error}") from None
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise SourceError(
+            f"'{path}' has no array '{missing[0]}'; expected {', '.join(names)}, found {', '.join(arrays)}"
+        )
+    return {name: arrays[name] for name in names}
+
+
+def _public_table(
+    file: PublicFile, path: Path, table: pd.DataFrame, word: str, figures: tuple[str, ...]
+) -> pd.DataFrame:
+    """Our columns of a public table, accepted only with the right content; rows in the file's order."""
+    missing = [name for name in (word, *figures) if name not in table]
+    if missing:
+        raise SourceError(f"'{path}' has no column '{missing[0]}'; {_again(path)}")
+    ours = pd.DataFrame({word: table[word]} | {name: numbers(table[name], name, str(path)) for name in figures})
+    _accept(file.name, digest_table(ours.sort_values(list(ours.columns))), CONTENT[file.name], path)
+    return ours
+
+
+def _archive(file: PublicFile) -> Path:
+    path = locate(file)
+    _accept(file.name, sha256(path.read_bytes()).hexdigest(), FILES[file.name], path)
+    return path
+
+
+def _idx(path: Path) -> NDArray[np.uint8]:
+    """Unsigned bytes in the IDX format: two zeros, type, rank, each length in four bytes, content."""
+    data = gzip.decompress(path.read_bytes())
+    rank = data[3]
+    shape = np.frombuffer(data, ">u4", count=rank, offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(tuple(int(n) for n in shape))
+
+
+def _accept(name: str, came: str, expected: str, path: Path) -> None:
+    if came != expected:
+        raise SourceError(f"'{path}' is not {name}: its SHA-256 is {came}, expected {expected}; {_again(path)}")
+
+
+def _again(path: Path) -> str:
+    ours = EXTERNAL in path.parents
+    return "delete it to have it fetched again" if ours else "replace it with the file that data/README.md names"

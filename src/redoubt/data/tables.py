@@ -1,0 +1,136 @@
+"""From any table to a typed one with a schema: which columns, which are numbers, which categories."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from redoubt.data.dataset import Raw
+from redoubt.data.locate import SourceError
+from redoubt.params import Task
+from redoubt.tasks import Column, Schema
+
+# Ways to write that a number is missing; in a column of categories only the empty cell is.
+_MISSING = ("", "na", "n/a", "nan", "null", "none")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table comes from, and from which row on it is the source's own test set."""
+
+    name: str
+    test_from: int | None = None
+
+
+def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
+    """Take the task's columns out of a table, as numbers and text.
+
+    Args:
+        table: any columns, in any order; cells may be text.
+        task: names the target, and the features and categories unless every number is a feature.
+        origin: for provenance and messages.
+
+    Returns:
+        The columns in the network's order (features, then categories), then the target; rows as they came.
+
+    Raises:
+        SourceError: no rows, a column missing or named twice, text where a number belongs.
+    """
+    if task.kind == "image":
+        raise SourceError(f"task '{task.name}' is of kind image, but '{task.source}' is a table")
+    if not len(table):
+        raise SourceError(f"'{task.source}' has no rows")
+    _check_names(table, task)
+    features = task.features or _numeric_names(table, task)
+    figures = [*features, task.target] if task.kind == "regression" else features
+    order = [*features, *task.categorical, task.target]
+    columns = {
+        name: numbers(table[name], name, task.source) if name in figures else words(table[name]) for name in order
+    }
+    typed = pd.DataFrame(columns).reset_index(drop=True)
+    return Raw(_schema(typed, features, task), task.source, origin.name, table=typed, test_from=origin.test_from)
+
+
+def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float]":
+    """A column as float64, missing cells NaN.
+
+    Raises:
+        SourceError: text in a cell; the message names the row, counted from 0 below the header.
+    """
+    if pd.api.types.is_numeric_dtype(cells):
+        return cells.astype("float64")
+    found, wrong = _parse(cells)
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise SourceError(
+            f"'{source}': column '{name}' must hold numbers, but {int(wrong.sum())} of {len(cells)} cells are text, "
+            f"the first in row {row} (counted from 0 below the header): {cells.iloc[row]!r}; "
+            "mend the cells, or name the column under 'categorical' or leave it out of 'features' in params.yaml"
+        )
+    return found
+
+
+def words(cells: "pd.Series[Any]") -> "pd.Series[str]":
+    """A column as text, empty cells NaN."""
+    text = cells.astype("str")
+    return text.mask(cells.isna() | (text == ""))
+
+
+def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool]"]:
+    """Numbers, and which cells are neither a number nor missing."""
+    text = cells.astype("str")
+    missing = cells.isna() | text.str.strip().str.casefold().isin(_MISSING)
+    found = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
+    return found, found.isna() & ~missing
+
+
+def _numeric_names(table: pd.DataFrame, task: Task) -> tuple[str, ...]:
+    """Every column of numbers but the target; one with more numbers than text counts, so that its text is reported."""
+    rest = [str(name) for name in table.columns if name not in (task.target, *task.categorical)]
+    names = tuple(name for name in rest if _is_numeric(table[name]))
+    if not names and not task.categorical:
+        raise SourceError(f"'{task.source}' has no column of numbers besides the target '{task.target}'")
+    return names
+
+
+def _is_numeric(cells: "pd.Series[Any]") -> bool:
+    if pd.api.types.is_numeric_dtype(cells):
+        return True
+    found, wrong = _parse(cells)
+    return bool(found.notna().sum() > wrong.sum())
+
+
+def _check_names(table: pd.DataFrame, task: Task) -> None:
+    wanted = [*task.features, *task.categorical, task.target]
+    twice = sorted({name for name in wanted if wanted.count(name) > 1})
+    if twice:
+        raise SourceError(f"task '{task.name}' names column '{twice[0]}' twice among features, categorical and target")
+    there = [str(name) for name in table.columns]
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        found = [f"'{name}'{_nearest(name, there)}" for name in missing]
+        raise SourceError(f"'{task.source}' has no column {', '.join(found)}; its columns are {', '.join(there)}")
+
+
+def _nearest(name: str, there: list[str]) -> str:
+    folded = {other.strip().casefold(): other for other in there}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return f" (did you mean '{folded[near[0]]}'?)" if near else ""
+
+
+def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> Schema:
+    columns = [Column(name=name, kind="number") for name in features]
+    columns += [Column(name=name, kind="category", categories=_values(typed[name])) for name in task.categorical]
+    return Schema(
+        task=task.name,
+        kind=task.kind,
+        target=task.target,
+        columns=tuple(columns),
+        shape=(sum(len(column.categories) or 1 for column in columns),),
+        labels=_values(typed[task.target]) if task.kind == "classification" else (),
+    )
+
+
+def _values(cells: "pd.Series[Any]") -> tuple[str, ...]:
+    return tuple(sorted(cells.dropna().unique()))

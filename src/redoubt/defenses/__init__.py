@@ -1,0 +1,1 @@
+"""The guard: smoothing, squeezing, randomization, and the detector made of them."""

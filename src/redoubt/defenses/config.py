@@ -1,0 +1,109 @@
+"""What a guard is made of, as data, and the random draws it takes; NumPy only, shared by attack and service."""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from redoubt.tasks import Floats
+
+
+class GuardConfig(BaseModel):
+    """The guard of one model.
+
+    Attributes:
+        kind: images get a median window, bit depth and resize-and-pad; tables bit depth and noise.
+        shape: of one input.
+        bits: bit depth of the squeezed variant; of a table, over each feature's training range.
+        draws: random variants per input.
+        false_positives: share of clean validation inputs the detector may flag.
+        threshold: adversarial score above which an input is flagged.
+        median: side of the median window in pixels (images).
+        shrink: smallest side after the random resize, as a share of the full side (images).
+        noise: standard deviation of the noise in units of `scale` (tables).
+        lower: training minimum per feature (tables).
+        upper: training maximum per feature (tables).
+        scale: training spread per feature, 0 for what must not change (tables).
+        output_scale: unit of the score: 1 for classes, the target's spread for a number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["image", "table"]
+    shape: tuple[int, ...]
+    bits: int
+    draws: int
+    false_positives: float
+    threshold: float = math.inf
+    median: int = 0
+    shrink: float = 1.0
+    noise: float = 0.0
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+    output_scale: float = 1.0
+
+    @property
+    def fixed_variants(self) -> tuple[str, ...]:
+        """The variants that involve no chance, the untouched input first."""
+        return ("plain", "smoothed", "squeezed") if self.kind == "image" else ("plain", "squeezed")
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Every variant in the order of the outputs."""
+        return (*self.fixed_variants, *(f"random-{index + 1}" for index in range(self.draws)))
+
+    def draw(self, rng: np.random.Generator, rows: int) -> dict[str, NDArray[Any]]:
+        """Draw what the random variants of `rows` inputs need, keyed by the graph's input names.
+
+        Returns:
+            For images `index_rows` and `index_columns`, int64 `(rows, draws)`, each a row of `placements`; for
+            tables `noise`, float32 `(rows, draws, features)` in raw units.
+        """
+        if self.kind == "table":
+            shape = (rows, self.draws, *self.shape)
+            scale = np.asarray(self.scale, dtype=np.float32)
+            return {"noise": (rng.standard_normal(shape, dtype=np.float32) * self.noise * scale).astype(np.float32)}
+        sizes = self._sizes()
+        level = rng.integers(len(sizes[0]), size=(rows, self.draws))
+        return {
+            name: np.array(starts)[level] + rng.integers(0, np.array(counts)[level])
+            for name, (starts, counts) in {
+                "index_rows": self._offsets(0),
+                "index_columns": self._offsets(1),
+            }.items()
+        }
+
+    def placements(self, axis: int) -> Floats:
+        """Every resize-and-pad along one side as a matrix, `(placements, side, side)` (arXiv 1711.01991).
+
+        A picture is resized by bilinear interpolation to a smaller size and placed at an offset among zeros, so
+        that `rows @ picture @ columns.T` is the random variant.
+        """
+        side = self.shape[axis]
+        return np.stack(
+            [_place(side, size, offset) for size in self._sizes()[axis] for offset in range(side - size + 1)]
+        )
+
+    def _sizes(self) -> tuple[list[int], list[int]]:
+        height, width = self.shape[:2]
+        heights = list(range(math.ceil(self.shrink * height), height + 1))
+        return heights, [max(1, round(size * width / height)) for size in heights]
+
+    def _offsets(self, axis: int) -> tuple[list[int], list[int]]:
+        counts = [self.shape[axis] - size + 1 for size in self._sizes()[axis]]
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).tolist()
+        return starts, counts
+
+
+def _place(side: int, size: int, offset: int) -> Floats:
+    centre = (np.arange(size) + 0.5) * side / size - 0.5
+    centre = np.clip(centre, 0, side - 1)
+    low = np.minimum(np.floor(centre).astype(int), max(side - 2, 0))
+    share = centre - low
+    matrix = np.zeros((side, side), dtype=np.float32)
+    matrix[offset + np.arange(size), low] += 1.0 - share
+    matrix[offset + np.arange(size), np.minimum(low + 1, side - 1)] += share
+    return matrix

@@ -1,0 +1,121 @@
+"""Composes the guard round a network: as tensors for the attacker who knows it, as one graph for service."""
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from redoubt.defenses.config import GuardConfig
+from redoubt.defenses.guarded import GuardedModel
+from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
+from redoubt.defenses.smoothing import add_median, median
+from redoubt.defenses.squeezing import add_squeeze, squeeze
+from redoubt.models.export import add_network
+from redoubt.models.onnx_parts import Graph
+from redoubt.params import ImageGuard, TableGuard
+from redoubt.tasks import Bounds, Floats, Schema
+
+Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, output_scale: float) -> GuardConfig:
+    """Turn the guard's parameters into its configuration for one task; not yet calibrated."""
+    if isinstance(params, ImageGuard):
+        return GuardConfig(kind="image", shape=schema.shape, **params.model_dump())
+    return GuardConfig(
+        kind="table",
+        shape=schema.shape,
+        lower=tuple(bounds.lower.tolist()),
+        upper=tuple(np.where(bounds.scale > 0, bounds.upper, bounds.lower).tolist()),
+        scale=tuple(bounds.scale.tolist()),
+        output_scale=output_scale,
+        **params.model_dump(),
+    )
+
+
+def calibrate(model: GuardedModel, clean: Floats) -> GuardConfig:
+    """Set the threshold so that at most the declared share of clean validation inputs is flagged."""
+    scores = np.sort(model.answer(clean, np.random.default_rng(0)).score)
+    rank = math.ceil((1.0 - model.guard.false_positives) * len(scores)) - 1
+    return model.guard.model_copy(update={"threshold": float(scores[rank])})
+
+
+def knowing(network: keras.Model, config: GuardConfig) -> Outputs:
+    """What an attacker who knows the guard differentiates: BPDA inside, fresh draws for EOT on every call.
+
+    Returns:
+        A function of inputs `(batch, ...)` and a seed `(2,)` int32 giving `(batch, classes)`: the mean of the
+        variants' log-probabilities (its gradient stays alive where the mean probability saturates), or for a
+        regression the mean value.
+    """
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        variants = tf.concat([tf.stack(_fixed(x, config), axis=1), _random(x, config, seed)], axis=1)
+        flat = network(tf.reshape(variants, (-1, *config.shape)), training=False)
+        each = tf.reshape(flat, (-1, len(config.variants), flat.shape[-1]))
+        return tf.reduce_mean(tf.nn.log_softmax(each) if flat.shape[-1] > 1 else each, axis=1)
+
+    return outputs
+
+
+def _levels(config: GuardConfig) -> tuple[Floats, Floats]:
+    if config.kind == "image":
+        return np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+    return np.array(config.lower, dtype=np.float32), np.array(config.upper, dtype=np.float32)
+
+
+def _fixed(x: tf.Tensor, config: GuardConfig) -> list[tf.Tensor]:
+    squeezed = squeeze(x, config.bits, *_levels(config))
+    return [x, median(x, config.median), squeezed] if config.kind == "image" else [x, squeezed]
+
+
+def _random(x: tf.Tensor, config: GuardConfig, seed: tf.Tensor) -> tf.Tensor:
+    # The draws come from the one NumPy definition that service uses, so the two cannot drift apart.
+    def draw(seed: Floats, rows: int) -> list[Floats]:
+        return list(config.draw(np.random.default_rng([int(part) for part in seed]), int(rows)).values())
+
+    rows = tf.shape(x)[0]
+    if config.kind == "table":
+        noise = tf.numpy_function(lambda *given: draw(*given)[0], [seed, rows], tf.float32)
+        noise.set_shape((None, config.draws, *config.shape))
+        return x[:, None] + noise
+    chosen = tf.numpy_function(draw, [seed, rows], [tf.int64, tf.int64])
+    sides = [tf.gather(config.placements(axis), index) for axis, index in enumerate(chosen)]
+    for axis, side in enumerate(sides):
+        side.set_shape((None, config.draws, config.shape[axis], config.shape[axis]))
+    return resize_and_pad(x, *sides)
+
+
+def export(network: keras.Model, config: GuardConfig) -> bytes:
+    """The network and every variant of its guard as one ONNX model.
+
+    Returns:
+        A graph from `x` and the guard's draws to `variants` `(rows, variants, outputs)`; inside it the network
+        alone runs from `network_input` to `network_output`.
+    """
+    graph = Graph()
+    shape, width = list(config.shape), network.output_shape[-1]
+    parts = [graph.node("Unsqueeze", part, graph.constant(np.array([1]))) for part in _add_fixed(graph, config)]
+    stacked = graph.node("Concat", *parts, _add_random(graph, config), axis=1)
+    flat = graph.alias("network_input", graph.node("Reshape", stacked, graph.constant(np.array([-1, *shape]))))
+    each = graph.alias("network_output", add_network(graph, network, flat))
+    variants = graph.node("Reshape", each, graph.constant(np.array([-1, len(config.variants), width])))
+    draws = {name: ("rows", *array.shape[1:]) for name, array in config.draw(np.random.default_rng(0), 1).items()}
+    return graph.build(
+        {"x": ("rows", *shape), **draws}, {"variants": (variants, ("rows", len(config.variants), width))}
+    )
+
+
+def _add_fixed(graph: Graph, config: GuardConfig) -> list[str]:
+    squeezed = add_squeeze(graph, "x", config.bits, *_levels(config))
+    if config.kind == "table":
+        return ["x", squeezed]
+    return ["x", add_median(graph, "x", config.median, config.shape), squeezed]
+
+
+def _add_random(graph: Graph, config: GuardConfig) -> str:
+    if config.kind == "table":
+        return add_noise(graph, "x", "noise")
+    return add_resize_and_pad(graph, "x", config.placements(0), config.placements(1))

@@ -1,0 +1,1 @@
+"""Metrics, and robustness as per-example flags re-checked by the scorer."""

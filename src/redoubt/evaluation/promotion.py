@@ -1,0 +1,47 @@
+"""Gates and the choice of a champion, on validation figures alone."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from redoubt.evaluation.robustness import Robustness
+from redoubt.params import GatesParams, Norm
+
+
+class Candidate(BaseModel):
+    """A model and its validation figures: the lower ends of the intervals that the gates look at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    digest: str
+    clean: float
+    robust: float
+
+    def failed(self, gates: GatesParams) -> list[str]:
+        """One sentence per gate that the model does not clear."""
+        checks = (("clean", self.clean, gates.clean), ("robust", self.robust, gates.robust))
+        return [
+            f"{name} lower bound {found:.3f} is below the gate {floor:g}" for name, found, floor in checks if found < floor
+        ]
+
+
+def candidate(name: str, validation: Robustness, norm: Norm, eps: float) -> Candidate:
+    """A candidate from its evaluation on validation rows: guarded clean, and adaptive at the budget."""
+    return Candidate(
+        name=name,
+        digest=validation.digest,
+        clean=validation.clean_guarded.low,
+        robust=validation.at(norm, eps).adaptive.low,
+    )
+
+
+def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
+    """The most robust candidate that clears every gate, clean accuracy breaking ties; None if none does."""
+    passing = [each for each in candidates if not each.failed(gates)]
+    return max(passing, key=lambda each: (each.robust, each.clean), default=None)
+
+
+def beats(challenger: Candidate, incumbent: dict[str, Any]) -> bool:
+    """Whether a challenger replaces an incumbent that was measured on the same rows."""
+    return (challenger.robust, challenger.clean) >= (incumbent["robust"], incumbent["clean"])

@@ -1,0 +1,130 @@
+"""A Keras network as ONNX nodes: same weights, same bytes every time, no TensorFlow needed to run it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.models.onnx_parts import Graph
+
+
+class ExportError(ValueError):
+    """A layer that has no ONNX form here; the message names the layer and its type."""
+
+
+def add_network(graph: Graph, network: keras.Model, x: str) -> str:
+    """Add a Sequential network's inference nodes.
+
+    Args:
+        graph: receives them.
+        network: layers in a chain; images as `(batch, height, width, channels)`.
+        x: name of the input.
+
+    Returns:
+        The name of the output.
+
+    Raises:
+        ExportError: a layer type without an ONNX form here.
+    """
+    image = len(network.input_shape) == 4
+    if image:
+        x = graph.node("Transpose", x, perm=[0, 3, 1, 2])
+    for layer in network.layers:
+        writer = _WRITERS.get(type(layer).__name__)
+        if writer is None:
+            raise ExportError(
+                f"layer '{layer.name}' is a {type(layer).__name__}; it can export {', '.join(sorted(_WRITERS))}"
+            )
+        x = writer(graph, layer, x)
+    return x
+
+
+def _activation(graph: Graph, layer: Any, x: str) -> str:
+    name = keras.activations.serialize(layer.activation)
+    if name not in ("linear", "relu"):
+        raise ExportError(f"layer '{layer.name}' has activation {name}; it can export linear and relu")
+    return graph.node("Relu", x) if name == "relu" else x
+
+
+def _per_channel(layer: Any, values: Any) -> NDArray[np.float32]:
+    flat = np.asarray(values, dtype=np.float32).reshape(-1)
+    return flat.reshape(1, -1, 1, 1) if len(layer.input.shape) == 4 else flat.reshape(1, -1)
+
+
+def _normalization(graph: Graph, layer: Any, x: str) -> str:
+    mean, std = _per_channel(layer, layer.mean), _per_channel(layer, np.sqrt(layer.variance))
+    return graph.node("Div", graph.node("Sub", x, graph.constant(mean)), graph.constant(std))
+
+
+def _batch_normalization(graph: Graph, layer: Any, x: str) -> str:
+    std = np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
+    gain = np.asarray(layer.gamma) / std if layer.scale else 1.0 / std
+    shift = (np.asarray(layer.beta) if layer.center else 0.0) - np.asarray(layer.moving_mean) * gain
+    scaled = graph.node("Mul", x, graph.constant(_per_channel(layer, gain)))
+    return graph.node("Add", scaled, graph.constant(_per_channel(layer, shift)))
+
+
+def _rescaling(graph: Graph, layer: Any, x: str) -> str:
+    scaled = graph.node("Mul", x, graph.constant(np.float32(layer.scale)))
+    return graph.node("Add", scaled, graph.constant(np.float32(layer.offset)))
+
+
+def _dense(graph: Graph, layer: Any, x: str) -> str:
+    x = graph.node("MatMul", x, graph.constant(np.asarray(layer.kernel)))
+    if layer.use_bias:
+        x = graph.node("Add", x, graph.constant(np.asarray(layer.bias)))
+    return _activation(graph, layer, x)
+
+
+def _convolution(graph: Graph, layer: Any, x: str) -> str:
+    kernel = graph.constant(np.asarray(layer.kernel).transpose(3, 2, 0, 1))
+    inputs = [x, kernel, graph.constant(np.asarray(layer.bias))] if layer.use_bias else [x, kernel]
+    x = graph.node(
+        "Conv",
+        *inputs,
+        strides=list(layer.strides),
+        dilations=list(layer.dilation_rate),
+        group=layer.groups,
+        auto_pad=_padding(layer),
+    )
+    return _activation(graph, layer, x)
+
+
+def _padding(layer: Any) -> str:
+    return {"same": "SAME_UPPER", "valid": "VALID"}[layer.padding]
+
+
+def _pooling(operator: str) -> Callable[[Graph, Any, str], str]:
+    def write(graph: Graph, layer: Any, x: str) -> str:
+        kernel, strides = list(layer.pool_size), list(layer.strides)
+        return graph.node(operator, x, kernel_shape=kernel, strides=strides, auto_pad=_padding(layer))
+
+    return write
+
+
+def _flatten(graph: Graph, layer: Any, x: str) -> str:
+    if len(layer.input.shape) == 4:
+        x = graph.node("Transpose", x, perm=[0, 2, 3, 1])
+    return graph.node("Flatten", x)
+
+
+def _unchanged(graph: Graph, layer: Any, x: str) -> str:
+    return x
+
+
+_WRITERS: dict[str, Callable[[Graph, Any, str], str]] = {
+    "Activation": _activation,
+    "AveragePooling2D": _pooling("AveragePool"),
+    "BatchNormalization": _batch_normalization,
+    "Conv2D": _convolution,
+    "Dense": _dense,
+    "Dropout": _unchanged,
+    "Flatten": _flatten,
+    "InputLayer": _unchanged,
+    "MaxPooling2D": _pooling("MaxPool"),
+    "Normalization": _normalization,
+    "ReLU": lambda graph, layer, x: graph.node("Relu", x),
+    "Rescaling": _rescaling,
+}

@@ -1,0 +1,365 @@
+"""params.yaml, parsed once into frozen, strict types that refuse unknown keys."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Kind = Literal["regression", "classification", "image"]
+Norm = Literal["linf", "l2"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
+SHARED = ("split", "validate")
+
+M = TypeVar("M", bound="Strict")
+
+
+class ParamsError(ValueError):
+    """A params.yaml that cannot be used; the message names the file, the key and the mend."""
+
+
+class Strict(BaseModel):
+    """Frozen, strictly typed, refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class SplitParams(Strict):
+    """Shares of all rows held out, and N of the N-fold cross-validation on the rest."""
+
+    test: Annotated[float, Field(gt=0.0, lt=0.9)]
+    validation: Annotated[float, Field(gt=0.0, lt=0.9)]
+    folds: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _leave_rows_to_train(self) -> "SplitParams":
+        if self.test + self.validation >= 1.0:
+            raise ValueError(f"test + validation is {self.test + self.validation:g}; it must be below 1")
+        return self
+
+
+class ValidateParams(Strict):
+    """What raw data must satisfy; every figure but min_rows is a share of the rows."""
+
+    min_rows: Count
+    max_missing: Share
+    max_duplicates: Share
+    min_class_share: Share
+
+
+class Linear(Strict):
+    """Least squares, logistic or softmax regression, by the kind of task."""
+
+    kind: Literal["linear"]
+
+
+class Mlp(Strict):
+    """Fully connected ReLU layers."""
+
+    kind: Literal["mlp"]
+    units: Annotated[tuple[Count, ...], Field(min_length=1)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+
+class Cnn(Strict):
+    """Convolution and pooling stages, then fully connected ReLU layers."""
+
+    kind: Literal["cnn"]
+    filters: Annotated[tuple[Count, ...], Field(min_length=1)]
+    units: tuple[Count, ...] = ()
+    kernel: Count = 3
+    pooling: Literal["max", "stride"] = "max"
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+
+ModelParams = Annotated[Linear | Mlp | Cnn, Field(discriminator="kind")]
+
+
+class SweepParams(Strict):
+    """The grid batch_size x learning_rate x models, and how long each fold is trained."""
+
+    batch_size: Annotated[tuple[Count, ...], Field(min_length=1)]
+    learning_rate: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    models: Annotated[tuple[ModelParams, ...], Field(min_length=1)]
+    epochs: Count
+    rows: Count | None = None
+
+
+class TrainParams(Strict):
+    """Longest training in epochs, and after how many without progress it stops."""
+
+    epochs: Count
+    patience: Count
+    decay: bool = False
+
+
+class HardenParams(Strict):
+    """PGD adversarial training; a model, batch_size or learning_rate given here replaces the selected one."""
+
+    norm: Norm = "linf"
+    eps: Positive
+    steps: Count = 5
+    epochs: Count
+    ramp: Share = 0.4
+    model: ModelParams | None = None
+    batch_size: Count | None = None
+    learning_rate: Positive | None = None
+
+
+class ImageGuard(Strict):
+    """Median window, bit depth, smallest side after a random resize, and number of random draws."""
+
+    median: Annotated[int, Field(ge=2, le=9)]
+    bits: Annotated[int, Field(ge=1, le=8)]
+    shrink: Annotated[float, Field(gt=0.3, lt=1.0)]
+    draws: Count
+    false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
+
+
+class TableGuard(Strict):
+    """Bit depth over each feature's training range, noise in units of its spread, number of draws."""
+
+    bits: Annotated[int, Field(ge=1, le=16)]
+    noise: Positive
+    draws: Count
+    false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
+
+
+class Budget(Strict):
+    """The eps of each norm at which the headline robustness is stated."""
+
+    linf: Positive
+    l2: Positive
+
+    def of(self, norm: Norm) -> float:
+        """The eps of one norm."""
+        return self.linf if norm == "linf" else self.l2
+
+
+class AttackParams(Strict):
+    """Threats (eps per norm), the PGD that tries them, and how many rows are attacked."""
+
+    linf: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    l2: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    budget: Budget
+    points: Count
+    steps: Count
+    restarts: Count
+    eot: Count
+
+    @model_validator(mode="after")
+    def _budget_is_on_the_curve(self) -> "AttackParams":
+        for norm in ("linf", "l2"):
+            grid, eps = getattr(self, norm), getattr(self.budget, norm)
+            if list(grid) != sorted(set(grid)):
+                raise ValueError(f"{norm} must rise strictly; got {list(grid)}")
+            if eps not in grid:
+                raise ValueError(f"budget.{norm} is {eps:g}, which is not among {norm} = {list(grid)}")
+        return self
+
+
+class CertifyParams(Strict):
+    """Randomized smoothing (arXiv 1902.02918): noise, sample sizes, failure probability, radii shown."""
+
+    sigma: Positive
+    radii: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    selection_draws: Count
+    draws: Count
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)]
+    points: Count
+
+
+class GatesParams(Strict):
+    """Floors under the lower ends of the intervals that a model must clear to be promoted."""
+
+    clean: Share
+    robust: Share
+
+
+class Task(Strict):
+    """One task with every section resolved: the kind's defaults, overridden by the task's own block."""
+
+    name: str
+    kind: Kind
+    source: str
+    target: str
+    features: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    tolerance: Positive | None = None
+    split: SplitParams
+    checks: ValidateParams
+    sweep: SweepParams
+    train: TrainParams
+    harden: HardenParams
+    guard: ImageGuard | TableGuard
+    attack: AttackParams
+    certify: CertifyParams
+    gates: GatesParams
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "Task":
+        if self.kind == "regression" and self.tolerance is None:
+            raise ValueError("a regression task needs 'tolerance': the largest error that counts as right")
+        if self.kind == "image" and (self.features or self.categorical):
+            raise ValueError("an image task takes no 'features' or 'categorical'")
+        if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):
+            raise ValueError("a cnn needs images; this task is a table")
+        return self
+
+
+class Params(Strict):
+    """The whole file."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    run: tuple[str, ...]
+    tasks: dict[str, Task]
+
+    def task(self, name: str) -> Task:
+        """The task of that name.
+
+        Raises:
+            ParamsError: no task has it; the message lists the declared ones.
+        """
+        if name not in self.tasks:
+            near = difflib.get_close_matches(name, self.tasks, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ParamsError(f"params.yaml: no task '{name}'; {hint}declared tasks: {', '.join(self.tasks)}")
+        return self.tasks[name]
+
+
+def _unknown(key: str, valid: list[str]) -> str:
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
+    return f"unknown key '{key}'; " + (f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}")
+
+
+def _refuse_unknown(found: list[str], valid: list[str], where: str) -> None:
+    for key in found:
+        if key not in valid:
+            raise ParamsError(f"{where}: {_unknown(str(key), valid)}")
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check a params file.
+
+    Args:
+        path: the YAML file.
+
+    Raises:
+        ParamsError: unreadable file, unknown or mistyped key, value out of range, unknown task in `run`.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run the command in the project's top folder") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise ParamsError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    return _resolve(raw, path)
+
+
+def _resolve(raw: dict[str, Any], path: Path) -> Params:
+    expected = ["seed", "run", "tasks", *SHARED, *BY_KIND]
+    _refuse_unknown(list(raw), expected, str(path))
+    missing = [key for key in expected if key not in raw]
+    if missing:
+        raise ParamsError(f"{path}: missing key '{missing[0]}'")
+    for section in (*SHARED, "tasks", *BY_KIND):
+        if not isinstance(raw[section], dict):
+            raise ParamsError(f"{path}: '{section}' must hold keys and values, got {raw[section]!r}")
+    tasks = {name: _task(name, block, raw, path) for name, block in raw["tasks"].items()}
+    params = _parse(Params, {"seed": raw["seed"], "run": raw["run"], "tasks": {}}, path, "")
+    params = params.model_copy(update={"tasks": tasks})
+    for name in params.run:
+        params.task(name)
+    return params
+
+
+def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
+    where = f"tasks.{name}"
+    if not isinstance(block, dict) or block.get("kind") not in ("regression", "classification", "image"):
+        raise ParamsError(f"{path}: {where}.kind must be regression, classification or image")
+    kind = block["kind"]
+    own = {key: value for key, value in block.items() if key not in (*SHARED, *BY_KIND)}
+    valid = sorted((set(Task.model_fields) - {"name", "checks"}) | {"validate"})
+    _refuse_unknown(list(own), valid, f"{path}: {where}")
+    for section in (*SHARED, *BY_KIND):
+        if section in BY_KIND and kind not in raw[section]:
+            raise ParamsError(f"{path}: missing key '{section}.{kind}'")
+        base = raw[section] if section in SHARED else raw[section][kind]
+        model = _section_model(section, kind)
+        _parse(model, base, path, section if section in SHARED else f"{section}.{kind}")
+        over = block.get(section, {})
+        if not isinstance(over, dict):
+            raise ParamsError(f"{path}: {where}.{section} must hold keys and values, got {over!r}")
+        merged = _merge(base, over)
+        resolved = _parse(model, merged, path, f"{where}.{section}")
+        own["checks" if section == "validate" else section] = resolved.model_dump()
+    return _parse(Task, {"name": name, **own}, path, where)
+
+
+def _section_model(section: str, kind: Kind) -> type[Strict]:
+    models: dict[str, type[Strict]] = {
+        "split": SplitParams,
+        "validate": ValidateParams,
+        "sweep": SweepParams,
+        "train": TrainParams,
+        "harden": HardenParams,
+        "guard": ImageGuard if kind == "image" else TableGuard,
+        "attack": AttackParams,
+        "certify": CertifyParams,
+        "gates": GatesParams,
+    }
+    return models[section]
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and "kind" not in value
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
+    try:
+        # JSON mode is strict about numbers and words yet takes YAML's lists for tuples.
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        loc = first["loc"]
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            valid = sorted(_model_at(model, loc[:-1]).model_fields)
+            message, loc = _unknown(str(loc[-1]), valid), loc[:-1]
+        elif first["type"] != "missing" and not isinstance(first["input"], dict):
+            message += f"; got {first['input']!r}"
+        key = ".".join([where, *(str(part) for part in loc)]).strip(".")
+        raise ParamsError(f"{path}: {key}: {message}") from None
+    except TypeError as error:
+        raise ParamsError(f"{path}: {where}: {error}") from None
+
+
+def _model_at(model: type[Strict], loc: tuple[int | str, ...]) -> type[Strict]:
+    for part in loc:
+        if part in model.model_fields:
+            inner = _models_in(model.model_fields[str(part)].annotation)
+            model = inner[0] if inner else model
+            choices = {c.model_fields["kind"].annotation: c for c in inner if "kind" in c.model_fields}
+        elif isinstance(part, str):
+            model = next((c for kind, c in choices.items() if part in get_args(kind)), model)
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[Strict]]:
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        return [annotation]
+    return [found for arg in get_args(annotation) for found in _models_in(arg)]

@@ -1,0 +1,160 @@
+"""The pictures of the report, one function each; all take plain data and return a matplotlib figure."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8"}
+LINES = {"undefended": "-", "oblivious": "--", "adaptive": ":"}
+NORMS = {"linf": "L-inf", "l2": "L2"}
+STYLE = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "legend.frameon": False,
+    "font.family": "DejaVu Sans",
+}
+
+
+def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    """An empty figure of axes in the report's style; sizes in inches."""
+    mpl.rcParams.update(STYLE)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def to_data_uri(figure: Figure) -> str:
+    """A figure as a PNG inside a data URI; the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Loss and metric per epoch, training thin and validation thick, one row per model."""
+    metric = "accuracy" if "accuracy" in next(iter(histories.values())) else "mae"
+    figure, axes = canvas(len(histories), 2, 8.0, 2.3 * len(histories))
+    for row, (name, history) in zip(axes, histories.items(), strict=True):
+        attacked = " (attacked batches)" if name == "adversarial" else ""
+        for axis, column in zip(row, ("loss", metric), strict=True):
+            axis.plot(history["epoch"], history[column], color=COLOURS[name], lw=1, alpha=0.6, label="training")
+            axis.plot(history["epoch"], history[f"val_{column}"], color=COLOURS[name], lw=2, label="validation")
+            axis.set(xlabel="epoch", title=f"{name}: {column}{attacked}")
+            axis.legend()
+            if column == "loss" or metric == "mae":
+                axis.set_yscale("log")
+    return figure
+
+
+def sweep(table: pd.DataFrame) -> Figure:
+    """Validation loss of every point: a dot per fold, a bar at the mean, the winner filled."""
+    table = table.assign(point=table["model"] + ", batch " + table["batch_size"].astype(str))
+    if table["learning_rate"].nunique() > 1:
+        table["point"] += ", rate " + table["learning_rate"].astype(str)
+    means = table.groupby("point", sort=False)["val_loss"].mean()
+    figure, axes = canvas(1, 1, 8.0, 0.6 + 0.34 * len(means))
+    axis: Axes = axes[0, 0]
+    for height, (point, mean) in enumerate(means.items()):
+        folds = table.loc[table["point"] == point, "val_loss"]
+        colour = "#15803d" if mean == means.min() else "#9ca3af"
+        axis.plot(folds, [height] * len(folds), "o", color=colour, alpha=0.5, ms=5)
+        axis.plot([mean], [height], "|", color=colour, ms=16, mew=3)
+    axis.set_yticks(range(len(means)), list(means.index))
+    axis.invert_yaxis()
+    axis.set(xscale="log", xlabel="validation loss: a dot per fold, | is the mean, the winner is green")
+    return figure
+
+
+def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
+    """Counts of the guarded model on the test split: a row per true class, a column per answer."""
+    table = np.array(counts)
+    side = min(7.0, 2.2 + 0.36 * len(labels))
+    figure, axes = canvas(1, 1, side, side)
+    axis: Axes = axes[0, 0]
+    axis.imshow(table / np.maximum(1, table.sum(axis=1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
+    axis.grid(visible=False)
+    for (row, column), count in np.ndenumerate(table):
+        if count:
+            axis.text(column, row, str(count), ha="center", va="center", color="white" if row == column else "black")
+    axis.set_xticks(range(len(labels)), labels, rotation=45 if max(map(len, labels)) > 3 else 0)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set(xlabel="answer", ylabel="truth")
+    return figure
+
+
+def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str) -> Figure:
+    """Answers against the truth, one panel per model."""
+    figure, axes = canvas(1, len(pairs), 4.0 * len(pairs), 3.4)
+    for axis, (name, points) in zip(axes[0], pairs.items(), strict=True):
+        truth, value = np.array(points).T
+        axis.plot(truth, value, "o", ms=3, alpha=0.5, color=COLOURS[name])
+        ends = [truth.min(), truth.max()]
+        axis.plot(ends, ends, color="#6b7280", lw=1)
+        axis.set(title=name, xlabel=f"true {target}", ylabel=f"answered {target}")
+    return figure
+
+
+def eps_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], budget: Mapping[str, float], unit: str) -> Figure:
+    """Share still right against eps, one panel per norm; `curves` by norm, then by model."""
+    figure, axes = canvas(1, len(curves), 4.4 * len(curves), 3.4)
+    for axis, (norm, models) in zip(axes[0], curves.items(), strict=True):
+        for name, table in models.items():
+            for column, line in LINES.items():
+                label = f"{name}, {'guard, ' if column != 'undefended' else ''}{column}"
+                axis.plot(table["eps"], table[column], line, color=COLOURS[name], marker="o", ms=3, label=label)
+            axis.plot(table["eps"], table["noise"], color=COLOURS[name], lw=0.8, alpha=0.4, label=f"{name}, random noise")
+        axis.axvline(budget[norm], color="#6b7280", lw=0.8)
+        axis.set(xlabel=f"{NORMS[norm]} eps ({unit}); the line is the budget", ylim=(-0.02, 1.02), ylabel="share right")
+    axes[0, -1].legend(fontsize=7)
+    return figure
+
+
+def pictures(originals: NDArray[Any], attacked: Mapping[str, NDArray[Any]], answers: Mapping[str, Sequence[str]]) -> Figure:
+    """Originals, and per model the perturbation (grey is no change) and the attacked picture with its answer."""
+    count = len(originals)
+    figure, axes = canvas(1 + 2 * len(attacked), count, 1.05 * count, 1.15 * (1 + 2 * len(attacked)))
+    span = max(float(np.abs(moved - originals).max()) for moved in attacked.values()) or 1.0
+    for column in range(count):
+        _picture(axes[0, column], originals[column], f"{answers['truth'][column]}")
+    for index, (name, moved) in enumerate(attacked.items()):
+        change = (moved - originals) / (2 * span) + 0.5
+        for column in range(count):
+            wrong = answers[name][column] != answers["truth"][column]
+            _picture(axes[1 + 2 * index, column], change[column], "")
+            _picture(axes[2 + 2 * index, column], moved[column], answers[name][column], "#b91c1c" if wrong else "#15803d")
+        axes[1 + 2 * index, 0].set_ylabel("change", fontsize=7)
+        axes[2 + 2 * index, 0].set_ylabel(name, fontsize=7)
+    axes[0, 0].set_ylabel("original", fontsize=7)
+    return figure
+
+
+def _picture(axis: Axes, pixels: NDArray[Any], title: str, colour: str = "black") -> None:
+    grey = pixels.shape[-1] == 1
+    axis.imshow(np.clip(pixels[..., 0] if grey else pixels, 0, 1), cmap="gray" if grey else None, vmin=0, vmax=1)
+    axis.set_title(title, fontsize=8, color=colour, pad=2)
+    axis.grid(visible=False)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def certified(models: Mapping[str, Any], unit: str) -> Figure:
+    """Certified share against the L2 radius."""
+    figure, axes = canvas(1, 1, 4.4, 2.8)
+    axis: Axes = axes[0, 0]
+    for name, measured in models.items():
+        radii = [row["radius"] for row in measured["radii"]]
+        shares = [row["certified"]["share"] for row in measured["radii"]]
+        axis.plot(radii, shares, "o-", color=COLOURS[name], ms=3, label=name)
+    axis.set(xlabel=f"L2 radius ({unit})", ylabel="certified share", ylim=(-0.02, 1.02))
+    axis.legend()
+    return figure

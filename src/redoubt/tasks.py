@@ -1,0 +1,164 @@
+"""The nouns everything else speaks: the schema of a task's inputs, and the bounds an attack must respect."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from redoubt.params import Kind
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+class RecordError(ValueError):
+    """An input that does not fit the schema; the message names the row, the column and the value."""
+
+
+class Column(BaseModel):
+    """One column of a table: a number, or one of a fixed set of categories."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["number", "category"]
+    categories: tuple[str, ...] = ()
+
+
+class Schema(BaseModel):
+    """What a task's inputs and answers look like, and how a record becomes the network's input.
+
+    Attributes:
+        columns: the table's columns in the network's order; empty for images.
+        shape: of one network input, `(features,)` or `(height, width, channels)`.
+        labels: class names in the order of the logits; empty for regression.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    kind: Kind
+    target: str
+    columns: tuple[Column, ...] = ()
+    shape: Annotated[tuple[int, ...], Field(min_length=1)]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Width of the network's output: one per class, or 1 for a number."""
+        return len(self.labels) or 1
+
+    @property
+    def input_names(self) -> list[str]:
+        """A name per network input of a table: numbers by name, categories as `column=value`."""
+        return [
+            name
+            for column in self.columns
+            for name in ([column.name] if column.kind == "number" else [f"{column.name}={c}" for c in column.categories])
+        ]
+
+    @property
+    def numeric(self) -> NDArray[np.bool_]:
+        """Which network inputs of a table are numbers, `(features,)`; one-hot inputs are False."""
+        flags = [[True] if c.kind == "number" else [False] * len(c.categories) for c in self.columns]
+        return np.array([flag for group in flags for flag in group], dtype=bool)
+
+    def encode(self, records: Sequence[Mapping[str, Any]]) -> Floats:
+        """Turn records in raw units into network inputs, categories one-hot.
+
+        Args:
+            records: one mapping per row, keyed by column name.
+
+        Returns:
+            Array `(rows, features)`, float32.
+
+        Raises:
+            RecordError: a missing or unknown column, a category never seen, not a finite number.
+        """
+        return np.array([self._encode_one(row, record) for row, record in enumerate(records)], dtype=np.float32).reshape(
+            len(records), *self.shape
+        )
+
+    def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
+        names = [column.name for column in self.columns]
+        for name in names:
+            if name not in record:
+                raise RecordError(f"input {row}: column '{name}' is missing; expected {', '.join(names)}")
+        for key in record:
+            if key not in names:
+                raise RecordError(f"input {row}: unknown column '{key}'; expected {', '.join(names)}")
+        return [value for column in self.columns for value in _encode_cell(row, column, record[column.name])]
+
+
+def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
+    if column.kind == "category":
+        if value not in column.categories:
+            raise RecordError(
+                f"input {row}: column '{column.name}' is {value!r}; expected one of {', '.join(column.categories)}"
+            )
+        return [float(value == category) for category in column.categories]
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+        raise RecordError(f"input {row}: column '{column.name}' is {value!r}; expected a finite number")
+    return [float(value)]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The box that inputs live in, and the unit in which a perturbation is measured.
+
+    Attributes:
+        lower: smallest value, broadcastable to one input.
+        upper: largest value, likewise.
+        scale: what eps = 1 means: 1 for pixels, a feature's spread on the training rows for tables,
+            0 for an input that must not change (one-hot categories).
+    """
+
+    lower: Floats
+    upper: Floats
+    scale: Floats
+
+    def __post_init__(self) -> None:
+        if np.any(self.lower > self.upper):
+            raise ValueError(f"bounds reversed: lower {self.lower.min()} is above upper {self.upper.max()}")
+        if np.any(self.scale < 0):
+            raise ValueError(f"scale must not be negative; got {self.scale.min()}")
+
+    def covering(self, x: Floats) -> "Bounds":
+        """The same bounds, widened to hold rows that were not among the training rows."""
+        lower, upper = np.minimum(self.lower, x.min(axis=0)), np.maximum(self.upper, x.max(axis=0))
+        return Bounds(lower, upper, self.scale)
+
+    def check(self, x: Floats) -> None:
+        """Refuse inputs that are not finite or lie outside.
+
+        Raises:
+            ValueError: names the first offending value.
+        """
+        if not np.isfinite(x).all():
+            raise ValueError("inputs hold NaN or infinity")
+        slack = 1e-6 * np.maximum(1.0, np.abs(self.upper))
+        if np.any(x < self.lower - slack) or np.any(x > self.upper + slack):
+            raise ValueError(f"inputs span [{x.min():g}, {x.max():g}], outside their bounds")
+
+
+PIXELS = Bounds(np.float32(0.0), np.float32(1.0), np.float32(1.0))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs `(rows, ...)` float32 in raw units, and targets `(rows,)`: class indices or numbers."""
+
+    x: Floats
+    y: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: NDArray[Any]) -> "Batch":
+        """The rows of an index array."""
+        return Batch(self.x[index], self.y[index])

@@ -1,0 +1,378 @@
+"""The only module that imports mlflow: mirrors what the stages recorded into runs found by content key.
+
+DVC decides what is run, and may restore a result without running anything. So no stage logs to MLflow: it writes
+records, and `sync` brings MLflow into line with them as often as it is called.
+"""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from redoubt.data.store import digest, read_json
+from redoubt.records import Record, key, read_records
+
+# Read once, while mlflow is imported.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
+for _name, _value in {
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # The default of 7 with back-off lets a server that is down hold a pipeline for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import mlflow.onnx  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.models import Model, ModelSignature  # noqa: E402
+from mlflow.types import ColSpec, Schema, TensorSpec  # noqa: E402
+
+KEY = "redoubt.key"
+STAGE = "redoubt.stage"
+DATA = "redoubt.data"
+DIGEST = "redoubt.digest"
+ERROR = "redoubt.error"
+SUPERSEDED = "redoubt.superseded"
+EXPERIMENT = "dvc.experiment"
+PARENT = "mlflow.parentRunId"
+COMMIT = "mlflow.source.git.commit"
+NOTE = "mlflow.note.content"
+ALIAS = "champion"
+
+PARAMS_AT_ONCE = 100
+METRICS_AT_ONCE = 1000
+LONGEST_ERROR = 5000
+
+
+class TrackingError(ValueError):
+    """MLflow could not be brought into line with the records; the message names what is wrong and the mend."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a sync found and did.
+
+    Attributes:
+        uri: of the tracking store.
+        experiments: the experiment's id per task.
+        runs: runs that the records amount to, children included.
+        new: of these, how many were not there before.
+        models: new versions of registered models.
+        waiting: records left out, since a file that they name is missing: their stage is not done.
+    """
+
+    uri: str
+    experiments: dict[str, str]
+    runs: int
+    new: int
+    models: int
+    waiting: int
+
+
+def home(root: Path) -> Path:
+    """The project that owns the store: for an experiment that DVC runs in a copy, the project it was copied from."""
+    return Path(os.environ.get("DVC_ROOT") or root).resolve()
+
+
+def store_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI, else a SQLite file in the project's top folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home(root) / 'mlflow.db'}"
+
+
+def sync(root: Path, uri: str | None = None) -> Summary:
+    """Bring MLflow into line with `reports/*/records` and `models/*/champion`.
+
+    May be called at any time and as often as one likes: a run that is there is left alone, one that was half logged
+    is replaced, and one that another has taken the place of is tagged so.
+
+    Args:
+        root: the project's top folder.
+        uri: of the tracking store; by default that of `store_uri`.
+
+    Raises:
+        RunRecordError: a record that cannot be read, or two that disagree.
+        TrackingError: the store cannot be used.
+    """
+    root = root.resolve()
+    known = read_records(root)
+    records = [record for record in known if all((root / artifact).exists() for artifact in record.artifacts)]
+    with _mirror(root, uri) as mirror:
+        mirrored = {(record.task, record.run): mirror.record(record) for record in records}
+        ids = {name: run for name, (run, _) in mirrored.items()}
+        return Summary(
+            uri=mirror.uri,
+            experiments={record.task: mirror.experiment(record.task) for record in records},
+            runs=sum(1 + len(record.children) for record in records),
+            new=sum(made for _, made in mirrored.values()),
+            models=sum(_champion(mirror, bundle, ids) for bundle in sorted(root.glob("models/*/champion"))),
+            waiting=len(known) - len(records),
+        )
+
+
+def failed(task: str, stage: str, error: Exception) -> None:
+    """Record that a stage failed, and why; the same failure again leaves the one record.
+
+    Args:
+        task: whose experiment shows it.
+        stage: also the name of the run.
+        error: its message becomes the run's description.
+
+    Raises:
+        TrackingError: the store cannot be used.
+    """
+    with _mirror(Path.cwd(), None) as mirror:
+        mirror.failure(task, stage, f"{type(error).__name__}: {error}"[:LONGEST_ERROR])
+
+
+def register(bundle: Path, experiment: str, run: str, client: MlflowClient) -> bool:
+    """Make a bundle a version of the registered model `redoubt-TASK`, and let the alias `champion` name it.
+
+    Args:
+        bundle: folder with model.onnx, card.json and the rest.
+        experiment: id of the task's experiment.
+        run: id of the run that trained the model.
+        client: of the store.
+
+    Returns:
+        Whether a version was added; False if one with this digest was there.
+    """
+    card = read_json(bundle / "card.json")
+    name = f"redoubt-{card['task']}"
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=f"Guarded champions of the task {card['task']}.")
+    known = {version.tags.get(DIGEST): version.version for version in client.search_model_versions(f"name = '{name}'")}
+    new = card["digest"] not in known
+    if new:
+        model = _logged_model(client, experiment, card["digest"]) or _log_model(client, bundle, experiment, run)
+        made = client.create_model_version(name, f"models:/{model}", run, tags=_card_tags(card), model_id=model)
+        known[card["digest"]] = made.version
+    if client.get_registered_model(name).aliases.get(ALIAS) != known[card["digest"]]:
+        client.set_registered_model_alias(name, ALIAS, known[card["digest"]])
+    return new
+
+
+class _Mirror:
+    def __init__(self, root: Path, uri: str) -> None:
+        self.root, self.uri = root, uri
+        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self._origin = _origin(root)
+        self._experiments: dict[str, str] = {}
+
+    def experiment(self, task: str) -> str:
+        """The id of a task's experiment, made before first use."""
+        if task not in self._experiments:
+            known = self.client.get_experiment_by_name(task)
+            if known is None:
+                # A server chooses for itself; a bare database would point to the current folder, wherever that is.
+                folder = None if self.uri.startswith("http") else (home(self.root) / "mlartifacts" / task).as_uri()
+                self._experiments[task] = self.client.create_experiment(task, artifact_location=folder)
+            else:
+                if known.lifecycle_stage == "deleted":
+                    self.client.restore_experiment(known.experiment_id)
+                self._experiments[task] = known.experiment_id
+        return self._experiments[task]
+
+    def record(self, record: Record) -> tuple[str, int]:
+        """The id of a record's run, and how many runs had to be made for it."""
+        mark = key(record)
+        namesakes = self._namesakes(record.task, record.run)
+        same = [run for run in namesakes if run.data.tags.get(KEY) == mark]
+        whole = [run for run in same if run.info.status == "FINISHED"]
+        for run in same:
+            if run not in whole[:1]:
+                self._discard(run)
+        made = 0 if whole else 1 + len(record.children)
+        run_id = whole[0].info.run_id if whole else self._create(record, mark)
+        for run in whole[:1]:
+            if SUPERSEDED in run.data.tags:
+                self.client.delete_tag(run_id, SUPERSEDED)
+        self._supersede([run for run in namesakes if run not in same], mark)
+        return run_id, made
+
+    def failure(self, task: str, stage: str, reason: str) -> None:
+        """A run that says why there is no result."""
+        mark = digest(f"{task}\n{stage}\n{reason}".encode())
+        if not any(run.data.tags.get(KEY) == mark for run in self._namesakes(task, stage)):
+            tags = {**self._origin, KEY: mark, STAGE: stage, ERROR: reason, NOTE: f"{stage} failed: {reason}"}
+            run = self.client.create_run(self.experiment(task), tags=tags, run_name=stage)
+            self.client.set_terminated(run.info.run_id, "FAILED")
+
+    def _namesakes(self, task: str, name: str) -> list[Run]:
+        found = self.client.search_runs(
+            [self.experiment(task)], f"attributes.run_name = '{name}'", order_by=["attributes.start_time ASC"]
+        )
+        return [run for run in found if PARENT not in run.data.tags]
+
+    def _create(self, record: Record, mark: str) -> str:
+        data = _provenance(self.root, record.task)
+        tags = {**self._origin, DATA: data["sha256"]} if data else self._origin
+        parent = self._open(record, {**tags, KEY: mark}, _seconds(self.root, record))
+        if data:
+            self.client.log_inputs(parent, [_dataset(record.task, data)])
+        for artifact in record.artifacts:
+            self._attach(parent, record.task, artifact)
+        for child in record.children:
+            run = self._open(child, {**tags, KEY: key(child), PARENT: parent}, {})
+            self.client.set_terminated(run)
+        # Last, since a run that is not finished is taken for a half-logged one.
+        self.client.set_terminated(parent)
+        return parent
+
+    def _open(self, record: Record, tags: Mapping[str, str], seconds: Mapping[str, float]) -> str:
+        run: str = self.client.create_run(
+            self.experiment(record.task), tags={**record.tags, **tags, STAGE: record.stage}, run_name=record.run
+        ).info.run_id
+        now = int(time.time() * 1000)
+        params = [Param(name, str(value)) for name, value in record.params.items()]
+        metrics = [Metric(name, value, now, 0) for name, value in {**record.metrics, **seconds}.items()]
+        metrics += [Metric(name, value, now, step) for name, points in record.curves.items() for step, value in points]
+        for start in range(0, len(params), PARAMS_AT_ONCE):
+            self.client.log_batch(run, params=params[start : start + PARAMS_AT_ONCE])
+        for start in range(0, len(metrics), METRICS_AT_ONCE):
+            self.client.log_batch(run, metrics=metrics[start : start + METRICS_AT_ONCE])
+        return run
+
+    def _attach(self, run: str, task: str, artifact: str) -> None:
+        own, folder = Path("reports", task), Path(artifact).parent
+        inside = folder.relative_to(own) if folder.is_relative_to(own) else folder
+        path = self.root / artifact
+        if path.is_dir():
+            self.client.log_artifacts(run, str(path), str(inside / path.name))
+        else:
+            self.client.log_artifact(run, str(path), None if inside == Path() else str(inside))
+
+    def _discard(self, run: Run) -> None:
+        for child in self.client.search_runs(
+            [run.info.experiment_id], f"tags.`{PARENT}` = '{run.info.run_id}'", max_results=10_000
+        ):
+            self.client.delete_run(child.info.run_id)
+        self.client.delete_run(run.info.run_id)
+
+    def _supersede(self, older: list[Run], mark: str) -> None:
+        # Runs of other DVC experiments stand beside this one; they are there to be compared with it.
+        lineage = self._origin.get(EXPERIMENT, "")
+        for run in older:
+            if run.data.tags.get(EXPERIMENT, "") == lineage and SUPERSEDED not in run.data.tags:
+                self.client.set_tag(run.info.run_id, SUPERSEDED, mark)
+
+
+@contextmanager
+def _mirror(root: Path, uri: str | None) -> Iterator[_Mirror]:
+    """One mirror at a time: two that create the same database or the same run would get in each other's way."""
+    uri = uri or store_uri(root)
+    lock = home(root) / ".redoubt" / "tracking.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            # Model.log knows no other way to be told.
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_registry_uri(uri)
+            yield _Mirror(root, uri)
+        except MlflowException as error:
+            first = str(error).splitlines()[0]
+            raise TrackingError(
+                f"MLflow at {uri}: {first}; is the server up, and MLFLOW_TRACKING_URI right?"
+            ) from error
+
+
+def _origin(root: Path) -> dict[str, str]:
+    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)  # noqa: S607
+    if git.returncode == 0:
+        tags[COMMIT] = git.stdout.strip()
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags[EXPERIMENT] = experiment
+    return tags
+
+
+def _provenance(root: Path, task: str) -> dict[str, Any] | None:
+    path = root / "data" / "raw" / task / "provenance.json"
+    return read_json(path) if path.is_file() else None
+
+
+def _dataset(task: str, data: Mapping[str, Any]) -> DatasetInput:
+    dataset = Dataset(
+        name=str(data["source"]),
+        digest=data["sha256"][:36],
+        source_type="local",
+        source=json.dumps({"uri": f"data/raw/{task}"}),
+        profile=json.dumps({"num_rows": data["rows"]}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _seconds(root: Path, record: Record) -> dict[str, float]:
+    found = {stage: root / "reports" / record.task / "timings" / f"{stage}.json" for stage in record.stages}
+    return {f"seconds/{stage}": read_json(path)["seconds"] for stage, path in found.items() if path.is_file()}
+
+
+def _champion(mirror: _Mirror, bundle: Path, ids: Mapping[tuple[str, str], str]) -> bool:
+    card = read_json(bundle / "card.json")
+    run = ids.get((card["task"], card["kind"]))
+    # Without its run it waits for the next sync, as the run's own record does.
+    return bool(card["passed"] and run) and register(bundle, mirror.experiment(card["task"]), str(run), mirror.client)
+
+
+def _card_tags(card: Mapping[str, Any]) -> dict[str, str]:
+    return {DIGEST: card["digest"], "redoubt.kind": card["kind"], "redoubt.model": str(card["model"])}
+
+
+def _logged_model(client: MlflowClient, experiment: str, mark: str) -> str | None:
+    """The id of the model that an earlier sync logged but was stopped before it could register it."""
+    found = client.search_logged_models([experiment], f"tags.`{DIGEST}` = '{mark}'")
+    return next((model.model_id for model in found if model.status == "READY"), None)
+
+
+def _log_model(client: MlflowClient, bundle: Path, experiment: str, run: str) -> str:
+    graph = onnx.load(str(bundle / "model.onnx"))
+    # Left to itself, Model.log puts the model into whatever experiment the process last used.
+    model = client.create_logged_model(
+        experiment, name="model", source_run_id=run, tags=_card_tags(read_json(bundle / "card.json"))
+    )
+    Model.log(
+        None,
+        mlflow.onnx,
+        run_id=run,
+        model_id=model.model_id,
+        onnx_model=graph,
+        signature=ModelSignature(Schema(_specs(graph.graph.input)), Schema(_specs(graph.graph.output))),
+        input_example=_example(graph),
+        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "onnx", "onnxruntime")],
+        onnx_execution_providers=["CPUExecutionProvider"],
+        extra_files=[str(path) for path in sorted(bundle.glob("*.json"))],
+        save_as_external_data=False,
+    )
+    if mlflow.models.get_model_info(model.model_uri).signature is None:
+        raise TrackingError(f"{model.model_uri}, logged from {bundle}, has no signature; MLflow dropped it")
+    return str(model.model_id)
+
+
+def _specs(values: Any) -> list[ColSpec | TensorSpec]:
+    return [TensorSpec(_dtype(value), tuple(size or -1 for size in _shape(value)), value.name) for value in values]
+
+
+def _example(graph: onnx.ModelProto) -> dict[str, np.ndarray[Any, Any]]:
+    return {value.name: np.zeros([size or 1 for size in _shape(value)], _dtype(value)) for value in graph.graph.input}
+
+
+def _dtype(value: onnx.ValueInfoProto) -> np.dtype[Any]:
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int]:
+    """Sizes, with 0 for one that is left open, such as the number of rows."""
+    return [size.dim_value for size in value.type.tensor_type.shape.dim]

@@ -1,0 +1,1 @@
+"""Resumable fitting, the cross-validated sweep, adversarial training."""

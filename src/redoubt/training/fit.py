@@ -1,0 +1,205 @@
+"""Resumable Keras training: killed at any epoch and started again, it ends with the same weights."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.special import logsumexp
+
+from redoubt.data.store import read_arrays, write_arrays
+from redoubt.tasks import Batch, Floats
+
+History = list[dict[str, float]]
+Validate = Callable[[], dict[str, float]]
+SAVE_EVERY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long and how fast to train.
+
+    Attributes:
+        epochs: at most.
+        batch_size: rows per update.
+        learning_rate: of Adam.
+        patience: epochs without a better validation loss before it stops; None trains all of them.
+        decay: lower the learning rate to 0 along a cosine.
+        warm_up: epochs before the best weights are looked for, such as while eps still rises.
+        seed: of the row order.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int | None = None
+    decay: bool = False
+    warm_up: int = 0
+    seed: int = 0
+
+
+def compile_network(model: keras.Model, plan: Plan, rows: int, outputs: int) -> None:
+    """Attach optimizer, loss and metric: cross-entropy and accuracy, or squared and absolute error."""
+    steps = math.ceil(rows / plan.batch_size)
+    rate: Any = plan.learning_rate
+    if plan.decay:
+        rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps)
+    regression = outputs == 1
+    loss = keras.losses.MeanSquaredError() if regression else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    metric = keras.metrics.MeanAbsoluteError(name="mae") if regression else _accuracy()
+    # One graph call covers many small batches; Keras wants the number to divide an epoch.
+    together = max(size for size in range(1, min(steps, 64) + 1) if steps % size == 0)
+    model.compile(
+        keras.optimizers.Adam(rate), loss, metrics=[metric], steps_per_execution=together, jit_compile=False
+    )
+
+
+def _accuracy() -> keras.metrics.Metric:
+    return keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+
+
+def fit(
+    model: keras.Model,
+    network: keras.Model,
+    train: Batch,
+    validate: Validate,
+    plan: Plan,
+    *,
+    checkpoint: Path | None = None,
+    progress: keras.callbacks.Callback | None = None,
+) -> History:
+    """Train a compiled model and leave the weights of its best validation loss in the network.
+
+    Args:
+        model: the compiled model; the network itself, or a trainer that wraps it.
+        network: whose weights are kept.
+        train: rows to learn from.
+        validate: measured after every epoch; its `loss` decides when to stop and which weights are best.
+        plan: how long and how fast.
+        checkpoint: file of the resumable state; None trains without one.
+        progress: receives Keras's events, such as a progress bar.
+
+    Returns:
+        One mapping of metric names to values per epoch.
+    """
+    journal = Journal(network, validate, plan, checkpoint)
+    # Variables exist only after the first step, and the saved state must be put into them.
+    model.optimizer.build(network.trainable_variables)
+    first = journal.restore(model)
+    steps = math.ceil(len(train) / plan.batch_size)
+    if not journal.finished:
+        model.fit(
+            _epochs(train, plan, first),
+            epochs=plan.epochs,
+            initial_epoch=first,
+            steps_per_epoch=steps,
+            shuffle=False,
+            callbacks=[journal, *([progress] if progress else [])],
+            verbose=0,
+        )
+    network.set_weights(journal.best)
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return journal.history
+
+
+def on_rows(network: keras.Model, batch: Batch) -> Validate:
+    """Loss and metric of a network on some rows; one graph call, far cheaper than `evaluate` for small ones."""
+    outputs = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
+    return lambda: measure(np.concatenate([outputs(part).numpy() for part in parts(batch.x)]), batch)
+
+
+def parts(x: Floats, size: int = 2048) -> list[Floats]:
+    """An array in pieces of at most `size` rows."""
+    return [x[start : start + size] for start in range(0, len(x), size)]
+
+
+def measure(outputs: Floats, batch: Batch) -> dict[str, float]:
+    """Cross-entropy and accuracy of logits, or squared and absolute error of values."""
+    outputs = outputs.astype(np.float64)
+    if outputs.shape[1] == 1:
+        error = outputs[:, 0] - batch.y
+        return {"loss": float(np.square(error).mean()), "mae": float(np.abs(error).mean())}
+    logarithms = outputs - logsumexp(outputs, axis=1, keepdims=True)
+    chosen = logarithms[np.arange(len(batch)), batch.y]
+    return {"loss": float(-chosen.mean()), "accuracy": float((outputs.argmax(axis=1) == batch.y).mean())}
+
+
+def _epochs(train: Batch, plan: Plan, first: int) -> tf.data.Dataset:
+    # Each epoch's order depends on the seed and its number alone, so a resumed run sees the same batches.
+    x, y = tf.constant(train.x), tf.constant(train.y)
+
+    def order(epoch: tf.Tensor) -> tf.data.Dataset:
+        rows = tf.random.experimental.stateless_shuffle(tf.range(len(train)), seed=[plan.seed, epoch])
+        return tf.data.Dataset.from_tensor_slices(rows).batch(plan.batch_size)
+
+    epochs = tf.data.Dataset.range(first, plan.epochs, output_type=tf.int32)
+    return epochs.flat_map(order).map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows))).prefetch(2)
+
+
+class Journal(keras.callbacks.Callback):
+    """Early stopping, best weights, learning curve and the state on disk, as one thing that can be restored."""
+
+    def __init__(self, network: keras.Model, validate: Validate, plan: Plan, path: Path | None) -> None:
+        super().__init__()
+        self.network, self.validate, self.plan, self.path = network, validate, plan, path
+        self.history: History = []
+        self.best = network.get_weights()
+        self.best_epoch = -1
+        self._saved_at = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch, or patience, has been reached."""
+        waited = len(self.history) - 1 - max(self.best_epoch, self.plan.warm_up - 1)
+        out_of_patience = self.plan.patience is not None and waited >= self.plan.patience
+        return len(self.history) >= self.plan.epochs or out_of_patience
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Note the epoch, keep the weights if they are the best, stop when patience ends."""
+        logs = {} if logs is None else logs
+        # Callbacks after this one, such as a progress bar, see the validation figures too.
+        logs.update({f"val_{name}": value for name, value in self.validate().items()})
+        self.history.append({name: float(value) for name, value in logs.items()})
+        loss = self.history[-1]["val_loss"]
+        best = self.history[self.best_epoch]["val_loss"] if self.best_epoch >= self.plan.warm_up else math.inf
+        if epoch >= self.plan.warm_up and loss < best:
+            self.best, self.best_epoch = self.network.get_weights(), epoch
+        elif self.best_epoch < self.plan.warm_up:
+            self.best, self.best_epoch = self.network.get_weights(), epoch
+        self.model.stop_training = self.finished
+        if self.path and time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Write weights, optimizer, best weights and history, whole or not at all."""
+        if self.path is None:
+            return
+        state = {f"now_{i:03d}": np.asarray(v) for i, v in enumerate(self.network.variables)}
+        state |= {f"optimizer_{i:03d}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
+        state |= {f"best_{i:03d}": v for i, v in enumerate(self.best)}
+        state["history"] = np.array(json.dumps([self.best_epoch, self.history]))
+        write_arrays(self.path, state)
+        self._saved_at = time.monotonic()
+
+    def restore(self, model: keras.Model) -> int:
+        """Put a saved state back.
+
+        Returns:
+            The epoch to go on with; 0 where nothing was saved.
+        """
+        if self.path is None or not self.path.is_file():
+            return 0
+        state = read_arrays(self.path)
+        for prefix, variables in (("now", self.network.variables), ("optimizer", model.optimizer.variables)):
+            for index, variable in enumerate(variables):
+                variable.assign(state[f"{prefix}_{index:03d}"])
+        self.best = [state[name] for name in sorted(state) if name.startswith("best_")]
+        self.best_epoch, self.history = json.loads(str(state["history"]))
+        return len(self.history)

@@ -1,0 +1,98 @@
+"""The grid search: every point by N-fold cross-validation, the winner by its mean validation loss."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from redoubt.data.scaling import Scaler
+from redoubt.params import Cnn, Linear, ModelParams, Strict, SweepParams
+from redoubt.tasks import Batch, Schema
+
+
+Curve = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of the grid."""
+
+    model: ModelParams
+    batch_size: int
+    learning_rate: float
+
+
+class Selected(Strict):
+    """The winner of a sweep, as written to selected.json."""
+
+    model: str
+    settings: ModelParams
+    batch_size: int
+    learning_rate: float
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The training rows, which fold holds each of them out, and a scaler fitted without each fold."""
+
+    batch: Batch
+    fold: np.ndarray
+    scalers: Sequence[Scaler]
+
+
+def describe(model: ModelParams, outputs: int) -> str:
+    """A short name in the field's terms, such as `logistic` or `cnn 16-32-64`."""
+    if isinstance(model, Linear):
+        return {1: "linear", 2: "logistic"}.get(outputs, "softmax")
+    sizes = (*model.filters, *model.units) if isinstance(model, Cnn) else model.units
+    dropout = f" dropout {model.dropout:g}" if model.dropout else ""
+    return f"{model.kind} {'-'.join(map(str, sizes))}{dropout}"
+
+
+def grid(params: SweepParams) -> list[Point]:
+    """All combinations, in the order of params.yaml."""
+    return [
+        Point(model, batch_size, rate)
+        for model, batch_size, rate in itertools.product(params.models, params.batch_size, params.learning_rate)
+    ]
+
+
+def cross_validate(point: Point, folds: Folds, schema: Schema, epochs: int, seed: int) -> list[Curve]:
+    """Train a point once per fold on the other folds' rows and measure it on the fold's own.
+
+    Args:
+        point: what to train.
+        folds: rows, fold numbers and the scalers that belong to them.
+        schema: of the task.
+        epochs: of each training.
+        seed: of weights and row order; the same for every point, so that points differ by their choices alone.
+
+    Returns:
+        A learning curve per fold: one mapping of metric names to values per epoch.
+    """
+    from redoubt.models.networks import build
+    from redoubt.training.fit import Plan, compile_network, fit, on_rows
+    from redoubt.training.setup import make_deterministic
+
+    make_deterministic(seed, threads=1)
+    plan = Plan(epochs=epochs, batch_size=point.batch_size, learning_rate=point.learning_rate, seed=seed)
+    curves = []
+    for number, scaler in enumerate(folds.scalers):
+        held_out = folds.fold == number
+        train, validation = folds.batch.take(np.flatnonzero(~held_out)), folds.batch.take(np.flatnonzero(held_out))
+        network = build(point.model, schema, scaler, seed)
+        compile_network(network, plan, len(train), schema.outputs)
+        curves.append(fit(network, network, train, on_rows(network, validation), plan))
+    return curves
+
+
+def best_epoch(curve: Curve) -> dict[str, float]:
+    """The epoch of lowest validation loss: what early stopping would have kept."""
+    return min(curve, key=lambda epoch: epoch["val_loss"])
+
+
+def score(curves: Sequence[Curve]) -> float:
+    """A point's mean validation loss over its folds."""
+    return float(np.mean([best_epoch(curve)["val_loss"] for curve in curves]))

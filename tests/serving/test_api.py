@@ -1,0 +1,297 @@
+"""The HTTP interface, asked of the ASGI application and of a real server alike."""
+
+import json
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from redoubt.defenses.guarded import GuardedModel
+from serving.openapi import example
+from serving.service import MAX_BODY
+from tests.serving.bundles import SCHEMAS, SPECIES
+from tests.serving.pictures import bomb, encoded
+
+GOOD = np.full((8, 8), 0.5).tolist()
+RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "multipart/form-data; boundary=x"}
+PNG = encoded(Image.new("L", (8, 8), 128))
+
+
+def with_pixel(value: Any) -> list[list[Any]]:
+    """A good image but for one pixel."""
+    image = [row[:] for row in GOOD]
+    image[3][5] = value
+    return image
+
+
+def digits(*inputs: Any) -> bytes:
+    """A request's body for images."""
+    return json.dumps({"task": "digits", "inputs": inputs}).encode()
+
+
+def evolution(**changes: Any) -> bytes:
+    """A request's body for one record, changed as told."""
+    return json.dumps({"task": "evolution", "inputs": [{**RECORD, **changes}]}).encode()
+
+
+# name: (body, a piece of the sentence)
+BAD_JSON: dict[str, tuple[bytes, str]] = {
+    "empty body": (b"", "the body is empty"),
+    "not JSON": (b"nope", "not a valid request: invalid JSON"),
+    "a list": (b"[]", "should be an object"),
+    "null": (b"null", "should be an object"),
+    "not UTF-8": (b"\xff\xfe\x00", "invalid JSON"),
+    "deeply nested": (b'{"task": "digits", "inputs": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", "recursion limit"),
+    "deeply nested, within the parser's limit": (digits(json.loads("[" * 150 + "]" * 150)), "is a list of 1"),
+    "lone surrogate": (b'{"task": "\\ud800", "inputs": [1]}', "invalid JSON"),
+    "pickle in JSON's clothes": (pickle.dumps({"task": "digits"}), "invalid JSON"),
+    "no task": (b'{"inputs": [1]}', "task: field required"),
+    "task is a number": (b'{"task": 5, "inputs": [1]}', "task: input should be a valid string"),
+    "no inputs": (b'{"task": "digits"}', "inputs: field required"),
+    "inputs is null": (b'{"task": "digits", "inputs": null}', "inputs: input should be a valid array"),
+    "inputs is an object": (b'{"task": "digits", "inputs": {}}', "inputs: input should be a valid array"),
+    "empty inputs": (digits(), "inputs: list should have at least 1 item"),
+    "too many inputs": (digits(*[0] * 257), "at most 256 items"),
+    "extra key": (b'{"task": "digits", "inputs": [1], "guard": false}', "guard: extra inputs are not permitted"),
+    "unknown task": (b'{"task": "dogs", "inputs": [1]}', "unknown task 'dogs'; tasks served: colours, digits, evol"),
+    "overlong task": (json.dumps({"task": "x" * 10**6, "inputs": [1]}).encode(), "tasks served: colours, digits"),
+    "image of 7 rows": (digits(GOOD[:7]), "input 0 is a list of 7; expected 8 rows of 8 pixels"),
+    "ragged image": (digits([*GOOD[:7], [0.5]]), "input 0[7] is a list of 1"),
+    "image one level too deep": (digits([GOOD]), "input 0[0][0] is a list of 8"),
+    "image one level too flat": (digits(GOOD[0]), "input 0[0] is 0.5"),
+    "image with three channels": (digits([[[0.5] * 3] * 8] * 8), "input 0[0][0] is a list of 3"),
+    "empty image": (digits([]), "input 0 is a list of 0"),
+    "image is a record": (digits(RECORD), "input 0 is an object of 3 keys"),
+    "image is a number": (digits(5), "input 0 is 5"),
+    "image is a string": (digits("abc"), "input 0 is 'abc'"),
+    "pixel is a string": (digits(with_pixel("0.5")), "input 0[3][5] is '0.5'"),
+    "pixel is a boolean": (digits(with_pixel(True)), "input 0[3][5] is True"),
+    "pixel is null": (digits(with_pixel(None)), "input 0[3][5] is None"),
+    "pixel is a list": (digits(with_pixel([0.5])), "input 0[3][5] is a list of 1"),
+    "pixel above 1": (digits(with_pixel(1.0000001)), "input 0[3][5] is 1.0000001"),
+    "pixel below 0": (digits(with_pixel(-1e-9)), "input 0[3][5] is -1e-09"),
+    "pixel is NaN": (digits(with_pixel(float("nan"))), "input 0[3][5] is nan"),
+    "pixel is Infinity": (digits(with_pixel(float("inf"))), "input 0[3][5] is inf"),
+    "pixel is 1e400": (digits(with_pixel("@")).replace(b'"@"', b"1e400"), "input 0[3][5] is inf"),
+    "pixel is 10**400": (digits(with_pixel(10**400)), "input 0[3][5] is 1000"),
+    "pixel is 10**9999": (digits(with_pixel("@")).replace(b'"@"', b"1" + b"0" * 9999), "number out of range"),
+    "bad neighbour": (digits(GOOD, GOOD, with_pixel(2), GOOD), "input 2[3][5] is 2"),
+    "record is a list": (b'{"task": "evolution", "inputs": [[1, 2]]}', "expected an object with the keys cp, hp"),
+    "record is a string": (b'{"task": "evolution", "inputs": ["cp"]}', "input 0 is 'cp'; expected an object"),
+    "record lacks a column": (b'{"task": "evolution", "inputs": [{"cp": 1, "hp": 2}]}', "column 'species' is missing"),
+    "record has another column": (evolution(weight=3), "unknown column 'weight'; expected cp, hp, species"),
+    "unknown species": (evolution(species="Mew"), f"is 'Mew'; expected one of {', '.join(SPECIES)}"),
+    "species is a list": (evolution(species=["Eevee"]), "column 'species'"),
+    "number is a string": (evolution(cp="300"), "column 'cp' is '300'; expected a finite number"),
+    "number is a boolean": (evolution(cp=True), "column 'cp' is True"),
+    "number is null": (evolution(cp=None), "column 'cp' is None"),
+    "number is NaN": (evolution(cp=float("nan")), "column 'cp' is nan"),
+    "number is -Infinity": (evolution(cp=float("-inf")), "column 'cp' is -inf"),
+    "number is 1e39": (evolution(cp=1e39), "column 'cp' is 1e+39"),
+    "number is 10**400": (evolution(cp=10**400), "column 'cp'"),
+    "number too far for an answer": (evolution(cp=3e38, hp=-3e38), "input 0: the model has no finite answer"),
+}
+
+
+def refused(answer: httpx.Response, status: int, sentence: str) -> None:
+    """Check an error answer: its status, the envelope, and what it says."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    (error,) = answer.json().values()
+    assert set(error) == {"code", "message"}
+    assert sentence in error["message"]
+    assert "\n" not in error["message"]
+    assert len(error["message"]) <= 500
+
+
+@pytest.mark.parametrize("name", BAD_JSON)
+def test_bad_json(name: str, client: httpx.Client) -> None:
+    body, sentence = BAD_JSON[name]
+    refused(client.post("/predict", content=body, headers=JSON), 400, sentence)
+
+
+TYPES = {
+    "pickle": "application/vnd.bentoml+pickle",
+    "octets": "application/octet-stream",
+    "text": "text/plain",
+    "form": "application/x-www-form-urlencoded",
+    "upload": "multipart/form-data; boundary=x",
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_only_json_is_read(name: str, client: httpx.Client) -> None:
+    answer = client.post("/predict", content=pickle.dumps(GOOD), headers={"content-type": TYPES[name]})
+    refused(answer, 415, "/predict takes application/json")
+
+
+def test_a_body_without_a_type_is_refused(client: httpx.Client) -> None:
+    refused(client.post("/predict", content=digits(GOOD)), 415, "the content type is missing")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict_image"])
+def test_an_oversized_body_is_refused(path: str, client: httpx.Client) -> None:
+    refused(client.post(path, content=b" " * (MAX_BODY + 1), headers=JSON), 413, f"larger than {MAX_BODY} bytes")
+
+
+def test_an_oversized_body_of_undeclared_length_is_refused(client: httpx.Client) -> None:
+    pieces = (b" " * 2**20 for _ in range(9))
+    refused(client.post("/predict", content=pieces, headers=JSON), 413, "larger than")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/predict", "/predict_image"])
+def test_wrong_method(method: str, path: str, client: httpx.Client) -> None:
+    answer = client.request(method, path)
+    refused(answer, 405, "this path does not take that method")
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/static_content/../service.py", "/static_content/none.js"])
+def test_unknown_path(path: str, client: httpx.Client) -> None:
+    refused(client.get(path), 404, "GET /docs lists what there is")
+
+
+def upload(client: httpx.Client, data: bytes, task: str = "digits") -> httpx.Response:
+    """POST a file to /predict_image."""
+    return client.post("/predict_image", files={"image": ("x.png", data)}, data={"task": task})
+
+
+UPLOADS: dict[str, tuple[bytes, str]] = {
+    "empty file": (b"", "not a PNG or JPEG image"),
+    "text": (b"hello", "not a PNG or JPEG image"),
+    "GIF": (encoded(Image.new("L", (8, 8)), "GIF"), "not a PNG or JPEG image"),
+    "truncated PNG": (PNG[: len(PNG) // 2 + 8], "damaged or cut short"),
+    "20,000 x 20,000 PNG": (bomb(20_000), "far too large"),
+    "other proportions": (encoded(Image.new("L", (8, 5))), "crop it to the proportions 8 x 8"),
+}
+
+
+@pytest.mark.parametrize("name", UPLOADS)
+def test_bad_upload(name: str, client: httpx.Client) -> None:
+    data, sentence = UPLOADS[name]
+    refused(upload(client, data), 400, sentence)
+
+
+def part(name: str, text: str, file: bool = False) -> bytes:
+    """One part of a form."""
+    filename = '; filename="x.png"' if file else ""
+    return f'--x\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n{text}\r\n'.encode()
+
+
+END = b"--x--\r\n"
+FORMS: dict[str, tuple[bytes, str]] = {
+    "garbage": (b"garbage", "the form cannot be read"),
+    "no parts": (END, "the form holds nothing"),
+    "no task": (part("image", "x", file=True) + END, "the form holds image; expected a file 'image' and a text 'task'"),
+    "no image": (part("task", "digits") + END, "the form holds task;"),
+    "wrong name": (part("picture", "x", file=True) + part("task", "digits") + END, "the form holds picture, task"),
+    "extra field": (
+        part("image", "x", file=True) + part("task", "digits") + part("guard", "off") + END,
+        "the form holds guard, image, task",
+    ),
+    "image twice": (part("image", "x", file=True) * 2 + part("task", "digits") + END, "holds image, image, task"),
+    "many fields": (part("task", "digits") * 50 + END, "Too many fields"),
+    "task is a file": (part("image", "x", file=True) + part("task", "digits", file=True) + END, "a text 'task'"),
+    # BentoML's own reader would fetch it.
+    "image is an address": (part("image", "http://127.0.0.1:9/x.png") + part("task", "digits") + END, "a file 'image'"),
+    "unknown task": (part("image", "x", file=True) + part("task", "dogs") + END, "unknown task 'dogs'"),
+    "task of records": (part("image", "x", file=True) + part("task", "evolution") + END, "takes records, not images"),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_bad_form(name: str, client: httpx.Client) -> None:
+    body, sentence = FORMS[name]
+    refused(client.post("/predict_image", content=body, headers=FORM), 400, sentence)
+
+
+def test_records_are_answered_as_offline(client: httpx.Client, models: Path) -> None:
+    model = GuardedModel.load(models / "evolution" / "champion")
+    records = [RECORD, {**RECORD, "cp": 20, "species": "Caterpie"}]
+    offline = model.answer(model.schema.encode(records), np.random.default_rng(0))
+    answer = client.post("/predict", json={"task": "evolution", "inputs": records})
+    assert answer.status_code == 200
+    said = answer.json()
+    assert list(said) == ["task", "model_digest", "predictions"]
+    assert (said["task"], said["model_digest"]) == ("evolution", model.digest)
+    for row, prediction in enumerate(said["predictions"]):
+        assert list(prediction) == ["value", "adversarial_score", "flagged", "variants"]
+        assert prediction["variants"]["plain"] == pytest.approx(float(offline.outputs[row, 0, 0]), rel=1e-6)
+        assert prediction["adversarial_score"] == pytest.approx(float(offline.score[row]), rel=1e-5)
+        assert prediction["flagged"] == bool(offline.flagged[row])
+
+
+@pytest.mark.parametrize("image", [GOOD, np.array(GOOD)[..., None].tolist()], ids=["height, width", "with channel"])
+def test_images_are_answered(image: list[Any], client: httpx.Client) -> None:
+    said = client.post("/predict", content=digits(image, image), headers=JSON).json()
+    assert len(said["predictions"]) == 2
+    assert list(said["predictions"][0]) == ["label", "probabilities", "adversarial_score", "flagged", "variants"]
+
+
+def test_an_upload_is_answered_as_its_pixels(client: httpx.Client) -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (8, 8), dtype=np.uint8)
+    uploaded = upload(client, encoded(Image.fromarray(pixels))).json()
+    listed = client.post("/predict", content=digits((pixels / 255).tolist()), headers=JSON).json()
+    for key in ("adversarial_score", "flagged"):
+        assert uploaded["predictions"][0][key] == pytest.approx(listed["predictions"][0][key], rel=1e-4)
+    for variant in ("plain", "smoothed", "squeezed"):
+        assert uploaded["predictions"][0]["variants"][variant] == listed["predictions"][0]["variants"][variant]
+
+
+def test_a_colour_upload_is_answered(client: httpx.Client) -> None:
+    answer = upload(client, encoded(Image.new("RGB", (16, 12), (200, 30, 0)), "JPEG"), "colours")
+    assert answer.json()["predictions"][0]["label"] in SCHEMAS["colours"].labels
+
+
+def test_bad_requests_do_not_disturb_their_neighbours(client: httpx.Client) -> None:
+    bodies = [digits(GOOD), digits(with_pixel(None)), evolution(), evolution(cp="x")] * 6
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda body: client.post("/predict", content=body, headers=JSON), bodies))
+    assert [answer.status_code for answer in answers] == [200, 400, 200, 400] * 6
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["cp", "hp", "species", "x"]), inner),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(task=st.sampled_from(sorted(SCHEMAS)), inputs=st.lists(ANY, min_size=1, max_size=3))
+def test_any_json_is_answered_or_refused(task: str, inputs: list[Any], asgi: httpx.Client) -> None:
+    answer = asgi.post("/predict", content=json.dumps({"task": task, "inputs": inputs}).encode(), headers=JSON)
+    if answer.status_code != 200:
+        refused(answer, 400, "input")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
+def test_probes(path: str, client: httpx.Client) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_the_docs_page_needs_nothing_from_elsewhere(client: httpx.Client) -> None:
+    assert client.get("/", follow_redirects=False).headers["location"] == "docs"
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "http" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-light-32x32.png"):
+        assert f"static_content/{name}" in page.text
+        assert client.get(f"/static_content/{name}").status_code == 200
+
+
+@pytest.mark.parametrize("task", SCHEMAS)
+def test_documented_examples_are_answered(task: str, client: httpx.Client) -> None:
+    answer = client.post("/predict", json={"task": task, "inputs": [example(SCHEMAS[task])]})
+    assert answer.status_code == 200

@@ -1,0 +1,65 @@
+"""The OpenAPI document is sound, and the service keeps what it promises."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+
+from serving.openapi import document
+from tests.serving.bundles import SCHEMAS
+
+DOCUMENT = document(list(SCHEMAS.values()))
+
+
+def validator(name: str) -> Draft202012Validator:
+    """Checks a value against a schema of the document."""
+    return Draft202012Validator({**DOCUMENT, "$ref": f"#/components/schemas/{name}"})
+
+
+def references(node: Any) -> Iterator[str]:
+    """Every `$ref` below a node."""
+    if isinstance(node, dict):
+        yield from ([node["$ref"]] if "$ref" in node else [])
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def test_the_service_sends_it(asgi: httpx.Client) -> None:
+    sent = asgi.get("/docs.json").json()
+    assert sent["openapi"] == "3.1.0"
+    assert sent["components"] == DOCUMENT["components"]
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for reference in references(DOCUMENT):
+        node: Any = DOCUMENT
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+
+
+@pytest.mark.parametrize("name", DOCUMENT["components"]["schemas"])
+def test_every_schema_is_a_schema(name: str) -> None:
+    Draft202012Validator.check_schema(DOCUMENT["components"]["schemas"][name])
+
+
+def test_operations_are_complete() -> None:
+    operations = [operation for path in DOCUMENT["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    assert all(operation["responses"] and operation["summary"] for operation in operations)
+
+
+@pytest.mark.parametrize("task", SCHEMAS)
+def test_requests_and_answers_fit_it(task: str, asgi: httpx.Client) -> None:
+    examples = DOCUMENT["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    request = json.loads(json.dumps(examples[task]["value"]))
+    validator("PredictRequest").validate(request)
+    validator("Answer").validate(asgi.post("/predict", json=request).json())
+
+
+def test_errors_fit_it(asgi: httpx.Client) -> None:
+    validator("ErrorBody").validate(asgi.post("/predict", json={}).json())

@@ -1,0 +1,129 @@
+"""Which bundles may answer, and that their answers are the guarded model's."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+
+from redoubt.defenses.guarded import GuardedModel
+from serving.runtime import Runtime, load
+from tests.serving.bundles import SCHEMAS, write_card
+
+IMAGE = np.random.default_rng(1).random((2, 8, 8)).round(3).tolist()
+RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
+
+
+def test_every_vouched_bundle_is_served(loaded: Runtime) -> None:
+    assert sorted(loaded.champions) == ["colours", "digits", "evolution"]
+    assert loaded.ready
+
+
+def test_classes_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
+    model = GuardedModel.load(models / "digits" / "champion")
+    offline = model.answer(np.array(IMAGE, dtype=np.float32)[..., None], np.random.default_rng(0))
+    answer = loaded.predict("digits", IMAGE)
+    assert answer.model_digest == model.digest
+    for row, prediction in enumerate(answer.predictions):
+        assert list(prediction.probabilities) == list(model.schema.labels)
+        assert sum(prediction.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
+        assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+        assert prediction.adversarial_score == pytest.approx(float(offline.score[row]), rel=1e-5)
+        assert prediction.flagged == bool(offline.flagged[row])
+        assert list(prediction.variants) == list(model.variants)
+        for index, name in enumerate(model.guard.fixed_variants):
+            assert prediction.variants[name] == model.schema.labels[offline.outputs[row, index].argmax()]
+
+
+def test_values_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
+    model = GuardedModel.load(models / "evolution" / "champion")
+    offline = model.answer(model.schema.encode([RECORD]), np.random.default_rng(0))
+    (prediction,) = loaded.predict("evolution", [RECORD]).predictions
+    assert prediction.variants["plain"] == pytest.approx(float(offline.outputs[0, 0, 0]), rel=1e-6)
+    assert prediction.variants["squeezed"] == pytest.approx(float(offline.outputs[0, 1, 0]), rel=1e-6)
+    assert prediction.value == pytest.approx(np.mean(list(prediction.variants.values())), rel=1e-5)
+
+
+def test_full_contrast_is_flagged_and_a_faint_picture_is_not(loaded: Runtime) -> None:
+    faint = np.full((8, 8), 0.05).tolist()
+    flags = [prediction.flagged for prediction in loaded.predict("digits", [IMAGE[0], faint]).predictions]
+    assert flags == [True, False]
+
+
+def test_every_request_draws_anew(loaded: Runtime) -> None:
+    draws = {loaded.predict("evolution", [RECORD]).predictions[0].variants["random-1"] for _ in range(5)}
+    assert len(draws) == 5
+
+
+def test_a_request_is_one_run_of_the_graph(loaded: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    model = loaded.champions["digits"].model
+    inner = model.answer
+    monkeypatch.setattr(model, "answer", lambda x, rng: runs.append(len(x)) or inner(x, rng))
+    loaded.predict("digits", IMAGE * 8)
+    assert runs == [16]
+
+
+def test_a_far_number_is_answered_while_the_answer_is_finite(loaded: Runtime) -> None:
+    (prediction,) = loaded.predict("evolution", [{**RECORD, "cp": 1e6}]).predictions
+    assert np.isfinite(prediction.value)
+    with pytest.raises(InvalidArgument, match=r"^input 1: the model has no finite answer"):
+        loaded.predict("evolution", [RECORD, {**RECORD, "cp": 3e38, "hp": -3e38}])
+
+
+def test_no_champion_says_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    empty = load(tmp_path)
+    assert not empty.ready
+    assert "run `make repro`" in caplog.text
+    with pytest.raises(InvalidArgument, match=r"unknown task 'digits'; tasks served: none; run `make repro`"):
+        empty.predict("digits", IMAGE)
+
+
+def _cut(bundle: Path) -> None:
+    path = bundle / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+REFUSED = {
+    "no card": (lambda bundle: (bundle / "card.json").unlink(), "card.json cannot be read"),
+    "card is not JSON": (lambda bundle: (bundle / "card.json").write_text("{"), "is not a card"),
+    "gates not passed": (lambda bundle: write_card(bundle, SCHEMAS["digits"], passed=False), "gates were not passed"),
+    "other digest": (lambda bundle: write_card(bundle, SCHEMAS["digits"], digest="0" * 64), "its card vouches for 000"),
+    "graph cut short": (_cut, "has digest"),
+    "graph missing": (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx cannot be read"),
+    "card of another task": (
+        lambda bundle: write_card(bundle, SCHEMAS["digits"], task="mnist"),
+        "its card for 'mnist'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_unvouched_bundle_is_refused_and_the_others_answer(
+    name: str, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage, reason = REFUSED[name]
+    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+    damage(tmp_path / "digits" / "champion")
+    caplog.set_level(logging.INFO)
+    partial = load(tmp_path)
+    assert not partial.ready
+    assert "task digits is not served" in caplog.text
+    assert reason in caplog.text
+    with pytest.raises(ServiceUnavailable):
+        partial.predict("digits", IMAGE)
+    assert len(partial.predict("evolution", [RECORD]).predictions) == 1
+
+
+def test_a_bundle_in_anothers_place_is_refused(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "digits", tmp_path / "mnist")
+    assert "was made for task 'digits'" in load(tmp_path).problems["mnist"]
+
+
+def test_answers_are_json_of_short_numbers(loaded: Runtime) -> None:
+    said = json.loads(loaded.predict("evolution", [RECORD]).model_dump_json())
+    value = said["predictions"][0]["value"]
+    assert value == float(str(np.float32(value)))

@@ -1,0 +1,142 @@
+"""What only a real server shows: metrics, load, readiness, and a bento that carries all it needs."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from tests.serving.bundles import SCHEMAS, write_card
+from tests.serving.process import ROOT, serve
+
+FORBIDDEN = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
+GOOD = np.full((8, 8), 0.5).tolist()
+LOUD = np.random.default_rng(1).random((8, 8)).round(3).tolist()
+SERVICE = "serving.service:Redoubt"
+
+
+def metric(client: httpx.Client, name: str, task: str) -> float:
+    """The value of a counter of ours."""
+    (value,) = re.findall(rf'^{name}{{task="{task}"}} (\S+)$', client.get("/metrics").text, re.MULTILINE)
+    return float(value)
+
+
+def test_metrics_count_inputs_and_flags(http: httpx.Client) -> None:
+    before = metric(http, "redoubt_predictions_total", "digits"), metric(http, "redoubt_flagged_total", "digits")
+    answer = http.post("/predict", json={"task": "digits", "inputs": [GOOD, LOUD, LOUD]})
+    flags = sum(prediction["flagged"] for prediction in answer.json()["predictions"])
+    assert flags >= 2
+    assert metric(http, "redoubt_predictions_total", "digits") == before[0] + 3
+    assert metric(http, "redoubt_flagged_total", "digits") == before[1] + flags
+
+
+def test_metrics_name_every_task_from_the_start(http: httpx.Client) -> None:
+    assert metric(http, "redoubt_flagged_total", "evolution") >= 0.0
+
+
+def test_unknown_paths_leave_no_series(http: httpx.Client) -> None:
+    http.get("/made-up-by-a-scanner")
+    text = http.get("/metrics").text
+    assert 'endpoint="/predict"' in text
+    assert "made-up-by-a-scanner" not in text
+
+
+def test_too_many_at_once_are_told_so_and_probes_still_answer(http: httpx.Client) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    with ExitStack() as held:
+        # A request of ours may take the place of one that is to be held, hence more than the limit of 16.
+        for _ in range(64):
+            connection = socket.create_connection((http.base_url.host, http.base_url.port), timeout=5.0)
+            held.enter_context(connection).sendall(head)
+            answer = http.post("/predict", json={"task": "digits", "inputs": [GOOD]})
+            if answer.status_code != 200:
+                break
+        assert answer.status_code == 429
+        assert answer.json()["error"]["code"] == "too_many_requests"
+        assert http.get("/readyz").status_code == 200
+
+
+def test_no_champion_is_alive_but_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with serve(SERVICE, tmp_path / "models", tmp_path) as client:
+        assert client.get("/livez").status_code == 200
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"] == "the service is not ready; its log says why"
+        refused = client.post("/predict", json={"task": "digits", "inputs": [GOOD]})
+        assert refused.status_code == 400
+        assert "run `make repro`" in refused.json()["error"]["message"]
+    assert "no champion in" in (tmp_path / "server.log").read_text()
+
+
+def test_a_refused_bundle_makes_the_service_unready(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    write_card(tmp_path / "models" / "digits" / "champion", SCHEMAS["digits"], digest="0" * 64)
+    with serve(SERVICE, tmp_path / "models", tmp_path) as client:
+        assert client.get("/readyz").status_code == 503
+        assert client.post("/predict", json={"task": "digits", "inputs": [GOOD]}).status_code == 503
+        good = {"task": "evolution", "inputs": [{"cp": 1, "hp": 1, "species": "Eevee"}]}
+        assert client.post("/predict", json=good).status_code == 200
+    assert "its card vouches for 000" in (tmp_path / "server.log").read_text()
+
+
+def imported() -> list[str]:
+    """Files of this project, and forbidden packages, that importing the service brings in."""
+    script = f"""
+import sys, serving.service
+print(*[name for name in {FORBIDDEN} if name in sys.modules])
+print(*[m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ("redoubt", "serving")], sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_service_imports_nothing_heavy() -> None:
+    assert imported()[0] == ""
+
+
+def test_the_image_copies_all_that_is_imported(tmp_path: Path) -> None:
+    for line in (ROOT / "serving" / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY"):
+            *sources, target = line.split()[1:]
+            for source in sources:
+                place = tmp_path / target / Path(source).name if target.endswith("/") else tmp_path / target
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, place)
+    needed = {Path(path).relative_to(ROOT) for path in imported()[1:]}
+    assert needed == {path.relative_to(tmp_path) for path in tmp_path.rglob("*.py")}
+
+
+def test_the_lock_is_hashed_and_agrees_with_the_projects() -> None:
+    pinned = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)", re.MULTILINE)
+    ours = (ROOT / "serving" / "requirements.lock").read_text()
+    assert "://" not in ours
+    assert not {name for name, _ in pinned.findall(ours)} & set(FORBIDDEN)
+    assert set(pinned.findall(ours)) <= set(pinned.findall((ROOT / "requirements.lock").read_text()))
+    assert len(pinned.findall(ours)) == len(re.findall(r"^[a-z].*\\\n    --hash", ours, re.MULTILINE))
+
+
+def test_a_bento_is_built_and_serves(models: Path, tmp_path: Path) -> None:
+    context = tmp_path / "project"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "serving", context / "serving", ignore=ignored)
+    shutil.copytree(ROOT / "src", context / "src", ignore=ignored)
+    shutil.copytree(models, context / "models")
+    shutil.copy(ROOT / "bentofile.yaml", context)
+    environment = {**os.environ, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(tmp_path / "bentoml")}
+    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
+    subprocess.run(command, cwd=context, env=environment, capture_output=True, check=True, timeout=120)
+    (bento,) = (path for path in (tmp_path / "bentoml" / "bentos" / "redoubt").iterdir() if path.is_dir())
+    carried = {path.relative_to(bento / "src") for path in (bento / "src").rglob("*.py")}
+    assert carried == {Path(path).relative_to(ROOT) for path in imported()[1:]}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with serve("redoubt:latest", None, tmp_path, elsewhere) as client:
+        assert client.get("/readyz").status_code == 200
+        assert client.post("/predict", json={"task": "digits", "inputs": [GOOD]}).status_code == 200
