@@ -42,8 +42,9 @@ class EpochBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Move it to the epoch just done; a resumed training starts in the middle."""
+        shown = {name: f"{value:.4g}" for name, value in (logs or {}).items() if name.startswith("val_")}
+        self.bar.set_postfix(shown, refresh=False)
         self.bar.update(epoch + 1 - self.bar.n)
-        self.bar.set_postfix({name: f"{value:.4g}" for name, value in (logs or {}).items() if name.startswith("val_")})
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close it."""

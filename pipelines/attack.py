@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+import pipelines._quiet  # noqa: F401
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.attacks.criteria import aim
@@ -32,12 +33,15 @@ def work(params: Params, task: Task) -> None:
     data, reports = load_data(task.name), Path("reports", task.name)
     setting = Setting(task.attack, aim(task), data.bounds, params.seed)
     budget: list[Any] = [(task.harden.norm, task.attack.budget.of(task.harden.norm))]
-    models, examples = {}, {}
+    models: dict[str, Any] = {}
+    examples: dict[str, Any] = {}
     for name in MODELS:
         folder = Path("models", task.name, name)
         subject = Subject(load_network(folder), GuardedModel.load(folder))
         label = f"attack@{task.name} {name}"
-        validation, _ = _measure(subject, some_rows(data.validation, task.attack.points), setting, budget, f"{label} validation")
+        validation, _ = _measure(
+            subject, some_rows(data.validation, task.attack.points), setting, budget, f"{label} validation"
+        )
         test, moved = _measure(subject, some_rows(data.test, task.attack.points), setting, threats(task.attack), label)
         clean = _clean(subject.guarded, data)
         models[name] = {"validation": validation.model_dump(), "test": test.model_dump(), "clean": clean}
@@ -76,7 +80,8 @@ def _write_curves(folder: Path, name: str, measured: Robustness) -> None:
         cells = [cell for cell in measured.cells if cell.norm == norm]
         rows = [{"eps": 0.0, "noise": measured.clean.share, "fgsm": measured.clean.share} | _at_zero(measured)]
         rows += [
-            {"eps": cell.eps, **{key: getattr(cell, key).share for key in ("noise", "fgsm", *COLUMNS)}} for cell in cells
+            {"eps": cell.eps, **{key: getattr(cell, key).share for key in ("noise", "fgsm", *COLUMNS)}}
+            for cell in cells
         ]
         with whole_file(folder / f"{name}-{norm}.csv") as path:
             pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")

@@ -35,7 +35,9 @@ def work(params: Params, task: Task) -> None:
             curves={"certified_by_milli_radius/l2": shares},
         )
         write_json(reports / "records" / f"certify-{name}.json", record.model_dump())
-    write_json(reports / "certificates.json", {"task": task.name, "settings": task.certify.model_dump(), "models": models})
+    write_json(
+        reports / "certificates.json", {"task": task.name, "settings": task.certify.model_dump(), "models": models}
+    )
 
 
 def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> dict[str, Any]:

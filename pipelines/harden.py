@@ -1,7 +1,6 @@
 """Train the selected model on attacked batches: PGD adversarial training with an eps ramp."""
 
-import math
-
+import pipelines._quiet  # noqa: F401
 from pipelines._data import load_data, some_rows
 from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_training
@@ -27,7 +26,6 @@ def work(params: Params, task: Task) -> None:
         batch_size=choice.batch_size,
         learning_rate=choice.learning_rate,
         decay=True,
-        warm_up=math.ceil(harden.ramp * harden.epochs),
         seed=params.seed,
     )
     network = build(choice.settings, data.schema, data.scaler, params.seed)

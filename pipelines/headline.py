@@ -19,7 +19,11 @@ def headline(params: Params, name: str) -> dict[str, Any]:
     norm, eps = promotion["threat"]["norm"], promotion["threat"]["eps"]
     cell = next(each for each in measured["cells"] if each["norm"] == norm and each["eps"] == eps)
     clean = robustness["models"][promotion["champion"]]["clean"]["guarded"]
-    label = f"accuracy {100 * clean['accuracy']:.1f} %" if "accuracy" in clean else f"MAE {clean['mae']:.1f}, R² {clean['r2']:.3f}"
+    label = (
+        f"accuracy {100 * clean['accuracy']:.1f} %"
+        if "accuracy" in clean
+        else f"MAE {clean['mae']:.1f}, R² {clean['r2']:.3f}"
+    )
     within = "" if task.tolerance is None else f", within ±{task.tolerance:g}"
     return {
         **row,

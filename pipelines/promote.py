@@ -84,7 +84,9 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
 def _request(task: str, data: TaskData) -> list[Any]:
     """Two test inputs as the service wants them."""
     if not data.schema.columns:
-        rows: list[Any] = data.test.x[:2].squeeze(-1).round(4).tolist() if data.schema.shape[-1] == 1 else data.test.x[:2].tolist()
+        rows: list[Any] = (
+            data.test.x[:2].squeeze(-1).round(4).tolist() if data.schema.shape[-1] == 1 else data.test.x[:2].tolist()
+        )
         return rows
     columns = [column.name for column in data.schema.columns]
     table = pd.read_csv(Path("data/raw", task, "table.csv"))
@@ -96,7 +98,11 @@ def _record(task: Task, decision: dict[str, Any]) -> Record:
         run="promotion",
         stage="promote",
         task=task.name,
-        params={"champion": str(decision["champion"]), "gate/clean": task.gates.clean, "gate/robust": task.gates.robust},
+        params={
+            "champion": str(decision["champion"]),
+            "gate/clean": task.gates.clean,
+            "gate/robust": task.gates.robust,
+        },
         metrics={f"{each['name']}/{key}": each[key] for each in decision["candidates"] for key in ("clean", "robust")},
         tags={"digest": str(decision["digest"])},
         artifacts=[f"reports/{task.name}/promotion.json"],

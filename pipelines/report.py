@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from pipelines.headline import headline
 from redoubt.data.store import read_json, whole_file, write_json
-from redoubt.params import ParamsError, Params, load
+from redoubt.params import Params, ParamsError, load
 from redoubt.report.page import render
 from redoubt.tracking import sync
 
@@ -34,13 +34,17 @@ def main() -> None:
 def _write_timings(params: Params) -> None:
     """How long each stage took here; beside the page, since it differs from run to run."""
     folders = {name: Path("reports", name, "timings") for name in params.run}
-    timings = {name: {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))} for name, folder in folders.items()}
+    timings = {
+        name: {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))} for name, folder in folders.items()
+    }
     with whole_file(Path("reports/timings.js")) as path:
         path.write_text(f"timings = {json.dumps(timings)};\n", encoding="utf-8")
 
 
 def _metrics(row: dict[str, Any]) -> dict[str, Any]:
-    columns = {column: row[column]["share"] for column in ("undefended", "oblivious", "adaptive") if column in row}
+    columns: dict[str, Any] = {
+        column: row[column]["share"] for column in ("undefended", "oblivious", "adaptive") if column in row
+    }
     return {"champion": row["champion"], **columns}
 
 

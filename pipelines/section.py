@@ -37,7 +37,8 @@ def work(params: Params, task: Task) -> None:
         rows=_rows(data),
         **{key: promotion[key] for key in ("champion", "digest", "candidates", "gates")},
         kept=promotion["kept_incumbent"],
-        **promotion["threat"],
+        norm=figures.NORMS[promotion["threat"]["norm"]],
+        eps=promotion["threat"]["eps"],
         points=min(task.attack.points, len(data.test)),
         right=_right(task),
         targeted=bool(data.schema.labels),
@@ -97,10 +98,12 @@ def _models(task: Task, robustness: dict[str, Any]) -> dict[str, Any]:
 def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:
     curves = {norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in MODELS} for norm in NORMS}
     drawn = {
-        "eps": figures.eps_curves(curves, task.attack.budget.model_dump(), _unit(task)),
+        "eps": figures.eps_curves(curves, task.attack.budget.model_dump()),
         "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
-        "learning": figures.learning_curves({name: pd.read_csv(reports / "history" / f"{name}.csv") for name in MODELS}),
-        "certified": figures.certified(read_json(reports / "certificates.json")["models"], _unit(task)),
+        "learning": figures.learning_curves(
+            {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in MODELS}
+        ),
+        "certified": figures.certified(read_json(reports / "certificates.json")["models"]),
     }
     clean = {name: robustness["models"][name]["clean"] for name in MODELS}
     if not data.schema.labels:
@@ -141,7 +144,9 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
         for name in MODELS:
             answer = stored[f"{name}_linf_answers"][index]
             said = data.schema.labels[answer.argmax()] if data.schema.labels else f"{answer[0]:.0f}"
-            rows.append([f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said])
+            rows.append(
+                [f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said]
+            )
     return {"columns": ["", *names, task.target], "rows": rows}
 
 

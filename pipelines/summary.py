@@ -25,18 +25,30 @@ def main() -> None:
 
 
 def _print(params: Params) -> None:
-    table = Table("task", "champion", "clean, guarded", "threat", "undefended", "oblivious", "adaptive", title="Champions on the test split")
+    table = Table(
+        "task",
+        "champion",
+        "clean, guarded",
+        "threat",
+        "undefended",
+        "oblivious",
+        "adaptive",
+        title="Champions on the test split",
+    )
     for name in params.run:
         row = headline(params, name)
         if row["champion"] is None:
             table.add_row(name, "none", "no model cleared the gates: see the report")
             continue
-        rates = [f"{100 * row[c]['share']:.1f} % ({100 * row[c]['low']:.0f}-{100 * row[c]['high']:.0f})" for c in ("undefended", "oblivious", "adaptive")]
+        rates = [
+            f"{100 * row[c]['share']:.1f} % ({100 * row[c]['low']:.0f}-{100 * row[c]['high']:.0f})"
+            for c in ("undefended", "oblivious", "adaptive")
+        ]
         table.add_row(name, row["champion"], row["clean"], row["threat"], *rates)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(
-        "Robust share of test rows: the network alone; guarded, attacker unaware; guarded, attacker aware. 95 % intervals.\n"
+        "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware.\n"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
         "Compare:     make ui      then open http://127.0.0.1:5000",

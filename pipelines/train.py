@@ -1,5 +1,6 @@
 """Train the selected model on natural data."""
 
+import pipelines._quiet  # noqa: F401
 from pipelines._data import load_data
 from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_training
@@ -25,9 +26,7 @@ def work(params: Params, task: Task) -> None:
     compile_network(network, plan, len(data.train), data.schema.outputs)
     state = checkpoint(task.name, "natural", {"plan": vars(plan), "model": choice.model, "data": data.sha256})
     bar = EpochBar(f"train@{task.name}", plan.epochs)
-    history = fit(
-        network, network, data.train, on_rows(network, data.validation), plan, checkpoint=state, progress=bar
-    )
+    history = fit(network, network, data.train, on_rows(network, data.validation), plan, checkpoint=state, progress=bar)
     settings = {
         "training": "natural",
         "model": choice.model,

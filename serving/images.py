@@ -8,7 +8,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from redoubt.tasks import Floats, Schema
 
-MAX_PIXELS = 4096 * 4096
+MAX_PIXELS = 2048 * 2048
 
 
 def decode(data: bytes, schema: Schema) -> Floats:
@@ -43,10 +43,10 @@ def _open(data: bytes, mode: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _refuse_unfit(image)
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data and upright.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
                 raise InvalidArgument("the image has transparent pixels; flatten it onto a background")
-            return upright.convert(mode)
+            return image.convert(mode)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InvalidArgument(f"the image is far too large; the limit is {MAX_PIXELS} pixels in all") from None
     except UnidentifiedImageError:

@@ -13,10 +13,10 @@ from serving import runtime
 from serving.errors import Envelope, is_ours
 from serving.gatekeeper import Gatekeeper
 from serving.pages import PAGES, STATIC, pages
-from serving.schema import Answer, PredictRequest, UploadRequest
+from serving.schema import Answer, PredictBody, PredictRequest, UploadRequest
 
 MODELS = Path(os.environ.get("REDOUBT_MODELS", Path(__file__).resolve().parent.parent / "models"))
-MAX_BODY = 8 * 1024 * 1024
+MAX_BODY = 4 * 1024 * 1024
 MEDIA_TYPES = {"/predict": "application/json", "/predict_image": "multipart/form-data"}
 SYSTEM = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
 
@@ -36,7 +36,7 @@ class GuardedService(bentoml.Service[Any]):
     name="redoubt",
     workers=1,
     threads=2,
-    traffic={"timeout": 30, "max_concurrency": 16},
+    traffic={"timeout": 30, "max_concurrency": 8},
     service_class=GuardedService,
 )
 @bentoml.asgi_app(pages)
@@ -54,10 +54,11 @@ class Redoubt:
     def __is_ready__(self) -> bool:
         return self.runtime.ready
 
-    @bentoml.api(input_spec=PredictRequest)
-    def predict(self, task: str, inputs: list[Any]) -> Answer:
+    @bentoml.api(input_spec=PredictBody)
+    def predict(self, body: bytes) -> Answer:
         """Answer images given as nested lists in [0, 1], or records in raw units; all of them or none."""
-        return _counted(self.runtime.predict(task, inputs))
+        request = PredictRequest.parse(body)
+        return _counted(self.runtime.predict(request.task, request.inputs))
 
     @bentoml.api(input_spec=UploadRequest)
     def predict_image(self, image: bytes, task: str) -> Answer:

@@ -18,8 +18,6 @@ Count = Annotated[int, Field(ge=1)]
 BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
 SHARED = ("split", "validate")
 
-M = TypeVar("M", bound="Strict")
-
 
 class ParamsError(ValueError):
     """A params.yaml that cannot be used; the message names the file, the key and the mend."""
@@ -29,6 +27,9 @@ class Strict(BaseModel):
     """Frozen, strictly typed, refusing keys it does not know."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+M = TypeVar("M", bound=Strict)
 
 
 class SplitParams(Strict):
@@ -218,7 +219,7 @@ class Params(Strict):
     """The whole file."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    run: tuple[str, ...]
+    run: Annotated[tuple[str, ...], Field(min_length=1)]
     tasks: dict[str, Task]
 
     def task(self, name: str) -> Task:
@@ -353,9 +354,9 @@ def _model_at(model: type[Strict], loc: tuple[int | str, ...]) -> type[Strict]:
         if part in model.model_fields:
             inner = _models_in(model.model_fields[str(part)].annotation)
             model = inner[0] if inner else model
-            choices = {c.model_fields["kind"].annotation: c for c in inner if "kind" in c.model_fields}
+            tagged = [each for each in inner if "kind" in each.model_fields]
         elif isinstance(part, str):
-            model = next((c for kind, c in choices.items() if part in get_args(kind)), model)
+            model = next((each for each in tagged if part in get_args(each.model_fields["kind"].annotation)), model)
     return model
 
 

@@ -58,7 +58,9 @@ class Schema(BaseModel):
         return [
             name
             for column in self.columns
-            for name in ([column.name] if column.kind == "number" else [f"{column.name}={c}" for c in column.categories])
+            for name in (
+                [column.name] if column.kind == "number" else [f"{column.name}={c}" for c in column.categories]
+            )
         ]
 
     @property
@@ -79,9 +81,9 @@ class Schema(BaseModel):
         Raises:
             RecordError: a missing or unknown column, a category never seen, not a finite number.
         """
-        return np.array([self._encode_one(row, record) for row, record in enumerate(records)], dtype=np.float32).reshape(
-            len(records), *self.shape
-        )
+        return np.array(
+            [self._encode_one(row, record) for row, record in enumerate(records)], dtype=np.float32
+        ).reshape(len(records), *self.shape)
 
     def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
         names = [column.name for column in self.columns]

@@ -52,6 +52,10 @@ COMMIT = "mlflow.source.git.commit"
 NOTE = "mlflow.note.content"
 ALIAS = "champion"
 
+# The two models of a task keep their colours in every chart of the UI, which draws its own by chance.
+COLOUR = "mlflow.runColor"
+COLOURS = {"natural": "#d1495b", "adversarial": "#2a6fb0"}
+
 PARAMS_AT_ONCE = 100
 METRICS_AT_ONCE = 1000
 LONGEST_ERROR = 5000
@@ -110,14 +114,12 @@ def sync(root: Path, uri: str | None = None) -> Summary:
     known = read_records(root)
     records = [record for record in known if all((root / artifact).exists() for artifact in record.artifacts)]
     with _mirror(root, uri) as mirror:
-        mirrored = {(record.task, record.run): mirror.record(record) for record in records}
-        ids = {name: run for name, (run, _) in mirrored.items()}
         return Summary(
             uri=mirror.uri,
             experiments={record.task: mirror.experiment(record.task) for record in records},
             runs=sum(1 + len(record.children) for record in records),
-            new=sum(made for _, made in mirrored.values()),
-            models=sum(_champion(mirror, bundle, ids) for bundle in sorted(root.glob("models/*/champion"))),
+            new=sum(mirror.record(record) for record in records),
+            models=sum(mirror.champion(path.parent) for path in sorted(root.glob("models/*/champion/card.json"))),
             waiting=len(known) - len(records),
         )
 
@@ -137,13 +139,13 @@ def failed(task: str, stage: str, error: Exception) -> None:
         mirror.failure(task, stage, f"{type(error).__name__}: {error}"[:LONGEST_ERROR])
 
 
-def register(bundle: Path, experiment: str, run: str, client: MlflowClient) -> bool:
+def register(bundle: Path, experiment: str, run: str | None, client: MlflowClient) -> bool:
     """Make a bundle a version of the registered model `redoubt-TASK`, and let the alias `champion` name it.
 
     Args:
         bundle: folder with model.onnx, card.json and the rest.
         experiment: id of the task's experiment.
-        run: id of the run that trained the model.
+        run: id of the run that trained the model, if there is one.
         client: of the store.
 
     Returns:
@@ -185,8 +187,8 @@ class _Mirror:
                 self._experiments[task] = known.experiment_id
         return self._experiments[task]
 
-    def record(self, record: Record) -> tuple[str, int]:
-        """The id of a record's run, and how many runs had to be made for it."""
+    def record(self, record: Record) -> int:
+        """Mirror a record; return how many runs had to be made for it."""
         mark = key(record)
         namesakes = self._namesakes(record.task, record.run)
         same = [run for run in namesakes if run.data.tags.get(KEY) == mark]
@@ -194,13 +196,12 @@ class _Mirror:
         for run in same:
             if run not in whole[:1]:
                 self._discard(run)
-        made = 0 if whole else 1 + len(record.children)
-        run_id = whole[0].info.run_id if whole else self._create(record, mark)
-        for run in whole[:1]:
-            if SUPERSEDED in run.data.tags:
-                self.client.delete_tag(run_id, SUPERSEDED)
+        if not whole:
+            self._create(record, mark)
+        elif SUPERSEDED in whole[0].data.tags:
+            self.client.delete_tag(whole[0].info.run_id, SUPERSEDED)
         self._supersede([run for run in namesakes if run not in same], mark)
-        return run_id, made
+        return 0 if whole else 1 + len(record.children)
 
     def failure(self, task: str, stage: str, reason: str) -> None:
         """A run that says why there is no result."""
@@ -216,7 +217,20 @@ class _Mirror:
         )
         return [run for run in found if PARENT not in run.data.tags]
 
-    def _create(self, record: Record, mark: str) -> str:
+    def champion(self, bundle: Path) -> bool:
+        """Register a bundle that passed the gates; return whether it was new."""
+        card = read_json(bundle / "card.json")
+        experiment = self.experiment(card["task"])
+        # An incumbent that stayed in place was trained by a run of which there is no record any more.
+        trained = self.client.search_runs(
+            [experiment],
+            f"attributes.run_name = '{card['model']}' and tags.digest = '{card['digest']}'",
+            order_by=["attributes.start_time DESC"],
+        )
+        run = trained[0].info.run_id if trained else None
+        return bool(card["passed"]) and register(bundle, experiment, run, self.client)
+
+    def _create(self, record: Record, mark: str) -> None:
         data = _provenance(self.root, record.task)
         tags = {**self._origin, DATA: data["sha256"]} if data else self._origin
         parent = self._open(record, {**tags, KEY: mark}, _seconds(self.root, record))
@@ -229,12 +243,11 @@ class _Mirror:
             self.client.set_terminated(run)
         # Last, since a run that is not finished is taken for a half-logged one.
         self.client.set_terminated(parent)
-        return parent
 
     def _open(self, record: Record, tags: Mapping[str, str], seconds: Mapping[str, float]) -> str:
-        run: str = self.client.create_run(
-            self.experiment(record.task), tags={**record.tags, **tags, STAGE: record.stage}, run_name=record.run
-        ).info.run_id
+        colour = {COLOUR: COLOURS[record.run]} if record.run in COLOURS else {}
+        tags = {**record.tags, **tags, **colour, STAGE: record.stage}
+        run: str = self.client.create_run(self.experiment(record.task), tags=tags, run_name=record.run).info.run_id
         now = int(time.time() * 1000)
         params = [Param(name, str(value)) for name, value in record.params.items()]
         metrics = [Metric(name, value, now, 0) for name, value in {**record.metrics, **seconds}.items()]
@@ -320,15 +333,8 @@ def _seconds(root: Path, record: Record) -> dict[str, float]:
     return {f"seconds/{stage}": read_json(path)["seconds"] for stage, path in found.items() if path.is_file()}
 
 
-def _champion(mirror: _Mirror, bundle: Path, ids: Mapping[tuple[str, str], str]) -> bool:
-    card = read_json(bundle / "card.json")
-    run = ids.get((card["task"], card["kind"]))
-    # Without its run it waits for the next sync, as the run's own record does.
-    return bool(card["passed"] and run) and register(bundle, mirror.experiment(card["task"]), str(run), mirror.client)
-
-
 def _card_tags(card: Mapping[str, Any]) -> dict[str, str]:
-    return {DIGEST: card["digest"], "redoubt.kind": card["kind"], "redoubt.model": str(card["model"])}
+    return {DIGEST: card["digest"], "redoubt.model": card["model"]}
 
 
 def _logged_model(client: MlflowClient, experiment: str, mark: str) -> str | None:
@@ -337,7 +343,7 @@ def _logged_model(client: MlflowClient, experiment: str, mark: str) -> str | Non
     return next((model.model_id for model in found if model.status == "READY"), None)
 
 
-def _log_model(client: MlflowClient, bundle: Path, experiment: str, run: str) -> str:
+def _log_model(client: MlflowClient, bundle: Path, experiment: str, run: str | None) -> str:
     graph = onnx.load(str(bundle / "model.onnx"))
     # Left to itself, Model.log puts the model into whatever experiment the process last used.
     model = client.create_logged_model(

@@ -63,7 +63,7 @@ REFUSED = {
     "JPEG cut short": (encoded(Image.fromarray(PIXELS).resize((80, 80)), "JPEG")[:700], "damaged or cut short"),
     "20,000 x 20,000": (bomb(20_000), "far too large"),
     "10,000 x 10,000": (bomb(10_000), "far too large"),
-    "4,097 x 4,097": (bomb(4_097), f"limit is {MAX_PIXELS} pixels"),
+    "2,049 x 2,049": (bomb(2_049), f"limit is {MAX_PIXELS} pixels"),
 }
 
 

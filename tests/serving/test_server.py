@@ -50,7 +50,7 @@ def test_unknown_paths_leave_no_series(http: httpx.Client) -> None:
 def test_too_many_at_once_are_told_so_and_probes_still_answer(http: httpx.Client) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
     with ExitStack() as held:
-        # A request of ours may take the place of one that is to be held, hence more than the limit of 16.
+        # A request of ours may take the place of one that is to be held, hence more than the limit of 8.
         for _ in range(64):
             connection = socket.create_connection((http.base_url.host, http.base_url.port), timeout=5.0)
             held.enter_context(connection).sendall(head)

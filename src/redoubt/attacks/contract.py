@@ -100,15 +100,14 @@ class Attack(abc.ABC):
     def _compile(self, problem: Problem, x: Floats, y: NDArray[Any]) -> Callable[..., tf.Tensor]:
         if self not in problem.compiled:
             rows = tf.TensorSpec((None, *x.shape[1:]), tf.float32)
-            signature = [
-                rows, tf.TensorSpec((None,), y.dtype), rows, tf.TensorSpec((), tf.float32), tf.TensorSpec((2,), tf.int32),
-            ]  # fmt: skip
+            labels, eps = tf.TensorSpec((None,), y.dtype), tf.TensorSpec((), tf.float32)
+            signature = [rows, labels, rows, eps, tf.TensorSpec((2,), tf.int32)]
 
             def run(x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
                 return self.run(problem, x, y, start, eps, seed)
 
             problem.compiled[self] = tf.function(run, input_signature=signature, autograph=False)
-        return problem.compiled[self]  # type: ignore[no-any-return]
+        return problem.compiled[self]
 
 
 def _check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> None:
@@ -125,7 +124,7 @@ def _check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> N
         raise AttackError("the model answers NaN or infinity for unperturbed inputs")
     if isinstance(problem.criterion, Tolerance):
         return
-    if len(y) and not (0 <= y.min() and y.max() < outputs.shape[1]):
+    if len(y) and not (y.min() >= 0 and y.max() < outputs.shape[1]):
         raise AttackError(f"labels span {y.min()}..{y.max()}; the model has classes 0..{outputs.shape[1] - 1}")
     if len(x) and (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4):
         raise AttackError("the outputs are probabilities (they sum to 1); attack the logits: drop the last softmax")

@@ -1,7 +1,7 @@
 """What an attacker wants, per example: a loss to climb and a test of success."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,7 @@ class Criterion(Protocol):
         """What the attacker climbs, `(rows,)`."""
         ...
 
-    def won(self, outputs: Floats, y: NDArray[np.generic]) -> NDArray[np.bool_]:
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the attacker has what it wants, `(rows,)`."""
         ...
 
@@ -31,7 +31,7 @@ class Untargeted:
         """Cross-entropy of the true class."""
         return tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs)
 
-    def won(self, outputs: Floats, y: NDArray[np.generic]) -> NDArray[np.bool_]:
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The true class is not the first choice."""
         return np.asarray(outputs).argmax(axis=1) != y
 
@@ -44,7 +44,7 @@ class Targeted:
         """Negative cross-entropy of the target class."""
         return -tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs)
 
-    def won(self, outputs: Floats, y: NDArray[np.generic]) -> NDArray[np.bool_]:
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The target class is the first choice."""
         return np.asarray(outputs).argmax(axis=1) == y
 
@@ -59,7 +59,7 @@ class Tolerance:
         """Squared error in tolerances."""
         return tf.square((outputs[:, 0] - tf.cast(y, tf.float32)) / self.tolerance)
 
-    def won(self, outputs: Floats, y: NDArray[np.generic]) -> NDArray[np.bool_]:
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The error exceeds the tolerance, or is not a number."""
         return ~(np.abs(np.asarray(outputs)[:, 0] - y) <= self.tolerance)
 

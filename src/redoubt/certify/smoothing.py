@@ -82,10 +82,6 @@ def _votes(
     return np.bincount(logits.argmax(axis=1), minlength=logits.shape[1])
 
 
-def _noisy(
-    row: Floats, draws: int, params: CertifyParams, bounds: Bounds, rng: np.random.Generator
-) -> Floats:
+def _noisy(row: Floats, draws: int, params: CertifyParams, bounds: Bounds, rng: np.random.Generator) -> Floats:
     noise = rng.standard_normal((draws, *row.shape), dtype=np.float32)
     return (row + params.sigma * noise * bounds.scale).astype(np.float32)
-
-

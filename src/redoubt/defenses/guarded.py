@@ -74,7 +74,9 @@ class GuardedModel:
         try:
             schema = Schema.model_validate_json((folder / "schema.json").read_bytes())
             guard = GuardConfig.model_validate_json((folder / "guard.json").read_bytes())
-            return cls((folder / "model.onnx").read_bytes(), schema, guard, digest_folder(folder, BUNDLE_FILES), threads)
+            return cls(
+                (folder / "model.onnx").read_bytes(), schema, guard, digest_folder(folder, BUNDLE_FILES), threads
+            )
         except (ValidationError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
             raise BundleError(f"{folder} cannot be read: {error}") from None
 
@@ -95,7 +97,7 @@ class GuardedModel:
             from redoubt.models.onnx_parts import extract
 
             self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads)
-        return self._network.run(["network_output"], {"network_input": x})[0]  # type: ignore[no-any-return]
+        return self._network.run(["network_output"], {"network_input": x})[0]
 
     def answer(self, x: Floats, rng: np.random.Generator) -> Answers:
         """Answer a batch.

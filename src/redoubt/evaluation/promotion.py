@@ -22,7 +22,9 @@ class Candidate(BaseModel):
         """One sentence per gate that the model does not clear."""
         checks = (("clean", self.clean, gates.clean), ("robust", self.robust, gates.robust))
         return [
-            f"{name} lower bound {found:.3f} is below the gate {floor:g}" for name, found, floor in checks if found < floor
+            f"{name} lower bound {found:.3f} is below the gate {floor:g}"
+            for name, found, floor in checks
+            if found < floor
         ]
 
 

@@ -129,15 +129,14 @@ class Evaluation:
         return Problem(outputs, self.setting.criterion, norm, self._bounds)
 
     def _cell(self, norm: Norm, eps: float) -> Cell:
-        x, y, params = self.batch.x, self.batch.y, self.setting.params
+        y, model = self.batch.y, self.subject.guarded
         single, examples, lost = self._undefended(norm, eps)
         self.examples[norm, eps] = examples
-        answers = self.subject.guarded.answer(examples, np.random.default_rng(self.setting.seed))
         lost_oblivious = self._lost_guarded(examples, y)
-        through = self._attack(PGD(steps=params.steps, eot=params.eot), self._knowing[norm], ~lost_oblivious, eps)
-        adaptive = np.where(_rows(lost_oblivious, x), examples, through)
-        lost_adaptive = lost_oblivious | self._lost_guarded(adaptive, y)
-        knowing_answers = self.subject.guarded.answer(adaptive, np.random.default_rng(self.setting.seed))
+        adaptive, lost_adaptive = self._through_guard(norm, eps, examples, lost_oblivious)
+        answers, knowing_answers = (
+            model.answer(moved, np.random.default_rng(self.setting.seed)) for moved in (examples, adaptive)
+        )
         return Cell(
             norm=norm,
             eps=eps,
@@ -162,13 +161,25 @@ class Evaluation:
             single[name] = self._lost_undefended(moved, y)
             kept = np.where(_rows(lost, x), kept, moved)
             lost = lost | single[name]
-        restarts = params.restarts if eps == params.budget.of(norm) else 1
-        for restart in range(1, restarts):
+        for restart in range(1, self._restarts(norm, eps)):
             moved = self._attack(attacks["pgd"], self._plain[norm], ~lost, eps, restart)
             broken = self._lost_undefended(moved, y) & ~lost
             kept = np.where(_rows(broken, x), moved, kept)
             lost = lost | broken
         return single, kept, lost
+
+    def _through_guard(self, norm: Norm, eps: float, kept: Floats, lost: Flags) -> tuple[Floats, Flags]:
+        """What BPDA and EOT add to the oblivious perturbations: those kept for each row, and the worst case."""
+        attack = PGD(steps=self.setting.params.steps, eot=self.setting.params.eot)
+        for restart in range(self._restarts(norm, eps)):
+            moved = self._attack(attack, self._knowing[norm], ~lost, eps, restart)
+            kept = np.where(_rows(lost, kept), kept, moved)
+            lost = lost | self._lost_guarded(kept, self.batch.y)
+        return kept, lost
+
+    def _restarts(self, norm: Norm, eps: float) -> int:
+        params = self.setting.params
+        return params.restarts if eps == params.budget.of(norm) else 1
 
     def _attack(self, attack: Attack, problem: Problem, rows: Flags, eps: float, restart: int = 0) -> Floats:
         """Attack some rows; the others come back untouched."""
@@ -185,7 +196,9 @@ class Evaluation:
     def _lost_guarded(self, x: Floats, y: NDArray[Any]) -> Flags:
         # One lucky draw must not decide a row: the majority of fresh draws does.
         lost = [
-            self.setting.criterion.won(self.subject.guarded.answer(x, np.random.default_rng([self.setting.seed, i])).vote, y)
+            self.setting.criterion.won(
+                self.subject.guarded.answer(x, np.random.default_rng([self.setting.seed, i])).vote, y
+            )
             for i in range(REDRAWS)
         ]
         return np.sum(lost, axis=0) * 2 > REDRAWS

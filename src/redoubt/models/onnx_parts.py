@@ -22,10 +22,10 @@ class Graph:
         self._constants: list[onnx.TensorProto] = []
         self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
-    def constant(self, value: NDArray[Any]) -> str:
+    def constant(self, value: NDArray[Any] | np.generic) -> str:
         """Add a constant, or find the equal one that stands already, and return its name."""
         array = np.ascontiguousarray(value).reshape(np.shape(value))
-        content = (array.dtype.str, array.shape, array.tobytes())
+        content = (str(array.dtype), array.shape, array.tobytes())
         if content not in self._names:
             self._names[content] = f"c{len(self._constants)}"
             self._constants.append(numpy_helper.from_array(array, self._names[content]))
@@ -73,4 +73,4 @@ class Graph:
 def extract(model: bytes, start: str, end: str) -> bytes:
     """The part of a model between two of its named values, as a model of its own."""
     whole = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
-    return onnx.utils.Extractor(whole).extract_model([start], [end]).SerializeToString()  # type: ignore[no-any-return]
+    return onnx.utils.Extractor(whole).extract_model([start], [end]).SerializeToString()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8"}
 LINES = {"undefended": "-", "oblivious": "--", "adaptive": ":"}
 NORMS = {"linf": "L-inf", "l2": "L2"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -104,7 +104,7 @@ def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str)
     return figure
 
 
-def eps_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], budget: Mapping[str, float], unit: str) -> Figure:
+def eps_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], budget: Mapping[str, float]) -> Figure:
     """Share still right against eps, one panel per norm; `curves` by norm, then by model."""
     figure, axes = canvas(1, len(curves), 4.4 * len(curves), 3.4)
     for axis, (norm, models) in zip(axes[0], curves.items(), strict=True):
@@ -112,14 +112,18 @@ def eps_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], budget: Mapping
             for column, line in LINES.items():
                 label = f"{name}, {'guard, ' if column != 'undefended' else ''}{column}"
                 axis.plot(table["eps"], table[column], line, color=COLOURS[name], marker="o", ms=3, label=label)
-            axis.plot(table["eps"], table["noise"], color=COLOURS[name], lw=0.8, alpha=0.4, label=f"{name}, random noise")
+            axis.plot(
+                table["eps"], table["noise"], color=COLOURS[name], lw=0.8, alpha=0.4, label=f"{name}, random noise"
+            )
         axis.axvline(budget[norm], color="#6b7280", lw=0.8)
-        axis.set(xlabel=f"{NORMS[norm]} eps ({unit}); the line is the budget", ylim=(-0.02, 1.02), ylabel="share right")
+        axis.set(xlabel=f"{NORMS[norm]} eps; the line is the budget", ylim=(-0.02, 1.02), ylabel="share right")
     axes[0, -1].legend(fontsize=7)
     return figure
 
 
-def pictures(originals: NDArray[Any], attacked: Mapping[str, NDArray[Any]], answers: Mapping[str, Sequence[str]]) -> Figure:
+def pictures(
+    originals: NDArray[Any], attacked: Mapping[str, NDArray[Any]], answers: Mapping[str, Sequence[str]]
+) -> Figure:
     """Originals, and per model the perturbation (grey is no change) and the attacked picture with its answer."""
     count = len(originals)
     figure, axes = canvas(1 + 2 * len(attacked), count, 1.05 * count, 1.15 * (1 + 2 * len(attacked)))
@@ -131,7 +135,9 @@ def pictures(originals: NDArray[Any], attacked: Mapping[str, NDArray[Any]], answ
         for column in range(count):
             wrong = answers[name][column] != answers["truth"][column]
             _picture(axes[1 + 2 * index, column], change[column], "")
-            _picture(axes[2 + 2 * index, column], moved[column], answers[name][column], "#b91c1c" if wrong else "#15803d")
+            _picture(
+                axes[2 + 2 * index, column], moved[column], answers[name][column], "#b91c1c" if wrong else "#15803d"
+            )
         axes[1 + 2 * index, 0].set_ylabel("change", fontsize=7)
         axes[2 + 2 * index, 0].set_ylabel(name, fontsize=7)
     axes[0, 0].set_ylabel("original", fontsize=7)
@@ -147,7 +153,7 @@ def _picture(axis: Axes, pixels: NDArray[Any], title: str, colour: str = "black"
     axis.set_yticks([])
 
 
-def certified(models: Mapping[str, Any], unit: str) -> Figure:
+def certified(models: Mapping[str, Any]) -> Figure:
     """Certified share against the L2 radius."""
     figure, axes = canvas(1, 1, 4.4, 2.8)
     axis: Axes = axes[0, 0]
@@ -155,6 +161,6 @@ def certified(models: Mapping[str, Any], unit: str) -> Figure:
         radii = [row["radius"] for row in measured["radii"]]
         shares = [row["certified"]["share"] for row in measured["radii"]]
         axis.plot(radii, shares, "o-", color=COLOURS[name], ms=3, label=name)
-    axis.set(xlabel=f"L2 radius ({unit})", ylabel="certified share", ylim=(-0.02, 1.02))
+    axis.set(xlabel="L2 radius", ylabel="certified share", ylim=(-0.02, 1.02))
     axis.legend()
     return figure

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from redoubt.attacks.contract import Problem
-from redoubt.attacks.gradient import PGD
 from redoubt.attacks.geometry import ascend
+from redoubt.attacks.gradient import PGD
 from redoubt.tasks import Batch
 from redoubt.training.fit import Validate, measure
 
@@ -22,7 +22,7 @@ class Ramp:
     updates: int
 
     def at(self, update: tf.Tensor) -> tf.Tensor:
-        """eps at an update, a scalar."""
+        """Eps at an update, a scalar."""
         return self.eps * tf.minimum(1.0, tf.cast(update, tf.float32) / max(1, self.updates))
 
 

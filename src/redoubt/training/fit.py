@@ -31,7 +31,6 @@ class Plan:
         learning_rate: of Adam.
         patience: epochs without a better validation loss before it stops; None trains all of them.
         decay: lower the learning rate to 0 along a cosine.
-        warm_up: epochs before the best weights are looked for, such as while eps still rises.
         seed: of the row order.
     """
 
@@ -40,7 +39,6 @@ class Plan:
     learning_rate: float
     patience: int | None = None
     decay: bool = False
-    warm_up: int = 0
     seed: int = 0
 
 
@@ -51,13 +49,13 @@ def compile_network(model: keras.Model, plan: Plan, rows: int, outputs: int) -> 
     if plan.decay:
         rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps)
     regression = outputs == 1
-    loss = keras.losses.MeanSquaredError() if regression else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = (
+        keras.losses.MeanSquaredError() if regression else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     metric = keras.metrics.MeanAbsoluteError(name="mae") if regression else _accuracy()
     # One graph call covers many small batches; Keras wants the number to divide an epoch.
     together = max(size for size in range(1, min(steps, 64) + 1) if steps % size == 0)
-    model.compile(
-        keras.optimizers.Adam(rate), loss, metrics=[metric], steps_per_execution=together, jit_compile=False
-    )
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=[metric], steps_per_execution=together, jit_compile=False)
 
 
 def _accuracy() -> keras.metrics.Metric:
@@ -151,13 +149,13 @@ class Journal(keras.callbacks.Callback):
         self.network, self.validate, self.plan, self.path = network, validate, plan, path
         self.history: History = []
         self.best = network.get_weights()
-        self.best_epoch = -1
+        self.best_epoch = 0
         self._saved_at = time.monotonic()
 
     @property
     def finished(self) -> bool:
         """Whether the last epoch, or patience, has been reached."""
-        waited = len(self.history) - 1 - max(self.best_epoch, self.plan.warm_up - 1)
+        waited = len(self.history) - 1 - self.best_epoch
         out_of_patience = self.plan.patience is not None and waited >= self.plan.patience
         return len(self.history) >= self.plan.epochs or out_of_patience
 
@@ -167,11 +165,7 @@ class Journal(keras.callbacks.Callback):
         # Callbacks after this one, such as a progress bar, see the validation figures too.
         logs.update({f"val_{name}": value for name, value in self.validate().items()})
         self.history.append({name: float(value) for name, value in logs.items()})
-        loss = self.history[-1]["val_loss"]
-        best = self.history[self.best_epoch]["val_loss"] if self.best_epoch >= self.plan.warm_up else math.inf
-        if epoch >= self.plan.warm_up and loss < best:
-            self.best, self.best_epoch = self.network.get_weights(), epoch
-        elif self.best_epoch < self.plan.warm_up:
+        if epoch == 0 or self.history[epoch]["val_loss"] < self.history[self.best_epoch]["val_loss"]:
             self.best, self.best_epoch = self.network.get_weights(), epoch
         self.model.stop_training = self.finished
         if self.path and time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:

@@ -8,8 +8,8 @@ import numpy as np
 
 from redoubt.data.scaling import Scaler
 from redoubt.params import Cnn, Linear, ModelParams, Strict, SweepParams
+from redoubt.quiet import import_tensorflow
 from redoubt.tasks import Batch, Schema
-
 
 Curve = list[dict[str, float]]
 
@@ -72,6 +72,7 @@ def cross_validate(point: Point, folds: Folds, schema: Schema, epochs: int, seed
     Returns:
         A learning curve per fold: one mapping of metric names to values per epoch.
     """
+    import_tensorflow()
     from redoubt.models.networks import build
     from redoubt.training.fit import Plan, compile_network, fit, on_rows
     from redoubt.training.setup import make_deterministic
