@@ -1,9 +1,10 @@
 # One vocabulary for people, hooks and CI. `make` alone prints this help.
 PYTHON ?= python3.11
 BIN := .venv/bin
-ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3
+ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 .DEFAULT_GOAL := help
-.PHONY: help repro test serve ui report format check clean screenshots bench
+.PHONY: help repro mnist test serve ui report format check clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,10 @@ help: ## Show what can be done
 repro: .venv/installed ## Run the pipeline for the tasks in params.yaml, end with the table of champions
 	@$(ACTIVE) python -m pipelines.summary --check
 	@$(ACTIVE) dvc repro
+	@$(ACTIVE) python -m pipelines.summary
+
+mnist: .venv/installed ## The same road on real MNIST (see README)
+	@$(ACTIVE) dvc exp run -S 'run=[mnist]'
 	@$(ACTIVE) python -m pipelines.summary
 
 test: .venv/installed ## Run the whole test suite

@@ -1,4 +1,4 @@
-"""Takes the README's pictures with a real headless Chromium: two runs in the MLflow UI, the report, the service's page."""
+"""Takes the README's pictures with a real headless Chromium: two runs in MLflow, the report, the service's page."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from mlflow import MlflowClient
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
 from benchmarks.server import free_port, running
 from redoubt.tracking import store_uri
@@ -33,7 +33,9 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"');
 """
-WIDTH = 1320
+WIDTH, NARROW, TALL, MARGIN = 1320, 1100, 1200, 24
+FIGURES = ("share right against eps", "originals, changes and attacked pictures")
+ROBUST, CURVE = "robust/linf", "eps_linf"
 PATIENCE = 30_000
 SETTLES = 2_500
 
@@ -61,7 +63,7 @@ def mlflow_ui(uri: str, folder: Path) -> Iterator[str]:
 
 
 def open_page(chromium: Browser, height: int) -> Page:
-    """A fresh page for the MLflow UI, its side bar folded away."""
+    """A fresh page for the MLflow UI."""
     page = chromium.new_page(viewport={"width": WIDTH, "height": height})
     page.set_default_timeout(PATIENCE)
     page.add_init_script(SETTLED)
@@ -71,26 +73,26 @@ def open_page(chromium: Browser, height: int) -> Page:
 def open_comparison(page: Page, server: str, experiment: str, runs: Sequence[str]) -> None:
     """Show the parameters in which some runs differ, and their metrics, side by side."""
     page.goto(f"{server}/#/compare-runs?runs={_listed(runs)}&experiments={_listed([experiment])}")
+    _tidy(page)
     page.get_by_role("button", name="Visualizations").click()
     page.get_by_text("Show diff only").first.click()
 
 
-def open_curves(page: Page, server: str, experiment: str, group: str) -> None:
-    """Show the charts of a group of stepped metrics, one line per run that has them."""
-    filtered = quote(f"metrics.`{group}/adaptive` >= 0")
+def open_charts(page: Page, server: str, experiment: str, charts: str, metric: str) -> None:
+    """Show the charts whose names fit a pattern, for the runs that have a metric, one bar or line per run."""
     page.goto(
-        f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning"
-        f"&compareRunsMode=CHART&searchFilter={filtered}"
+        f"{server}/#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        f"&searchFilter={quote(f'metrics.`{metric}` >= 0')}"
     )
-    page.get_by_placeholder("Search metric charts").fill(group)
+    _tidy(page)
+    search = page.get_by_placeholder("Search metric charts")
+    search.fill(charts)
+    search.blur()
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
 
 
 def photograph(page: Page, path: Path) -> Path:
-    """Photograph a page of the MLflow UI that has come to rest."""
-    page.get_by_label("Toggle sidebar").click()
-    for assistant in page.get_by_role("button", name="MLflow Assistant").all():
-        assistant.evaluate("button => button.remove()")
+    """Photograph a page that has come to rest."""
     page.wait_for_timeout(SETTLES)
     page.screenshot(path=path)
     return path
@@ -108,13 +110,17 @@ def photograph_runs(chromium: Browser, path: Path, task: str) -> None:
             client.search_runs([number], f"attributes.run_name = '{run}'", max_results=1)[0].info.run_id
             for run in ("natural", "adversarial")
         ]
-        page = open_page(chromium, 1090)
+        page = open_page(chromium, 780)
         open_comparison(page, server, number, runs)
-        page.get_by_role("link", name="test/accuracy").scroll_into_view_if_needed()
         upper = photograph(page, folder / "upper.png")
-        page = open_page(chromium, 640)
-        open_curves(page, server, number, "robust_by_milli_eps/linf")
+        page = open_page(chromium, 1130)
+        open_charts(page, server, number, f"{ROBUST}|{CURVE}", f"{CURVE}/adaptive")
         _join(upper, photograph(page, folder / "lower.png"), path)
+
+
+def _tidy(page: Page) -> None:
+    page.get_by_label("Toggle sidebar").click()
+    page.get_by_role("button", name="MLflow Assistant").evaluate("button => button.remove()")
 
 
 def _join(upper: Path, lower: Path, path: Path) -> None:
@@ -129,6 +135,53 @@ def _listed(names: Sequence[str]) -> str:
     return quote(json.dumps(list(names)))
 
 
-if __name__ == "__main__":
+def photograph_report(chromium: Browser, path: Path, task: str) -> None:
+    """The report's table of champions, and below it the eps curves and the attacked pictures of an image task."""
+    page = chromium.new_page(viewport={"width": NARROW, "height": TALL})
+    page.goto(Path("reports/index.html").resolve().as_uri())
+    upper, lower = path.with_suffix(".upper.png"), path.with_suffix(".lower.png")
+    first = page.locator("h2").first
+    section = f"//h2[normalize-space()='{task}']/following::figure"
+    _clip(page, upper, 0, _box(first)["y"] - MARGIN)
+    curves, examples = (_box(page.locator(f"{section}[.//img[@alt='{alt}']]").first) for alt in FIGURES)
+    _clip(page, lower, curves["y"], examples["y"] + examples["height"] + MARGIN)
+    _join(upper, lower, path)
+    upper.unlink()
+    lower.unlink()
+
+
+def photograph_page(chromium: Browser, url: str, path: Path) -> None:
+    """The top of a page."""
+    page = chromium.new_page(viewport={"width": NARROW, "height": TALL})
+    page.goto(url)
+    photograph(page, path)
+
+
+def _box(element: Locator) -> FloatRect:
+    box = element.bounding_box()
+    if box is None:
+        sys.exit(f"error: {element} is not on the page")
+    return box
+
+
+def _clip(page: Page, path: Path, top: float, bottom: float) -> None:
+    page.screenshot(path=path, full_page=True, clip={"x": 0, "y": top, "width": NARROW, "height": bottom - top})
+
+
+def main() -> None:
+    """Take the pictures for the README of what stands in this folder."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
+    parser.add_argument("--service", metavar="URL", help="of a running service, such as http://127.0.0.1:3000/docs")
+    parser.add_argument("--task", default="digits", help="whose runs and figures are shown")
+    parser.add_argument("--images", type=Path, default=Path("docs/images"), help="where the pictures go")
+    arguments = parser.parse_args()
+    arguments.images.mkdir(parents=True, exist_ok=True)
     with browser() as chromium:
-        photograph_runs(chromium, Path("/tmp/mlw/shots/mlflow-compare.png"), "digits")
+        photograph_runs(chromium, arguments.images / "mlflow-compare.png", arguments.task)
+        photograph_report(chromium, arguments.images / "report.png", arguments.task)
+        if arguments.service:
+            photograph_page(chromium, arguments.service, arguments.images / "service.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The edge that every stage shares: arguments, params, one-line errors, time taken."""
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -47,4 +48,6 @@ def run(name: str, work: Work) -> None:
 def _record_failure(task: str, stage: str, error: Exception) -> None:
     from redoubt import tracking
 
-    tracking.failed(task, stage, error)
+    # A tracking server that is down must not hide why the stage failed.
+    with contextlib.suppress(tracking.TrackingError):
+        tracking.failed(task, stage, error)

@@ -102,7 +102,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
         for column in COLUMNS:
             metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
             points = [(round(1000 * c.eps), getattr(c, column).share) for c in measured.cells if c.norm == norm]
-            curves[f"robust_by_milli_eps/{norm}/{column}"] = [(0, _at_zero(measured)[column]), *points]
+            curves[f"eps_{norm}/{column}"] = [(0, _at_zero(measured)[column]), *points]
     return Record(
         run=name,
         stage="attack",

@@ -32,7 +32,7 @@ def work(params: Params, task: Task) -> None:
             task=task.name,
             params={"certify/sigma": task.certify.sigma, "certify/draws": task.certify.draws},
             metrics={"certified/l2/smoothed_clean": shares[0][1]},
-            curves={"certified_by_milli_radius/l2": shares},
+            curves={"radius_l2/certified": shares},
         )
         write_json(reports / "records" / f"certify-{name}.json", record.model_dump())
     write_json(

@@ -51,7 +51,7 @@ def _print(params: Params) -> None:
         "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware.\n"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
-        "Compare:     make ui      then open http://127.0.0.1:5000",
+        "Compare:     make ui      which prints a link per task",
         highlight=False,
     )
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bentoml.exceptions import BentoMLException
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +43,11 @@ class ErrorBody(BaseModel):
     error: Problem
 
 
+def refusal(status: int, sentence: str) -> JSONResponse:
+    """An error answer as BentoML makes them; the envelope is put on outside."""
+    return JSONResponse({"error": sentence}, status_code=status)
+
+
 def envelope(status: int, message: str) -> JSONResponse:
     """An error answer.
 
@@ -60,8 +65,7 @@ def envelope(status: int, message: str) -> JSONResponse:
 def is_ours(record: logging.LogRecord) -> bool:
     """Whether a logged exception is the service's fault: a client's mistake has its line in the access log already."""
     error = record.exc_info[1] if record.exc_info else None
-    mistake = isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
-    return not (mistake or isinstance(error, ValidationError))
+    return not (isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 class Envelope:
@@ -121,12 +125,4 @@ def _sentence(status: int, body: bytes) -> str:
     except ValueError:
         return body.decode("utf-8", "replace")
     # BentoML wraps the message of its own exceptions in an array of one.
-    first = said[0] if isinstance(said, list) else said
-    details = first.get("detail")
-    return _invalid(details[0]) if details else str(first["error"])
-
-
-def _invalid(detail: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in detail["loc"])
-    message = detail["msg"][:1].lower() + detail["msg"][1:]
-    return f"{place}: {message}" if place else f"the body is not a valid request: {message}"
+    return str((said[0] if isinstance(said, list) else said)["error"])

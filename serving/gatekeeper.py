@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import refusal
 
 
 class Gatekeeper:
@@ -31,15 +32,15 @@ class Gatekeeper:
         body = None if huge else await self._read(receive)
         came = headers.get("content-type", "").split(";")[0].strip().lower()
         if body is None:
-            refusal = _refuse(413, f"the body is larger than {self._limit} bytes; send less per request")
+            answer = refusal(413, f"the body is larger than {self._limit} bytes; send less per request")
         elif not body:
-            refusal = _refuse(400, f"the body is empty; expected {expected}, see /docs")
+            answer = refusal(400, f"the body is empty; expected {expected}, see /docs")
         elif came != expected:
-            refusal = _refuse(415, f"the content type is {came or 'missing'}; {scope['path']} takes {expected}")
+            answer = refusal(415, f"the content type is {came or 'missing'}; {scope['path']} takes {expected}")
         else:
             await self._app(scope, _replay(body, receive), send)
             return
-        await refusal(scope, receive, send)
+        await answer(scope, receive, send)
 
     async def _read(self, receive: Receive) -> bytes | None:
         body = bytearray()
@@ -51,11 +52,6 @@ class Gatekeeper:
                 return None
             more = message.get("more_body", False)
         return bytes(body)
-
-
-def _refuse(status: int, sentence: str) -> JSONResponse:
-    # As BentoML says it; the envelope is put on outside.
-    return JSONResponse({"error": sentence}, status_code=status)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

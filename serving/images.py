@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from redoubt.tasks import Floats, Schema
 
 MAX_PIXELS = 2048 * 2048
+MODES = {1: "L", 3: "RGB"}
 
 
 def decode(data: bytes, schema: Schema) -> Floats:
@@ -29,7 +30,11 @@ def decode(data: bytes, schema: Schema) -> Floats:
         InvalidArgument: not a PNG or JPEG, damaged, too large, transparent, of other proportions or bit depth.
     """
     height, width, channels = schema.shape
-    picture = _open(data, "RGB" if channels == 3 else "L")
+    if channels not in MODES:
+        raise InvalidArgument(
+            f"task '{schema.task}' takes images of {channels} channels; POST them to /predict as lists"
+        )
+    picture = _open(data, MODES[channels])
     if abs(picture.width * height / width - picture.height) > 1:
         raise InvalidArgument(
             f"the image is {picture.width} x {picture.height} pixels; crop it to the proportions {width} x {height}"

@@ -1,14 +1,16 @@
 """The OpenAPI 3.1 document, with an example for every task that is served."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from redoubt.tasks import Schema
 from serving.errors import ErrorBody
 from serving.schema import Answer, PredictRequest, UploadRequest
+
+if TYPE_CHECKING:
+    from redoubt.tasks import Schema
 
 PREFIX = "#/components/schemas/"
 
@@ -26,7 +28,7 @@ PROBES = {
 }
 
 
-def document(schemas: Sequence[Schema]) -> dict[str, Any]:
+def document(schemas: "Sequence[Schema]") -> dict[str, Any]:
     """Describe the service.
 
     Args:
@@ -53,7 +55,7 @@ def document(schemas: Sequence[Schema]) -> dict[str, Any]:
     }
 
 
-def example(schema: Schema) -> dict[str, Any] | list[Any]:
+def example(schema: "Schema") -> dict[str, Any] | list[Any]:
     """An input of the task that is valid, though it means nothing: a black image, or a record of zeros."""
     if schema.kind != "image":
         return {c.name: c.categories[0] if c.kind == "category" else 0.0 for c in schema.columns}

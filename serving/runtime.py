@@ -14,7 +14,8 @@ from redoubt.data.store import digest_folder
 from redoubt.defenses.guarded import BUNDLE_FILES, Answers, BundleError, GuardedModel
 from redoubt.tasks import Floats, Schema
 from serving.images import decode
-from serving.schema import Answer, ClassPrediction, NumberPrediction, reader, short
+from serving.inputs import reader
+from serving.schema import Answer, ClassPrediction, NumberPrediction, PredictRequest, UploadRequest, short
 
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
@@ -55,27 +56,27 @@ class Runtime:
         """Whether there is something to serve and nothing had to be refused."""
         return bool(self.champions) and not self.problems
 
-    def predict(self, task: str, inputs: list[Any]) -> Answer:
-        """Answer JSON inputs.
+    def predict(self, request: PredictRequest) -> Answer:
+        """Answer images or records.
 
         Raises:
             InvalidArgument: unknown task, or an input that does not fit it; names its index.
             ServiceUnavailable: the task's bundle was refused.
         """
-        champion = self._champion(task)
-        return _answer(champion.model, champion.read(inputs))
+        champion = self._champion(request.task)
+        return _answer(champion.model, champion.read(request.inputs))
 
-    def predict_image(self, task: str, image: bytes) -> Answer:
+    def predict_image(self, request: UploadRequest) -> Answer:
         """Answer one uploaded PNG or JPEG.
 
         Raises:
             InvalidArgument: unknown task, one that takes no images, or an image that does not fit it.
             ServiceUnavailable: the task's bundle was refused.
         """
-        champion = self._champion(task)
+        champion = self._champion(request.task)
         if champion.schema.kind != "image":
-            raise InvalidArgument(f"task '{task}' takes records, not images; POST them to /predict")
-        return _answer(champion.model, decode(image, champion.schema))
+            raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
+        return _answer(champion.model, decode(request.image, champion.schema))
 
     def _champion(self, task: str) -> Champion:
         if task in self.problems:

@@ -1,23 +1,17 @@
-"""The service's typed input and output, and the way from a JSON value to the network's input."""
+"""The service's typed input and output."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from bentoml import IODescriptor
 from bentoml.exceptions import InvalidArgument
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from redoubt.tasks import Floats, RecordError, Schema
-
 MAX_INPUTS = 256
 FIELDS = ["image", "task"]
-
-Pixel = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
 
 INPUTS = {
     "type": "array",
@@ -45,8 +39,7 @@ class PredictRequest(BaseModel):
         """Parse JSON.
 
         Raises:
-            InvalidArgument: not a JSON object.
-            ValidationError: an object of another form.
+            InvalidArgument: not JSON, or of another form.
         """
         try:
             # Straight to Python's lists: pydantic's own tree takes several times their memory.
@@ -55,7 +48,12 @@ class PredictRequest(BaseModel):
             raise InvalidArgument(f"the body is not JSON: {error}") from None
         if not isinstance(value, dict):
             raise InvalidArgument(f"the body is {short(value)}; expected an object with the keys task and inputs")
-        return cls.model_validate(value)
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            message = first["msg"][:1].lower() + first["msg"][1:]
+            raise InvalidArgument(f"{first['loc'][0]}: {message}") from None
 
 
 class PredictBody(IODescriptor):
@@ -144,63 +142,6 @@ class Answer(BaseModel):
     task: str
     model_digest: str
     predictions: list[ClassPrediction] | list[NumberPrediction]
-
-
-def reader(schema: Schema) -> Callable[[list[Any]], Floats]:
-    """Make the function that turns a task's JSON inputs into network inputs.
-
-    Returns:
-        A function to float32 `(inputs, *schema.shape)`, raising InvalidArgument with the offending input's index.
-    """
-    return _image_reader(schema) if schema.kind == "image" else _record_reader(schema)
-
-
-def _record_reader(schema: Schema) -> Callable[[list[Any]], Floats]:
-    columns = ", ".join(column.name for column in schema.columns)
-
-    def read(inputs: list[Any]) -> Floats:
-        for index, record in enumerate(inputs):
-            if not isinstance(record, dict):
-                raise InvalidArgument(f"input {index} is {short(record)}; expected an object with the keys {columns}")
-        try:
-            return schema.encode(inputs)
-        except RecordError as error:
-            raise InvalidArgument(str(error)) from None
-
-    return read
-
-
-def _image_reader(schema: Schema) -> Callable[[list[Any]], Floats]:
-    height, width, channels = schema.shape
-    coloured = _nested(schema.shape)
-    flat = _nested((height, width)) if channels == 1 else coloured
-    colours = f" of {channels} channels" if channels > 1 else ""
-    expected = f"{height} rows of {width} pixels{colours}, each a number in [0, 1]"
-
-    def read(inputs: list[Any]) -> Floats:
-        images = []
-        for index, image in enumerate(inputs):
-            try:
-                images.append((coloured if _depth(image) == 3 else flat).validate_python(image))
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                place = "".join(f"[{step}]" for step in first["loc"])
-                came = short(first["input"])
-                raise InvalidArgument(f"input {index}{place} is {came}; expected {expected}") from None
-        return np.array(images, dtype=np.float32).reshape(len(images), *schema.shape)
-
-    return read
-
-
-def _nested(shape: tuple[int, ...]) -> TypeAdapter[Any]:
-    kind: Any = Pixel
-    for size in reversed(shape):
-        kind = Annotated[list[kind], Field(strict=True, min_length=size, max_length=size, fail_fast=True)]
-    return TypeAdapter(kind)
-
-
-def _depth(value: Any) -> int:
-    return 1 + _depth(value[0]) if isinstance(value, list) and value else 0
 
 
 def short(value: Any) -> str:

@@ -2,15 +2,16 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bentoml
+from bentoml.exceptions import BentoMLException
 from prometheus_client import Counter
 from starlette.types import ASGIApp
 
-from serving import runtime
-from serving.errors import Envelope, is_ours
+from serving.errors import Envelope, is_ours, refusal
 from serving.gatekeeper import Gatekeeper
 from serving.pages import PAGES, STATIC, pages
 from serving.schema import Answer, PredictBody, PredictRequest, UploadRequest
@@ -44,6 +45,9 @@ class Redoubt:
     """Answers for every promoted task with its guarded champion, guard on, and says how suspicious each input is."""
 
     def __init__(self) -> None:
+        # Here, since BentoML's supervisor imports this module too, and needs neither NumPy nor ONNX Runtime.
+        from serving import runtime
+
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
         self.runtime = runtime.load(MODELS)
         pages.state.schemas = [champion.schema for champion in self.runtime.champions.values()]
@@ -55,21 +59,27 @@ class Redoubt:
         return self.runtime.ready
 
     @bentoml.api(input_spec=PredictBody)
-    def predict(self, body: bytes) -> Answer:
+    def predict(self, body: bytes) -> dict[str, Any]:
         """Answer images given as nested lists in [0, 1], or records in raw units; all of them or none."""
-        request = PredictRequest.parse(body)
-        return _counted(self.runtime.predict(request.task, request.inputs))
+        return _answered(lambda: self.runtime.predict(PredictRequest.parse(body)))
 
     @bentoml.api(input_spec=UploadRequest)
-    def predict_image(self, image: bytes, task: str) -> Answer:
+    def predict_image(self, image: bytes, task: str) -> dict[str, Any]:
         """Answer one image uploaded as a PNG or JPEG file."""
-        return _counted(self.runtime.predict_image(task, image))
+        return _answered(lambda: self.runtime.predict_image(UploadRequest(image=image, task=task)))
 
 
 Redoubt.add_asgi_middleware(Gatekeeper, media_types=MEDIA_TYPES, limit=MAX_BODY)  # type: ignore[attr-defined]
 
 
-def _counted(answer: Answer) -> Answer:
+def _answered(work: Callable[[], Answer]) -> Any:
+    # A mistake is answered, not raised: an exception that leaves a worker thread is caught in a reference cycle
+    # with all that the request held, and hostile requests would fill the memory faster than it is collected.
+    try:
+        answer = work()
+    except BentoMLException as error:
+        return refusal(error.error_code, str(error))
     predictions.labels(answer.task).inc(len(answer.predictions))
     flagged.labels(answer.task).inc(sum(prediction.flagged for prediction in answer.predictions))
-    return answer
+    # As a mapping: BentoML's client would decode an Answer by the first of its two forms alone.
+    return answer.model_dump()

@@ -23,4 +23,7 @@ def import_tensorflow() -> None:
     """Import TensorFlow and Keras; call it before any module that imports them."""
     with no_stderr():
         import keras  # noqa: F401
-        import tensorflow as tf  # noqa: F401
+        import tensorflow as tf
+
+    # Every attack compiles its own graph once; TensorFlow takes that for a mistake.
+    tf.get_logger().setLevel("ERROR")

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,16 @@ from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
 from redoubt.defenses.guarded import GuardedModel
 from serving.runtime import Runtime, load
+from serving.schema import Answer, PredictRequest
 from tests.serving.bundles import SCHEMAS, write_card
 
 IMAGE = np.random.default_rng(1).random((2, 8, 8)).round(3).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
+
+
+def predict(served: Runtime, task: str, inputs: list[Any]) -> Answer:
+    """Ask the runtime as the service does."""
+    return served.predict(PredictRequest(task=task, inputs=inputs))
 
 
 def test_every_vouched_bundle_is_served(loaded: Runtime) -> None:
@@ -25,7 +32,7 @@ def test_every_vouched_bundle_is_served(loaded: Runtime) -> None:
 def test_classes_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
     model = GuardedModel.load(models / "digits" / "champion")
     offline = model.answer(np.array(IMAGE, dtype=np.float32)[..., None], np.random.default_rng(0))
-    answer = loaded.predict("digits", IMAGE)
+    answer = predict(loaded, "digits", IMAGE)
     assert answer.model_digest == model.digest
     for row, prediction in enumerate(answer.predictions):
         assert list(prediction.probabilities) == list(model.schema.labels)
@@ -41,7 +48,7 @@ def test_classes_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
 def test_values_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
     model = GuardedModel.load(models / "evolution" / "champion")
     offline = model.answer(model.schema.encode([RECORD]), np.random.default_rng(0))
-    (prediction,) = loaded.predict("evolution", [RECORD]).predictions
+    (prediction,) = predict(loaded, "evolution", [RECORD]).predictions
     assert prediction.variants["plain"] == pytest.approx(float(offline.outputs[0, 0, 0]), rel=1e-6)
     assert prediction.variants["squeezed"] == pytest.approx(float(offline.outputs[0, 1, 0]), rel=1e-6)
     assert prediction.value == pytest.approx(np.mean(list(prediction.variants.values())), rel=1e-5)
@@ -49,12 +56,12 @@ def test_values_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
 
 def test_full_contrast_is_flagged_and_a_faint_picture_is_not(loaded: Runtime) -> None:
     faint = np.full((8, 8), 0.05).tolist()
-    flags = [prediction.flagged for prediction in loaded.predict("digits", [IMAGE[0], faint]).predictions]
+    flags = [prediction.flagged for prediction in predict(loaded, "digits", [IMAGE[0], faint]).predictions]
     assert flags == [True, False]
 
 
 def test_every_request_draws_anew(loaded: Runtime) -> None:
-    draws = {loaded.predict("evolution", [RECORD]).predictions[0].variants["random-1"] for _ in range(5)}
+    draws = {predict(loaded, "evolution", [RECORD]).predictions[0].variants["random-1"] for _ in range(5)}
     assert len(draws) == 5
 
 
@@ -63,15 +70,15 @@ def test_a_request_is_one_run_of_the_graph(loaded: Runtime, monkeypatch: pytest.
     model = loaded.champions["digits"].model
     inner = model.answer
     monkeypatch.setattr(model, "answer", lambda x, rng: runs.append(len(x)) or inner(x, rng))
-    loaded.predict("digits", IMAGE * 8)
+    predict(loaded, "digits", IMAGE * 8)
     assert runs == [16]
 
 
 def test_a_far_number_is_answered_while_the_answer_is_finite(loaded: Runtime) -> None:
-    (prediction,) = loaded.predict("evolution", [{**RECORD, "cp": 1e6}]).predictions
+    (prediction,) = predict(loaded, "evolution", [{**RECORD, "cp": 1e6}]).predictions
     assert np.isfinite(prediction.value)
     with pytest.raises(InvalidArgument, match=r"^input 1: the model has no finite answer"):
-        loaded.predict("evolution", [RECORD, {**RECORD, "cp": 3e38, "hp": -3e38}])
+        predict(loaded, "evolution", [RECORD, {**RECORD, "cp": 3e38, "hp": -3e38}])
 
 
 def test_no_champion_says_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -79,7 +86,7 @@ def test_no_champion_says_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert not empty.ready
     assert "run `make repro`" in caplog.text
     with pytest.raises(InvalidArgument, match=r"unknown task 'digits'; tasks served: none; run `make repro`"):
-        empty.predict("digits", IMAGE)
+        predict(empty, "digits", IMAGE)
 
 
 def _cut(bundle: Path) -> None:
@@ -114,8 +121,8 @@ def test_an_unvouched_bundle_is_refused_and_the_others_answer(
     assert "task digits is not served" in caplog.text
     assert reason in caplog.text
     with pytest.raises(ServiceUnavailable):
-        partial.predict("digits", IMAGE)
-    assert len(partial.predict("evolution", [RECORD]).predictions) == 1
+        predict(partial, "digits", IMAGE)
+    assert len(predict(partial, "evolution", [RECORD]).predictions) == 1
 
 
 def test_a_bundle_in_anothers_place_is_refused(models: Path, tmp_path: Path) -> None:
@@ -124,6 +131,6 @@ def test_a_bundle_in_anothers_place_is_refused(models: Path, tmp_path: Path) -> 
 
 
 def test_answers_are_json_of_short_numbers(loaded: Runtime) -> None:
-    said = json.loads(loaded.predict("evolution", [RECORD]).model_dump_json())
+    said = json.loads(predict(loaded, "evolution", [RECORD]).model_dump_json())
     value = said["predictions"][0]["value"]
     assert value == float(str(np.float32(value)))

@@ -5,74 +5,32 @@ PostgreSQL that asks for the password and a real S3 server.
 import os
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from mlflow import MlflowClient
 
+from benchmarks.server import STARTS_WITHIN, free_port, running
 from redoubt.data.store import write_json
 from redoubt.records import Record
 from redoubt.tracking import sync
 from tests.compose import TOP, environment, services
+from tests.toy_champion import write_champion
 
 SECRETS = {"POSTGRES_PASSWORD": "p@ss word/1", "STORAGE_ACCESS_KEY": "key", "STORAGE_SECRET_KEY": "a-long-secret"}
 INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 BIN = INITDB[-1].parent if INITDB else Path(shutil.which("initdb") or "missing").parent
 PYTHON = TOP / ".redoubt" / "tracking" / "bin" / "python"
-STARTS_WITHIN = 60.0
 
 pytestmark = [
     pytest.mark.skipif(not (BIN / "initdb").is_file(), reason="PostgreSQL is not installed: run .ci/system-packages"),
     pytest.mark.skipif(not PYTHON.is_file(), reason="the image's packages are not: run .ci/tracking-environment"),
     pytest.mark.timeout(180),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def started(command: list[str], variables: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with all its children, ended with the block."""
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **variables},
-            stdout=stream,
-            stderr=stream,
-            cwd=log.parent,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                os.killpg(process.pid, sign)
-                process.wait(20)
-
-
-def answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for any answer at all; show the log if there is none."""
-    deadline = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            httpx.get(url, timeout=2.0)
-            return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"no answer at {url}:\n{log.read_text()[-4000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +83,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Pat
     (folder / "data" / "mlflow").mkdir(parents=True)
     variables = environment(services()["storage"], SECRETS)
     command = [str(PYTHON), "-m", "nanio", "serve", "--host", "127.0.0.1", "--port", str(port), "--no-access-log"]
-    with started(
-        [*command, "--data-dir", str(folder / "data")],
-        {"NANIO_ACCESS_KEY": variables["AWS_ACCESS_KEY_ID"], "NANIO_SECRET_KEY": variables["AWS_SECRET_ACCESS_KEY"]},
-        folder / "log",
-    ) as process:
-        answers(f"http://127.0.0.1:{port}", process, folder / "log")
+    keys = {"NANIO_ACCESS_KEY": variables["AWS_ACCESS_KEY_ID"], "NANIO_SECRET_KEY": variables["AWS_SECRET_ACCESS_KEY"]}
+    with running([*command, "--data-dir", str(folder / "data")], f"http://127.0.0.1:{port}", folder, keys):
         yield port, folder / "data" / "mlflow"
 
 
@@ -145,12 +99,11 @@ def server(database: int, storage: tuple[int, Path], tmp_path_factory: pytest.Te
     }
     here = {"0.0.0.0": "127.0.0.1", "5000": str(port)}
     program, *arguments = [here.get(word, word) for word in shlex.split(tracking["command"])]
-    with started([str(PYTHON.parent / program), *arguments], variables, folder / "log") as process:
-        answers(f"http://127.0.0.1:{port}/health", process, folder / "log")
+    with running([str(PYTHON.parent / program), *arguments], f"http://127.0.0.1:{port}/health", folder, variables):
         yield f"http://127.0.0.1:{port}"
 
 
-def test_a_sync_to_the_server_holds_runs_curves_and_artifacts(
+def test_a_sync_to_the_server_holds_runs_curves_artifacts_and_champions(
     server: str, storage: tuple[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
@@ -163,12 +116,14 @@ def test_a_sync_to_the_server_holds_runs_curves_and_artifacts(
         params={"batch_size": 16},
         curves={"robust/linf": curve},
         artifacts=["note.json"],
+        tags={"digest": "aa"},
         children=[child],
     )
+    write_champion(tmp_path / "models/digits/champion", "aa")
     write_json(tmp_path / "note.json", {"read": "back"})
     write_json(tmp_path / "reports/digits/records/train.json", record.model_dump(mode="json"))
 
-    assert [sync(tmp_path).new for _ in range(2)] == [2, 0]
+    assert [(done.new, done.models) for done in (sync(tmp_path), sync(tmp_path))] == [(2, 1), (0, 0)]
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name("digits")
     assert experiment is not None
@@ -180,7 +135,9 @@ def test_a_sync_to_the_server_holds_runs_curves_and_artifacts(
     assert [(point.step, point.value) for point in client.get_metric_history(run, "robust/linf")] == curve
     read = client.download_artifacts(run, "note.json", str(tmp_path))
     assert Path(read).read_text() == (tmp_path / "note.json").read_text()
-    assert list(storage[1].rglob("note.json")), "the artifact is not in the bucket"
+    assert client.get_model_version_by_alias("redoubt-digits", "champion").run_id == run
+    stored = {path.name for path in storage[1].rglob("*.*")}
+    assert {"note.json", "model.onnx", "card.json"} <= stored, "not in the bucket"
     assert not (tmp_path / "mlartifacts").exists()
 
 

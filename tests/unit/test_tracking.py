@@ -11,15 +11,14 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import onnx
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from onnx import TensorProto, helper
 
 from redoubt.data.store import write_json
 from redoubt.records import Record, key
 from redoubt.tracking import Summary, TrackingError, failed, home, store_uri, sync
+from tests.toy_champion import write_champion
 
 TOP = Path(__file__).parents[2]
 POINTS = ["linear, batch 16", "mlp 32, batch 16", "mlp 32, batch 64"]
@@ -103,9 +102,11 @@ def test_a_run_holds_all_that_its_records_say(project: Project) -> None:
     assert run.data.params == {f"p{n}": str(n) for n in range(150)}
     assert run.data.metrics["robust/linf"] == 0.4
     assert run.data.metrics["seconds/attack"] == 1.5
+    assert run.info.end_time - run.info.start_time >= 1500
     assert run.data.tags["redoubt.stage"] == "attack, train"
     assert run.data.tags["redoubt.data"] == "ab" * 32
     assert run.data.tags["redoubt.seed"] == "20"
+    assert run.data.tags["mlflow.runColor"] == "#c2410c"
     (data,) = run.inputs.dataset_inputs if run.inputs else []
     assert (data.dataset.name, data.dataset.profile) == ("digits", '{"num_rows": 1797}')
     history = project.client.get_metric_history(run.info.run_id, "robust/linf/eps")
@@ -266,33 +267,8 @@ def test_a_server_that_is_down_is_named(project: Project, monkeypatch: pytest.Mo
             project.sync()
 
 
-def champion(project: Project, mark: str, weight: float = 2.0, passed: bool = True) -> None:
-    """A bundle whose graph doubles its input and adds the noise it is given."""
-    bundle = project.root / "models/digits/champion"
-    card = {"task": "digits", "kind": "image", "model": "natural", "digest": mark, "passed": passed, "numbers": {}}
-    write_json(bundle / "card.json", card)
-    write_json(bundle / "schema.json", {"task": "digits"})
-    graph = helper.make_graph(
-        [
-            helper.make_node("Mul", ["x", "weight"], ["scaled"]),
-            helper.make_node("Add", ["scaled", "noise"], ["plain"]),
-            helper.make_node("Gather", ["plain", "index"], ["picked"], axis=1),
-        ],
-        "toy",
-        [
-            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3]),
-            helper.make_tensor_value_info("noise", TensorProto.FLOAT, ["n", 3]),
-            helper.make_tensor_value_info("index", TensorProto.INT64, [1]),
-        ],
-        [
-            helper.make_tensor_value_info("plain", TensorProto.FLOAT, ["n", 3]),
-            helper.make_tensor_value_info("picked", TensorProto.FLOAT, ["n", 1]),
-        ],
-        [helper.make_tensor("weight", TensorProto.FLOAT, [], [weight])],
-    )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), bundle / "model.onnx"
-    )
+def champion(project: Project, mark: str, passed: bool = True) -> None:
+    write_champion(project.root / "models/digits/champion", mark, passed)
 
 
 def test_the_champion_alias_follows_the_digest(project: Project) -> None:
@@ -312,7 +288,9 @@ def test_the_champion_alias_follows_the_digest(project: Project) -> None:
 
 
 def test_a_champion_can_be_loaded_and_says_what_it_takes(project: Project) -> None:
-    project.write(natural(tags={"digest": "aa"}), natural(run="promotion", tags={"digest": "aa"}))
+    project.write(
+        natural(tags={"digest": "aa"}, metrics={"accuracy": 0.9}), natural(run="promotion", tags={"digest": "aa"})
+    )
     champion(project, "aa")
     project.sync()
     model = mlflow.pyfunc.load_model("models:/redoubt-digits@champion")
@@ -334,6 +312,7 @@ def test_a_champion_can_be_loaded_and_says_what_it_takes(project: Project) -> No
     (version,) = project.client.search_model_versions("name = 'redoubt-digits'")
     run = project.run("natural")
     assert version.run_id == run.info.run_id
+    assert len(project.client.get_metric_history(run.info.run_id, "accuracy")) == 1
     (logged,) = run.outputs.model_outputs if run.outputs else []
     kept = project.root / "mlartifacts/digits/models" / logged.model_id / "artifacts"
     assert {path.name for path in (kept / "extra_files").iterdir()} == {"card.json", "schema.json"}

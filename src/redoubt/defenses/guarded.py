@@ -15,6 +15,8 @@ from redoubt.tasks import Floats, Schema
 
 BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.weights.h5", "schema.json"]
 
+ROWS_AT_ONCE = 256
+
 
 class BundleError(ValueError):
     """A bundle folder that is not whole or not readable; the message names the file."""
@@ -97,7 +99,7 @@ class GuardedModel:
             from redoubt.models.onnx_parts import extract
 
             self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads)
-        return self._network.run(["network_output"], {"network_input": x})[0]
+        return _run(self._network, "network_output", {"network_input": x})
 
     def answer(self, x: Floats, rng: np.random.Generator) -> Answers:
         """Answer a batch.
@@ -107,7 +109,7 @@ class GuardedModel:
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
         feeds: dict[str, Any] = {"x": x, **self.guard.draw(rng, len(x))}
-        outputs: Floats = self._session.run(["variants"], feeds)[0]
+        outputs = _run(self._session, "variants", feeds)
         opinions = softmax(outputs) if self.schema.labels else outputs
         score = self._score(opinions)
         return Answers(outputs, opinions.mean(axis=1), score, score > self.guard.threshold)
@@ -116,6 +118,14 @@ class GuardedModel:
         fixed = len(self.guard.fixed_variants)
         moved = np.abs(opinions[:, 1:fixed] - opinions[:, :1]).sum(axis=2).max(axis=1)
         return moved / np.float32(self.guard.output_scale)
+
+
+def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any]) -> Floats:
+    """Run in pieces: a whole test split at once would hold every variant's activations in memory."""
+    rows = len(next(iter(feeds.values())))
+    starts = range(0, max(rows, 1), ROWS_AT_ONCE)
+    pieces = [{name: array[start : start + ROWS_AT_ONCE] for name, array in feeds.items()} for start in starts]
+    return np.concatenate([session.run([output], piece)[0] for piece in pieces])
 
 
 def _open(graph: bytes, threads: int) -> onnxruntime.InferenceSession:

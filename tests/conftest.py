@@ -1,0 +1,43 @@
+"""What all tests share: a quiet TensorFlow that repeats itself, tiny trained networks, the project's own files."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import tiny
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "DVC_NO_ANALYTICS": "1"}
+os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def repeatable() -> None:
+    """The same numbers on every run; a session that needs no TensorFlow does not wait for it."""
+    if "tensorflow" in sys.modules:
+        from redoubt.training.setup import make_deterministic
+
+        make_deterministic(20)
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The project's top folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def trained(repeatable: None) -> Callable[[str], tiny.Case]:
+    """A tiny task by name, its network trained when first asked for."""
+    return functools.cache(tiny.train)
+
+
+@pytest.fixture(scope="module", params=tiny.NAMES)
+def case(request: pytest.FixtureRequest, trained: Callable[[str], tiny.Case]) -> tiny.Case:
+    """Each tiny task in turn."""
+    return trained(request.param)

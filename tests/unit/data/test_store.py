@@ -1,0 +1,133 @@
+import json
+import os
+import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redoubt.data import store
+
+
+def put(path: Path, text: str) -> None:
+    (path / "part" if path.is_dir() else path).write_text(text, encoding="utf-8")
+
+
+def text(path: Path) -> str:
+    return (path / "part" if path.is_dir() else path).read_text(encoding="utf-8")
+
+
+WHOLE = {"file": store.whole_file, "folder": store.whole_folder}
+
+
+@pytest.fixture(params=WHOLE)
+def whole(request: pytest.FixtureRequest) -> Callable[[Path], AbstractContextManager[Path]]:
+    return WHOLE[request.param]
+
+
+def test_a_block_that_succeeds_replaces_the_old(
+    whole: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    target = tmp_path / "new" / "result.json"
+    for content in ("first", "second"):
+        with whole(target) as temporary:
+            put(temporary, content)
+            assert not target.exists() or text(target) == "first"
+        assert text(target) == content
+    assert os.listdir(target.parent) == ["result.json"]
+    assert stat.S_IMODE(target.stat().st_mode) == (0o755 if target.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_block_that_fails_leaves_the_old(
+    whole: Callable[[Path], AbstractContextManager[Path]], error: type[BaseException], tmp_path: Path
+) -> None:
+    target = tmp_path / "result.json"
+    with whole(target) as temporary:
+        put(temporary, "old")
+    with pytest.raises(error), whole(target) as temporary:
+        put(temporary, "half")
+        raise error
+    assert text(target) == "old"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_a_first_block_that_fails_leaves_nothing(
+    whole: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="boom"), whole(tmp_path / "result") as temporary:
+        put(temporary, "half")
+        raise ValueError("boom")
+    assert os.listdir(tmp_path) == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(json_values)
+def test_json_survives_whole_and_sorted(value: Any) -> None:
+    written = store.dumps(value)
+    assert json.loads(written) == value
+    assert store.dumps(json.loads(written)) == written
+
+
+def test_json_depends_on_content_alone(tmp_path: Path) -> None:
+    first = {"b": np.float32(0.1), "a": {"y": (1, np.int64(2)), "x": np.array([[True], [False]])}, 3: "é"}
+    again = {3: "é", "a": {"x": [[True], [False]], "y": [1, 2]}, "b": float(np.float32(0.1))}
+    for name, value in (("first", first), ("again", again)):
+        store.write_json(tmp_path / name, value)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
+    assert store.read_json(tmp_path / "first")["a"] == {"x": [[True], [False]], "y": [1, 2]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), [np.float32("inf")], {"a": np.array([1.0, -np.inf])}])
+def test_json_refuses_what_no_reader_agrees_on(value: Any, tmp_path: Path) -> None:
+    store.write_json(tmp_path / "result.json", {"old": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.write_json(tmp_path / "result.json", value)
+    assert store.read_json(tmp_path / "result.json") == {"old": 1}
+
+
+def test_arrays_depend_on_content_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {"x": rng.random((5, 2), dtype=np.float32), "y": np.arange(5), "name": np.array("text"), "no": np.zeros(0)}
+    for name in ("first.npz", "again.npz"):
+        store.write_arrays(tmp_path / name, arrays)
+        os.utime(tmp_path / name, (0, 0))
+    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+    back = store.read_arrays(tmp_path / "first.npz")
+    assert list(back) == list(arrays)
+    for name, array in arrays.items():
+        assert back[name].dtype == array.dtype
+        assert np.array_equal(back[name], array)
+
+
+def test_pickles_are_neither_written_nor_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.write_arrays(tmp_path / "own.npz", {"x": np.array([{}])})
+    assert os.listdir(tmp_path) == []
+    np.savez(tmp_path / "theirs.npz", x=np.array([{}]))
+    with pytest.raises(ValueError, match="allow_pickle"):
+        store.read_arrays(tmp_path / "theirs.npz")
+
+
+def test_a_folders_digest_tells_names_and_contents_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("2")
+    names = ["a", "b"]
+    first = store.digest_folder(tmp_path, names)
+    assert first == store.digest_folder(tmp_path, names[::-1])
+    (tmp_path / "ignored").write_text("3")
+    assert first == store.digest_folder(tmp_path, names)
+    (tmp_path / "a").write_text("2")
+    (tmp_path / "b").write_text("1")
+    assert first != store.digest_folder(tmp_path, names)

@@ -1,0 +1,113 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from redoubt.tasks import PIXELS, Batch, Bounds, Column, RecordError, Schema
+from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
+
+SCHEMA = SCHEMAS[TABLE]
+RECORD: dict[str, Any] = {"weight": 1200.0, "age": 0.5, "colour": "green"}
+LARGEST = float(np.finfo(np.float32).max)
+
+numbers = st.floats(-LARGEST, LARGEST, width=32) | st.integers(-(10**6), 10**6)
+records = st.fixed_dictionaries({"weight": numbers, "age": numbers, "colour": st.sampled_from(["red", "green"])})
+
+
+@given(st.lists(records, max_size=5))
+def test_records_become_rows_with_categories_one_hot(given_records: list[dict[str, Any]]) -> None:
+    x = SCHEMA.encode(given_records)
+    assert (x.dtype, x.shape) == (np.float32, (len(given_records), 4))
+    for row, record in zip(x, given_records, strict=True):
+        assert row[:2].tolist() == [np.float32(record["weight"]), np.float32(record["age"])]
+        assert dict(zip(("red", "green"), row[2:].tolist(), strict=True))[record["colour"]] == row[2:].sum() == 1.0
+
+
+def test_a_record_may_come_in_any_order_and_hold_numpy_numbers() -> None:
+    shuffled = {"colour": "green", "age": np.float32(0.5), "weight": np.int64(1200)}
+    assert np.array_equal(SCHEMA.encode([shuffled]), SCHEMA.encode([RECORD]))
+
+
+def test_names_and_kinds_follow_the_order_of_the_inputs() -> None:
+    assert SCHEMA.input_names == ["weight", "age", "colour=red", "colour=green"]
+    assert SCHEMA.numeric.tolist() == [True, True, False, False]
+    assert {name: schema.outputs for name, schema in SCHEMAS.items()} == {IMAGE: 3, TABLE: 2, NUMBER: 1}
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "missing": ({"weight": 1, "age": 1}, "column 'colour' is missing; expected weight, age, colour"),
+    "unknown": ({**RECORD, "color": "red"}, "unknown column 'color'; expected weight, age, colour"),
+    "category": ({**RECORD, "colour": "Green"}, "column 'colour' is 'Green'; expected one of red, green"),
+    "list-for-a-category": ({**RECORD, "colour": ["red"]}, "column 'colour' is \\['red'\\]; expected one of"),
+    "text": ({**RECORD, "age": "1"}, "column 'age' is '1'; expected a finite number"),
+    "flag": ({**RECORD, "age": True}, "column 'age' is True; expected a finite number"),
+    "nothing": ({**RECORD, "age": None}, "column 'age' is None; expected a finite number"),
+    "nan": ({**RECORD, "age": float("nan")}, "column 'age' is nan; expected a finite number"),
+    "infinity": ({**RECORD, "age": float("-inf")}, "column 'age' is -inf; expected a finite number"),
+    "beyond-float32": ({**RECORD, "age": 1e39}, "column 'age' is 1e\\+39; expected a finite number"),
+    "beyond-float64": ({**RECORD, "age": 10**400}, "column 'age' is 1000+; expected a finite number"),
+    "list-for-a-number": ({**RECORD, "age": [1.0]}, "column 'age' is \\[1.0\\]; expected a finite number"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_record_is_refused_with_its_row_and_column(name: str) -> None:
+    record, says = WRONG[name]
+    with pytest.raises(RecordError, match=f"^input 1: {says}"):
+        SCHEMA.encode([RECORD, record])
+
+
+@pytest.mark.parametrize("change", [{"shape": []}, {"kind": "picture"}, {"extra": 1}])
+def test_a_schema_refuses_what_it_does_not_know(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Schema.model_validate({**SCHEMA.model_dump(), **change})
+
+
+def test_a_schema_survives_json() -> None:
+    assert all(Schema.model_validate_json(schema.model_dump_json()) == schema for schema in SCHEMAS.values())
+    assert Column(name="a", kind="number").categories == ()
+
+
+BOX = Bounds(np.array([0, -5], np.float32), np.array([1, 4000], np.float32), np.array([1, 0], np.float32))
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.floats(-5, 4000, width=32)), min_size=1, max_size=5))
+def test_bounds_take_what_lies_inside(inside: list[tuple[float, float]]) -> None:
+    BOX.check(np.array(inside, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ([1.01, 0], "outside their bounds"),
+        ([0, -5.1], "outside their bounds"),
+        ([0.5, np.nan], "NaN or infinity"),
+        ([np.inf, 0], "NaN or infinity"),
+    ],
+)
+def test_bounds_refuse_what_lies_outside(row: list[float], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        BOX.check(np.array([[0.5, 1.0], row], np.float32))
+
+
+def test_bounds_widen_to_cover_new_rows() -> None:
+    wider = BOX.covering(np.array([[0.5, -7.0], [1.5, 0.0]], np.float32))
+    assert (wider.lower.tolist(), wider.upper.tolist(), wider.scale.tolist()) == ([0, -7], [1.5, 4000], [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "scale", "says"), [(1, 0, 1, "bounds reversed"), (0, 1, -1, "scale must not be negative")]
+)
+def test_bounds_that_make_no_sense(lower: float, upper: float, scale: float, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Bounds(np.float32([lower]), np.float32([upper]), np.float32([scale]))
+
+
+def test_pixels_and_batches() -> None:
+    PIXELS.check(np.random.default_rng(0).random((3, 2, 2, 1), dtype=np.float32))
+    batch = Batch(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([7, 8, 9]))
+    taken = batch.take(np.array([2, 0]))
+    assert (len(taken), taken.x.tolist(), taken.y.tolist()) == (2, [[4, 5], [0, 1]], [9, 7])
