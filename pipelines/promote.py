@@ -9,7 +9,7 @@ import pandas as pd
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES, BundleError, GuardedModel
+from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, BundleError, GuardedModel
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
 from redoubt.evaluation.robustness import Robustness
 from redoubt.params import GatesParams, Params, Task
@@ -62,7 +62,7 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
     """Write the champion with its card and a request to try; without a champion, the folder says why."""
     with whole_folder(folder) as temporary:
         if chosen is None:
-            (temporary / "NOT_PROMOTED").write_text("No model cleared the gates; see promotion.json in reports/.\n")
+            (temporary / NOT_PROMOTED).write_text("No model cleared the gates; see promotion.json in reports/.\n")
             return
         for name in BUNDLE_FILES:
             shutil.copyfile(Path("models", task.name, chosen.name, name), temporary / name)

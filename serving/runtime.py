@@ -11,7 +11,7 @@ from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from redoubt.data.store import digest_folder
-from redoubt.defenses.guarded import BUNDLE_FILES, Answers, BundleError, GuardedModel
+from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, Answers, BundleError, GuardedModel
 from redoubt.tasks import Floats, Schema
 from serving.images import decode
 from serving.inputs import reader
@@ -97,6 +97,9 @@ def load(folder: Path) -> Runtime:
     problems: dict[str, str] = {}
     for bundle in sorted(folder.glob("*/champion")):
         task = bundle.parent.name
+        if (bundle / NOT_PROMOTED).is_file():
+            log.info("task %s is not served: no model of it cleared the gates", task)
+            continue
         try:
             model = _vouched(bundle)
             champions[task] = Champion(model, reader(model.schema))

@@ -1,6 +1,5 @@
 """The nouns everything else speaks: the schema of a task's inputs, and the bounds an attack must respect."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -10,6 +9,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from redoubt.params import Kind
+
+# A Python float, which any integer can be compared with.
+LARGEST = float(np.finfo(np.float32).max)
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -104,7 +106,7 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
             )
         return [float(value == category) for category in column.categories]
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+    if not number or not abs(value) <= LARGEST:
         raise RecordError(f"input {row}: column '{column.name}' is {value!r}; expected a finite number")
     return [float(value)]
 

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 
-CURVE = "robust_by_milli_eps/linf/adaptive"
+CURVE = "eps_linf/adaptive"
 RUNS = {
     "natural": Record(
         run="natural",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
-from redoubt.defenses.guarded import GuardedModel
+from redoubt.defenses.guarded import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import Answer, PredictRequest
 from tests.serving.bundles import SCHEMAS, write_card
@@ -123,6 +123,15 @@ def test_an_unvouched_bundle_is_refused_and_the_others_answer(
     with pytest.raises(ServiceUnavailable):
         predict(partial, "digits", IMAGE)
     assert len(predict(partial, "evolution", [RECORD]).predictions) == 1
+
+
+def test_a_task_without_champion_does_not_stop_the_others(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "evolution", tmp_path / "evolution")
+    (tmp_path / "digits" / "champion").mkdir(parents=True)
+    (tmp_path / "digits" / "champion" / NOT_PROMOTED).touch()
+    served = load(tmp_path)
+    assert served.ready
+    assert list(served.champions) == ["evolution"]
 
 
 def test_a_bundle_in_anothers_place_is_refused(models: Path, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from redoubt.defenses.config import GuardConfig
 from redoubt.tasks import Floats, Schema
 
 BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.weights.h5", "schema.json"]
-
+# Stands alone in a champion's folder where no model cleared the gates.
+NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
 
 

@@ -33,9 +33,7 @@ on_pictures = st.one_of(
         use_bias=st.booleans(),
         **window,
     ),
-    layer(
-        layers.Conv2D, filters=sizes, kernel_size=st.just(2), dilation_rate=st.just(2), padding=window["padding"]
-    ),
+    layer(layers.Conv2D, filters=sizes, kernel_size=st.just(2), dilation_rate=st.just(2), padding=window["padding"]),
     layer(layers.MaxPooling2D, pool_size=st.tuples(sizes, sizes), **window),
     layer(layers.AveragePooling2D, pool_size=st.tuples(sizes, sizes), **window),
 )
@@ -130,7 +128,10 @@ def test_a_part_can_be_cut_out(case: Case) -> None:
     ("odd", "says"),
     [
         (layers.LayerNormalization(name="odd"), "layer 'odd' is a LayerNormalization; it can export Activation, "),
-        (layers.Dense(2, activation="tanh", name="odd"), "layer 'odd' has activation tanh; it can export linear and relu"),
+        (
+            layers.Dense(2, activation="tanh", name="odd"),
+            "layer 'odd' has activation tanh; it can export linear and relu",
+        ),
         (layers.Activation("softmax", name="odd"), "layer 'odd' has activation softmax"),
     ],
     ids=["layer", "activation", "softmax"],

@@ -39,7 +39,9 @@ def test_two_processes_write_the_same_bytes(project: Path, tmp_path: Path) -> No
         folder.mkdir()
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", ELSEWHERE, str(folder)], cwd=project, env={"PYTHONPATH": f"{project / 'src'}:{project}", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            [sys.executable, "-c", ELSEWHERE, str(folder)],
+            cwd=project,
+            env={"PYTHONPATH": f"{project / 'src'}:{project}", "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         for folder in folders
     ]

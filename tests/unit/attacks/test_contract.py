@@ -1,0 +1,199 @@
+"""One contract for all attacks, and the scorer that trusts none of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from redoubt.attacks.contract import Attack, AttackError, Problem, check_result, of_network
+from redoubt.attacks.criteria import Tolerance, Untargeted
+from redoubt.attacks.geometry import distance
+from redoubt.attacks.gradient import PGD
+from redoubt.tasks import Bounds, Floats
+from tests.tiny import IMAGE, TABLE
+from tests.unit.attacks.conftest import ATTACKS, NORMS, Threat
+
+sizes = st.sampled_from([1e-6, 1e-3]) | st.floats(0.01, 3.0)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@settings(max_examples=8, deadline=None)
+@given(eps=sizes, seed=st.integers(0, 2**40), count=st.integers(1, 64))
+def test_every_attack_keeps_the_contract(threat: Threat, name: str, eps: float, seed: int, count: int) -> None:
+    x, y, bounds = threat.case.test.x[:count], threat.case.test.y[:count], threat.problem.bounds
+    before = x.copy()
+    moved = ATTACKS[name](threat.problem, x, y, eps=eps, seed=seed)
+    assert (moved.shape, moved.dtype) == (x.shape, np.float32)
+    assert np.array_equal(x, before), "the inputs were changed in place"
+    assert np.isfinite(moved).all()
+    assert np.all((moved >= bounds.lower) & (moved <= bounds.upper))
+    fixed = np.broadcast_to(bounds.scale, x.shape) == 0
+    assert np.array_equal(moved[fixed], x[fixed])
+    # Beside eps, what float32 loses where a raw value of thousands is moved.
+    coarse = 1e-6 * np.abs(x) / np.where(fixed, 1, np.broadcast_to(bounds.scale, x.shape))
+    assert np.all(distance(moved - x, threat.problem.norm, bounds) <= eps * (1 + 1e-5) + 2 * coarse.max())
+    assert np.array_equal(moved, ATTACKS[name](threat.problem, x, y, eps=eps, seed=seed))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_eps_0_changes_nothing(threat: Threat, name: str) -> None:
+    x, y = threat.case.test.x, threat.case.test.y
+    assert np.array_equal(ATTACKS[name](threat.problem, x, y, eps=0.0, seed=1), x)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_rows_no_error(threat: Threat, name: str) -> None:
+    x, y = threat.case.test.x[:0], threat.case.test.y[:0]
+    assert ATTACKS[name](threat.problem, x, y, eps=0.1, seed=1).shape == x.shape
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_seed_matters_only_where_chance_is_at_work(threat: Threat, name: str) -> None:
+    x, y = threat.case.test.x, threat.case.test.y
+    one, other = (ATTACKS[name](threat.problem, x, y, eps=0.1, seed=seed) for seed in (1, 2))
+    assert np.array_equal(one, other) != ATTACKS[name].starts_at_random
+
+
+def test_a_row_is_attacked_the_same_in_any_company(threat: Threat) -> None:
+    """More rows than one batch holds, and each as if it were alone."""
+    x, y = np.repeat(threat.case.test.x, 5, axis=0), np.repeat(threat.case.test.y, 5, axis=0)
+    together = ATTACKS["pgd-from-the-input"](threat.problem, x, y, eps=0.1, seed=0)
+    alone = ATTACKS["pgd-from-the-input"](threat.problem, x[-5:], y[-5:], eps=0.1, seed=0)
+    assert len(x) > 256
+    assert np.allclose(together[-5:], alone, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def pictures(threats: Callable[..., Threat]) -> Threat:
+    return threats(IMAGE, "linf")
+
+
+ATTACK = PGD(steps=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"eps": -0.1}, "eps is -0.1; it must be >= 0"),
+        ({"eps": float("nan")}, "eps is nan; it must be >= 0"),
+        ({"eps": float("inf")}, "eps is inf; it must be .*finite"),
+        ({"y": np.zeros(3, np.int64)}, "64 inputs came with 3 labels"),
+        ({"x": np.full((64, 6, 6, 1), np.nan, np.float32)}, "cannot be attacked: inputs hold NaN"),
+        ({"x": np.full((64, 6, 6, 1), 255, np.float32)}, "cannot be attacked: .*outside their bounds"),
+        ({"x": np.zeros((64, 5, 6, 1), np.float32)}, "the inputs cannot be attacked: "),
+        ({"y": np.full(64, 3, np.int64)}, "labels span 3..3; the model has classes 0..2"),
+        ({"y": np.full(64, -1, np.int64)}, "labels span -1..-1"),
+    ],
+    ids=["eps-negative", "eps-nan", "eps-infinite", "lengths", "nan", "bounds", "shape", "label-high", "label-low"],
+)
+def test_what_cannot_be_attacked_is_refused(pictures: Threat, change: dict[str, Any], says: str) -> None:
+    given_ = {"x": pictures.case.test.x, "y": pictures.case.test.y, "eps": 0.1, **change}
+    with pytest.raises(AttackError, match=says):
+        ATTACK(pictures.problem, given_["x"], given_["y"], eps=given_["eps"], seed=0)
+
+
+Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def odd(threat: Threat, outputs: Callable[[tf.Tensor], tf.Tensor], **change: Any) -> Problem:
+    network = of_network(threat.case.network)
+    settings_ = {"criterion": Untargeted(), "norm": threat.problem.norm, "bounds": threat.problem.bounds, **change}
+    return Problem(lambda x, seed: outputs(network(x, seed)), **settings_)
+
+
+def test_probabilities_are_refused(pictures: Threat) -> None:
+    with pytest.raises(
+        AttackError, match="probabilities \\(they sum to 1\\); attack the logits: drop the last softmax"
+    ):
+        ATTACK(odd(pictures, tf.nn.softmax), pictures.case.test.x, pictures.case.test.y, eps=0.1, seed=0)
+
+
+def test_a_model_that_answers_nan_is_refused(pictures: Threat) -> None:
+    with pytest.raises(AttackError, match="the model answers NaN or infinity"):
+        ATTACK(odd(pictures, lambda z: z / 0.0), pictures.case.test.x, pictures.case.test.y, eps=0.1, seed=0)
+
+
+def test_values_may_sum_to_one_and_be_of_any_size(pictures: Threat) -> None:
+    """What is odd of classes is not of numbers."""
+    problem = odd(pictures, lambda z: 0.0 * z[:, :1] + 1.0, criterion=Tolerance(0.5))
+    y = np.full(64, 900.0, np.float32)
+    assert ATTACK(problem, pictures.case.test.x, y, eps=0.1, seed=0).shape == pictures.case.test.x.shape
+
+
+@dataclass(frozen=True)
+class Cheat(Attack):
+    """Adds a number to the first input of every row, whatever the rules say."""
+
+    change: float
+    column: int = 0
+
+    def run(
+        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        mask = np.zeros(x.shape[1:], np.float32)
+        mask.reshape(-1)[self.column] = self.change
+        return x + mask
+
+
+# Columns of the table: weight (spread of a thousand), age (spread of a third), then a category in two inputs.
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("name", "cheat", "says"),
+    [
+        (IMAGE, Cheat(0.2), "moved an input by 0.2 .*allowed is eps = 0.1"),
+        (IMAGE, Cheat(-3.0), "left the bounds: inputs span"),
+        (IMAGE, Cheat(float("nan")), "left the bounds: inputs hold NaN"),
+        (TABLE, Cheat(150.0, column=0), "moved an input by 0.1.*allowed is eps = 0.1"),
+        (TABLE, Cheat(0.035, column=1), "moved an input by 0.1.*allowed is eps = 0.1"),
+        (TABLE, Cheat(1e-4, column=3), "moved an input by inf .*allowed is eps = 0.1"),
+    ],
+    ids=["far", "outside", "nan", "far-in-a-large-unit", "far-in-a-small-unit", "category"],
+)
+def test_a_cheating_attack_is_caught(
+    threats: Callable[..., Threat], norm: str, name: str, cheat: Cheat, says: str
+) -> None:
+    threat = threats(name, norm)
+    x = threat.case.test.x[:8]
+    middle = np.clip(x, np.quantile(threat.case.test.x, 0.3, axis=0), np.quantile(threat.case.test.x, 0.7, axis=0))
+    x = np.where(np.broadcast_to(threat.problem.bounds.scale, x.shape) > 0, middle, x).astype(np.float32)
+    wide = Bounds(threat.problem.bounds.lower, threat.problem.bounds.upper + 1, threat.problem.bounds.scale)
+    problem = Problem(threat.problem.outputs, threat.problem.criterion, threat.problem.norm, wide)
+    with pytest.raises(AttackError, match=says):
+        cheat(problem, x, threat.case.test.y[:8], eps=0.1, seed=0)
+
+
+@dataclass(frozen=True)
+class Cut(Attack):
+    """Loses a row on the way."""
+
+    def run(
+        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        return x[1:]
+
+
+def test_a_lost_row_is_caught(threat: Threat) -> None:
+    with pytest.raises(AttackError, match=r"the attack returned shape \(63, .*for inputs of shape \(64, "):
+        Cut()(threat.problem, threat.case.test.x, threat.case.test.y, eps=0.1, seed=0)
+
+
+def test_units_as_far_apart_as_a_real_tables_hide_no_cheat() -> None:
+    """Of the breast cancer set, the largest value is 4254 and the smallest spread 0.0026."""
+    bounds = Bounds(np.zeros(2, np.float32), np.float32([5000, 0.1]), np.float32([500, 0.0026]))
+    problem = Problem(lambda x, seed: x, Untargeted(), "linf", bounds)
+    x: NDArray[np.float32] = np.float32([[4254, 0.02]])
+    check_result(x, x + np.float32([0.3 * 500, 0.3 * 0.0026]), problem, eps=0.3)
+    with pytest.raises(AttackError, match="moved an input by 0.6"):
+        check_result(x, x + np.float32([0, 0.6 * 0.0026]), problem, eps=0.3)
+
+
+def test_a_row_outside_its_ball_by_rounding_alone_is_no_cheat() -> None:
+    bounds = Bounds(np.zeros(1, np.float32), np.float32([1e7]), np.float32([1.0]))
+    x: Floats = np.float32([[9_999_998.0]])
+    check_result(x, x + 1, Problem(lambda x, seed: x, Untargeted(), "l2", bounds), eps=0.5)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from redoubt.attacks.geometry import ascend, distance, pull_back, random_start
+from redoubt.params import Norm
+from redoubt.tasks import PIXELS, Bounds
+from tests.unit.attacks.conftest import NORMS
+
+Floats = NDArray[np.float32]
+# A small unit, a large one, and an input that must not change.
+BOX = Bounds(np.float32([0, -1000, 0]), np.float32([1, 1000, 1]), np.float32([0.1, 100, 0]))
+inside = arrays.arrays(np.float32, (4, 3), elements=st.floats(0, 1, width=32, allow_subnormal=False))
+anywhere = arrays.arrays(np.float32, (4, 3), elements=st.floats(-5, 5, width=32, allow_subnormal=False))
+by_norm = pytest.mark.parametrize("norm", NORMS)
+
+
+@by_norm
+@pytest.mark.parametrize("shape", [(2000, 1), (2000, 2), (500, 6, 6, 1)], ids=str)
+def test_random_starts_fill_the_unit_ball(norm: Norm, shape: tuple[int, ...]) -> None:
+    start = random_start(np.random.default_rng(0), shape, norm)
+    size = distance(start, norm, PIXELS)
+    assert (start.dtype, start.shape) == (np.float32, shape)
+    assert size.max() <= 1 + 1e-6
+    # Uniform in the ball: the share of points within radius r is r to the number of dimensions.
+    dimensions = int(np.prod(shape[1:]))
+    assert np.mean(size <= 0.5 ** (1 / dimensions)) == pytest.approx(0.5, abs=0.08)
+    assert np.abs(start.mean(axis=0)).max() < 0.1
+
+
+@by_norm
+@settings(max_examples=50, deadline=None)
+@given(x=inside, moved=anywhere, eps=st.floats(0, 4))
+def test_pulled_back_points_stay(norm: Norm, x: Floats, moved: Floats, eps: float) -> None:
+    once = pull_back(tf.constant(x), tf.constant(moved), tf.constant(eps, tf.float32), norm, BOX).numpy()
+    BOX.check(once)
+    assert np.array_equal(once[:, 2], x[:, 2])
+    assert np.all(distance(once - x, norm, BOX) <= eps * (1 + 1e-5) + 1e-5)
+    twice = pull_back(tf.constant(x), tf.constant(once), tf.constant(eps, tf.float32), norm, BOX).numpy()
+    assert np.allclose(twice, once, rtol=1e-5, atol=1e-6)
+
+
+@by_norm
+@settings(max_examples=50, deadline=None)
+@given(x=inside, share=arrays.arrays(np.float32, (4, 3), elements=st.floats(-1, 1, width=32)), eps=st.floats(0.1, 4))
+def test_points_within_reach_are_left_where_they_are(norm: Norm, x: Floats, share: Floats, eps: float) -> None:
+    moved = np.clip(x + 0.5 * eps * share * BOX.scale, BOX.lower, BOX.upper).astype(np.float32)
+    assert np.all(distance(moved - x, norm, BOX) <= eps)
+    found = pull_back(tf.constant(x), tf.constant(moved), tf.constant(eps, tf.float32), norm, BOX).numpy()
+    assert np.allclose(found, moved, rtol=1e-5, atol=1e-6)
+
+
+@by_norm
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-18, 1e-30], ids=str)
+def test_no_step_of_unit_size_climbs_higher(norm: Norm, size: float) -> None:
+    """Also where the gradient is faint, as of a network that is sure of itself."""
+    rng = np.random.default_rng(0)
+    gradient = (size * rng.normal(size=(5, 3))).astype(np.float32)
+    step = ascend(tf.constant(gradient), norm, BOX).numpy()
+    assert np.allclose(distance(step, norm, BOX), 1.0, atol=1e-5)
+    assert np.all(step[:, 2] == 0)
+    others = random_start(rng, (200, 3), norm) * BOX.scale
+    climb = (step * gradient / size).sum(axis=1)
+    assert np.all(climb[:, None] >= (gradient / size) @ others.T - 1e-3)
+
+
+@by_norm
+def test_no_gradient_no_step(norm: Norm) -> None:
+    assert np.all(ascend(tf.zeros((2, 3)), norm, BOX).numpy() == 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "linf", "l2"),
+    [
+        ([0, 0, 0], 0, 0),
+        ([0.3, -400, 0], 4, 5),
+        ([0, 0, 1e-9], np.inf, np.inf),
+        ([-0.1, 0, 0], 1, 1),
+    ],
+)
+def test_distances_are_in_units_of_the_scale(change: list[float], linf: float, l2: float) -> None:
+    rows: Floats = np.float32([change, [0, 0, 0]])
+    assert distance(rows, "linf", BOX).tolist() == pytest.approx([linf, 0])
+    assert distance(rows, "l2", BOX).tolist() == pytest.approx([l2, 0])

@@ -1,0 +1,188 @@
+"""What was attacked is what is served: the tensors, the exported graph and the files say the same."""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from redoubt.data.store import digest_folder, read_json, write_json
+from redoubt.defenses.bundle import write_bundle
+from redoubt.defenses.guard import calibrate, configure, export, knowing
+from redoubt.defenses.guarded import BUNDLE_FILES, BundleError, GuardedModel, softmax
+from redoubt.models.saved import load_network
+from redoubt.tasks import Schema
+from tests.tiny import GUARDS, IMAGE, rows
+from tests.unit.defenses.conftest import Guarded
+
+SEED = [3, 7]
+
+
+def answers(guarded: Guarded, seed: int | list[int] = 0) -> np.ndarray:
+    return guarded.model.answer(guarded.case.test.x, np.random.default_rng(seed)).outputs
+
+
+def test_the_attackers_tensors_are_the_served_graph(guarded: Guarded) -> None:
+    outputs = knowing(guarded.case.network, guarded.model.guard)
+    attacked = outputs(tf.constant(guarded.case.test.x), tf.constant(SEED)).numpy()
+    served = answers(guarded, SEED)
+    each = np.log(softmax(served)) if guarded.case.schema.labels else served
+    scale = guarded.model.guard.output_scale
+    assert np.abs(attacked - each.mean(axis=1)).max() <= 1e-3 * scale
+
+
+def test_the_attacker_sees_fresh_draws_and_a_gradient_through_all_of_them(guarded: Guarded) -> None:
+    outputs, x = knowing(guarded.case.network, guarded.model.guard), tf.constant(guarded.case.test.x)
+    one, again, other = (outputs(x, tf.constant(seed)).numpy() for seed in (SEED, SEED, [3, 8]))
+    assert np.array_equal(one, again)
+    assert not np.allclose(one, other)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(outputs(x, tf.constant(SEED))[:, 0])
+    gradient = tape.gradient(total, x).numpy()
+    assert np.isfinite(gradient).all()
+    assert np.mean(np.abs(gradient).reshape(len(x), -1).max(axis=1) > 0) > 0.9
+
+
+def test_the_first_variant_is_the_unguarded_network(guarded: Guarded) -> None:
+    x, network = guarded.case.test.x, guarded.model.network(guarded.case.test.x)
+    scale = max(1.0, float(np.abs(network).max()))
+    assert np.abs(network - guarded.case.network(x).numpy()).max() <= 1e-4 * scale
+    assert np.abs(network - answers(guarded)[:, 0]).max() <= 1e-5 * scale
+    assert np.array_equal(load_network(guarded.folder)(x), guarded.case.network(x))
+
+
+def test_variants_are_named_in_the_order_of_the_outputs(guarded: Guarded) -> None:
+    fixed = ("plain", "smoothed", "squeezed") if guarded.case.name == IMAGE else ("plain", "squeezed")
+    assert guarded.model.variants == (*fixed, "random-1", "random-2")
+    outputs = answers(guarded)
+    assert outputs.shape == (len(guarded.case.test), len(fixed) + 2, guarded.case.schema.outputs)
+    assert outputs.dtype == np.float32
+
+
+def test_randomness_comes_from_the_generator_alone(guarded: Guarded) -> None:
+    one, again, other = answers(guarded, 1), answers(guarded, 1), answers(guarded, 2)
+    fixed = len(guarded.model.guard.fixed_variants)
+    assert np.array_equal(one, again)
+    assert np.array_equal(one[:, :fixed], other[:, :fixed])
+    assert not np.allclose(one[:, fixed:], other[:, fixed:])
+    assert not np.allclose(one[:, fixed], one[:, fixed + 1]), "the draws of one input are all the same"
+
+
+def test_the_vote_is_the_mean_opinion_and_a_flag_needs_a_score_above_the_threshold(guarded: Guarded) -> None:
+    said = guarded.model.answer(guarded.case.test.x, np.random.default_rng(0))
+    opinions = softmax(said.outputs) if guarded.case.schema.labels else said.outputs
+    assert np.allclose(said.vote, opinions.mean(axis=1), rtol=1e-5)
+    if guarded.case.schema.labels:
+        assert np.allclose(said.vote.sum(axis=1), 1.0, atol=1e-5)
+        assert said.score.max() <= 2.0 + 1e-5
+    assert said.score.min() >= 0
+    assert np.array_equal(said.flagged, said.score > guarded.model.threshold)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.4])
+@pytest.mark.parametrize("count", [7, 50, 300])
+def test_calibration_keeps_its_promise_and_wastes_little(guarded: Guarded, share: float, count: int) -> None:
+    x = rows(guarded.case.name, count, seed=5).x
+    config = guarded.model.guard.model_copy(update={"false_positives": share, "threshold": 0.0})
+    graph = (guarded.folder / "model.onnx").read_bytes()
+    calibrated = calibrate(GuardedModel(graph, guarded.case.schema, config), x)
+    assert calibrated == config.model_copy(update={"threshold": calibrated.threshold})
+    flagged = GuardedModel(graph, guarded.case.schema, calibrated).answer(x, np.random.default_rng(9)).flagged
+    scores = GuardedModel(graph, guarded.case.schema, calibrated).answer(x, np.random.default_rng(9)).score
+    assert flagged.sum() <= share * count
+    if len(np.unique(scores)) == count:
+        assert flagged.sum() >= np.floor(share * count)
+
+
+def test_the_bundle_on_disk_is_calibrated(guarded: Guarded) -> None:
+    stored = read_json(guarded.folder / "guard.json")
+    assert np.isfinite(stored["threshold"])
+    clean = rows(guarded.case.name, 300, seed=2).x
+    assert guarded.model.answer(clean, np.random.default_rng(0)).flagged.mean() <= stored["false_positives"]
+
+
+@pytest.fixture
+def copied(guarded: Guarded, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(guarded.folder, tmp_path / "bundle"))
+
+
+def test_a_bundle_holds_its_files_and_its_digest_covers_them(guarded: Guarded, copied: Path) -> None:
+    assert sorted(path.name for path in copied.iterdir()) == sorted(BUNDLE_FILES)
+    assert guarded.model.digest == digest_folder(guarded.folder, BUNDLE_FILES) == GuardedModel.load(copied).digest
+
+
+@pytest.mark.parametrize("name", BUNDLE_FILES)
+def test_any_changed_file_changes_the_digest(guarded: Guarded, copied: Path, name: str) -> None:
+    if name == "model.onnx":
+        graph = export(guarded.case.network, guarded.model.guard.model_copy(update={"bits": 2}))
+        (copied / name).write_bytes(graph)
+    else:
+        # White space, which changes no meaning in JSON; HDF5 and ONNX Runtime are not asked here.
+        (copied / name).write_bytes((copied / name).read_bytes() + b"\n")
+    assert GuardedModel.load(copied).digest != guarded.model.digest
+
+
+@pytest.mark.parametrize("name", BUNDLE_FILES)
+def test_a_missing_file_is_named(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    with pytest.raises(BundleError, match=f"bundle is no whole bundle: {name} missing; run `dvc repro` again"):
+        GuardedModel.load(copied)
+
+
+@pytest.mark.parametrize("name", ["guard.json", "schema.json", "model.onnx"])
+@pytest.mark.parametrize("content", [b"", b"{", b'{"kind": "image"}', b"\xff\xfe" * 40], ids=range(4))
+def test_an_unreadable_file_is_a_bundle_error(copied: Path, name: str, content: bytes) -> None:
+    (copied / name).write_bytes(content)
+    with pytest.raises(BundleError, match="bundle cannot be read"):
+        GuardedModel.load(copied)
+
+
+def test_a_truncated_graph_is_a_bundle_error(copied: Path) -> None:
+    whole = (copied / "model.onnx").read_bytes()
+    (copied / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BundleError, match="bundle cannot be read"):
+        GuardedModel.load(copied)
+
+
+def test_the_same_network_is_written_as_the_same_bytes(guarded: Guarded, tmp_path: Path) -> None:
+    config = guarded.model.guard.model_copy(update={"threshold": 0.0})
+    write_bundle(
+        tmp_path / "again", guarded.case.network, guarded.case.schema, config, rows(guarded.case.name, 300, seed=2).x
+    )
+    assert digest_folder(tmp_path / "again", BUNDLE_FILES) == guarded.model.digest
+
+
+def test_a_network_that_the_graph_does_not_match_is_not_written(
+    guarded: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = keras.models.clone_model(guarded.case.network)
+    other.set_weights([value + 0.5 for value in guarded.case.network.get_weights()])
+    monkeypatch.setattr("redoubt.defenses.bundle.export", lambda network, config: export(other, config))
+    with pytest.raises(BundleError, match="the exported graph differs from the network by"):
+        write_bundle(
+            tmp_path / "bundle", guarded.case.network, guarded.case.schema, guarded.model.guard, guarded.case.test.x
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_configuring_takes_ranges_and_units_from_the_training_rows(guarded: Guarded) -> None:
+    case, params = guarded.case, GUARDS[guarded.case.name]
+    config = configure(params, case.schema, case.scaler.bounds(case.schema), 60.0)
+    assert {key: getattr(config, key) for key in type(params).model_fields} == params.model_dump()
+    if case.name == IMAGE:
+        assert (config.kind, config.output_scale, config.scale) == ("image", 1.0, ())
+        return
+    assert (config.kind, config.output_scale) == ("table", 60.0)
+    assert np.allclose(config.scale, np.where(case.schema.numeric, case.scaler.std, 0.0))
+    assert np.allclose(config.lower, case.scaler.lower)
+    # Categories have no levels between 0 and 1 to be rounded to.
+    assert np.allclose(config.upper, np.where(case.schema.numeric, case.scaler.upper, case.scaler.lower))
+
+
+def test_a_schema_of_other_labels_is_another_model(guarded: Guarded, copied: Path) -> None:
+    schema: Schema = guarded.case.schema.model_copy(update={"target": "other"})
+    write_json(copied / "schema.json", schema.model_dump())
+    assert GuardedModel.load(copied).digest != guarded.model.digest
