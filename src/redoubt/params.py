@@ -276,6 +276,8 @@ def _resolve(raw: dict[str, Any], path: Path) -> Params:
     for section in (*SHARED, "tasks", *BY_KIND):
         if not isinstance(raw[section], dict):
             raise ParamsError(f"{path}: '{section}' must hold keys and values, got {raw[section]!r}")
+    for section in BY_KIND:
+        _refuse_unknown(list(raw[section]), list(get_args(Kind)), f"{path}: {section}")
     tasks = {name: _task(name, block, raw, path) for name, block in raw["tasks"].items()}
     params = _parse(Params, {"seed": raw["seed"], "run": raw["run"], "tasks": {}}, path, "")
     params = params.model_copy(update={"tasks": tasks})
@@ -335,7 +337,9 @@ def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
         # JSON mode is strict about numbers and words yet takes YAML's lists for tuples.
         return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        # A mistyped key leaves the right one missing too: the typo is what helps.
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
         loc = first["loc"]
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":

@@ -1,5 +1,7 @@
 """Norms, projections, ascent directions and random starts; distances are in units of `Bounds.scale`."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
     scale = np.broadcast_to(bounds.scale, change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = np.where(change == 0, 0.0, np.abs(change.astype(np.float64)) / scale)
-    flat = unit.reshape(len(change), -1)
+    flat = unit.reshape(len(change), math.prod(change.shape[1:]))
     return flat.max(axis=1) if norm == "linf" else np.sqrt(np.square(flat).sum(axis=1))
 
 
@@ -31,7 +33,12 @@ def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -
 def ascend(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     """The change of unit size that raises a linear loss most, in raw units."""
     scaled = gradient * bounds.scale
-    return (tf.sign(scaled) if norm == "linf" else scaled / tf.maximum(_length(scaled), TINY)) * bounds.scale
+    if norm == "linf":
+        return tf.sign(scaled) * bounds.scale
+    # A model that is sure of itself has gradients whose squares are 0 in float32: first make the largest one 1.
+    largest = tf.reduce_max(tf.abs(scaled), axis=list(range(1, len(scaled.shape))), keepdims=True)
+    scaled = tf.math.divide_no_nan(scaled, largest)
+    return scaled / tf.maximum(_length(scaled), TINY) * bounds.scale
 
 
 def pull_back(x: tf.Tensor, moved: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:

@@ -1,6 +1,6 @@
 """A Keras network as ONNX nodes: same weights, same bytes every time, no TensorFlow needed to run it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -54,7 +54,9 @@ def _per_channel(layer: Any, values: Any) -> NDArray[np.float32]:
 
 
 def _normalization(graph: Graph, layer: Any, x: str) -> str:
-    mean, std = _per_channel(layer, layer.mean), _per_channel(layer, np.sqrt(layer.variance))
+    # Keras divides by no less than its epsilon.
+    std = np.maximum(np.sqrt(layer.variance), keras.config.epsilon())
+    mean, std = _per_channel(layer, layer.mean), _per_channel(layer, std)
     return graph.node("Div", graph.node("Sub", x, graph.constant(mean)), graph.constant(std))
 
 
@@ -87,19 +89,24 @@ def _convolution(graph: Graph, layer: Any, x: str) -> str:
         strides=list(layer.strides),
         dilations=list(layer.dilation_rate),
         group=layer.groups,
-        auto_pad=_padding(layer),
+        pads=_pads(layer, layer.kernel_size, layer.dilation_rate),
     )
     return _activation(graph, layer, x)
 
 
-def _padding(layer: Any) -> str:
-    return {"same": "SAME_UPPER", "valid": "VALID"}[layer.padding]
+def _pads(layer: Any, window: Sequence[int], dilation: Sequence[int] = (1, 1)) -> list[int]:
+    """Zeros before and after both sides; ONNX Runtime's own "same" fails for a window smaller than its stride."""
+    if layer.padding == "valid":
+        return [0, 0, 0, 0]
+    sides = zip(layer.input.shape[1:3], layer.strides, window, dilation, strict=True)
+    missing = [max(0, (-(-side // step) - 1) * step + (size - 1) * far + 1 - side) for side, step, size, far in sides]
+    return [total // 2 for total in missing] + [total - total // 2 for total in missing]
 
 
 def _pooling(operator: str) -> Callable[[Graph, Any, str], str]:
     def write(graph: Graph, layer: Any, x: str) -> str:
         kernel, strides = list(layer.pool_size), list(layer.strides)
-        return graph.node(operator, x, kernel_shape=kernel, strides=strides, auto_pad=_padding(layer))
+        return graph.node(operator, x, kernel_shape=kernel, strides=strides, pads=_pads(layer, kernel))
 
     return write
 

@@ -12,14 +12,14 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.gradient import PGD, fgsm, loss_gradient
 from redoubt.params import Norm
 from redoubt.tasks import PIXELS, Bounds, Floats
-from tests.tiny import IMAGE, NUMBER
+from tests.tiny import IMAGE, NUMBER, TABLE
 from tests.unit.attacks.conftest import ATTACKS, NORMS, Threat
 
 # Large enough to break some rows of each tiny task, not all.
 EPS: dict[str, dict[Norm, float]] = {
-    "image": {"linf": 0.12, "l2": 0.5},
-    "table": {"linf": 0.2, "l2": 0.25},
-    "number": {"linf": 0.4, "l2": 0.5},
+    IMAGE: {"linf": 0.25, "l2": 1.2},
+    TABLE: {"linf": 0.2, "l2": 0.25},
+    NUMBER: {"linf": 0.4, "l2": 0.5},
 }
 
 
@@ -47,8 +47,9 @@ def test_more_effort_breaks_more(threat: Threat) -> None:
     shares = {name: broken(threat, ATTACKS[name](threat.problem, x, y, eps=eps, seed=0)) for name in ATTACKS}
     strong = broken(threat, PGD(steps=20)(threat.problem, x, y, eps=eps, seed=0))
     assert broken(threat, x) <= shares["noise"] < strong
-    assert shares["fgsm"] <= strong + 0.05
     assert shares["pgd"] <= strong + 0.02
+    # A number can be driven to either side, and one start may choose the worse.
+    assert shares["fgsm"] <= strong + (0.02 if threat.case.schema.labels else 0.15)
     assert broken(threat, PGD(steps=20)(threat.problem, x, y, eps=3 * eps, seed=0)) >= strong
 
 
@@ -79,7 +80,7 @@ def test_against_a_line_the_best_attack_is_known(norm: Norm) -> None:
     x, y = np.float32([[1, 0.2, 0.1], [0.5, 0.1, -0.4]]), np.array([0, 0])
     slope = np.array([3.0, -1.0, -2.0]) * bounds.scale
     steepest = np.abs(slope).sum() if norm == "linf" else np.linalg.norm(slope)
-    for attack in (fgsm(), PGD(steps=10), PGD(steps=3, random_start=False)):
+    for attack in (fgsm(), PGD(steps=3, random_start=False), PGD(steps=40, step_size=0.5)):
         moved = network(attack(problem, x, y, eps=eps, seed=0)).numpy()
         margin = network(x).numpy() @ [1, -1] - moved @ [1, -1]
         assert margin == pytest.approx(eps * steepest, rel=1e-3)
@@ -99,20 +100,20 @@ def test_a_model_that_is_sure_of_itself_hides_no_gradient(norm: Norm, margin: fl
 
 def test_averaging_over_draws_sees_through_noise() -> None:
     """A model that adds a random slope: one draw's gradient misleads, the mean of many does not."""
-    network = linear([[1.0, -1.0], [0.0, 0.0]])
+    network = linear([[0.01, -0.01], [0.0, 0.0]])
 
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        slope = tf.random.stateless_normal((1, 2), seed) * [[8.0, 0.0]]
+        slope = tf.random.stateless_normal((1, 2), seed) * [[0.02, 0.0]]
         return network(x) + tf.reduce_sum(slope * x, axis=1, keepdims=True) * [[1.0, -1.0]]
 
     bounds = Bounds(np.float32(-9), np.float32(9), np.float32(1))
     problem, x, y = Problem(outputs, Untargeted(), "l2", bounds), np.zeros((40, 2), np.float32) + 1, np.zeros(40, int)
-    gaps = {}
+    right = {}
     for eot in (1, 16):
         attack = PGD(steps=1, step_size=1.0, random_start=False, eot=eot)
         moved = np.concatenate([attack(problem, x[i : i + 1], y[i : i + 1], eps=1.0, seed=i) for i in range(40)])
-        gaps[eot] = float((moved[:, 0] < 1).mean())
-    assert gaps[16] > gaps[1]
+        right[eot] = float((moved[:, 0] < 1).mean())
+    assert right[1] < 0.85 < 0.95 < right[16]
 
 
 def test_numbers_are_driven_out_of_tolerance_on_both_sides(threats: Callable[[str, Norm], Threat]) -> None:
