@@ -25,8 +25,10 @@ def selected(task: str) -> Selected:
 
 
 def checkpoint(task: str, name: str, key: dict[str, Any]) -> Path:
-    """Where a training's resumable state stands; another setting never resumes from it."""
-    return Path(".redoubt", "checkpoints", f"{task}-{name}-{digest(dumps(key).encode())[:16]}.npz")
+    """Where a training's resumable state stands; another setting or split never resumes from it."""
+    rows = digest(Path("data/splits", f"{task}.npz").read_bytes())
+    mark = digest(dumps({**key, "split": rows}).encode())
+    return Path(".redoubt", "checkpoints", f"{task}-{name}-{mark[:16]}.npz")
 
 
 class EpochBar(keras.callbacks.Callback):

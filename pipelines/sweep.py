@@ -1,5 +1,6 @@
 """Search the grid of batch sizes, learning rates and models by N-fold cross-validation."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_json
 from redoubt.params import Params, Task
 from redoubt.records import Record
-from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score
+from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
 
 
 def work(params: Params, task: Task) -> None:
@@ -22,7 +23,7 @@ def work(params: Params, task: Task) -> None:
     folds = _folds(data, task.sweep.rows, params.seed)
     jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed) for point in points]
     curves = spread(cross_validate, jobs, f"sweep@{task.name}")
-    winner = int(np.argmin([score(each) for each in curves]))
+    best = winner([score(each) for each in curves])
     reports = Path("reports", task.name)
     table = pd.DataFrame(
         [
@@ -33,8 +34,8 @@ def work(params: Params, task: Task) -> None:
     )
     with whole_file(reports / "sweep.csv") as path:
         table.to_csv(path, index=False, lineterminator="\n")
-    selected = {**_settings(points[winner], data), "settings": points[winner].model.model_dump()}
-    write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[winner])})
+    selected = {**_settings(points[best], data), "settings": points[best].model.model_dump()}
+    write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[best])})
     write_json(reports / "records" / "sweep.json", _record(task.name, data, points, curves).model_dump())
 
 
@@ -57,22 +58,22 @@ def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Cu
         settings = _settings(point, data)
         name = f"{settings['model']}, batch {point.batch_size}, rate {point.learning_rate:g}"
         means = {key: float(np.mean([best_epoch(curve)[key] for curve in each])) for key in best_epoch(each[0])}
-        children.append(Record(run=name, params={**settings, "fold": "mean"}, metrics=means, **common))
+        children.append(Record(run=name, params={**settings, "fold": "mean"}, metrics=_finite(means), **common))
         children += [
             Record(
                 run=f"{name}, fold {fold}",
                 params={**settings, "fold": fold},
-                metrics=best_epoch(curve),
+                metrics=_finite(best_epoch(curve)),
                 curves=by_epoch(curve),
                 **common,
             )
             for fold, curve in enumerate(each)
         ]
-    winner = int(np.argmin([score(each) for each in curves]))
+    best = winner([score(each) for each in curves])
     return Record(
         run="sweep",
-        params={**_settings(points[winner], data), "points": len(points), "folds": len(curves[0])},
-        metrics={"val_loss": score(curves[winner])},
+        params={**_settings(points[best], data), "points": len(points), "folds": len(curves[0])},
+        metrics={"val_loss": score(curves[best])},
         artifacts=[f"reports/{task}/sweep.csv", f"reports/{task}/selected.json"],
         children=children,
         **common,
@@ -80,8 +81,16 @@ def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Cu
 
 
 def by_epoch(curve: Curve) -> dict[str, list[tuple[int, float]]]:
-    """A learning curve as one stepped metric per name, epochs counted from 1."""
-    return {f"epoch/{name}": [(i + 1, epoch[name]) for i, epoch in enumerate(curve)] for name in curve[0]}
+    """A learning curve as one stepped metric per name, epochs counted from 1; a training that diverged has gaps."""
+    curves = {
+        f"epoch/{name}": [(i + 1, epoch[name]) for i, epoch in enumerate(curve) if math.isfinite(epoch[name])]
+        for name in curve[0]
+    }
+    return {name: points for name, points in curves.items() if points}
+
+
+def _finite(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def work(params: Params, task: Task) -> None:
     )
     network = build(choice.settings, data.schema, data.scaler, params.seed)
     compile_network(network, plan, len(data.train), data.schema.outputs)
-    state = checkpoint(task.name, "natural", {"plan": vars(plan), "model": choice.model, "data": data.sha256})
+    key = {"plan": vars(plan), "model": choice.settings.model_dump(), "data": data.sha256}
+    state = checkpoint(task.name, "natural", key)
     bar = EpochBar(f"train@{task.name}", plan.epochs)
     history = fit(network, network, data.train, on_rows(network, data.validation), plan, checkpoint=state, progress=bar)
     settings = {

@@ -41,3 +41,18 @@ def trained(repeatable: None) -> Callable[[str], tiny.Case]:
 def case(request: pytest.FixtureRequest, trained: Callable[[str], tiny.Case]) -> tiny.Case:
     """Each tiny task in turn."""
     return trained(request.param)
+
+
+@pytest.fixture(scope="session")
+def bundles(
+    trained: Callable[[str], tiny.Case], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], tiny.Guarded]:
+    """A tiny task behind its guard by name, written when first asked for."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return functools.cache(lambda name: tiny.guard(trained(name), folder / name))
+
+
+@pytest.fixture(scope="module")
+def guarded(case: tiny.Case, bundles: Callable[[str], tiny.Guarded]) -> tiny.Guarded:
+    """Each of them in turn."""
+    return bundles(case.name)

@@ -1,6 +1,7 @@
 """Tasks so small that a network for them is trained in a second: pictures, records with two classes, records with a number."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from redoubt.attacks.criteria import Criterion
+    from redoubt.defenses.guarded import GuardedModel
 
 IMAGE, TABLE, NUMBER = "image", "table", "number"
 NAMES = (IMAGE, TABLE, NUMBER)
@@ -93,3 +95,23 @@ def train(name: str) -> Case:
     compile_network(network, plan, len(train), schema.outputs)
     train_network(network, network, train, on_rows(network, test), plan)
     return Case(name, schema, scaler, network, test)
+
+
+@dataclass(frozen=True, eq=False)
+class Guarded:
+    """A tiny task behind its guard, and the bundle that holds both."""
+
+    case: Case
+    folder: Path
+    model: "GuardedModel"
+
+
+def guard(case: Case, folder: Path) -> Guarded:
+    """Write a task's bundle, its detector calibrated on 300 rows of seed 2."""
+    from redoubt.defenses.bundle import write_bundle
+    from redoubt.defenses.guard import configure
+    from redoubt.defenses.guarded import GuardedModel
+
+    config = configure(GUARDS[case.name], case.schema, case.scaler.bounds(case.schema), case.scaler.target_std)
+    write_bundle(folder, case.network, case.schema, config, rows(case.name, 300, seed=2).x)
+    return Guarded(case, folder, GuardedModel.load(folder))

@@ -42,14 +42,18 @@ def ascend(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
 
 
 def pull_back(x: tf.Tensor, moved: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
-    """The nearest point of the eps ball round x along the perturbation, then clipped into the bounds."""
-    change = moved - x
+    """Clip into the bounds, then draw back along the perturbation into the eps ball round x.
+
+    In this order no length is given away: what clipping cuts off is not cut off again by the ball.
+    """
+    change = tf.clip_by_value(moved, bounds.lower, bounds.upper) - x
     if norm == "linf":
         change = tf.clip_by_value(change, -eps * bounds.scale, eps * bounds.scale)
     else:
         usable = np.where(bounds.scale > 0, bounds.scale, 1.0).astype(np.float32)
         unit = tf.where(bounds.scale > 0, change / usable, tf.zeros_like(change))
         change = unit * tf.minimum(1.0, eps / tf.maximum(_length(unit), TINY)) * bounds.scale
+    # Rounding alone can leave the box now.
     return tf.clip_by_value(x + change, bounds.lower, bounds.upper)
 
 

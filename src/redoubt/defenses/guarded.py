@@ -17,6 +17,11 @@ BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.w
 # Stands alone in a champion's folder where no model cleared the gates.
 NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
+# ONNX Runtime's exceptions have no base of their own.
+_BROKEN_GRAPH = tuple(
+    getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+)
 
 
 class BundleError(ValueError):
@@ -80,7 +85,7 @@ class GuardedModel:
             return cls(
                 (folder / "model.onnx").read_bytes(), schema, guard, digest_folder(folder, BUNDLE_FILES), threads
             )
-        except (ValidationError, onnxruntime.capi.onnxruntime_pybind11_state.Fail) as error:
+        except (ValidationError, *_BROKEN_GRAPH) as error:
             raise BundleError(f"{folder} cannot be read: {error}") from None
 
     @property

@@ -165,7 +165,9 @@ class Journal(keras.callbacks.Callback):
         # Callbacks after this one, such as a progress bar, see the validation figures too.
         logs.update({f"val_{name}": value for name, value in self.validate().items()})
         self.history.append({name: float(value) for name, value in logs.items()})
-        if epoch == 0 or self.history[epoch]["val_loss"] < self.history[self.best_epoch]["val_loss"]:
+        best = self.history[self.best_epoch]["val_loss"]
+        # Nothing is below a loss that is no number.
+        if epoch == 0 or self.history[epoch]["val_loss"] < best or math.isnan(best):
             self.best, self.best_epoch = self.network.get_weights(), epoch
         self.model.stop_training = self.finished
         if self.path and time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:

@@ -1,6 +1,7 @@
 """The grid search: every point by N-fold cross-validation, the winner by its mean validation loss."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from redoubt.quiet import import_tensorflow
 from redoubt.tasks import Batch, Schema
 
 Curve = list[dict[str, float]]
+
+
+class SweepError(ValueError):
+    """A sweep without a winner."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,11 @@ def describe(model: ModelParams, outputs: int) -> str:
     if isinstance(model, Linear):
         return {1: "linear", 2: "logistic"}.get(outputs, "softmax")
     sizes = (*model.filters, *model.units) if isinstance(model, Cnn) else model.units
-    dropout = f" dropout {model.dropout:g}" if model.dropout else ""
-    return f"{model.kind} {'-'.join(map(str, sizes))}{dropout}"
+    name = f"{model.kind} {'-'.join(map(str, sizes))}"
+    if isinstance(model, Cnn):
+        name += f" kernel {model.kernel}" if model.kernel != Cnn.model_fields["kernel"].default else ""
+        name += " strided" if model.pooling == "stride" else ""
+    return name + (f" dropout {model.dropout:g}" if model.dropout else "")
 
 
 def grid(params: SweepParams) -> list[Point]:
@@ -90,10 +98,23 @@ def cross_validate(point: Point, folds: Folds, schema: Schema, epochs: int, seed
 
 
 def best_epoch(curve: Curve) -> dict[str, float]:
-    """The epoch of lowest validation loss: what early stopping would have kept."""
-    return min(curve, key=lambda epoch: epoch["val_loss"])
+    """The epoch of lowest validation loss: what early stopping would have kept; a loss that is no number is none."""
+    return min(curve, key=lambda epoch: epoch["val_loss"] if math.isfinite(epoch["val_loss"]) else math.inf)
 
 
 def score(curves: Sequence[Curve]) -> float:
-    """A point's mean validation loss over its folds."""
-    return float(np.mean([best_epoch(curve)["val_loss"] for curve in curves]))
+    """A point's mean validation loss over its folds; infinite if a fold never had one."""
+    mean = float(np.mean([best_epoch(curve)["val_loss"] for curve in curves]))
+    return mean if math.isfinite(mean) else math.inf
+
+
+def winner(scores: Sequence[float]) -> int:
+    """Which point has the lowest score.
+
+    Raises:
+        SweepError: none has a finite one.
+    """
+    best = int(np.argmin(scores))
+    if not math.isfinite(scores[best]):
+        raise SweepError("the validation loss of every point is infinite or no number: lower sweep.learning_rate")
+    return best

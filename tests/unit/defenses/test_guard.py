@@ -14,8 +14,7 @@ from redoubt.defenses.guard import calibrate, configure, export, knowing
 from redoubt.defenses.guarded import BUNDLE_FILES, BundleError, GuardedModel, softmax
 from redoubt.models.saved import load_network
 from redoubt.tasks import Schema
-from tests.tiny import GUARDS, IMAGE, rows
-from tests.unit.defenses.conftest import Guarded
+from tests.tiny import GUARDS, IMAGE, Guarded, rows
 
 SEED = [3, 7]
 

@@ -1,0 +1,59 @@
+"""ART 1.20 as oracle: on the same weights and inputs, the same adversarial examples."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
+from art.estimators.classification import TensorFlowV2Classifier
+
+from redoubt.attacks.contract import Problem, of_network
+from redoubt.attacks.criteria import Targeted, Untargeted
+from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.params import Norm
+from redoubt.tasks import PIXELS
+from tests import tiny
+
+STEPS, STEP, EPS = 10, 0.25, 0.2
+ART_NORMS = {"linf": np.inf, "l2": 2}
+
+
+@pytest.fixture(scope="module")
+def pictures(trained: Callable[[str], tiny.Case]) -> tiny.Case:
+    """The tiny image task and its network."""
+    return trained(tiny.IMAGE)
+
+
+@pytest.fixture(scope="module")
+def classifier(pictures: tiny.Case) -> TensorFlowV2Classifier:
+    """The same network as ART sees it."""
+    return TensorFlowV2Classifier(
+        model=pictures.network,
+        nb_classes=pictures.schema.outputs,
+        input_shape=pictures.schema.shape,
+        loss_object=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        clip_values=(0.0, 1.0),
+    )
+
+
+@pytest.mark.parametrize("targeted", [False, True], ids=["untargeted", "targeted"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_same_examples(
+    pictures: tiny.Case, classifier: TensorFlowV2Classifier, name: str, norm: Norm, targeted: bool
+) -> None:
+    x = pictures.test.x[:32]
+    y = (pictures.test.y[:32] + targeted) % pictures.schema.outputs
+    problem = Problem(of_network(pictures.network), Targeted() if targeted else Untargeted(), norm, PIXELS)
+    common = {"norm": ART_NORMS[norm], "eps": EPS, "targeted": targeted, "num_random_init": 0, "batch_size": 32}
+    if name == "fgsm":
+        ours, theirs = fgsm(), FastGradientMethod(classifier, **common)
+    else:
+        ours = PGD(steps=STEPS, step_size=STEP, random_start=False)
+        theirs = ProjectedGradientDescent(
+            classifier, eps_step=STEP * EPS, max_iter=STEPS, decay=None, verbose=False, **common
+        )
+    expected = theirs.generate(x, np.eye(pictures.schema.outputs, dtype=np.float32)[y])
+    np.testing.assert_allclose(ours(problem, x, y, eps=EPS, seed=0), expected, atol=1e-5)
+    assert np.abs(expected - x).max() > EPS / 10

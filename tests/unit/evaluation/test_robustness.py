@@ -1,0 +1,130 @@
+"""Three columns, never one: what must hold between them, whatever is attacked."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from redoubt.attacks.contract import AttackError
+from redoubt.attacks.geometry import distance
+from redoubt.evaluation import robustness as module
+from redoubt.evaluation.robustness import Cell, Evaluation, Robustness, Setting, Subject, threats
+from redoubt.params import AttackParams, Budget
+from redoubt.tasks import Floats
+from tests.tiny import Guarded, rows
+
+PARAMS = AttackParams(
+    linf=(0.000001, 0.1, 0.3),
+    l2=(0.3, 0.8),
+    budget=Budget(linf=0.1, l2=0.8),
+    points=60,
+    steps=6,
+    restarts=2,
+    eot=2,
+)
+
+
+def evaluation(guarded: Guarded, **change: Any) -> Evaluation:
+    case = guarded.case
+    setting = Setting(PARAMS.model_copy(update=change), case.criterion, case.bounds, seed=1)
+    return Evaluation(Subject(case.network, guarded.model), case.test, setting)
+
+
+@functools.cache
+def measured(guarded: Guarded) -> tuple[Robustness, dict[Any, Floats]]:
+    work = evaluation(guarded)
+    return work.summary(list(work.run(threats(PARAMS)))), work.examples
+
+
+@pytest.fixture(scope="module")
+def result(guarded: Guarded) -> Robustness:
+    return measured(guarded)[0]
+
+
+def test_threats_are_every_norm_and_eps_rising() -> None:
+    assert threats(PARAMS) == [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
+
+
+def test_a_worst_case_is_no_better_than_any_single_attack(result: Robustness) -> None:
+    for cell in result.cells:
+        assert cell.undefended.share <= min(cell.noise.share, cell.fgsm.share, cell.pgd.share, result.clean.share)
+        assert cell.adaptive.share <= min(cell.oblivious.share, result.clean_guarded.share)
+        assert {getattr(cell, name).n for name in ("noise", "undefended", "adaptive", "flagged_adaptive")} == {64}
+
+
+def test_a_larger_eps_is_no_easier_to_bear(result: Robustness) -> None:
+    for norm in ("linf", "l2"):
+        cells = [cell for cell in result.cells if cell.norm == norm]
+        assert cells[0].undefended.share > cells[-1].undefended.share
+        assert cells[0].adaptive.share > cells[-1].adaptive.share
+
+
+def test_next_to_no_eps_leaves_the_clean_figures(result: Robustness) -> None:
+    least = result.at("linf", 0.000001)
+    assert least.undefended == least.noise == least.fgsm == result.clean
+    assert least.oblivious == least.adaptive == result.clean_guarded
+    assert least.flagged_adaptive == result.false_positives
+
+
+def test_examples_are_those_of_the_undefended_column(guarded: Guarded, result: Robustness) -> None:
+    case, examples = guarded.case, measured(guarded)[1]
+    assert list(examples) == threats(PARAMS)
+    for (norm, eps), moved in examples.items():
+        case.bounds.check(moved)
+        assert distance(moved - case.test.x, norm, case.bounds).max() <= eps * 1.001 + 1e-3
+        lost = case.criterion.won(guarded.model.network(moved), case.test.y)
+        assert 1 - lost.mean() == pytest.approx(result.at(norm, eps).undefended.share, abs=1e-6)
+
+
+def test_what_is_measured_is_what_is_served(guarded: Guarded, result: Robustness) -> None:
+    x, y = guarded.case.test.x, guarded.case.test.y
+    assert result.digest == guarded.model.digest
+    right = ~guarded.case.criterion.won(guarded.model.network(x), y)
+    assert result.clean.share == pytest.approx(right.mean(), abs=1e-6)
+    assert result.clean_guarded.share == pytest.approx(result.clean.share, abs=0.15)
+
+
+def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: Robustness) -> None:
+    if guarded.case.schema.labels:
+        assert list(result.targeted) == ["linf", "l2"]
+        assert all(cell.error_undefended is None for cell in result.cells)
+        # Any hit of a target is a miss of the truth.
+        assert all(result.targeted[n].share <= 1 - result.at(n, PARAMS.budget.of(n)).pgd.share + 0.1 for n in result.targeted)
+    else:
+        assert result.targeted == {}
+        errors = [cell.error_undefended for cell in result.cells if cell.norm == "linf"]
+        assert errors == sorted(errors)
+
+
+def test_the_same_again_and_in_json(guarded: Guarded, result: Robustness) -> None:
+    again = evaluation(guarded)
+    cells = list(again.run([("linf", 0.1)]))
+    assert cells == [result.at("linf", 0.1)]
+    assert Robustness.model_validate_json(result.model_dump_json()) == result
+
+
+def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> None:
+    def cells(restarts: int) -> list[Cell]:
+        return list(evaluation(guarded, restarts=restarts).run([("linf", 0.1), ("linf", 0.3)]))
+
+    one, four = cells(1), cells(4)
+    assert four[0].undefended.share <= one[0].undefended.share
+    assert four[0].adaptive.share <= one[0].adaptive.share
+    assert four[1] == one[1]
+
+
+def test_rows_outside_the_training_range_are_attacked_too(guarded: Guarded) -> None:
+    setting = Setting(PARAMS, guarded.case.criterion, guarded.case.scaler.bounds(guarded.case.schema), seed=1)
+    far = rows(guarded.case.name, 500, seed=9).take(np.arange(440, 500))
+    assert len(list(Evaluation(Subject(guarded.case.network, guarded.model), far, setting).run([("l2", 0.3)]))) == 1
+
+
+def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cheat() -> Callable[..., Floats]:
+        return lambda problem, x, y, *, eps, seed: np.where(x == x.max(), x.min(), x)
+
+    monkeypatch.setattr(module, "fgsm", cheat)
+    with pytest.raises(AttackError, match="moved an input by"):
+        list(evaluation(guarded).run([("linf", 0.1)]))

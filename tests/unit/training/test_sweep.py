@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from redoubt.compute import spread
+from redoubt.data.scaling import fit
+from redoubt.params import Cnn, Linear, Mlp, SweepParams
+from redoubt.training.sweep import Folds, Point, SweepError, best_epoch, cross_validate, describe, grid, score, winner
+from tests.tiny import SCHEMAS, TABLE, rows
+
+LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(8, 4), dropout=0.25)
+
+
+def test_the_grid_holds_every_combination_in_the_order_of_the_file() -> None:
+    params = SweepParams(batch_size=(16, 64), learning_rate=(0.1, 0.2), models=(LINEAR, MLP), epochs=3)
+    points = grid(params)
+    assert len(points) == len(set(points)) == 8
+    assert points[:3] == [Point(LINEAR, 16, 0.1), Point(LINEAR, 16, 0.2), Point(LINEAR, 64, 0.1)]
+    assert points[-1] == Point(MLP, 64, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("model", "outputs", "name"),
+    [
+        (LINEAR, 1, "linear"),
+        (LINEAR, 2, "logistic"),
+        (LINEAR, 3, "softmax"),
+        (MLP, 2, "mlp 8-4 dropout 0.25"),
+        (Cnn(kind="cnn", filters=(16, 32), units=(64,)), 10, "cnn 16-32-64"),
+    ],
+)
+def test_models_are_named_in_the_fields_terms(model: Linear | Mlp | Cnn, outputs: int, name: str) -> None:
+    assert describe(model, outputs) == name
+
+
+@pytest.mark.parametrize(
+    "change", [{"kernel": 5}, {"pooling": "stride"}, {"units": (8,)}, {"filters": (8,)}, {"dropout": 0.5}], ids=str
+)
+def test_models_that_differ_have_names_that_differ(change: dict[str, object]) -> None:
+    """A sweep's runs and the bars of its figure are told apart by them."""
+    model = Cnn(kind="cnn", filters=(16,), units=(64,))
+    assert describe(model, 10) != describe(model.model_copy(update=change), 10)
+
+
+def curve(*losses: float) -> list[dict[str, float]]:
+    return [{"val_loss": loss, "epoch": index} for index, loss in enumerate(losses)]
+
+
+def test_a_point_is_scored_by_the_mean_of_its_folds_best_epochs() -> None:
+    assert best_epoch(curve(3, 1, 2)) == {"val_loss": 1, "epoch": 1}
+    assert score([curve(3, 1, 2), curve(5, 6)]) == 3.0
+
+
+@pytest.mark.parametrize("losses", [(float("nan"), 1.0), (1.0, float("nan")), (float("inf"), 1.0)], ids=str)
+def test_an_epoch_that_diverged_is_never_the_best(losses: tuple[float, float]) -> None:
+    assert best_epoch(curve(*losses))["val_loss"] == 1.0
+
+
+def test_a_point_that_diverged_never_wins() -> None:
+    scores = [score([curve(float("nan")), curve(0.1)]), score([curve(2.0), curve(2.0)]), score([curve(3.0)])]
+    assert winner(scores) == 1
+
+
+def test_a_sweep_without_a_winner_says_so() -> None:
+    with pytest.raises(SweepError, match="validation loss of every point .* lower sweep.learning_rate"):
+        winner([score([curve(float("nan"))]), score([curve(float("inf"))])])
+
+
+@pytest.mark.timeout(200)
+def test_the_sweep_finds_the_better_point_and_repeats_itself_in_any_process() -> None:
+    batch = rows(TABLE, 120)
+    fold = np.arange(len(batch)) % 2
+    scalers = [fit(batch.take(np.flatnonzero(fold != number)), SCHEMAS[TABLE]) for number in (0, 1)]
+    folds = Folds(batch, fold, scalers)
+    bad, good = Point(MLP, 16, 1e-6), Point(MLP, 16, 0.02)
+    results = spread(cross_validate, [(point, folds, SCHEMAS[TABLE], 6, 1) for point in (bad, good, good)], "sweep")
+    assert [[len(each) for each in curves] for curves in results] == [[6, 6]] * 3
+    assert results[1] == results[2]
+    assert score(results[1]) < score(results[0])
+    assert results[1][0] != results[1][1], "both folds were trained on the same rows"
