@@ -1,4 +1,4 @@
-"""Draws docs/images/simulator.png: simulated evolutions beside the 75 real ones (needs the table: see data/README.md)."""
+"""Draws docs/images/simulator.png: simulated evolutions beside the 75 real ones (from the table in data/README.md)."""
 
 from pathlib import Path
 

@@ -21,17 +21,7 @@ def run(name: str, work: Work) -> None:
         name: the stage, as in dvc.yaml.
         work: reads tracked files, calls src, writes its outputs.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m pipelines.{name}",
-        description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads params.yaml.",
-    )
-    parser.add_argument("task", help="a task declared in params.yaml, such as digits")
-    arguments = parser.parse_args()
-    try:
-        params = load()
-        task = params.task(arguments.task)
-    except ParamsError as error:
-        sys.exit(f"error: {error}")
+    params, task = arguments(name)
     started = time.perf_counter()
     try:
         work(params, task)
@@ -43,6 +33,21 @@ def run(name: str, work: Work) -> None:
     # Outside DVC's outputs: how long a stage took is a fact of the machine and must not change dvc.lock.
     seconds = round(time.perf_counter() - started, 2)
     write_json(Path("reports", task.name, "timings", f"{name}.json"), {"seconds": seconds, "cores": os.cpu_count()})
+
+
+def arguments(name: str) -> tuple[Params, Task]:
+    """The params and the task named on the command line; ends the process with one line if either is wrong."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m pipelines.{name}",
+        description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads params.yaml.",
+    )
+    parser.add_argument("task", help="a task declared in params.yaml, such as digits")
+    task = parser.parse_args().task
+    try:
+        params = load()
+        return params, params.task(task)
+    except ParamsError as error:
+        sys.exit(f"error: {error}")
 
 
 def _record_failure(task: str, stage: str, error: Exception) -> None:

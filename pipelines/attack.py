@@ -15,7 +15,8 @@ from redoubt.attacks.criteria import aim
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.metrics import confusion, regression_metrics
-from redoubt.evaluation.robustness import NORMS, Cell, Evaluation, Robustness, Setting, Subject, threats
+from redoubt.evaluation.robustness import Evaluation, Setting, Subject
+from redoubt.evaluation.verdict import NORMS, Cell, Robustness, threats
 from redoubt.models.saved import load_network
 from redoubt.params import Params, Task
 from redoubt.records import Record

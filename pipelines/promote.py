@@ -11,7 +11,7 @@ from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, BundleError, GuardedModel
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
-from redoubt.evaluation.robustness import Robustness
+from redoubt.evaluation.verdict import Robustness
 from redoubt.params import GatesParams, Params, Task
 from redoubt.records import Record
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.evaluation.robustness import Robustness
+from redoubt.evaluation.verdict import Robustness
 from redoubt.params import GatesParams, Norm
 
 

@@ -33,6 +33,11 @@ def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Figure
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def _literal(text: str) -> str:
+    """A user's own words, in which matplotlib must not take two dollar signs for a formula."""
+    return text.replace("$", r"\$")
+
+
 def to_data_uri(figure: Figure) -> str:
     """A figure as a PNG inside a data URI; the same bytes for the same figure."""
     buffer = io.BytesIO()
@@ -86,8 +91,9 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     for (row, column), count in np.ndenumerate(table):
         if count:
             axis.text(column, row, str(count), ha="center", va="center", color="white" if row == column else "black")
-    axis.set_xticks(range(len(labels)), labels, rotation=45 if max(map(len, labels)) > 3 else 0)
-    axis.set_yticks(range(len(labels)), labels)
+    names = [_literal(label) for label in labels]
+    axis.set_xticks(range(len(labels)), names, rotation=45 if max(map(len, labels)) > 3 else 0)
+    axis.set_yticks(range(len(labels)), names)
     axis.set(xlabel="answer", ylabel="truth")
     return figure
 
@@ -100,7 +106,7 @@ def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str)
         axis.plot(truth, value, "o", ms=3, alpha=0.5, color=COLOURS[name])
         ends = [truth.min(), truth.max()]
         axis.plot(ends, ends, color="#6b7280", lw=1)
-        axis.set(title=name, xlabel=f"true {target}", ylabel=f"answered {target}")
+        axis.set(title=name, xlabel=f"true {_literal(target)}", ylabel=f"answered {_literal(target)}")
     return figure
 
 
@@ -147,7 +153,7 @@ def pictures(
 def _picture(axis: Axes, pixels: NDArray[Any], title: str, colour: str = "black") -> None:
     grey = pixels.shape[-1] == 1
     axis.imshow(np.clip(pixels[..., 0] if grey else pixels, 0, 1), cmap="gray" if grey else None, vmin=0, vmax=1)
-    axis.set_title(title, fontsize=8, color=colour, pad=2)
+    axis.set_title(_literal(title), fontsize=8, color=colour, pad=2)
     axis.grid(visible=False)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from redoubt.evaluation.metrics import Rate
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
-from redoubt.evaluation.robustness import Cell, Robustness
+from redoubt.evaluation.verdict import Cell, Robustness
 from redoubt.params import GatesParams
 
 GATES = GatesParams(clean=0.8, robust=0.4)

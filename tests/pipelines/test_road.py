@@ -1,0 +1,207 @@
+"""The whole road on a user's own small table, by the real `dvc` in a project of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from redoubt.data.store import read_json
+from redoubt.defenses.guarded import GuardedModel
+from redoubt.tracking import MlflowClient, store_uri
+
+COPIED = ["pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml"]
+TASK = {
+    "kind": "classification",
+    "source": "data/own/loans.csv",
+    "target": "repaid",
+    "features": ["income", "debt", "age"],
+    "categorical": ["housing"],
+    "split": {"folds": 2},
+    "sweep": {"batch_size": [32], "models": [{"kind": "linear"}, {"kind": "mlp", "units": [8]}], "epochs": 3},
+    "train": {"epochs": 12, "patience": 4},
+    "harden": {"epochs": 6, "steps": 2},
+    "attack": {
+        "linf": [0.1], "l2": [0.1], "budget": {"linf": 0.1, "l2": 0.1}, "points": 40, "steps": 3, "restarts": 1, "eot": 1
+    },
+    "certify": {"points": 5, "selection_draws": 20, "draws": 100, "radii": [0.1]},
+    "gates": {"clean": 0.5, "robust": 0.2},
+}  # fmt: skip
+
+
+def loans(rows: int = 240) -> pd.DataFrame:
+    """A table whose target can be learned."""
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(
+        {
+            "income": rng.normal(3000, 800, rows).round(2),
+            "debt": rng.normal(1000, 400, rows).round(2),
+            "age": rng.integers(20, 70, rows),
+            "housing": rng.choice(["rent", "own"], rows),
+        }
+    )
+    owns = table["housing"] == "own"
+    return table.assign(repaid=np.where(table["income"] - table["debt"] + 400 * owns > 2200, "yes", "no"))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout of its own, and the commands typed in it."""
+
+    folder: Path
+
+    def run(self, *command: str, timeout: int = 240) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, with the environment active."""
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
+        )
+
+    def good(self, *command: str) -> str:
+        """What a command that must succeed prints."""
+        done = self.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As `source .venv/bin/activate` leaves it."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+
+    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Edit params.yaml."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        edit(params)
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Project:
+    """A committed project whose only task is the user's table; nothing has been run."""
+    folder = tmp_path_factory.mktemp("road")
+    for name in COPIED:
+        source, target = project / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
+    (folder / "data" / "own").mkdir(parents=True)
+    (folder / "data" / "own" / ".gitkeep").touch()
+    loans().to_csv(folder / "data" / "own" / "loans.csv", index=False)
+    made = Project(folder)
+    made.change(lambda params: params.update(run=["loans"], tasks={"loans": TASK}))
+    for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@example.com commit -qm start"):
+        made.good("git", *command.split())
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(checkout: Project) -> Project:
+    """The same after `dvc repro`, which was killed once while it trained."""
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "pipelines.train" in line:
+            break
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert not (checkout.folder / "models/loans/champion").exists()
+    checkout.good("dvc", "repro")
+    return checkout
+
+
+def test_a_killed_run_goes_on_to_a_champion(finished: Project) -> None:
+    bundle = finished.folder / "models/loans/champion"
+    card = read_json(bundle / "card.json")
+    assert card["passed"]
+    assert card["digest"] == GuardedModel.load(bundle).digest
+    page = (finished.folder / "reports/index.html").read_text()
+    assert "loans" in page
+    assert "data:image/png" in page
+
+
+def test_every_result_is_in_mlflow(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished.folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client = MlflowClient(store_uri(finished.folder))
+    experiment = client.get_experiment_by_name("loans")
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    names = [run.info.run_name for run in runs]
+    assert sorted(name for name in names if "," not in name) == [
+        "adversarial",
+        "natural",
+        "promotion",
+        "sweep",
+        "validate",
+    ]
+    assert len([name for name in names if "fold" in name]) == 2 * 2
+    champion = client.get_model_version_by_alias("redoubt-loans", "champion")
+    assert champion.tags["redoubt.digest"] == read_json(finished.folder / "models/loans/champion/card.json")["digest"]
+
+
+def test_a_second_run_does_nothing(finished: Project) -> None:
+    assert "Data and pipelines are up to date." in finished.good("dvc", "repro")
+
+
+def test_forced_runs_leave_the_lock_unchanged(finished: Project) -> None:
+    before = (finished.folder / "dvc.lock").read_bytes()
+    finished.good("dvc", "repro", "-f")
+    assert (finished.folder / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command", ["dvc dag --mermaid", "dvc metrics show", "dvc plots show", "python -m pipelines.summary"]
+)
+def test_commands_by_hand(finished: Project, command: str) -> None:
+    assert finished.good(*command.split())
+
+
+def test_an_experiment_runs_with_its_own_setting(finished: Project) -> None:
+    finished.good("git", "add", "-A")
+    finished.good("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "done")
+    said = finished.good("dvc", "exp", "run", "-S", "tasks.loans.gates.robust=0.99")
+    assert "no model is promoted" in said or "keeps" in said or "promote@loans" in said
+    decision = read_json(finished.folder / "reports/loans/promotion.json")
+    assert decision["gates"]["robust"] == 0.99
+    assert decision["champion"] is None
+    assert (finished.folder / "models/loans/champion/NOT_PROMOTED").is_file()
+    assert "none" in finished.good("python", "-m", "pipelines.summary")
+
+
+def test_bad_rows_stop_the_pipeline_and_are_named(finished: Project) -> None:
+    table = loans()
+    table.loc[7, "income"] = np.nan
+    table.to_csv(finished.folder / "data/own/loans.csv", index=False)
+    done = finished.run("dvc", "repro")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "validate@loans" in said
+    assert "income" in said
+    assert "7" in said
+    assert "Traceback" not in said.split("ERROR")[0]
+
+
+def test_a_mistyped_key_is_named(finished: Project) -> None:
+    finished.change(lambda params: params["harden"]["classification"].update(epz=0.1))
+    done = finished.run("python", "-m", "pipelines.summary", "--check")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: params.yaml: harden.classification: unknown key 'epz'; did you mean 'eps'?"

@@ -1,0 +1,211 @@
+"""What single stages decide, on files made for the purpose."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines import promote, sweep
+from pipelines._data import TaskData, load_data
+from pipelines._training import checkpoint
+from pipelines.headline import headline
+from redoubt.data import dataset, scaling, splits
+from redoubt.data.dataset import Raw
+from redoubt.data.splits import Split
+from redoubt.data.store import read_json, write_json
+from redoubt.defenses.guarded import BUNDLE_FILES
+from redoubt.evaluation.metrics import Rate
+from redoubt.evaluation.verdict import Cell, Robustness
+from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
+from redoubt.records import Record
+from redoubt.training.sweep import Point
+from tests.tiny import SCHEMAS, TABLE, Guarded, rows
+
+COUNT = 60
+COLUMNS = ("noise", "fgsm", "pgd", "undefended", "oblivious", "flagged_oblivious", "flagged_adaptive")
+
+
+def put_rows(order: np.ndarray) -> None:
+    """The tiny table as `data/raw/risk`, one row with an empty cell, and a split of its whole rows."""
+    batch = rows(TABLE, COUNT)
+    table = pd.DataFrame(
+        {
+            "weight": batch.x[:, 0].astype(float),
+            "age": batch.x[:, 1].astype(float),
+            "colour": np.where(batch.x[:, 3] == 1, "green", "red"),
+            "risk": np.where(batch.y == 1, "low", "high"),
+        }
+    )
+    table.loc[0, "age"] = np.nan
+    dataset.save(Path("data/raw/risk"), Raw(SCHEMAS[TABLE], "own.csv", "own.csv", table=table))
+    parts = [np.sort(part) for part in np.split(order, [35, 47])]
+    splits.write(Path("data/splits/risk.npz"), Split(*parts, fold=np.arange(35) % 2))
+    stored = dataset.load(Path("data/raw/risk"))
+    whole = scaling.fit(stored.batch.take(parts[0]), stored.schema).to_json()
+    write_json(Path("models/risk/scaler.json"), {"whole": whole, "folds": [whole, whole]})
+
+
+@pytest.fixture
+def task(project: Path, bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """A task in a folder of its own, as far as `attack` has brought it."""
+    monkeypatch.chdir(tmp_path)
+    put_rows(np.random.default_rng(0).permutation(COUNT - 1))
+    for name in ("natural", "adversarial"):
+        shutil.copytree(bundles(TABLE).folder, Path("models/risk", name))
+    Path("models/risk/natural/labels.json").write_text('["high", "low" ]')
+    known = load(project / "params.yaml").task("diagnosis")
+    return known.model_copy(update={"name": "risk", "gates": GatesParams(clean=0.5, robust=0.3)})
+
+
+def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9) -> None:
+    """The robustness.json of models with these lower bounds and this clean accuracy."""
+    models = {}
+    for name, low in robust.items():
+        share = Rate(share=low, low=low, high=1.0, n=12)
+        cells = [
+            Cell(norm=norm, eps=task.attack.budget.of(norm), adaptive=share, **dict.fromkeys(COLUMNS, share))
+            for norm in ("linf", "l2")
+        ]
+        clean = Rate(share=accuracy, low=accuracy, high=1.0, n=12)
+        measured = Robustness(
+            digest=dataset.digest((name + str(low)).encode()),
+            clean=clean,
+            clean_guarded=clean,
+            false_positives=share,
+            cells=cells,
+        ).model_dump()
+        folder = Path("models/risk", name)
+        measured["digest"] = promote.GuardedModel.load(folder).digest
+        figures = {"undefended": {"accuracy": accuracy}, "guarded": {"accuracy": accuracy}}
+        models[name] = {"validation": measured, "test": measured, "clean": figures}
+    write_json(Path("reports/risk/robustness.json"), {"task": "risk", "norm": task.harden.norm, "models": models})
+
+
+def promoted(task: Task, **change: Any) -> dict[str, Any]:
+    task = task.model_copy(update=change)
+    promote.work(Params(seed=1, run=("risk",), tasks={}), task)
+    decision: dict[str, Any] = read_json(Path("reports/risk/promotion.json"))
+    return decision
+
+
+BOTH = {"natural": 0.35, "adversarial": 0.6}
+
+
+def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) -> None:
+    attacked(task, BOTH)
+    decision = promoted(task)
+    folder = Path("models/risk/champion")
+    card = read_json(folder / "card.json")
+    assert (decision["champion"], decision["kept_incumbent"]) == ("adversarial", False)
+    assert decision["digest"] == card["digest"] == promote.GuardedModel.load(folder).digest
+    assert (card["task"], card["kind"], card["model"], card["passed"]) == ("risk", "classification", "adversarial", True)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
+    data = load_data("risk")
+    request = read_json(folder / "example.json")
+    assert np.allclose(data.schema.encode(request["inputs"]), data.test.x[:2])
+    record = Record.model_validate(read_json(Path("reports/risk/records/promote.json")))
+    assert record.metrics["adversarial/robust"] == pytest.approx(0.6)
+
+
+def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    attacked(task, {"natural": 0.1, "adversarial": 0.2})
+    decision = promoted(task)
+    assert (decision["champion"], decision["digest"]) == (None, None)
+    assert [path.name for path in Path("models/risk/champion").iterdir()] == ["NOT_PROMOTED"]
+    assert "no model is promoted: adversarial: robust lower bound 0.200 is below the gate 0.3" in capsys.readouterr().out
+
+
+def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) -> None:
+    attacked(task, BOTH, accuracy=0.97)
+    first = promoted(task)
+    Path("models/risk/adversarial/labels.json").write_text('["high", "low"  ]')
+    attacked(task, {"natural": 0.35, "adversarial": 0.5}, accuracy=0.61)
+    decision = promoted(task)
+    assert (decision["kept_incumbent"], decision["champion"], decision["digest"]) == (
+        True,
+        "adversarial",
+        first["digest"],
+    )
+    row = headline(Params(seed=1, run=("risk",), tasks={}).model_copy(update={"tasks": {"risk": task}}), "risk")
+    assert row["clean"] == "accuracy 97.0 %", "the figure of a model that was not promoted"
+    assert row["adaptive"]["share"] == 0.6
+
+
+@pytest.mark.parametrize("found", [{"adversarial": 0.6}, {"adversarial": 0.7}], ids=["equal", "better"])
+def test_an_incumbent_that_is_no_better_yields(task: Task, found: dict[str, float]) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    Path("models/risk/adversarial/labels.json").write_text('["high", "low"  ]')
+    attacked(task, found)
+    decision = promoted(task)
+    assert not decision["kept_incumbent"]
+    assert decision["digest"] == promote.GuardedModel.load(Path("models/risk/adversarial")).digest
+
+
+def other_split(task: Task) -> dict[str, Any]:
+    put_rows(np.random.default_rng(1).permutation(COUNT - 1))
+    return {}
+
+
+def weaker_attack(task: Task) -> dict[str, Any]:
+    return {"attack": task.attack.model_copy(update={"steps": 1})}
+
+
+def higher_gate(task: Task) -> dict[str, Any]:
+    return {"gates": GatesParams(clean=0.5, robust=0.65)}
+
+
+def touched_bundle(task: Task) -> dict[str, Any]:
+    Path("models/risk/champion/labels.json").write_text("[]")
+    return {}
+
+
+def lost_card(task: Task) -> dict[str, Any]:
+    Path("models/risk/champion/card.json").unlink()
+    return {}
+
+
+@pytest.mark.parametrize("change", [other_split, weaker_attack, higher_gate, touched_bundle, lost_card])
+def test_an_incumbent_measured_otherwise_or_no_longer_whole_is_not_kept(
+    task: Task, change: Callable[[Task], dict[str, Any]]
+) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    changed = change(task)
+    attacked(task, {"natural": 0.1, "adversarial": 0.4})
+    decision = promoted(task, **changed)
+    assert not decision["kept_incumbent"]
+    assert decision["champion"] == (None if change is higher_gate else "adversarial")
+
+
+KEY = {"plan": {"epochs": 5, "seed": 1}, "model": {"kind": "mlp", "units": (8,)}, "data": "sha"}
+
+
+def test_a_training_of_other_settings_or_rows_is_not_resumed(task: Task) -> None:
+    known = checkpoint("risk", "natural", KEY)
+    assert known == checkpoint("risk", "natural", dict(reversed(KEY.items())))
+    others = [
+        checkpoint("risk", "adversarial", KEY),
+        *(checkpoint("risk", "natural", {**KEY, name: "other"}) for name in KEY),
+        checkpoint("risk", "natural", {**KEY, "plan": {"epochs": 5, "seed": 2}}),
+    ]
+    other_split(task)
+    others.append(checkpoint("risk", "natural", KEY))
+    assert len({known, *others}) == 1 + len(others)
+
+
+def test_a_sweep_with_a_point_that_diverged_is_recorded(task: Task) -> None:
+    data: TaskData = load_data("risk")
+    points = [Point(Mlp(kind="mlp", units=(8,)), 16, 9.0), Point(Linear(kind="linear"), 16, 0.1)]
+    nan = float("nan")
+    bad, good = [{"loss": 2.0, "val_loss": nan}, {"loss": nan, "val_loss": nan}], [{"loss": 1.0, "val_loss": 0.5}] * 2
+    record = sweep._record("risk", data, points, [[bad, good], [good, good]])
+    assert (record.params["model"], record.metrics) == ("logistic", {"val_loss": 0.5})
+    children = {child.run: child for child in record.children}
+    assert len(children) == 2 * 3
+    first = children["mlp 8, batch 16, rate 9, fold 0"]
+    assert (first.metrics, first.curves) == ({"loss": 2.0}, {"epoch/loss": [(1, 2.0)]})
