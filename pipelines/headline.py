@@ -10,15 +10,15 @@ from redoubt.params import Params
 def headline(params: Params, name: str) -> dict[str, Any]:
     """A task's line in the table of champions."""
     reports, task = Path("reports", name), params.task(name)
-    promotion, robustness = read_json(reports / "promotion.json"), read_json(reports / "robustness.json")
+    promotion = read_json(reports / "promotion.json")
     row: dict[str, Any] = {"task": name, "champion": promotion["champion"]}
-    card = Path("models", name, "champion", "card.json")
-    if row["champion"] is None or not card.is_file():
+    path = Path("models", name, "champion", "card.json")
+    if row["champion"] is None or not path.is_file():
         return row
-    measured = read_json(card)["numbers"]
+    card = read_json(path)
     norm, eps = promotion["threat"]["norm"], promotion["threat"]["eps"]
-    cell = next(each for each in measured["cells"] if each["norm"] == norm and each["eps"] == eps)
-    clean = robustness["models"][promotion["champion"]]["clean"]["guarded"]
+    cell = next(each for each in card["numbers"]["cells"] if each["norm"] == norm and each["eps"] == eps)
+    clean = card["clean"]
     label = (
         f"accuracy {100 * clean['accuracy']:.1f} %"
         if "accuracy" in clean

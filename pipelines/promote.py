@@ -4,11 +4,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
-from redoubt.data.store import read_json, whole_folder, write_json
+from redoubt.data import dataset
+from redoubt.data.store import digest, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, BundleError, GuardedModel
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
 from redoubt.evaluation.verdict import Robustness
@@ -27,10 +26,11 @@ def work(params: Params, task: Task) -> None:
     ]
     chosen = choose(candidates, task.gates)
     champion = Path("models", task.name, "champion")
-    incumbent = _incumbent(champion, {"dataset": data.sha256, "norm": threat[0], "eps": threat[1]}, task.gates)
+    terms = _terms(task, data, report["norm"])
+    incumbent = _incumbent(champion, terms, task.gates)
     kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent["selection"]))
     if not kept:
-        _install(champion, task, data, chosen, report)
+        _install(champion, task, data, chosen, report | {"terms": terms})
     decision = {
         "task": task.name,
         "gates": task.gates.model_dump(),
@@ -47,14 +47,20 @@ def work(params: Params, task: Task) -> None:
         print(f"promote@{task.name}: no model is promoted: {reasons}")
 
 
-def _incumbent(champion: Path, comparable: dict[str, Any], gates: GatesParams) -> dict[str, Any] | None:
-    """The card of a whole champion that clears the gates and was measured on the same data and threat."""
+def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
+    """What two models must have in common for their figures to be compared: rows, threat and the attacker's effort."""
+    rows = digest(Path("data/splits", f"{task.name}.npz").read_bytes())
+    return {"dataset": data.sha256, "split": rows, "norm": norm, "attack": task.attack.model_dump(mode="json")}
+
+
+def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> dict[str, Any] | None:
+    """The card of a whole champion that clears the gates and was measured on the same terms."""
     try:
-        digest = GuardedModel.load(champion).digest
-    except BundleError:
+        whole = GuardedModel.load(champion).digest
+        card: dict[str, Any] = read_json(champion / "card.json")
+    except (BundleError, FileNotFoundError):
         return None
-    card: dict[str, Any] = read_json(champion / "card.json")
-    usable = card["digest"] == digest and card["comparable"] == comparable
+    usable = card["digest"] == whole and card["comparable"] == terms
     return card if usable and not Candidate(**card["selection"]).failed(gates) else None
 
 
@@ -66,16 +72,16 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             return
         for name in BUNDLE_FILES:
             shutil.copyfile(Path("models", task.name, chosen.name, name), temporary / name)
-        eps = task.attack.budget.of(report["norm"])
         card = {
             "task": task.name,
             "kind": task.kind,
             "model": chosen.name,
             "digest": chosen.digest,
             "passed": True,
-            "comparable": {"dataset": data.sha256, "norm": report["norm"], "eps": eps},
+            "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
+            "clean": report["models"][chosen.name]["clean"]["guarded"],
         }
         write_json(temporary / "card.json", card)
         write_json(temporary / "example.json", {"task": task.name, "inputs": _request(task.name, data)})
@@ -89,8 +95,9 @@ def _request(task: str, data: TaskData) -> list[Any]:
         )
         return rows
     columns = [column.name for column in data.schema.columns]
-    table = pd.read_csv(Path("data/raw", task, "table.csv"))
-    return table.loc[data.split.test[:2], columns].to_dict("records")
+    table: Any = dataset.read(Path("data/raw", task)).table
+    # As `dataset.load`, which the split counts by, leaves out rows with an empty cell.
+    return table.dropna().iloc[data.split.test[:2]][columns].to_dict("records")
 
 
 def _record(task: Task, decision: dict[str, Any]) -> Record:

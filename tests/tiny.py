@@ -1,4 +1,4 @@
-"""Tasks so small that a network for them is trained in a second: pictures, records with two classes, records with a number."""
+"""Tasks so small that their networks train in a second: pictures, records with a class, records with a number."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Start-up stays cheap and rooms import downward only."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,9 +43,12 @@ def test_a_stage_without_tensorflow_does_not_import_it(stage: str, project: Path
 
 @pytest.mark.parametrize("stage", [*STAGES, *TENSORFLOW_STAGES, "report", "record"])
 def test_help_teaches(stage: str, project: Path) -> None:
-    command = [sys.executable, "-m", f"pipelines.{stage}", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", f"pipelines.{stage}", "--help"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
+    loaded = set(re.findall(r"\|\s+(\S+)$", done.stderr, re.MULTILINE))
+    assert "argparse" in loaded
+    assert not loaded & {"tensorflow", "keras"}
     assert f"usage: python -m pipelines.{stage}" in done.stdout
     assert len(done.stdout.splitlines()) > 4
 

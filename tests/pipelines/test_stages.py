@@ -102,7 +102,7 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     card = read_json(folder / "card.json")
     assert (decision["champion"], decision["kept_incumbent"]) == ("adversarial", False)
     assert decision["digest"] == card["digest"] == promote.GuardedModel.load(folder).digest
-    assert (card["task"], card["kind"], card["model"], card["passed"]) == ("risk", "classification", "adversarial", True)
+    assert card.items() >= {"task": "risk", "kind": task.kind, "model": "adversarial", "passed": True}.items()
     assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
     data = load_data("risk")
     request = read_json(folder / "example.json")
@@ -116,7 +116,8 @@ def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.Capture
     decision = promoted(task)
     assert (decision["champion"], decision["digest"]) == (None, None)
     assert [path.name for path in Path("models/risk/champion").iterdir()] == ["NOT_PROMOTED"]
-    assert "no model is promoted: adversarial: robust lower bound 0.200 is below the gate 0.3" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no model is promoted: adversarial: robust lower bound 0.200 is below the gate 0.3" in said
 
 
 def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) -> None:

@@ -1,48 +1,28 @@
-"""Every attack, every norm, every tiny task: compiled once, tried many times."""
+"""Threats that are compiled once and tried many times."""
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
-from redoubt.attacks.contract import Attack, Problem, of_network
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.noise import Noise
 from redoubt.params import Norm
 from tests.tiny import Case
 
-ATTACKS: dict[str, Attack] = {
-    "noise": Noise(),
-    "fgsm": fgsm(),
-    "pgd": PGD(steps=5),
-    "pgd-from-the-input": PGD(steps=5, random_start=False),
-    "pgd-eot": PGD(steps=3, step_size=0.5, eot=2),
-}
-NORMS: tuple[Norm, ...] = ("linf", "l2")
-
-
-@dataclass(frozen=True, eq=False)
-class Threat:
-    """A tiny task under attack in one norm."""
-
-    case: Case
-    problem: Problem
+if TYPE_CHECKING:
+    # TensorFlow chatters where pytest does not listen: while it loads a conftest.
+    from tests.unit.attacks.threats import Threat
 
 
 @pytest.fixture(scope="session")
-def threats(trained: Callable[[str], Case]) -> Callable[[str, Norm], Threat]:
-    """A threat by the names of its task and norm; attacks stay compiled."""
+def threats(trained: Callable[[str], Case]) -> "Callable[[str, Norm], Threat]":
+    """A threat by the names of its task and norm."""
+    from tests.unit.attacks.threats import threaten
 
-    @functools.cache
-    def make(name: str, norm: Norm) -> Threat:
-        case = trained(name)
-        return Threat(case, Problem(of_network(case.network), case.criterion, norm, case.bounds))
-
-    return make
+    return functools.cache(lambda name, norm: threaten(trained(name), norm))
 
 
-@pytest.fixture(scope="module", params=NORMS)
-def threat(request: pytest.FixtureRequest, case: Case, threats: Callable[[str, Norm], Threat]) -> Threat:
+@pytest.fixture(scope="module", params=["linf", "l2"])
+def threat(request: pytest.FixtureRequest, case: Case, threats: "Callable[[str, Norm], Threat]") -> "Threat":
     """Each of them in turn."""
     return threats(case.name, request.param)

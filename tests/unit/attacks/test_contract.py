@@ -18,7 +18,7 @@ from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.tasks import Bounds, Floats
 from tests.tiny import IMAGE, TABLE
-from tests.unit.attacks.conftest import ATTACKS, NORMS, Threat
+from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 
 sizes = st.sampled_from([1e-6, 1e-3]) | st.floats(0.01, 3.0)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.geometry import ascend, distance, pull_back, random_start
 from redoubt.params import Norm
 from redoubt.tasks import PIXELS, Bounds
-from tests.unit.attacks.conftest import NORMS
+from tests.unit.attacks.threats import NORMS
 
 Floats = NDArray[np.float32]
 # A small unit, a large one, and an input that must not change.

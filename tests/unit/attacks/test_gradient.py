@@ -13,7 +13,7 @@ from redoubt.attacks.gradient import PGD, fgsm, loss_gradient
 from redoubt.params import Norm
 from redoubt.tasks import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, NUMBER, TABLE
-from tests.unit.attacks.conftest import ATTACKS, NORMS, Threat
+from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 
 # Large enough to break some rows of each tiny task, not all.
 EPS: dict[str, dict[Norm, float]] = {
@@ -91,7 +91,6 @@ def test_against_a_line_the_best_attack_is_known(norm: Norm) -> None:
 def test_a_model_that_is_sure_of_itself_hides_no_gradient(norm: Norm, margin: float) -> None:
     """The same boundary, whatever the logits are multiplied by: an attack that stops here measures nothing."""
     network = linear([[margin, -margin], [0.0, 0.0]])
-    problem = Problem(of_network(network), Untargeted(), norm, PIXELS)
     x, y = np.float32([[0.5, 0.5]]), np.array([0])
     problem = Problem(of_network(network), Untargeted(), norm, Bounds(np.float32(-1), np.float32(1), np.float32(1)))
     moved = PGD(steps=10, random_start=False)(problem, x, y, eps=0.6, seed=0)

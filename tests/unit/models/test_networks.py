@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -67,7 +68,7 @@ def test_the_seed_decides(name: str) -> None:
 def test_layers_start_from_different_draws() -> None:
     kernels = [layer.kernel for layer in made("mlp-classifier").layers if hasattr(layer, "kernel")]
     values = [np.asarray(kernel).ravel()[:8] for kernel in kernels]
-    assert all(not np.allclose(a / a[0], b / b[0]) for a, b in zip(values, values[1:], strict=False))
+    assert all(not np.allclose(a / a[0], b / b[0]) for a, b in pairwise(values))
 
 
 def test_two_logits_of_the_logistic_network_are_its_sigmoid() -> None:
