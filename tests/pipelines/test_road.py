@@ -32,11 +32,17 @@ TASK = {
     "train": {"epochs": 12, "patience": 4},
     "harden": {"epochs": 6, "steps": 2},
     "attack": {
-        "linf": [0.1], "l2": [0.1], "budget": {"linf": 0.1, "l2": 0.1}, "points": 40, "steps": 3, "restarts": 1, "eot": 1
+        "linf": [0.1],
+        "l2": [0.1],
+        "budget": {"linf": 0.1, "l2": 0.1},
+        "points": 40,
+        "steps": 3,
+        "restarts": 1,
+        "eot": 1,
     },
     "certify": {"points": 5, "selection_draws": 20, "draws": 100, "radii": [0.1]},
     "gates": {"clean": 0.5, "robust": 0.2},
-}  # fmt: skip
+}
 
 
 def loans(rows: int = 240) -> pd.DataFrame:
