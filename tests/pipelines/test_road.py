@@ -20,6 +20,7 @@ from redoubt.data.store import read_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.tracking import MlflowClient, store_uri
 
+STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 COPIED = ["pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml"]
 TASK = {
     "kind": "classification",
@@ -82,7 +83,9 @@ class Project:
     def environment(self) -> dict[str, str]:
         """As `source .venv/bin/activate` leaves it."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+        # Other tests leave their own store in it: mlflow.set_tracking_uri writes to the environment.
+        inherited = {name: value for name, value in os.environ.items() if name not in STORES}
+        return {**inherited, "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
         """Edit params.yaml."""
@@ -147,8 +150,10 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Project) -> None:
 
 def test_every_result_is_in_mlflow(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.folder)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    client = MlflowClient(store_uri(finished.folder))
+    for name in STORES:
+        monkeypatch.delenv(name, raising=False)
+    store = store_uri(finished.folder)
+    client = MlflowClient(store, registry_uri=store)
     experiment = client.get_experiment_by_name("loans")
     runs = client.search_runs([experiment.experiment_id], max_results=100)
     names = [run.info.run_name for run in runs]

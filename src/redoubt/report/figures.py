@@ -123,7 +123,8 @@ def eps_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], budget: Mapping
             )
         axis.axvline(budget[norm], color="#6b7280", lw=0.8)
         axis.set(xlabel=f"{NORMS[norm]} eps; the line is the budget", ylim=(-0.02, 1.02), ylabel="share right")
-    axes[0, -1].legend(fontsize=7)
+    handles, labels = axes[0, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
     return figure
 
 

@@ -65,6 +65,24 @@ def test_the_seed_matters_where_chance_is_at_work(threat: Threat, attack: Attack
     assert np.array_equal(one, other) != chance
 
 
+def test_a_model_of_chance_draws_anew_for_every_seed_step_and_batch() -> None:
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Which way is up depends on the draw alone."""
+        z = tf.reduce_sum(x * tf.random.stateless_normal((1, 5), seed), axis=1, keepdims=True)
+        return tf.concat([z, -z], axis=1)
+
+    wide = Bounds(np.float32(-9), np.float32(9), np.float32(1))
+    problem, x, y = Problem(outputs, Untargeted(), "l2", wide), np.zeros((300, 5), np.float32), np.zeros(300, int)
+
+    def change(steps: int, seed: int) -> Floats:
+        return PGD(steps=steps, step_size=0.1, random_start=False)(problem, x, y, eps=1.0, seed=seed) - x
+
+    assert np.array_equal(change(1, seed=1), change(1, seed=1))
+    assert not np.allclose(change(1, seed=1), change(1, seed=2))
+    assert not np.allclose(change(1, seed=1)[0], change(1, seed=1)[-1]), "both batches met the same draw"
+    assert not np.allclose(change(2, seed=1), 2 * change(1, seed=1), atol=1e-4), "both steps met the same draw"
+
+
 def test_a_row_is_attacked_the_same_in_any_company(threat: Threat) -> None:
     """More rows than one batch holds, and each as if it were alone."""
     x, y = np.repeat(threat.case.test.x, 5, axis=0), np.repeat(threat.case.test.y, 5, axis=0)

@@ -9,8 +9,9 @@ import pytest
 
 from redoubt.attacks.contract import AttackError
 from redoubt.attacks.geometry import distance
+from redoubt.defenses.guarded import Answers
 from redoubt.evaluation import robustness as module
-from redoubt.evaluation.robustness import Evaluation, Setting, Subject
+from redoubt.evaluation.robustness import REDRAWS, Evaluation, Setting, Subject
 from redoubt.evaluation.verdict import Cell, Robustness, threats
 from redoubt.params import AttackParams, Budget
 from redoubt.tasks import Floats
@@ -116,6 +117,28 @@ def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> Non
     assert four[0].undefended.share <= one[0].undefended.share
     assert four[0].adaptive.share <= one[0].adaptive.share
     assert four[1] == one[1]
+
+
+@pytest.mark.parametrize(
+    ("wins", "lost"), [((0, 0, 0), False), ((1, 0, 0), False), ((1, 0, 1), True), ((1, 1, 1), True)], ids=str
+)
+def test_the_majority_of_fresh_draws_decides(guarded: Guarded, wins: tuple[int, ...], lost: bool) -> None:
+    work, said = evaluation(guarded), iter(wins)
+    drawn: list[int] = []
+
+    class Scripted:
+        def answer(self, x: Floats, rng: np.random.Generator) -> Answers:
+            drawn.append(int(rng.integers(2**40)))
+            right = 1.0 - next(said)
+            votes = (
+                np.float32([[right, 1 - right]]) if guarded.case.schema.labels else np.float32([[1e6 * (1 - right)]])
+            )
+            return Answers(votes[:, None], votes, np.zeros(1, np.float32), np.zeros(1, bool))
+
+    work.subject = Subject(guarded.case.network, Scripted())  # type: ignore[arg-type]
+    flags = work._lost_guarded(guarded.case.test.x[:1], np.zeros(1, np.int64))
+    assert flags.tolist() == [lost]
+    assert len(set(drawn)) == len(wins) == REDRAWS
 
 
 def test_rows_outside_the_training_range_are_attacked_too(guarded: Guarded) -> None:

@@ -88,8 +88,8 @@ def texts(figure: Figure) -> str:
     axes = figure.axes
     labels = [label.get_text() for axis in axes for label in (*axis.get_xticklabels(), *axis.get_yticklabels())]
     titles = [text for axis in axes for text in (axis.get_title(), axis.get_xlabel(), axis.get_ylabel())]
-    legends = [text.get_text() for axis in axes if axis.get_legend() for text in axis.get_legend().get_texts()]
-    return "\n".join([*labels, *titles, *legends])
+    legends = [*figure.legends, *(axis.get_legend() for axis in axes if axis.get_legend())]
+    return "\n".join([*labels, *titles, *(text.get_text() for legend in legends for text in legend.get_texts())])
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,24 @@ def test_training_batches_keep_to_the_threat(norm: Norm, trained: Callable[[str]
     assert np.array_equal(trainer._attacked(x, y, tf.constant(0.0), tf.constant([4, 1])), batch.x)
 
 
+def test_every_update_has_an_eps_and_starts_of_its_own(
+    trained: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, train = trainer_of("linf", trained(IMAGE)), rows(IMAGE, 64)
+    plan, seen = Plan(epochs=2, batch_size=32, learning_rate=0.02, seed=4), []
+
+    def watch(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        seen.append((round(float(eps), 6), *seed.numpy().tolist()))
+        return x
+
+    compile_network(trainer, plan, len(train), 3)
+    trainer.run_eagerly = True
+    trainer.ramp = Ramp(0.3, 3)
+    monkeypatch.setattr(trainer, "_attacked", watch)
+    fit(trainer, trainer.network, train, lambda: {"loss": 1.0}, plan)
+    assert seen == [(0.0, 4, 0), (0.1, 4, 1), (0.2, 4, 2), (0.3, 4, 3)]
+
+
 @pytest.mark.parametrize("norm", EPS)
 def test_hardening_hardens(norm: Norm, trained: Callable[[str], Case]) -> None:
     case, train, test = trained(IMAGE), rows(IMAGE, 256), rows(IMAGE, 128, seed=1)
