@@ -61,7 +61,8 @@ def _measure(
 ) -> tuple[Robustness, dict[Any, Floats]]:
     evaluation = Evaluation(subject, batch, setting)
     cells: Iterable[Cell] = tqdm(evaluation.run(tried), total=len(tried), desc=label, unit="threat")
-    return evaluation.summary(list(cells)), evaluation.examples
+    # Nothing is chosen by targeted attacks, so only the reported rows pay for them.
+    return evaluation.summary(list(cells), targeted=len(tried) > 1), evaluation.examples
 
 
 def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:

@@ -56,8 +56,8 @@ class Evaluation:
         for norm, eps in threats:
             yield self._cell(norm, eps)
 
-    def summary(self, cells: list[Cell]) -> Robustness:
-        """Clean figures and targeted attacks beside the measured cells."""
+    def summary(self, cells: list[Cell], *, targeted: bool = True) -> Robustness:
+        """Clean figures, and where wanted targeted attacks, beside the measured cells."""
         batch, model = self.batch, self.subject.guarded
         guarded = model.answer(batch.x, np.random.default_rng(self.setting.seed))
         return Robustness(
@@ -66,7 +66,7 @@ class Evaluation:
             clean_guarded=rate(~self._lost_guarded(batch.x, batch.y)),
             false_positives=rate(guarded.flagged),
             cells=cells,
-            targeted={norm: self._targeted(norm) for norm in NORMS} if model.schema.labels else {},
+            targeted={norm: self._targeted(norm) for norm in NORMS} if targeted and model.schema.labels else {},
         )
 
     def _problem(self, outputs: Outputs, norm: Norm) -> Problem:
