@@ -56,9 +56,9 @@ def document(schemas: "Sequence[Schema]") -> dict[str, Any]:
 
 
 def example(schema: "Schema") -> dict[str, Any] | list[Any]:
-    """An input of the task that is valid, though it means nothing: a black image, or a record of zeros."""
+    """A valid input of the task, though it means nothing: a black image, or a record of zeros where they are valid."""
     if schema.kind != "image":
-        return {c.name: c.categories[0] if c.kind == "category" else 0.0 for c in schema.columns}
+        return {column.name: column.example for column in schema.columns}
     height, width, channels = schema.shape
     return [[0.0 if channels == 1 else [0.0] * channels] * width] * height
 

@@ -7,13 +7,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Kind = Literal["regression", "classification", "image"]
 Norm = Literal["linf", "l2"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+# What float32 can hold, with room to compute.
+Number = Annotated[float, Field(ge=-1e38, le=1e38, allow_inf_nan=False)]
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise ValueError("the first number must be below the second")
+    return ends
+
+
+Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 
 BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
 SHARED = ("split", "validate")
@@ -125,7 +136,7 @@ class ImageGuard(Strict):
 
 
 class TableGuard(Strict):
-    """Bit depth over each feature's training range, noise in units of its spread, number of draws."""
+    """Bit depth over each feature's valid range, noise in units of its spread, number of draws."""
 
     bits: Annotated[int, Field(ge=1, le=16)]
     noise: Positive
@@ -145,7 +156,7 @@ class Budget(Strict):
 
 
 class AttackParams(Strict):
-    """Threats (eps per norm), the PGD that tries them, and how many rows are attacked."""
+    """Threats (eps per norm), the effort of the attackers who try them, and how many rows are attacked."""
 
     linf: Annotated[tuple[Positive, ...], Field(min_length=1)]
     l2: Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -154,6 +165,11 @@ class AttackParams(Strict):
     steps: Count
     restarts: Count
     eot: Count
+    queries: Count
+
+    def grid(self, norm: Norm) -> tuple[float, ...]:
+        """Every eps of one norm, rising."""
+        return self.linf if norm == "linf" else self.l2
 
     @model_validator(mode="after")
     def _budget_is_on_the_curve(self) -> "AttackParams":
@@ -185,7 +201,13 @@ class GatesParams(Strict):
 
 
 class Task(Strict):
-    """One task with every section resolved: the kind's defaults, overridden by the task's own block."""
+    """One task with every section resolved: the kind's defaults, overridden by the task's own block.
+
+    Attributes:
+        integer: features of whole numbers, which attacks keep whole and the service wants whole.
+        immutable: features beyond an attacker's reach.
+        ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
+    """
 
     name: str
     kind: Kind
@@ -193,6 +215,9 @@ class Task(Strict):
     target: str
     features: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    integer: tuple[str, ...] = ()
+    immutable: tuple[str, ...] = ()
+    ranges: dict[str, Range] = Field(default_factory=dict)
     tolerance: Positive | None = None
     split: SplitParams
     checks: ValidateParams
@@ -208,11 +233,32 @@ class Task(Strict):
     def _fits_its_kind(self) -> "Task":
         if self.kind == "regression" and self.tolerance is None:
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as right")
-        if self.kind == "image" and (self.features or self.categorical):
-            raise ValueError("an image task takes no 'features' or 'categorical'")
+        of_tables = ("features", "categorical", "integer", "immutable", "ranges")
+        given = next((name for name in of_tables if getattr(self, name)), None)
+        if self.kind == "image" and given:
+            raise ValueError(f"an image task takes no '{given}'")
         if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):
             raise ValueError("a cnn needs images; this task is a table")
+        if self.features:
+            self.check_declared(self.features)
         return self
+
+    def check_declared(self, numbers: tuple[str, ...]) -> None:
+        """Refuse what is declared of a feature that is none.
+
+        Args:
+            numbers: the features that are numbers, which are known from the data alone where `features` is left out.
+
+        Raises:
+            ValueError: a name that is no feature, with the nearest that is; nothing left for an attacker to change.
+        """
+        valid = {"integer": numbers, "ranges": numbers, "immutable": (*numbers, *self.categorical)}
+        for option, names in valid.items():
+            for name in getattr(self, option):
+                if name not in names:
+                    raise ValueError(f"{option}: {_unknown(name, list(names), 'feature')}")
+        if numbers and set(numbers) <= set(self.immutable):
+            raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
 
 
 class Params(Strict):
@@ -235,9 +281,10 @@ class Params(Strict):
         return self.tasks[name]
 
 
-def _unknown(key: str, valid: list[str]) -> str:
+def _unknown(key: str, valid: list[str], noun: str = "key") -> str:
     near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    return f"unknown key '{key}'; " + (f"did you mean '{near[0]}'?" if near else f"valid keys: {', '.join(valid)}")
+    hint = f"did you mean '{near[0]}'?" if near else f"valid {noun}s: {', '.join(valid)}"
+    return f"unknown {noun} '{key}'; {hint}"
 
 
 def _refuse_unknown(found: list[str], valid: list[str], where: str) -> None:

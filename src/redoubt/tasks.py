@@ -1,7 +1,8 @@
 """The nouns everything else speaks: the schema of a task's inputs, and the bounds an attack must respect."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -22,13 +23,35 @@ class RecordError(ValueError):
 
 
 class Column(BaseModel):
-    """One column of a table: a number, or one of a fixed set of categories."""
+    """One column of a table: a number, a whole number, or one of a fixed set of categories.
+
+    Attributes:
+        categories: the values of a category.
+        immutable: whether it is beyond an attacker's reach; a category always is.
+        limits: smallest and largest valid number; None takes those of the training rows for an attacker's box.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Literal["number", "category"]
+    kind: Literal["number", "integer", "category"]
     categories: tuple[str, ...] = ()
+    immutable: bool = False
+    limits: tuple[float, float] | None = None
+
+    @property
+    def inputs(self) -> int:
+        """How many network inputs it takes."""
+        return len(self.categories) if self.kind == "category" else 1
+
+    @property
+    def example(self) -> str | float:
+        """A valid value: the first category, or the number nearest to 0."""
+        if self.kind == "category":
+            return self.categories[0]
+        low, high = self.limits or (0.0, 0.0)
+        nearest = min(max(0.0, low), high)
+        return nearest if self.kind == "number" else math.copysign(math.ceil(abs(nearest)), nearest)
 
 
 class Schema(BaseModel):
@@ -61,15 +84,33 @@ class Schema(BaseModel):
             name
             for column in self.columns
             for name in (
-                [column.name] if column.kind == "number" else [f"{column.name}={c}" for c in column.categories]
+                [f"{column.name}={c}" for c in column.categories] if column.kind == "category" else [column.name]
             )
         ]
 
     @property
     def numeric(self) -> NDArray[np.bool_]:
         """Which network inputs of a table are numbers, `(features,)`; one-hot inputs are False."""
-        flags = [[True] if c.kind == "number" else [False] * len(c.categories) for c in self.columns]
-        return np.array([flag for group in flags for flag in group], dtype=bool)
+        return self._flags(lambda column: column.kind != "category")
+
+    @property
+    def integer(self) -> NDArray[np.bool_]:
+        """Which network inputs of a table are whole numbers, `(features,)`."""
+        return self._flags(lambda column: column.kind == "integer")
+
+    @property
+    def mutable(self) -> NDArray[np.bool_]:
+        """Which network inputs of a table an attacker can change, `(features,)`."""
+        return self._flags(lambda column: column.kind != "category" and not column.immutable)
+
+    @property
+    def limits(self) -> Floats:
+        """Smallest and largest valid value per network input of a table, `(features, 2)`; NaN where not declared."""
+        ends = [column.limits or (np.nan, np.nan) for column in self.columns for _ in range(column.inputs)]
+        return np.array(ends, dtype=np.float32).reshape(-1, 2)
+
+    def _flags(self, has: Callable[[Column], bool]) -> NDArray[np.bool_]:
+        return np.array([has(column) for column in self.columns for _ in range(column.inputs)], dtype=bool)
 
     def encode(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """Turn records in raw units into network inputs, categories one-hot.
@@ -81,7 +122,8 @@ class Schema(BaseModel):
             Array `(rows, features)`, float32.
 
         Raises:
-            RecordError: a missing or unknown column, a category never seen, not a finite number.
+            RecordError: a missing or unknown column, a category never seen, not a finite number, a number that is not
+                whole or outside its limits where the column says so.
         """
         return np.array(
             [self._encode_one(row, record) for row, record in enumerate(records)], dtype=np.float32
@@ -108,6 +150,14 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not abs(value) <= LARGEST:
         raise RecordError(f"input {row}: column '{column.name}' is {value!r}; expected a finite number")
+    if column.kind == "integer" and not float(value).is_integer():
+        raise RecordError(f"input {row}: column '{column.name}' is {value!r}; expected a whole number")
+    # In the network's own precision, in which an attacked value may lie on the very limit.
+    if column.limits and not np.float32(column.limits[0]) <= np.float32(value) <= np.float32(column.limits[1]):
+        low, high = column.limits
+        raise RecordError(
+            f"input {row}: column '{column.name}' is {value!r}; expected a number from {low:g} to {high:g}"
+        )
     return [float(value)]
 
 
@@ -119,12 +169,14 @@ class Bounds:
         lower: smallest value, broadcastable to one input.
         upper: largest value, likewise.
         scale: what eps = 1 means: 1 for pixels, a feature's spread on the training rows for tables,
-            0 for an input that must not change (one-hot categories).
+            0 for an input that must not change (one-hot categories, immutable features).
+        integer: which inputs are whole numbers and stay so; robustness is then a statement about real records.
     """
 
     lower: Floats
     upper: Floats
     scale: Floats
+    integer: NDArray[np.bool_] | np.bool_ = np.False_
 
     def __post_init__(self) -> None:
         if np.any(self.lower > self.upper):
@@ -135,7 +187,7 @@ class Bounds:
     def covering(self, x: Floats) -> "Bounds":
         """The same bounds, widened to hold rows that were not among the training rows."""
         lower, upper = np.minimum(self.lower, x.min(axis=0)), np.maximum(self.upper, x.max(axis=0))
-        return Bounds(lower, upper, self.scale)
+        return replace(self, lower=lower, upper=upper)
 
     def check(self, x: Floats) -> None:
         """Refuse inputs that are not finite or lie outside.

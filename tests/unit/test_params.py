@@ -65,6 +65,18 @@ MISTYPED: dict[str, tuple[Change, str]] = {
         {"sweep.image.models": [{"kind": "cnn", "filter": [4]}]},
         "sweep.image.models.0.cnn: unknown key 'filter'; did you mean 'filters'?",
     ),
+    "immutable": (
+        {"tasks.evolution.immutable": ["wieght"]},
+        "tasks.evolution: immutable: unknown feature 'wieght'; did you mean 'weight'?",
+    ),
+    "integer-category": (
+        {"tasks.evolution.integer": ["species"]},
+        "tasks.evolution: integer: unknown feature 'species'; valid features: cp, hp, weight, height",
+    ),
+    "ranges": (
+        {"tasks.evolution.ranges": {"heigth": [0, 1]}},
+        "tasks.evolution: ranges: unknown feature 'heigth'; did you mean 'height'?",
+    ),
     "guard-of-another-kind": (
         {"guard.classification.median": 2},
         "guard.classification: unknown key 'median'; valid keys: bits, draws, false_positives, noise",
@@ -104,6 +116,22 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         "tasks.diagnosis: a cnn needs images",
     ),
     "features-of-an-image": ({"tasks.digits.features": ["a"]}, "tasks.digits: an image task takes no 'features'"),
+    "integers-of-an-image": ({"tasks.digits.integer": ["a"]}, "tasks.digits: an image task takes no 'integer'"),
+    "ranges-of-an-image": ({"tasks.digits.ranges": {"a": [0, 1]}}, "tasks.digits: an image task takes no 'ranges'"),
+    "reversed-range": (
+        {"tasks.evolution.ranges": {"hp": [300, 10]}},
+        "tasks.evolution.ranges.hp: the first number must be below the second; got \\[300, 10\\]",
+    ),
+    "range-of-one-end": ({"tasks.evolution.ranges": {"hp": [300]}}, "tasks.evolution.ranges.hp.1: Field required"),
+    "open-range": (
+        {"tasks.evolution.ranges": {"hp": [10, float("inf")]}},
+        "tasks.evolution.ranges.hp.1: .*finite number; got inf",
+    ),
+    "word-for-ranges": ({"tasks.evolution.ranges": "all"}, "tasks.evolution.ranges: .*object; got 'all'"),
+    "all-immutable": (
+        {"tasks.evolution.immutable": ["height", "weight", "cp", "hp"]},
+        "tasks.evolution: immutable: all of cp, hp, weight, height; leave a number that an attacker can change",
+    ),
     "regression-without-tolerance": ({"tasks.evolution.tolerance": None}, "tasks.evolution: .*needs 'tolerance'"),
 }
 
@@ -162,6 +190,22 @@ def test_a_task_overrides_its_kind_key_by_key(written: Callable[[Change], Path])
     assert {n: t for n, t in after.tasks.items() if n != "digits"} == {
         n: t for n, t in before.tasks.items() if n != "digits"
     }
+
+
+def test_what_binds_an_attacker_is_declared_by_feature(written: Callable[[Change], Path]) -> None:
+    declared = {"integer": ["hp"], "immutable": ["height", "species"], "ranges": {"cp": [10, 4000], "hp": [10, 500]}}
+    task = load(written({f"tasks.evolution.{option}": value for option, value in declared.items()})).task("evolution")
+    assert (task.integer, task.immutable) == (("hp",), ("height", "species"))
+    assert task.ranges == {"cp": (10.0, 4000.0), "hp": (10.0, 500.0)}
+
+
+def test_features_left_to_the_data_are_checked_once_they_are_known(written: Callable[[Change], Path]) -> None:
+    task = load(written({"tasks.diagnosis.immutable": ["mean radius"]})).task("diagnosis")
+    task.check_declared(("mean radius", "mean texture"))
+    with pytest.raises(ValueError, match="immutable: unknown feature 'mean radius'; did you mean 'mean texture'"):
+        task.check_declared(("mean texture",))
+    with pytest.raises(ValueError, match="immutable: all of mean radius; leave a number"):
+        task.check_declared(("mean radius",))
 
 
 def test_a_model_given_by_a_task_replaces_the_other_whole(written: Callable[[Change], Path]) -> None:

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -34,6 +34,7 @@ def test_a_record_may_come_in_any_order_and_hold_numpy_numbers() -> None:
 def test_names_and_kinds_follow_the_order_of_the_inputs() -> None:
     assert SCHEMA.input_names == ["weight", "age", "colour=red", "colour=green"]
     assert SCHEMA.numeric.tolist() == [True, True, False, False]
+    assert SCHEMA.mutable.tolist() == SCHEMA.numeric.tolist()
     assert {name: schema.outputs for name, schema in SCHEMAS.items()} == {IMAGE: 3, TABLE: 2, NUMBER: 1}
 
 
@@ -58,6 +59,81 @@ def test_a_wrong_record_is_refused_with_its_row_and_column(name: str) -> None:
     record, says = WRONG[name]
     with pytest.raises(RecordError, match=f"^input 1: {says}"):
         SCHEMA.encode([RECORD, record])
+
+
+BOUND = Schema(
+    task="shop",
+    kind="regression",
+    target="spend",
+    columns=(
+        Column(name="age", kind="integer", immutable=True, limits=(0, 120)),
+        Column(name="visits", kind="integer"),
+        Column(name="share", kind="number", limits=(0, 0.1)),
+        Column(name="plan", kind="category", categories=("a", "b"), immutable=True),
+    ),
+    shape=(5,),
+)
+VISIT: dict[str, Any] = {"age": 40, "visits": 17, "share": 0.05, "plan": "a"}
+
+
+def test_what_binds_an_attacker_is_known_by_input() -> None:
+    assert BOUND.input_names == ["age", "visits", "share", "plan=a", "plan=b"]
+    assert BOUND.numeric.tolist() == [True, True, True, False, False]
+    assert BOUND.integer.tolist() == [True, True, False, False, False]
+    assert BOUND.mutable.tolist() == [False, True, True, False, False]
+    none = [np.nan, np.nan]
+    assert np.array_equal(BOUND.limits, np.float32([[0, 120], none, [0, 0.1], none, none]), equal_nan=True)
+    assert Schema.model_validate_json(BOUND.model_dump_json()) == BOUND
+
+
+def test_the_example_of_each_column_makes_a_record() -> None:
+    assert {column.name: column.example for column in BOUND.columns} == {"age": 0, "visits": 0, "share": 0, "plan": "a"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits", "nearest"),
+    [
+        ("number", (10, 20), 10),
+        ("number", (-20, -10.5), -10.5),
+        ("integer", (-3, 3), 0),
+        ("integer", (0.5, 3), 1),
+        ("integer", (-3, -0.5), -1),
+    ],
+)
+def test_an_example_is_the_valid_number_nearest_to_0(
+    kind: Literal["number", "integer"], limits: tuple[float, float], nearest: float
+) -> None:
+    column = Column(name="a", kind=kind, limits=limits)
+    schema = Schema(task="own", kind="regression", target="b", columns=(column,), shape=(1,))
+    assert schema.encode([{"a": column.example}]).tolist() == [[nearest]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"visits": 17.0}, {"visits": np.float32(17)}, {"visits": -3}, {"age": 0}, {"age": 120.0}, {"visits": 10**30}]
+    + [{"share": 0.1}, {"share": float(np.float32(0.1))}],
+    ids=str,
+)
+def test_whole_numbers_and_numbers_up_to_the_limit_are_taken(change: dict[str, Any]) -> None:
+    """Also the limit as the network holds it, which may be larger by a rounding: an attack can end there."""
+    assert BOUND.encode([{**VISIT, **change}]).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"visits": 17.3}, "column 'visits' is 17.3; expected a whole number"),
+        ({"visits": float("nan")}, "column 'visits' is nan; expected a finite number"),
+        ({"visits": True}, "column 'visits' is True; expected a finite number"),
+        ({"age": 121}, "column 'age' is 121; expected a number from 0 to 120"),
+        ({"age": -1}, "column 'age' is -1; expected a number from 0 to 120"),
+        ({"share": 0.1001}, "column 'share' is 0.1001; expected a number from 0 to 0.1"),
+    ],
+    ids=str,
+)
+def test_a_record_that_is_not_real_is_refused(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(RecordError, match=f"^input 0: {says}"):
+        BOUND.encode([{**VISIT, **change}])
 
 
 @pytest.mark.parametrize("change", [{"shape": []}, {"kind": "picture"}, {"extra": 1}])
@@ -96,6 +172,9 @@ def test_bounds_refuse_what_lies_outside(row: list[float], says: str) -> None:
 def test_bounds_widen_to_cover_new_rows() -> None:
     wider = BOX.covering(np.array([[0.5, -7.0], [1.5, 0.0]], np.float32))
     assert (wider.lower.tolist(), wider.upper.tolist(), wider.scale.tolist()) == ([0, -7], [1.5, 4000], [1, 0])
+    assert not wider.integer
+    whole = Bounds(BOX.lower, BOX.upper, BOX.scale, np.array([False, True]))
+    assert whole.covering(np.array([[2.0, 0.0]], np.float32)).integer.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

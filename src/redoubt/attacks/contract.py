@@ -1,4 +1,4 @@
-"""The attack contract: an author writes `run`; inputs are checked before and perturbations after."""
+"""The attack contract: an author writes `perturb`; inputs are checked before and perturbations after."""
 
 import abc
 import math
@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.criteria import Criterion, Tolerance
-from redoubt.attacks.geometry import distance, random_start
+from redoubt.attacks.criteria import Criterion
+from redoubt.attacks.geometry import distance, keep_whole, random_start
 from redoubt.params import Norm
 from redoubt.tasks import Bounds, Floats
 
 BATCH = 256
+Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class AttackError(ValueError):
@@ -31,22 +32,104 @@ class Problem:
         criterion: the aim.
         norm: in which perturbations are measured.
         bounds: the box inputs live in and the unit of eps.
+        name: tells it apart in an evaluation's ledger.
     """
 
-    outputs: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    outputs: Outputs
     criterion: Criterion
     norm: Norm
     bounds: Bounds
+    name: str = ""
     compiled: dict[Any, Any] = field(default_factory=dict, repr=False)
 
+    def answers(self, x: Floats, seed: int = 0) -> Floats:
+        """Outputs as an array, `(rows, outputs)`: what one query per row tells an attacker without gradients."""
+        # A callable is asked as it is: a graph would make an error of TensorFlow's of whatever it raises.
+        answer = self.outputs if isinstance(self.outputs, OfCallable) else self._graph(x)
+        starts = range(0, max(len(x), 1), BATCH)
+        return np.concatenate([answer(x[i : i + BATCH], [seed % 2**31, i]).numpy() for i in starts])
 
-def of_network(network: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    def _graph(self, x: Floats) -> Outputs:
+        if "answers" not in self.compiled:
+            rows = tf.TensorSpec((None, *x.shape[1:]), tf.float32)
+            self.compiled["answers"] = tf.function(
+                self.outputs, input_signature=[rows, tf.TensorSpec((2,), tf.int32)], autograph=False
+            )
+        graph: Outputs = self.compiled["answers"]
+        return graph
+
+
+def of_network(network: Callable[..., tf.Tensor]) -> Outputs:
     """A plain Keras network in the form `Problem.outputs` wants."""
     return lambda x, seed: network(x, training=False)
 
 
+def of_callable(answer: Callable[[Floats], Floats], outputs: int) -> Outputs:
+    """Anything that answers arrays, such as a service, in the form `Problem.outputs` wants; it has no gradient.
+
+    Args:
+        answer: `(rows, ...) -> scores (rows, outputs)`.
+        outputs: how many scores it gives per row.
+    """
+    return OfCallable(answer, outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class OfCallable:
+    """See `of_callable`; what the callable raises arrives as it was raised, unless inside a graph."""
+
+    answer: Callable[[Floats], Floats]
+    width: int
+
+    def __call__(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Scores `(rows, width)`; the seed is ignored."""
+        if tf.executing_eagerly():
+            return tf.constant(self._ask(np.asarray(x)))
+        scores = tf.numpy_function(self._ask, [x], tf.float32, stateful=True)
+        scores.set_shape((x.shape[0], self.width))
+        return scores
+
+    def _ask(self, x: Floats) -> Floats:
+        scores = np.asarray(self.answer(x), np.float32)
+        if scores.shape != (len(x), self.width):
+            raise AttackError(f"{len(x)} inputs were answered by scores of shape {scores.shape}, not {self.width} each")
+        return scores
+
+
 class Attack(abc.ABC):
-    """Base of all attacks; subclasses are frozen dataclasses and write `run` only."""
+    """Base of all attacks; subclasses are frozen dataclasses and write `perturb` only."""
+
+    @abc.abstractmethod
+    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """Perturb every row; see `__call__`, which has checked the arguments, rounds integers and checks the result."""
+
+    @final
+    def __call__(self, problem: Problem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Floats:
+        """Attack every row.
+
+        Args:
+            problem: what is attacked, towards what, within which limits.
+            x: inputs in raw units, float32 `(rows, ...)`.
+            y: labels or values `(rows,)`.
+            eps: largest perturbation, >= 0, in units of `bounds.scale`.
+            seed: of the random starts and of the model's own randomness.
+
+        Returns:
+            Perturbed inputs, inside the bounds and within eps of x; integer inputs that were whole still are.
+
+        Raises:
+            AttackError: eps < 0, unusable inputs, outputs that are probabilities, a result outside the ball.
+        """
+        check_inputs(problem, x, y, eps)
+        result = self.perturb(problem, x, y, eps, seed) if len(x) else x.copy()
+        _check_shape(x, result)
+        result = keep_whole(x, result, problem.bounds)
+        check_result(x, result, problem, eps)
+        return result
+
+
+class GradientAttack(Attack):
+    """An attack that is one piece of graph code per batch; subclasses write `run` only."""
 
     @property
     def starts_at_random(self) -> bool:
@@ -68,24 +151,8 @@ class Attack(abc.ABC):
             seed: `(2,)` int32 for randomness inside the model.
         """
 
-    @final
-    def __call__(self, problem: Problem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Floats:
-        """Attack every row.
-
-        Args:
-            problem: what is attacked, towards what, within which limits.
-            x: inputs in raw units, float32 `(rows, ...)`.
-            y: labels or values `(rows,)`.
-            eps: largest perturbation, >= 0, in units of `bounds.scale`.
-            seed: of the random starts and of the model's own randomness.
-
-        Returns:
-            Perturbed inputs, inside the bounds and within eps of x.
-
-        Raises:
-            AttackError: eps < 0, unusable inputs, outputs that are probabilities, a result outside the ball.
-        """
-        _check_inputs(problem, x, y, eps)
+    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """See `Attack.perturb`."""
         start = np.zeros_like(x)
         if self.starts_at_random:
             start = random_start(np.random.default_rng(seed), x.shape, problem.norm)
@@ -94,14 +161,12 @@ class Attack(abc.ABC):
             run(x[i : i + BATCH], y[i : i + BATCH], start[i : i + BATCH], np.float32(eps), [seed % 2**31, i]).numpy()
             for i in range(0, len(x), BATCH)
         ]
-        result = np.concatenate(moved) if moved else x.copy()
-        check_result(x, result, problem, eps)
-        return result
+        return np.concatenate(moved)
 
     def _compile(self, problem: Problem, x: Floats, y: NDArray[Any]) -> Callable[..., tf.Tensor]:
         if self not in problem.compiled:
             rows = tf.TensorSpec((None, *x.shape[1:]), tf.float32)
-            labels, eps = tf.TensorSpec((None,), y.dtype), tf.TensorSpec((), tf.float32)
+            labels, eps = tf.TensorSpec((None, *y.shape[1:]), y.dtype), tf.TensorSpec((), tf.float32)
             signature = [rows, labels, rows, eps, tf.TensorSpec((2,), tf.int32)]
 
             def run(x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -111,7 +176,12 @@ class Attack(abc.ABC):
         return problem.compiled[self]
 
 
-def _check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> None:
+def check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> None:
+    """Refuse what cannot be attacked; the model answers for the first 8 inputs.
+
+    Raises:
+        AttackError: names what came and what was expected.
+    """
     if not 0 <= eps < math.inf:
         raise AttackError(f"eps is {eps}; it must be >= 0 and finite")
     if len(x) != len(y):
@@ -119,11 +189,13 @@ def _check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> N
     try:
         problem.bounds.check(x)
         outputs = problem.outputs(tf.constant(x[:8]), tf.zeros(2, tf.int32)).numpy()
+    except AttackError:
+        raise
     except ValueError as error:
         raise AttackError(f"the inputs cannot be attacked: {error}") from None
     if not np.isfinite(outputs).all():
         raise AttackError("the model answers NaN or infinity for unperturbed inputs")
-    if isinstance(problem.criterion, Tolerance):
+    if not problem.criterion.classes:
         return
     if len(y) and not (y.min() >= 0 and y.max() < outputs.shape[1]):
         raise AttackError(f"labels span {y.min()}..{y.max()}; the model has classes 0..{outputs.shape[1] - 1}")
@@ -131,18 +203,25 @@ def _check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> N
         raise AttackError("the outputs are probabilities (they sum to 1); attack the logits: drop the last softmax")
 
 
+def _check_shape(x: Floats, moved: Floats) -> None:
+    if moved.shape != x.shape:
+        raise AttackError(f"the attack returned shape {moved.shape} for inputs of shape {x.shape}")
+
+
 def check_result(x: Floats, moved: Floats, problem: Problem, eps: float) -> None:
-    """Re-check shape, numbers, bounds and distance of a perturbation, trusting nobody.
+    """Re-check shape, numbers, bounds, whole numbers and distance of a perturbation, trusting nobody.
 
     Raises:
         AttackError: names the rule that was broken.
     """
-    if moved.shape != x.shape:
-        raise AttackError(f"the attack returned shape {moved.shape} for inputs of shape {x.shape}")
+    _check_shape(x, moved)
     try:
         problem.bounds.check(moved)
     except ValueError as error:
         raise AttackError(f"the attack left the bounds: {error}") from None
+    broken = keep_whole(x, moved, problem.bounds) != moved
+    if broken.any():
+        raise AttackError(f"the attack made an integer input {moved[broken][0]}; it must stay a whole number")
     # Raw units of a table reach thousands, where float32 itself is coarse; what must not change has no such excuse.
     coarse = np.where(problem.bounds.scale > 0, 1e-6 * np.abs(x), 0.0)
     change = np.sign(moved - x) * np.maximum(np.abs(moved - x) - coarse, 0.0)

@@ -1,4 +1,4 @@
-"""What an attacker wants, per example: a loss to climb and a test of success."""
+"""What an attacker wants, per example: losses to climb, a margin to close and a test of success."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from redoubt.attacks import losses
+from redoubt.attacks.losses import Loss
 from redoubt.params import Task
 from redoubt.tasks import Floats
 
@@ -14,12 +16,34 @@ from redoubt.tasks import Floats
 class Criterion(Protocol):
     """An aim; `y` holds one label or value per row."""
 
-    def loss(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """What the attacker climbs, `(rows,)`."""
+    @property
+    def classes(self) -> bool:
+        """Whether the outputs are logits, and y classes."""
+        ...
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """What the attacker climbs, `(rows,)`; a regression has one loss, whatever the kind."""
+        ...
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """How far the attacker is past the point where it wins, `(rows,)`: negative until then."""
         ...
 
     def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the attacker has what it wants, `(rows,)`."""
+        ...
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> "tuple[Criterion, list[NDArray[Any]]]":
+        """The ways to win, most promising first, each to be tried by itself.
+
+        Args:
+            outputs: of the unperturbed inputs, `(rows, outputs)`.
+            y: labels or values `(rows,)`.
+            count: how many at most, >= 1.
+
+        Returns:
+            A criterion that is won where this one is, and its `y` for each way.
+        """
         ...
 
 
@@ -27,26 +51,85 @@ class Criterion(Protocol):
 class Untargeted:
     """Any class but the true one; `y` holds the true classes."""
 
-    def loss(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of the true class."""
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs)
+    @property
+    def classes(self) -> bool:
+        """Logits."""
+        return True
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """Cross-entropy, DLR or margin of the true class."""
+        loss: tf.Tensor = getattr(losses, kind)(outputs, y)
+        return loss
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The best wrong logit above the true one."""
+        return losses.margin(outputs, y)
 
     def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The true class is not the first choice."""
         return np.asarray(outputs).argmax(axis=1) != y
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
+        """Towards each of the most likely wrong classes."""
+        others = outputs.copy()
+        others[np.arange(len(y)), y] = -np.inf
+        likely = np.argsort(-others, axis=1, kind="stable")[:, : min(count, outputs.shape[1] - 1)]
+        return TowardClass(), [np.stack([y, target], axis=1) for target in likely.T]
+
+
+@dataclass(frozen=True)
+class TowardClass:
+    """Any class but the true one, by way of a given one; `y` holds true and given classes, `(rows, 2)`."""
+
+    @property
+    def classes(self) -> bool:
+        """Logits."""
+        return True
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """Targeted DLR, whatever the kind."""
+        return losses.dlr_toward(outputs, y[:, 0], y[:, 1])
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The best wrong logit above the true one."""
+        return losses.margin(outputs, y[:, 0])
+
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+        """The true class is not the first choice."""
+        return Untargeted().won(outputs, y[:, 0])
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
+        """This one."""
+        return self, [y]
 
 
 @dataclass(frozen=True)
 class Targeted:
     """One wrong class; `y` holds the classes to be answered."""
 
-    def loss(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """Negative cross-entropy of the target class."""
-        return -tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs)
+    @property
+    def classes(self) -> bool:
+        """Logits."""
+        return True
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """Negative cross-entropy or margin of the target class, or targeted DLR over the best other class."""
+        if kind == "dlr":
+            return losses.dlr_toward(outputs, losses.best_other(outputs, y), y)
+        loss: tf.Tensor = getattr(losses, kind)(outputs, y)
+        return -loss
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The target's logit above the best other one."""
+        return -losses.margin(outputs, y)
 
     def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The target class is the first choice."""
         return np.asarray(outputs).argmax(axis=1) == y
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
+        """This one."""
+        return self, [y]
 
 
 @dataclass(frozen=True)
@@ -55,13 +138,96 @@ class Tolerance:
 
     tolerance: float
 
-    def loss(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """Squared error in tolerances."""
+    @property
+    def classes(self) -> bool:
+        """A number."""
+        return False
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """Squared error in tolerances, whatever the kind."""
         return tf.square((outputs[:, 0] - tf.cast(y, tf.float32)) / self.tolerance)
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The error above the tolerance, in tolerances."""
+        return tf.abs(outputs[:, 0] - tf.cast(y, tf.float32)) / self.tolerance - 1.0
 
     def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The error exceeds the tolerance, or is not a number."""
         return ~(np.abs(np.asarray(outputs)[:, 0] - y) <= self.tolerance)
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
+        """Up and down, whatever the count."""
+        return TowardSide(self.tolerance), [np.stack([y, np.full_like(y, side)], axis=1) for side in (1, -1)]
+
+
+@dataclass(frozen=True)
+class TowardSide:
+    """A regression error above `tolerance`, by way of one side; `y` holds values and sides (1 or -1), `(rows, 2)`."""
+
+    tolerance: float
+
+    @property
+    def classes(self) -> bool:
+        """A number."""
+        return False
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """The error towards that side in tolerances, whatever the kind."""
+        y = tf.cast(y, tf.float32)
+        return y[:, 1] * (outputs[:, 0] - y[:, 0]) / self.tolerance
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The error above the tolerance, in tolerances."""
+        return Tolerance(self.tolerance).margin(outputs, y[:, 0])
+
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+        """The error exceeds the tolerance on either side, or is not a number."""
+        return Tolerance(self.tolerance).won(outputs, y[:, 0])
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
+        """This one."""
+        return self, [y]
+
+
+@dataclass(frozen=True)
+class Unnoticed:
+    """Another aim, reached without a detector's notice; the last output is the detector's score.
+
+    Selective gradients (arXiv 2106.15023): a row climbs towards its aim until that is reached, then down the score.
+
+    Attributes:
+        aim: what is wanted of the other outputs.
+        threshold: score above which an input is noticed, > 0.
+    """
+
+    aim: Criterion
+    threshold: float
+
+    @property
+    def classes(self) -> bool:
+        """As the aim's."""
+        return self.aim.classes
+
+    def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
+        """The aim's loss, or where the aim is reached how far the score lies below the threshold."""
+        reached = self.aim.margin(outputs[:, :-1], y) > 0
+        return tf.where(reached, self._unseen(outputs), self.aim.loss(outputs[:, :-1], y, kind))
+
+    def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        """The lesser of the aim's margin and the room below the threshold."""
+        return tf.minimum(self.aim.margin(outputs[:, :-1], y), self._unseen(outputs))
+
+    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+        """The aim is reached and the score is not above the threshold."""
+        return self.aim.won(outputs[:, :-1], y) & (np.asarray(outputs)[:, -1] <= self.threshold)
+
+    def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
+        """The aim's, each without notice."""
+        towards, ways = self.aim.directions(outputs[:, :-1], y, count)
+        return Unnoticed(towards, self.threshold), ways
+
+    def _unseen(self, outputs: tf.Tensor) -> tf.Tensor:
+        return 1.0 - outputs[:, -1] / self.threshold
 
 
 def aim(task: Task) -> Criterion:

@@ -57,5 +57,26 @@ def pull_back(x: tf.Tensor, moved: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds
     return tf.clip_by_value(x + change, bounds.lower, bounds.upper)
 
 
+def keep_whole(x: Floats, moved: Floats, bounds: Bounds) -> Floats:
+    """Integer inputs of `moved` rounded toward x where x is whole: no perturbation grows, and none leaves the box."""
+    if not np.any(bounds.integer):
+        return moved
+    toward = np.where(moved > x, np.floor(moved), np.ceil(moved))
+    return np.where(must_be_whole(x, bounds), toward, moved)
+
+
+def keep_whole_in_graph(x: tf.Tensor, moved: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """The same as graph code: the record that an attack's point will become."""
+    if not np.any(bounds.integer):
+        return moved
+    toward = tf.where(moved > x, tf.floor(moved), tf.math.ceil(moved))
+    return tf.where(tf.equal(x, tf.round(x)) & bounds.integer, toward, moved)
+
+
+def must_be_whole(x: Floats, bounds: Bounds) -> NDArray[np.bool_]:
+    """Which inputs an attack must leave whole, in the shape of x: integer ones that are whole before it."""
+    return bounds.integer & (x == np.round(x))
+
+
 def _length(x: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(tf.square(x), axis=list(range(1, len(x.shape))), keepdims=True))

@@ -1,15 +1,23 @@
-"""FGSM (arXiv 1412.6572) and projected gradient descent (arXiv 1706.06083)."""
+"""FGSM (arXiv 1412.6572), its descendants and projected gradient descent (arXiv 1706.06083)."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, Problem
-from redoubt.attacks.geometry import ascend, pull_back
+from redoubt.attacks.contract import Attack, GradientAttack, Problem
+from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
+from redoubt.attacks.losses import Loss
+from redoubt.attacks.standing import State, until_won, while_standing
+from redoubt.tasks import Bounds, Floats
+
+STEPS_PER_ROUND = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class PGD(Attack):
+class PGD(GradientAttack):
     """Climb the loss step by step, pulled back into the ball after each.
 
     Attributes:
@@ -17,12 +25,19 @@ class PGD(Attack):
         step_size: of one step, as a share of eps; None takes Madry's 2.5 / steps.
         random_start: start at a random point of the ball instead of the input itself.
         eot: gradients averaged per step over a random model's draws (arXiv 1802.00420).
+        momentum: share of the last direction kept in the next (MI-FGSM, arXiv 1710.06081); 0 follows the gradient.
+        loss: what is climbed.
+        stop_when_won: a row rests at the first point on its way that wins and soon costs nothing more. It wins
+            every row that is won without, and those which their last step loses again.
     """
 
     steps: int
     step_size: float | None = None
     random_start: bool = True
     eot: int = 1
+    momentum: float = 0.0
+    loss: Loss = "cross_entropy"
+    stop_when_won: bool = False
 
     @property
     def starts_at_random(self) -> bool:
@@ -32,20 +47,63 @@ class PGD(Attack):
     def run(
         self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        """See `Attack.run`."""
+        """See `GradientAttack.run`."""
+
+        def step(index: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            return index + 1, self._step(problem, state, eps, seed, index)
+
+        def climb(first: tf.Tensor, last: tf.Tensor, state: State) -> State:
+            _, climbed = tf.while_loop(lambda index, _: index < last, step, (first, state))
+            return climbed
+
+        def advance(index: tf.Tensor, state: State) -> State:
+            first = index * STEPS_PER_ROUND
+            return climb(first, tf.minimum(first + STEPS_PER_ROUND, self.steps), state)
+
+        first = pull_back(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
+        state = {"x": x, "y": y, "moved": first}
+        if self.momentum:
+            state["direction"] = tf.zeros_like(x)
+        if not self.stop_when_won:
+            return climb(tf.constant(0), tf.constant(self.steps), state)["moved"]
+        state["done"] = tf.zeros(tf.shape(x)[:1], tf.bool)
+        return while_standing(math.ceil(self.steps / STEPS_PER_ROUND), advance, state)["moved"]
+
+    def _step(self, problem: Problem, state: State, eps: tf.Tensor, seed: tf.Tensor, index: tf.Tensor) -> State:
         norm, bounds = problem.norm, problem.bounds
         share = self.step_size if self.step_size is not None else 2.5 / self.steps
+        x, y, moved, state = state["x"], state["y"], state["moved"], dict(state)
+        # A win between whole numbers would be rounded away.
+        record = keep_whole_in_graph(x, moved, bounds)
+        _, margin, direction = look(problem, record, y, seed + [0, 1000 * index * self.eot], self.loss, self.eot)
+        if self.momentum:
+            direction = state["direction"] = self.momentum * state["direction"] + _of_mean_size_1(direction, bounds)
+        state["moved"] = pull_back(x, moved + eps * share * ascend(direction, norm, bounds), eps, norm, bounds)
+        if self.stop_when_won:
+            state["done"] = state["done"] | (margin > 0)
+            state["moved"] = tf.where(per_row(state["done"], moved), moved, state["moved"])
+        return state
 
-        def step(index: tf.Tensor, moved: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            gradient = tf.zeros_like(moved)
-            for draw in range(self.eot):
-                gradient += loss_gradient(problem, moved, y, seed + [0, 1000 * (index * self.eot + draw)])
-            moved = moved + eps * share * ascend(gradient, norm, bounds)
-            return index + 1, pull_back(x, moved, eps, norm, bounds)
 
-        first = pull_back(x, x + eps * start * bounds.scale, eps, norm, bounds)
-        _, moved = tf.while_loop(lambda index, _: index < self.steps, step, (tf.constant(0), first))
-        return moved
+@dataclass(frozen=True)
+class Restarts(Attack):
+    """An attack from several random starts, each on the rows that withstood those before.
+
+    Attributes:
+        attack: one that starts at random.
+        count: how many starts, >= 1.
+    """
+
+    attack: Attack
+    count: int
+
+    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """See `Attack.perturb`."""
+        attempts = (
+            lambda rows, start=start: self.attack.perturb(problem, x[rows], y[rows], eps, seed + start)
+            for start in range(self.count)
+        )
+        return until_won(problem, x, y, attempts, seed)
 
 
 def fgsm() -> PGD:
@@ -53,9 +111,50 @@ def fgsm() -> PGD:
     return PGD(steps=1, step_size=1.0, random_start=False)
 
 
+def bim(steps: int) -> PGD:
+    """The basic iterative method (arXiv 1607.02533): small steps from the input, eps in all."""
+    return PGD(steps=steps, step_size=1.0 / steps, random_start=False)
+
+
+def corner(steps: int) -> PGD:
+    """FGSM over and over: however small the gradient, every step goes to a corner of the box (L-inf)."""
+    return PGD(steps=steps, step_size=2.0, random_start=False)
+
+
+def look(
+    problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, kind: Loss = "cross_entropy", eot: int = 1
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What an attacker sees of a point, each summed over `eot` draws of a random model.
+
+    Returns:
+        Loss `(rows,)`, margin `(rows,)` and the gradient of the loss with respect to the inputs `(rows, ...)`.
+    """
+    seen = [_look_once(problem, x, y, seed + [0, 1000 * draw], kind) for draw in range(eot)]
+    loss, margin, gradient = (sum(part) for part in zip(*seen, strict=True))
+    return loss, margin, gradient
+
+
 def loss_gradient(problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Gradient of the criterion's loss with respect to the inputs."""
+    return look(problem, x, y, seed)[2]
+
+
+def per_row(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """One value per row `(rows,)`, in a shape that fits inputs `(rows, ...)`."""
+    return tf.reshape(values, [-1] + [1] * (len(like.shape) - 1))
+
+
+def _look_once(
+    problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, kind: Loss
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
-        loss = problem.criterion.loss(problem.outputs(x, seed), y)
-    return tape.gradient(loss, x)
+        outputs = problem.outputs(x, seed)
+        loss = problem.criterion.loss(outputs, y, kind)
+    return loss, problem.criterion.margin(outputs, y), tape.gradient(loss, x)
+
+
+def _of_mean_size_1(gradient: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """The gradient divided by its mean size in units of the scale, row by row; a vanished one stays 0."""
+    axes = list(range(1, len(gradient.shape)))
+    return tf.math.divide_no_nan(gradient, tf.reduce_mean(tf.abs(gradient * bounds.scale), axis=axes, keepdims=True))

@@ -4,17 +4,17 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from redoubt.attacks.contract import Attack, Problem
+from redoubt.attacks.contract import GradientAttack, Problem
 from redoubt.attacks.geometry import ascend, pull_back
 
 
 @dataclass(frozen=True)
-class Noise(Attack):
+class Noise(GradientAttack):
     """A random corner (L-inf) or a random direction (L2), no gradient used."""
 
     def run(
         self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        """See `Attack.run`."""
+        """See `GradientAttack.run`."""
         moved = x + eps * ascend(start, problem.norm, problem.bounds)
         return pull_back(x, moved, eps, problem.norm, problem.bounds)

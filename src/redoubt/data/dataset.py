@@ -169,11 +169,11 @@ def _encode(table: pd.DataFrame, schema: Schema) -> Floats:
     inputs: list[NDArray[Any]] = []
     for column in schema.columns:
         cells = _cells(table, column.name)
-        if column.kind == "number":
-            inputs.append(_floats(cells))
-        else:
+        if column.kind == "category":
             codes = _codes(cells, column.categories)
             inputs.extend((codes == code).astype(np.float32) for code in range(len(column.categories)))
+        else:
+            inputs.append(_floats(cells))
     return np.stack(inputs, axis=1)
 
 

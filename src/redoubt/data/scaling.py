@@ -31,10 +31,19 @@ class Scaler:
     target_std: float
 
     def bounds(self, schema: Schema) -> Bounds:
-        """The box of inputs, and the unit of eps: 1 for pixels, the spread of a number, 0 for categories."""
+        """The box of inputs, and the unit of eps: 1 for pixels, the spread of a number, 0 for what must not change.
+
+        A table's box is declared limits, and the range of the training rows where there are none.
+        """
         if schema.kind == "image":
             return PIXELS
-        return Bounds(self.lower, self.upper, np.where(schema.numeric, self.std, 0.0).astype(np.float32))
+        low, high = schema.limits.T
+        return Bounds(
+            lower=np.where(np.isnan(low), self.lower, low),
+            upper=np.where(np.isnan(high), self.upper, high),
+            scale=np.where(schema.mutable, self.std, np.float32(0.0)),
+            integer=schema.integer,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; float32 values survive exactly."""

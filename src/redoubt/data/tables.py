@@ -35,7 +35,8 @@ def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
         The columns in the network's order (features, then categories), then the target; rows as they came.
 
     Raises:
-        SourceError: no rows, a column missing or named twice, text where a number belongs.
+        SourceError: no rows, a column missing or named twice, text where a number belongs, a number that is not what
+            the task declares of its column, a declaration of no feature.
     """
     if task.kind == "image":
         raise SourceError(f"task '{task.name}' is of kind image, but '{task.source}' is a table")
@@ -49,6 +50,7 @@ def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
         name: numbers(table[name], name, task.source) if name in figures else words(table[name]) for name in order
     }
     typed = pd.DataFrame(columns).reset_index(drop=True)
+    _check_declared(typed, features, task)
     return Raw(_schema(typed, features, task), task.source, origin.name, table=typed, test_from=origin.test_from)
 
 
@@ -113,6 +115,29 @@ def _check_names(table: pd.DataFrame, task: Task) -> None:
         raise SourceError(f"'{task.source}' has no column {', '.join(found)}; its columns are {', '.join(there)}")
 
 
+def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> None:
+    """Hold the data against what the task says of its features."""
+    try:
+        task.check_declared(features)
+    except ValueError as error:
+        raise SourceError(f"task '{task.name}': {error}") from None
+    for name in task.integer:
+        cells = typed[name].dropna()
+        _refuse(cells[cells % 1 != 0], task, "be a whole number", f"take '{name}' out of 'integer'")
+    for name, (low, high) in task.ranges.items():
+        cells = typed[name].dropna()
+        _refuse(cells[~cells.between(low, high)], task, f"lie from {low:g} to {high:g}", f"widen 'ranges.{name}'")
+
+
+def _refuse(wrong: "pd.Series[Any]", task: Task, must: str, mend: str) -> None:
+    if len(wrong):
+        raise SourceError(
+            f"'{task.source}': column '{wrong.name}' must {must}, but {len(wrong)} cells do not, the first in row "
+            f"{wrong.index[0]} (counted from 0 below the header): {wrong.iloc[0]:g}; "
+            f"correct the cells, or {mend} in params.yaml"
+        )
+
+
 def _nearest(name: str, there: list[str]) -> str:
     folded = {other.strip().casefold(): other for other in there}
     near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
@@ -120,7 +145,15 @@ def _nearest(name: str, there: list[str]) -> str:
 
 
 def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> Schema:
-    columns = [Column(name=name, kind="number") for name in features]
+    columns = [
+        Column(
+            name=name,
+            kind="integer" if name in task.integer else "number",
+            immutable=name in task.immutable,
+            limits=task.ranges.get(name),
+        )
+        for name in features
+    ]
     columns += [Column(name=name, kind="category", categories=_values(typed[name])) for name in task.categorical]
     return Schema(
         task=task.name,

@@ -1,23 +1,28 @@
 """One contract for all attacks, and the scorer that trusts none of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, AttackError, Problem, check_result, of_network
+from redoubt.attacks.contract import Attack, AttackError, GradientAttack, Problem, check_result, of_network
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
-from redoubt.tasks import Bounds, Floats
-from tests.tiny import IMAGE, TABLE
+from redoubt.data import dataset, scaling, sources
+from redoubt.params import Norm, load
+from redoubt.tasks import Bounds, Floats, Schema
+from tests.tiny import IMAGE, NUMBER, TABLE
 from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 
 sizes = st.sampled_from([1e-6, 1e-3]) | st.floats(0.01, 3.0)
@@ -150,7 +155,7 @@ def test_values_may_sum_to_one_and_be_of_any_size(pictures: Threat) -> None:
 
 
 @dataclass(frozen=True)
-class Cheat(Attack):
+class Cheat(GradientAttack):
     """Adds a number to the first input of every row, whatever the rules say."""
 
     change: float
@@ -192,7 +197,7 @@ def test_a_cheating_attack_is_caught(
 
 
 @dataclass(frozen=True)
-class Cut(Attack):
+class Cut(GradientAttack):
     """Loses a row on the way."""
 
     def run(
@@ -220,3 +225,107 @@ def test_a_row_outside_its_ball_by_rounding_alone_is_no_cheat() -> None:
     bounds = Bounds(np.zeros(1, np.float32), np.float32([1e7]), np.float32([1.0]))
     x: Floats = np.float32([[9_999_998.0]])
     check_result(x, x + 1, Problem(lambda x, seed: x, Untargeted(), "l2", bounds), eps=0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A tiny table whose attacker is bound: weight is whole and has limits, age is immutable."""
+
+    schema: Schema
+    problem: Problem
+    x: Floats
+    y: NDArray[Any]
+
+
+@pytest.fixture(scope="module", params=[(TABLE, "linf"), (NUMBER, "l2")], ids="-".join)
+def bound(request: pytest.FixtureRequest, threats: Callable[[str, Norm], Threat]) -> Bound:
+    case, problem = threats(*request.param).case, threats(*request.param).problem
+    weight, age, colour = case.schema.columns
+    weight = weight.model_copy(update={"kind": "integer", "limits": (490.0, 4100.0)})
+    columns = (weight, age.model_copy(update={"immutable": True}), colour)
+    schema, x = case.schema.model_copy(update={"columns": columns}), case.test.x.copy()
+    x[:, 0] = np.round(x[:, 0])
+    bounds = case.scaler.bounds(schema).covering(x)
+    return Bound(schema, replace(problem, bounds=bounds, compiled={}), x, case.test.y)
+
+
+def records(schema: Schema, x: Floats) -> list[dict[str, Any]]:
+    """Network inputs as the records that somebody would have to send."""
+    found = []
+    for row in x.tolist():
+        values, record = iter(row), {}
+        for column in schema.columns:
+            cells = [next(values) for _ in range(column.inputs)]
+            record[column.name] = column.categories[int(np.argmax(cells))] if column.categories else cells[0]
+        found.append(record)
+    return found
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+@settings(max_examples=5, deadline=None)
+@given(eps=sizes, seed=st.integers(0, 2**40))
+def test_every_attack_on_a_table_makes_real_records(bound: Bound, name: str, eps: float, seed: int) -> None:
+    moved = ATTACKS[name](bound.problem, bound.x, bound.y, eps=eps, seed=seed)
+    assert np.all(moved[:, 0] % 1 == 0)
+    assert np.all((moved[:, 0] >= 490) & (moved[:, 0] <= 4100))
+    assert np.array_equal(moved[:, 1:], bound.x[:, 1:])
+    reach = eps * bound.problem.bounds.scale[0]
+    assert np.all(np.abs(moved[:, 0] - bound.x[:, 0]) <= reach * (1 + 1e-5) + 2e-3)
+    assert np.array_equal(bound.schema.encode(records(bound.schema, moved)), moved), "the service would refuse it"
+
+
+def test_what_is_bound_is_still_attacked(bound: Bound) -> None:
+    """As far as the whole numbers within reach allow: against one movable input the last of them is the best."""
+    moved = PGD(steps=10)(bound.problem, bound.x, bound.y, eps=0.5, seed=0)
+    reach = np.floor(0.5 * bound.problem.bounds.scale[0])
+    assert np.median(np.abs(moved[:, 0] - bound.x[:, 0])) == pytest.approx(reach, abs=1)
+    won = bound.problem.criterion.won
+    before, after = (won(bound.problem.answers(rows), bound.y).mean() for rows in (bound.x, moved))
+    assert after > before + 0.1
+    less = PGD(steps=10)(bound.problem, bound.x, bound.y, eps=0.9 / bound.problem.bounds.scale[0], seed=0)
+    assert np.array_equal(less, bound.x), "no other whole number is within reach"
+
+
+def test_a_fraction_is_rounded_by_the_attack_and_refused_of_anybody_else(bound: Bound) -> None:
+    x, y = bound.x[:8], bound.y[:8]
+    moved = Cheat(17.3)(bound.problem, x, y, eps=1.0, seed=0)
+    assert np.array_equal(moved[:, 0], x[:, 0] + 17)
+    fraction = x + np.float32([17.25, 0, 0, 0])
+    with pytest.raises(AttackError, match=rf"made an integer input {fraction[0, 0]}; it must stay a whole number"):
+        check_result(x, fraction, bound.problem, eps=1.0)
+    check_result(fraction, fraction, bound.problem, eps=0.0)
+    with pytest.raises(AttackError, match="moved an input by inf"):
+        Cheat(1e-3, column=1)(bound.problem, x, y, eps=1.0, seed=0)
+
+
+def test_a_lost_row_of_whole_numbers_is_caught(bound: Bound) -> None:
+    with pytest.raises(AttackError, match=r"the attack returned shape \(63, 4\) for inputs of shape \(64, 4\)"):
+        Cut()(bound.problem, bound.x, bound.y, eps=0.1, seed=0)
+
+
+def test_from_params_to_attacked_records(project: Path, tmp_path: Path) -> None:
+    """What a task declares binds the attacker at the far end."""
+    rng = np.random.default_rng(0)
+    columns = {"age": rng.integers(20, 60, 200), "visits": rng.integers(0, 9, 200), "spend": rng.uniform(0, 50, 200)}
+    table = pd.DataFrame(columns).assign(plan=rng.choice(["a", "b"], 200))
+    table.assign(stays=np.where(table["visits"] + table["spend"] > 29, "yes", "no")).to_csv(tmp_path / "own.csv")
+    raw = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    own = {"kind": "classification", "source": str(tmp_path / "own.csv"), "target": "stays", "categorical": ["plan"]}
+    declared = {"integer": ["age", "visits"], "immutable": ["age"], "ranges": {"visits": [0, 99]}}
+    raw["tasks"]["shop"] = {**own, "features": ["age", "visits", "spend"], **declared}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+
+    dataset.save(tmp_path / "raw", sources.fetch(load(tmp_path / "params.yaml").task("shop"), seed=1))
+    stored = dataset.load(tmp_path / "raw")
+    batch, schema = stored.batch, stored.schema
+    bounds = scaling.fit(batch, schema).bounds(schema)
+    slope = tf.constant([[1.0], [1.0], [1.0], [5.0], [-5.0]])
+    problem = Problem(lambda x, _: tf.concat([29 - x @ slope, x @ slope - 29], 1), Untargeted(), "linf", bounds)
+    moved = PGD(steps=10)(problem, batch.x, batch.y, eps=2.0, seed=0)
+
+    change = moved - batch.x
+    assert np.all(change[:, [0, 3, 4]] == 0), "an immutable feature or a category changed"
+    assert np.all(change[:, 1] % 1 == 0)
+    assert moved[:, 1].max() > 8 > 0 == moved[:, 1].min(), "the declared range, not the training rows' own"
+    assert 0 <= moved[:, 2].min() < moved[:, 2].max() <= table["spend"].max() + 1e-4
+    assert np.array_equal(schema.encode(records(schema, moved)), moved)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Targeted, Tolerance, Untargeted, aim
+from redoubt.attacks.criteria import Targeted, Tolerance, Unnoticed, Untargeted, aim
 from redoubt.params import load
 
 
@@ -26,6 +26,27 @@ def test_numbers() -> None:
     assert Tolerance(40.0).won(values, y).tolist() == [False, True, True, False, True, True]
     loss = Tolerance(40.0).loss(tf.constant(values[:3]), tf.constant(y[:3].astype(np.float64))).numpy()
     assert loss.tolist() == pytest.approx([0, (41 / 40) ** 2, (41 / 40) ** 2])
+
+
+def test_unnoticed_means_the_aim_and_no_flag() -> None:
+    logits = [[2.0, 1.0], [1.0, 2.0], [1.0, 2.0], [2.0, 1.0]]
+    outputs = np.float32([[*row, score] for row, score in zip(logits, [0.1, 0.1, 0.9, 0.9], strict=True)])
+    y, criterion = np.zeros(4, np.int64), Unnoticed(Untargeted(), threshold=0.5)
+    assert criterion.won(outputs, y).tolist() == [False, True, False, False]
+    margin = criterion.margin(tf.constant(outputs), tf.constant(y)).numpy()
+    assert np.array_equal(margin > 0, criterion.won(outputs, y))
+
+
+def test_a_row_that_fools_the_vote_climbs_down_the_score() -> None:
+    """Selective gradients: first the aim, then the detector, never both at once."""
+    outputs = tf.Variable([[2.0, 1.0, 0.9], [1.0, 2.0, 0.9]])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(Unnoticed(Untargeted(), threshold=0.5).loss(outputs, tf.constant([0, 0])))
+    gradient = tape.gradient(loss, outputs).numpy()
+    assert gradient[0, 2] == 0
+    assert (gradient[0, :2] != 0).all()
+    assert gradient[1, 2] < 0
+    assert (gradient[1, :2] == 0).all()
 
 
 def test_the_aim_follows_from_the_task(project: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from redoubt.attacks.geometry import ascend, distance, pull_back, random_start
+from redoubt.attacks.geometry import ascend, distance, keep_whole, must_be_whole, pull_back, random_start
 from redoubt.params import Norm
 from redoubt.tasks import PIXELS, Bounds
 from tests.unit.attacks.threats import NORMS
@@ -66,6 +66,53 @@ def test_no_step_of_unit_size_climbs_higher(norm: Norm, size: float) -> None:
     others = random_start(rng, (200, 3), norm) * BOX.scale
     climb = (step * gradient / size).sum(axis=1)
     assert np.all(climb[:, None] >= (gradient / size) @ others.T - 1e-3)
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[Bounds, Floats, Floats]:
+    """A box with any units and integer inputs, and two sets of rows in it, of which the first is mostly whole there."""
+    flags = arrays.arrays(bool, 4)
+    ends = np.sort(draw(arrays.arrays(np.float32, (2, 4), elements=st.floats(-(2.0**30), 2.0**30, width=32))), axis=0)
+    integer = draw(flags)
+    low, high = np.where(integer, np.floor(ends[0]), ends[0]), np.where(integer, np.ceil(ends[1]), ends[1])
+    scale = draw(arrays.arrays(np.float32, 4, elements=st.just(0.0) | st.floats(2.0**-10, 2.0**20, width=32)))
+    shares = draw(arrays.arrays(np.float32, (2, 5, 4), elements=st.floats(0, 1, width=32)))
+    x, moved = (np.clip(low + share * (high - low), low, high).astype(np.float32) for share in shares)
+    moved = np.where((scale == 0) | draw(arrays.arrays(bool, (5, 4))), x, moved)
+    odd = draw(flags)
+    x = np.where(integer & ~odd, np.round(x), x)
+    return Bounds(low, high, scale, integer), x, np.where(scale == 0, x, moved)
+
+
+@by_norm
+@settings(max_examples=200, deadline=None)
+@given(drawn=boxes())
+def test_whole_numbers_stay_whole_and_nothing_moves_further(norm: Norm, drawn: tuple[Bounds, Floats, Floats]) -> None:
+    bounds, x, moved = drawn
+    kept = keep_whole(x, moved, bounds)
+    whole = must_be_whole(x, bounds)
+    assert np.array_equal(whole, bounds.integer & (x % 1 == 0))
+    assert (kept.dtype, kept.shape) == (np.float32, x.shape)
+    assert np.all(kept[whole] % 1 == 0)
+    assert np.array_equal(kept[~whole], moved[~whole])
+    assert np.all(np.abs(kept - moved) <= (moved % 1 != 0)), "rounded by more than need be"
+    assert np.all(np.abs(kept.astype(float) - x) <= np.abs(moved.astype(float) - x))
+    assert np.all(distance(kept - x, norm, bounds) <= distance(moved - x, norm, bounds))
+    assert np.all((kept >= np.minimum(x, moved)) & (kept <= np.maximum(x, moved)))
+    bounds.check(kept)
+    assert np.array_equal(keep_whole(x, kept, bounds), kept), "a second time changes something"
+    assert np.array_equal(keep_whole(x, x, bounds), x)
+
+
+def test_rounding_is_toward_the_original_and_only_where_that_is_whole() -> None:
+    bounds = Bounds(np.float32(-9), np.float32(99), np.float32(1), np.array([True, True, True, True, False]))
+    x, moved = np.float32([[17, 17, -2, 17.5, 17]]), np.float32([[19.9, 14.1, 0.5, 19.9, 17.3]])
+    assert keep_whole(x, moved, bounds).tolist() == np.float32([[19, 15, 0, 19.9, 17.3]]).tolist()
+
+
+def test_pixels_are_never_rounded() -> None:
+    moved = np.full((2, 3, 3, 1), 0.4, np.float32)
+    assert keep_whole(np.ones_like(moved), moved, PIXELS) is moved
 
 
 @by_norm

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.contract import Problem, of_network
+from redoubt.attacks.apgd import APGD
+from redoubt.attacks.contract import Attack, Problem, of_network
 from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.gradient import PGD, fgsm, loss_gradient
+from redoubt.attacks.geometry import distance
+from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm, loss_gradient
 from redoubt.params import Norm
 from redoubt.tasks import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, NUMBER, TABLE
@@ -44,7 +46,8 @@ def test_a_small_step_up_the_gradient_lowers_no_loss(threat: Threat) -> None:
 
 def test_more_effort_breaks_more(threat: Threat) -> None:
     x, y, eps = threat.case.test.x, threat.case.test.y, EPS[threat.case.name][threat.problem.norm]
-    shares = {name: broken(threat, ATTACKS[name](threat.problem, x, y, eps=eps, seed=0)) for name in ATTACKS}
+    names = ("noise", "fgsm", "pgd")
+    shares = {name: broken(threat, ATTACKS[name](threat.problem, x, y, eps=eps, seed=0)) for name in names}
     strong = broken(threat, PGD(steps=20)(threat.problem, x, y, eps=eps, seed=0))
     assert broken(threat, x) <= shares["noise"] < strong
     assert shares["pgd"] <= strong + 0.02
@@ -122,3 +125,108 @@ def test_numbers_are_driven_out_of_tolerance_on_both_sides(threats: Callable[[st
     change = threat.case.network(moved).numpy()[:, 0] - threat.case.test.y
     assert (change > 60).any()
     assert (change < -60).any()
+
+
+BOWL, PEAK = np.float32([1.0, 4.0, 2.0]), np.float32([0.37, -0.21, 0.5])
+UNITS = Bounds(np.full(3, -99, np.float32), np.full(3, 99, np.float32), np.float32([1.0, 0.5, 0.0]))
+
+
+def bowl(norm: Norm) -> Problem:
+    """Its margin rises towards a peak; its gradient is known."""
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        far = tf.reduce_sum(BOWL * tf.square(x - PEAK), axis=1)
+        return tf.stack([1.0 + far, tf.zeros_like(far)], axis=1)
+
+    return Problem(outputs, Untargeted(), norm, UNITS)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("momentum", [0.5, 1.0])
+def test_momentum_adds_up_gradients_of_mean_size_1(norm: Norm, momentum: float) -> None:
+    """The paper's rule, written out for two steps and more."""
+    x, eps, steps, share = np.zeros((1, 3), np.float32), 0.5, 6, 0.3
+    expected, direction, scale = x.copy(), np.zeros(3, np.float32), UNITS.scale
+    for _ in range(steps):
+        gradient = -2 * BOWL * (expected[0] - PEAK)
+        direction = momentum * direction + gradient / np.abs(gradient * scale).mean()
+        unit = direction * scale
+        unit = np.sign(unit) if norm == "linf" else unit / np.linalg.norm(unit)
+        change = expected[0] + eps * share * unit * scale - x[0]
+        size = distance(change[None], norm, UNITS)[0]
+        expected[0] = x[0] + (
+            np.clip(change, -eps * scale, eps * scale) if norm == "linf" else change * min(1, eps / size)
+        )
+    attack = PGD(steps=steps, step_size=share, random_start=False, momentum=momentum, loss="margin")
+    assert np.allclose(attack(bowl(norm), x, np.array([0]), eps=eps, seed=0), expected, atol=1e-5)
+
+
+def test_without_a_gradient_momentum_stays_at_rest() -> None:
+    flat = Problem(lambda x, seed: 0.0 * x[:, :2] + [2.0, 0.0], Untargeted(), "linf", UNITS)
+    x, y = np.ones((3, 3), np.float32), np.zeros(3, np.int64)
+    moved = PGD(steps=4, momentum=1.0, random_start=False)(flat, x, y, eps=0.1, seed=0)
+    assert np.array_equal(moved, x)
+
+
+def test_every_step_to_a_corner() -> None:
+    """Small gradient or large, FGSM repeated goes to a corner; BIM gets there by steps that add up to eps."""
+    x, y, eps = np.zeros((1, 3), np.float32), np.array([0]), 0.1
+    ends = {steps: corner(steps)(bowl("linf"), x, y, eps=eps, seed=0)[0] for steps in (1, 2, 3)}
+    assert ends[1] == pytest.approx([eps, -eps / 2, 0])
+    assert np.allclose([np.abs(end) for end in ends.values()], [eps, eps / 2, 0])
+    assert np.array_equal(ends[1], fgsm()(bowl("linf"), x, y, eps=eps, seed=0)[0])
+    for steps in (1, 4):
+        assert bim(steps)(bowl("linf"), x, y, eps=eps, seed=0)[0] == pytest.approx(ends[1], abs=1e-6)
+    # Beyond the peak the corner is the wrong one: the next step goes to the opposite.
+    wide = [corner(steps)(bowl("linf"), x, y, eps=1.0, seed=0)[0] for steps in (1, 2)]
+    assert np.array_equal(wide[1], -wide[0])
+
+
+def test_rows_already_won_are_left_alone(threat: Threat) -> None:
+    x, y, eps = threat.case.test.x, threat.case.test.y, EPS[threat.case.name][threat.problem.norm]
+    plain = PGD(steps=12)(threat.problem, x, y, eps=eps, seed=0)
+    stopped = PGD(steps=12, stop_when_won=True)(threat.problem, x, y, eps=eps, seed=0)
+    won, soon = (threat.problem.criterion.won(threat.case.network(moved).numpy(), y) for moved in (plain, stopped))
+    assert np.all(soon >= won), "a row was lost by stopping"
+    assert np.mean(soon != won) <= 0.05
+    assert np.allclose(stopped[~soon], plain[~soon], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(stopped[soon], plain[soon])
+
+
+def test_more_starts_on_the_rows_that_stand(threat: Threat) -> None:
+    x, y, eps = threat.case.test.x, threat.case.test.y, EPS[threat.case.name][threat.problem.norm]
+    attack = PGD(steps=2, step_size=0.3)
+    once = attack(threat.problem, x, y, eps=eps, seed=5)
+    assert np.array_equal(Restarts(attack, 1)(threat.problem, x, y, eps=eps, seed=5), once)
+    often = Restarts(attack, 4)(threat.problem, x, y, eps=eps, seed=5)
+    won = threat.problem.criterion.won(threat.case.network(once).numpy(), y)
+    assert np.array_equal(often[won], once[won]), "what was won is not tried again"
+    assert not np.isclose(often[~won], once[~won]).all()
+    assert broken(threat, often) >= won.mean()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_no_loss_of_ratios_is_blind_where_cross_entropy_is(classes: int) -> None:
+    """Logits so large that float32 rounds the probability to 1: only the class that loses nothing leads astray."""
+    rng = np.random.default_rng(classes)
+    kernel = 1e4 * rng.normal(size=(5, classes)).astype(np.float32)
+    bounds = Bounds(np.full(5, -9, np.float32), np.full(5, 9, np.float32), np.ones(5, np.float32))
+    problem = Problem(lambda x, seed: tf.matmul(x, kernel), Untargeted(), "linf", bounds)
+    x = rng.normal(size=(100, 5)).astype(np.float32)
+    y = (x @ kernel).argmax(axis=1)
+    won = {
+        loss: problem.criterion.won(PGD(steps=20, loss=loss)(problem, x, y, eps=0.3, seed=0) @ kernel, y).mean()
+        for loss in ("cross_entropy", "dlr", "margin")
+    }
+    assert won["cross_entropy"] < 0.3 < min(won["dlr"], won["margin"])
+
+
+@pytest.mark.parametrize("attack", [PGD(steps=20, stop_when_won=True, random_start=False), APGD(steps=20)], ids=repr)
+def test_a_win_between_whole_numbers_is_no_win(attack: Attack) -> None:
+    """The boundary lies 1.5 away and eps is 2.9: whoever rests at 1.6 is rounded back to 1."""
+    network = linear([[1.0, -1.0]])
+    bounds = Bounds(np.float32([-9]), np.float32([9]), np.float32([1]), integer=np.array([True]))
+    x, y = np.float32([[1.0]]), np.array([0])
+    problem = Problem(lambda x, seed: network(x + 0.5), Untargeted(), "linf", bounds)
+    moved = attack(problem, x, y, eps=2.9, seed=3)
+    assert moved[0, 0] == -1.0

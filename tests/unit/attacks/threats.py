@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
+from redoubt.attacks.apgd import APGD, APGDT
+from redoubt.attacks.carlini_wagner import CarliniWagner
 from redoubt.attacks.contract import Attack, Problem, of_network
-from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.course import GradientDescent
+from redoubt.attacks.gradient import PGD, Restarts, fgsm
+from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
+from redoubt.attacks.square import Square
 from redoubt.params import Norm
 from tests.tiny import Case
 
@@ -14,6 +19,15 @@ ATTACKS: dict[str, Attack] = {
     "pgd": PGD(steps=5),
     "pgd-from-the-input": PGD(steps=5, random_start=False),
     "pgd-eot": PGD(steps=3, step_size=0.5, eot=2),
+    "pgd-momentum": PGD(steps=6, momentum=1.0, loss="margin", stop_when_won=True),
+    "pgd-restarts": Restarts(PGD(steps=2), 2),
+    "gradient-descent": GradientDescent(steps=3),
+    "apgd": APGD(steps=5),
+    "apgd-dlr": APGD(steps=3, loss="dlr", eot=2),
+    "apgd-targeted": APGDT(steps=3, targets=2),
+    "carlini-wagner": CarliniWagner(steps=20, searches=2, learning_rate=0.1),
+    "square": Square(queries=20),
+    "hop-skip-jump": HopSkipJump(queries=40, samples=8),
 }
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 

@@ -36,6 +36,22 @@ def test_the_box_of_a_table_lets_no_category_change() -> None:
     bounds.check(ROWS)
 
 
+def test_the_box_holds_what_is_declared_of_a_feature() -> None:
+    columns = (
+        Column(name="size", kind="integer", limits=(-5, 6)),
+        Column(name="flat", kind="number", immutable=True),
+        COLUMNS[2],
+    )
+    declared = TABLE.model_copy(update={"columns": columns})
+    scaler = fit(Batch(ROWS, ROWS[:, 0]), declared)
+    assert scaler.to_json() == fit(Batch(ROWS, ROWS[:, 0]), TABLE).to_json(), "what is learned of the rows is the same"
+    bounds = scaler.bounds(declared)
+    assert (bounds.lower.tolist(), bounds.upper.tolist()) == ([-5.0, 7.0, 0.0, 0.0], [6.0, 7.0, 1.0, 1.0])
+    assert bounds.scale.tolist() == [scaler.std[0], 0.0, 0.0, 0.0]
+    assert bounds.integer.tolist() == [True, False, False, False]
+    assert {bounds.lower.dtype, bounds.upper.dtype, bounds.scale.dtype} == {np.dtype(np.float32)}
+
+
 def test_images_are_scaled_by_channel() -> None:
     x = np.random.default_rng(1).random((50, 4, 4, 3), dtype=np.float32) * np.array([1.0, 0.5, 0.0], np.float32)
     scaler = fit(Batch(x, np.zeros(50, np.int64)), IMAGES)

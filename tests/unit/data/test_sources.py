@@ -198,6 +198,47 @@ def test_a_csv_of_the_users(params: Params) -> None:
     assert raw.origin == "own.csv"
 
 
+VISITS = "age,visits,city,grade\n30,2,Ulm,a\n41.5,,Bonn,b\n77,0,Ulm,a\n"
+
+
+def test_what_a_task_declares_of_its_features_is_in_the_schema(params: Params) -> None:
+    Path("own.csv").write_text(VISITS)
+    declared = {"integer": ("visits",), "immutable": ("age", "city"), "ranges": {"age": (0.0, 120.0)}}
+    schema = sources.fetch(table_task(params, categorical=("city",), **declared), seed=1).schema
+    age, visits, city = schema.columns
+    assert (age.kind, age.immutable, age.limits) == ("number", True, (0.0, 120.0))
+    assert (visits.kind, visits.immutable, visits.limits) == ("integer", False, None)
+    assert (city.kind, city.categories) == ("category", ("Bonn", "Ulm"))
+    assert (schema.shape, schema.mutable.tolist()) == ((4,), [False, True, False, False])
+
+
+DECLARED: dict[str, tuple[dict[str, Any], str]] = {
+    "fractions": ({"integer": ("visits", "age")}, "column 'age' must be a whole number, .* 1 cells .* row 1 .*: 41.5;"),
+    "range": ({"ranges": {"age": (0, 60)}}, "'age' must lie from 0 to 60, .* 1 cells .* row 2 .*: 77; .* 'ranges.age'"),
+    "target": ({"ranges": {"grade": (0, 60)}}, "ranges: unknown feature 'grade'; did you mean 'age'"),
+    "category": ({"integer": ("city",)}, "integer: unknown feature 'city'; valid features: age, visits"),
+    "misspelt": ({"immutable": ("ages",)}, "^task 'diagnosis': immutable: unknown feature 'ages'; did you mean 'age'"),
+    "all": ({"immutable": ("visits", "age")}, "immutable: all of age, visits; leave a number"),
+}
+
+
+@pytest.mark.parametrize("case", DECLARED)
+def test_a_table_that_is_not_what_the_task_declares(params: Params, case: str) -> None:
+    """Here the features are left to the data, so that nobody could know sooner."""
+    Path("own.csv").write_text(VISITS)
+    declared, says = DECLARED[case]
+    with pytest.raises(SourceError, match=says):
+        sources.fetch(table_task(params, categorical=("city",), **declared), seed=1)
+
+
+def test_whole_numbers_of_the_game(params: Params, mirror: Path) -> None:
+    for name, integers in {"evolution": 2, "pokemon_cp": 2, "types": 6}.items():
+        raw = sources.fetch(params.tasks[name], seed=1)
+        assert raw.table is not None
+        whole = [column.name for column in raw.schema.columns if column.kind == "integer"]
+        assert (len(whole), (raw.table[whole] % 1 == 0).all(axis=None)) == (integers, True)
+
+
 def test_parquet_gives_the_same_as_csv(params: Params) -> None:
     Path("own.csv").write_text(GOOD)
     pd.read_csv("own.csv").to_parquet("own.parquet")

@@ -1,0 +1,161 @@
+"""Auto-PGD (arXiv 2003.01690): no step size to choose, as it falls by itself where the climb stalls."""
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from redoubt.attacks.contract import Attack, GradientAttack, Problem
+from redoubt.attacks.criteria import Criterion
+from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
+from redoubt.attacks.gradient import look, per_row
+from redoubt.attacks.losses import Loss
+from redoubt.attacks.standing import State, until_won, while_standing
+from redoubt.tasks import Floats
+
+# Of the last two moves, and the share of steps that must climb between two checkpoints; both from the paper.
+MOMENTUM = 0.75
+CLIMBING = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
+class APGD(GradientAttack):
+    """Climb with momentum; where the climb stalls, go back to the best point with half the step.
+
+    It returns the point with the largest margin: one that wins as soon as it has met one. Rows that are won are
+    dropped at the next checkpoint.
+
+    Attributes:
+        steps: gradient steps, >= 1; the start costs one gradient more.
+        loss: what is climbed.
+        eot: draws of a random model summed per step (arXiv 1802.00420).
+    """
+
+    steps: int = 100
+    loss: Loss = "cross_entropy"
+    eot: int = 1
+
+    def run(
+        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """See `GradientAttack.run`."""
+        lengths = checkpoints(self.steps)
+        ends = tf.constant(list(itertools.accumulate(lengths)))
+
+        def step(index: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            state = {**state, **_move(problem, state, eps, index)}
+            return index + 1, self._evaluate(problem, state, seed + [0, 1000 * (index + 1) * self.eot])
+
+        def advance(interval: tf.Tensor, state: State) -> State:
+            last, length = ends[interval], tf.gather(lengths, interval)
+            _, state = tf.while_loop(lambda index, _: index < last, step, (last - length, state))
+            return _halve_where_stalled(state, tf.cast(length, tf.float32))
+
+        first = pull_back(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
+        state = self._evaluate(problem, _begin(x, y, first), seed)
+        return while_standing(len(lengths), advance, {**state, **_count_from_here(state)})["kept"]
+
+    def _evaluate(self, problem: Problem, state: State, seed: tf.Tensor) -> State:
+        """Look at the point moved to; keep what is better than all before."""
+        moved = state["moved"]
+        # A win between whole numbers would be rounded away.
+        record = keep_whole_in_graph(state["x"], moved, problem.bounds)
+        loss, margin, gradient = look(problem, record, state["y"], seed, self.loss, self.eot)
+        higher, wider = loss > state["best_loss"], margin > state["margin"]
+        return {
+            **state,
+            "loss": loss,
+            "gradient": gradient,
+            "climbed": state["climbed"] + tf.cast(loss > state["loss"], tf.float32),
+            "best": tf.where(per_row(higher, moved), moved, state["best"]),
+            "best_loss": tf.where(higher, loss, state["best_loss"]),
+            "best_gradient": tf.where(per_row(higher, moved), gradient, state["best_gradient"]),
+            "kept": tf.where(per_row(wider, moved), moved, state["kept"]),
+            "margin": tf.where(wider, margin, state["margin"]),
+            "done": state["done"] | (margin > 0),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class APGDT(Attack):
+    """Targeted Auto-PGD: towards each of the likeliest wrong classes, on the rows that withstood those before.
+
+    Of a regression it tries both sides of the tolerance; a targeted criterion has its one target.
+
+    Attributes:
+        steps: gradient steps per target, >= 1.
+        targets: wrong classes tried, >= 1; at most all there are.
+        eot: see `APGD`.
+    """
+
+    steps: int = 100
+    targets: int = 9
+    eot: int = 1
+
+    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """See `Attack.perturb`."""
+        attack = APGD(steps=self.steps, loss="dlr", eot=self.eot)
+        criterion, ways = problem.criterion.directions(problem.answers(x, seed), y, self.targets)
+        aimed = _aimed(problem, criterion)
+        attempts = (lambda rows, way=way: attack.perturb(aimed, x[rows], way[rows], eps, seed) for way in ways)
+        return until_won(problem, x, y, attempts, seed)
+
+
+def checkpoints(steps: int) -> list[int]:
+    """How many steps lie between checkpoints: 22 % of all at first, then 3 % less each, at least 6 %."""
+    ends, percent, width = [0], 22, 22
+    while ends[-1] < steps:
+        ends.append(min(steps, -(-percent * steps // 100)))
+        width = max(width - 3, 6)
+        percent += width
+    return [end - start for start, end in itertools.pairwise(ends) if end > start]
+
+
+def _begin(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> State:
+    lowest, none = tf.fill(tf.shape(x)[:1], x.dtype.min), tf.zeros(tf.shape(x)[:1], tf.bool)
+    points = {"moved": first, "previous": first, "best": first, "kept": first}
+    gradients = {"gradient": tf.zeros_like(x), "best_gradient": tf.zeros_like(x)}
+    numbers = {"loss": lowest, "best_loss": lowest, "margin": lowest, "mark": lowest}
+    counts = {"size": tf.fill(tf.shape(x)[:1], 2.0), "climbed": tf.zeros(tf.shape(x)[:1])}
+    return {"x": x, "y": y, **points, **gradients, **numbers, **counts, "halved": none, "done": none}
+
+
+def _move(problem: Problem, state: State, eps: tf.Tensor, index: tf.Tensor) -> State:
+    x, moved, norm, bounds = state["x"], state["moved"], problem.norm, problem.bounds
+    step = eps * per_row(state["size"], x) * ascend(state["gradient"], norm, bounds)
+    ahead = pull_back(x, moved + step, eps, norm, bounds)
+    share = tf.where(index > 0, MOMENTUM, 1.0)
+    ahead = moved + share * (ahead - moved) + (1 - share) * (moved - state["previous"])
+    return {"moved": pull_back(x, ahead, eps, norm, bounds), "previous": moved}
+
+
+def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
+    """The two conditions of the paper: too few climbs, or no new best although the step stayed."""
+    few = state["climbed"] < CLIMBING * length
+    stuck = ~state["halved"] & (state["best_loss"] <= state["mark"])
+    halve = few | stuck
+    rows = per_row(halve, state["x"])
+    return {
+        **state,
+        "moved": tf.where(rows, state["best"], state["moved"]),
+        "previous": tf.where(rows, state["best"], state["previous"]),
+        "gradient": tf.where(rows, state["best_gradient"], state["gradient"]),
+        "loss": tf.where(halve, state["best_loss"], state["loss"]),
+        "size": tf.where(halve, state["size"] / 2, state["size"]),
+        "halved": halve,
+        **_count_from_here(state),
+    }
+
+
+def _count_from_here(state: State) -> State:
+    return {"climbed": tf.zeros_like(state["climbed"]), "mark": state["best_loss"]}
+
+
+def _aimed(problem: Problem, criterion: Criterion) -> Problem:
+    """The same problem with another aim, remembered with all that is compiled for it."""
+    key = ("aimed", criterion)
+    if key not in problem.compiled:
+        problem.compiled[key] = replace(problem, criterion=criterion, compiled={})
+    return problem.compiled[key]

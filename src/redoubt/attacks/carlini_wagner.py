@@ -1,0 +1,144 @@
+"""Carlini and Wagner's L2 attack (arXiv 1608.04644): the smallest perturbation that wins, not the loudest."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from redoubt.attacks.contract import GradientAttack, Problem
+from redoubt.attacks.geometry import pull_back
+from redoubt.attacks.gradient import per_row
+from redoubt.attacks.standing import State, while_standing
+from redoubt.tasks import Bounds
+
+# The search for a constant multiplies by ten until one has won; from there on it halves the gap.
+UNKNOWN = 1e10
+# A row is left alone once its objective falls by less than this share in a tenth of the steps.
+STALLED = 0.9999
+CHECKS = 10
+# tanh reaches the ends of the box at infinity only.
+INSIDE = 0.999999
+BETA1, BETA2, TINY = 0.9, 0.999, 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class CarliniWagner(GradientAttack):
+    """Minimize squared L2 distance + constant x what the margin lacks, by Adam, for constants found by bisection.
+
+    The distance is L2 in units of `Bounds.scale`, whatever the problem's norm. eps does not steer the search: a result
+    beyond it is pulled back, and then wins rarely. So a row is won where its smallest known perturbation is within eps;
+    with a large eps the distances of the results are the attack's own answer. Rows never won come back as they were.
+
+    Attributes:
+        steps: of Adam per constant, >= 1.
+        searches: constants tried per row, >= 1.
+        learning_rate: of Adam, in the space whose tanh fills the box.
+        constant: the first one tried, > 0.
+        kappa: margin by which a row must be won, >= 0, in the criterion's own unit: logits or tolerances.
+    """
+
+    steps: int = 1000
+    searches: int = 9
+    learning_rate: float = 0.01
+    constant: float = 1e-3
+    kappa: float = 0.0
+
+    @property
+    def starts_at_random(self) -> bool:
+        """It starts at the input."""
+        return False
+
+    def run(
+        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """See `GradientAttack.run`."""
+        every = -(-self.steps // CHECKS)
+
+        def search(index: tf.Tensor, found: State) -> tuple[tf.Tensor, State]:
+            def step(count: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+                draw = seed + [0, 1000 * (index * self.steps + count)]
+                return count + 1, self._step(problem, state, draw, tf.cast(count + 1, tf.float32))
+
+            def advance(check: tf.Tensor, state: State) -> State:
+                last = tf.minimum((check + 1) * every, self.steps)
+                _, state = tf.while_loop(lambda count, _: count < last, step, (check * every, state))
+                stalled = state["objective"] > STALLED * state["mark"]
+                return {**state, "mark": state["objective"], "done": stalled}
+
+            state = while_standing(CHECKS, advance, _begin(x, y, found, problem.bounds))
+            return index + 1, _next_constant({name: state[name] for name in found})
+
+        rows = tf.shape(x)[:1]
+        found = {
+            "constant": tf.fill(rows, self.constant),
+            "low": tf.zeros(rows),
+            "high": tf.fill(rows, UNKNOWN),
+            "won": tf.zeros(rows, tf.bool),
+            "best": x,
+            "distance": tf.fill(rows, x.dtype.max),
+        }
+        _, found = tf.while_loop(lambda index, _: index < self.searches, search, (tf.constant(0), found))
+        return pull_back(x, found["best"], eps, problem.norm, problem.bounds)
+
+    def _step(self, problem: Problem, state: State, seed: tf.Tensor, count: tf.Tensor) -> State:
+        """Look at the point, keep it if it is the nearest that wins, and take one step of Adam."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(state["w"])
+            moved = _to_box(state["w"], state["x"], problem.bounds)
+            distance = _squared_distance(moved - state["x"], problem.bounds)
+            margin = problem.criterion.margin(problem.outputs(moved, seed), state["y"])
+            objective = distance + state["constant"] * tf.nn.relu(self.kappa - margin)
+        gradient = tape.gradient(objective, state["w"])
+        first = BETA1 * state["first"] + (1 - BETA1) * gradient
+        second = BETA2 * state["second"] + (1 - BETA2) * tf.square(gradient)
+        size = self.learning_rate * tf.sqrt(1 - BETA2**count) / (1 - BETA1**count)
+        won = margin > self.kappa
+        nearer = won & (distance < state["distance"])
+        return {
+            **state,
+            "w": state["w"] - size * _pace(state["w"], problem.bounds) * first / (tf.sqrt(second) + TINY),
+            "first": first,
+            "second": second,
+            "objective": objective,
+            "won": state["won"] | won,
+            "best": tf.where(per_row(nearer, moved), moved, state["best"]),
+            "distance": tf.where(nearer, distance, state["distance"]),
+        }
+
+
+def _begin(x: tf.Tensor, y: tf.Tensor, found: State, bounds: Bounds) -> State:
+    none, largest = tf.zeros_like(x), tf.fill(tf.shape(x)[:1], x.dtype.max)
+    fresh = {"w": _from_box(x, bounds), "first": none, "second": none, "objective": largest, "mark": largest}
+    done = tf.zeros(tf.shape(x)[:1], tf.bool)
+    return {**found, **fresh, "x": x, "y": y, "won": done, "done": done}
+
+
+def _next_constant(found: State) -> State:
+    """Per row: halve the gap between the largest that lost and the smallest that won, else ten times as much."""
+    constant, won = found["constant"], found["won"]
+    low = tf.where(won, found["low"], tf.maximum(found["low"], constant))
+    high = tf.where(won, tf.minimum(found["high"], constant), found["high"])
+    constant = tf.where(high < UNKNOWN, (low + high) / 2, 10 * constant)
+    return {**found, "constant": constant, "low": low, "high": high}
+
+
+def _to_box(w: tf.Tensor, x: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    inside = bounds.lower + (bounds.upper - bounds.lower) * (tf.tanh(w) + 1) / 2
+    return tf.where(bounds.scale > 0, inside, x)
+
+
+def _from_box(x: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    share = tf.math.divide_no_nan(2 * (x - bounds.lower), tf.zeros_like(x) + (bounds.upper - bounds.lower)) - 1
+    return tf.atanh(tf.clip_by_value(share, -1.0, 1.0) * INSIDE)
+
+
+def _pace(w: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """Share of the learning rate: 1 for pictures; less where the box holds many units of scale, but for its ends."""
+    slope = (bounds.upper - bounds.lower) * (1 - tf.square(tf.tanh(w)))
+    return tf.minimum(1.0, bounds.scale / tf.maximum(slope, TINY))
+
+
+def _squared_distance(change: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    usable: Any = np.where(bounds.scale > 0, bounds.scale, 1.0).astype(np.float32)
+    return tf.reduce_sum(tf.square(change / usable), axis=list(range(1, len(change.shape))))

@@ -1,0 +1,183 @@
+"""HopSkipJump (arXiv 1904.02144): from a wrong answer along the boundary to a near one, on decisions alone."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from redoubt.attacks.contract import BATCH, Problem
+from redoubt.attacks.geometry import distance, keep_whole, pull_back
+from redoubt.attacks.query import Flags, Queried, QueryAttack, Tally
+from redoubt.tasks import Floats, Ints
+
+# Queries: random inputs tried as a start, and halvings of a step that went too far.
+STARTS, RETREATS = 25, 10
+TINY = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopSkipJump(QueryAttack):
+    """Start from any input that wins, and come nearer for as long as there are queries.
+
+    It never looks at scores, only at whether an answer is what the attacker wants. A row is done as soon as a winning
+    input lies within eps; one that never comes so near is given back as it was.
+
+    A row starts from a random input of the box. Where none of those wins, as for most targets, it starts from the
+    nearest of the other given rows that was answered as wanted; only there do other rows matter to it.
+
+    Attributes:
+        queries: answers per row, >= 1: one for the input, then those of starts, searches, directions and steps.
+        samples: answers for the first estimate of a direction; the t-th takes sqrt(t) times as many.
+    """
+
+    samples: int = 100
+
+    def query(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Queried:
+        """See `QueryAttack.query`."""
+        tally, rows = Tally(problem, x, y, seed), np.arange(len(x))
+        outputs = tally.ask(x, rows)
+        rows = rows[~tally.won(outputs, rows)]
+        hunt = _Hunt(problem, tally, x, eps, self.queries, seed)
+        rows = hunt.approach(hunt.start(rows, outputs))
+        step = 1
+        while len(rows := rows[hunt.left(rows) > hunt.reserve]):
+            hunt.leap(rows, hunt.slopes(rows, round(self.samples * math.sqrt(step))), step)
+            rows = hunt.approach(rows)
+            step += 1
+        return tally.closed()
+
+
+class _Hunt:
+    """Where each row stands: a winning input, farther than eps away."""
+
+    def __init__(self, problem: Problem, tally: Tally, x: Floats, eps: float, queries: int, seed: int) -> None:
+        self.tally, self.x, self.eps, self.queries = tally, x, eps, queries
+        self.norm, self.bounds = problem.norm, problem.bounds
+        self.point = x.copy()
+        # A generator per row: a row's luck does not depend on the others.
+        self.draws = [np.random.default_rng([seed, row]) for row in range(len(x))]
+        self.movable = np.broadcast_to(self.bounds.scale, x.shape[1:]) > 0
+        # The paper's precision is inputs ** -1.5, which is coarse where there are few.
+        self.halvings = math.ceil(math.log2(max(int(self.movable.sum()) ** 1.5, 1000)))
+        self.reserve = self.halvings + 3
+
+    def left(self, rows: Ints) -> Ints:
+        """Queries each row has left."""
+        return self.queries - self.tally.queries[rows]
+
+    def start(self, rows: Ints, outputs: Floats) -> Ints:
+        """Find winning inputs; returns the rows that have one."""
+        waiting = rows
+        for _ in range(STARTS):
+            if not len(waiting):
+                break
+            noise = np.stack([self.draws[row].random(self.x.shape[1:], np.float32) for row in waiting])
+            wide = self.bounds.lower + noise * (self.bounds.upper - self.bounds.lower)
+            waiting = waiting[~self._try(waiting, wide)]
+        for row in waiting:
+            wanted = np.flatnonzero(self.tally.won(outputs, np.full(len(outputs), row)))[:BATCH]
+            if len(wanted):
+                change = np.where(self.movable, self.x[wanted] - self.x[row], 0)
+                nearest = wanted[distance(change, self.norm, self.bounds).argmin()]
+                self._try(np.array([row]), self.x[nearest : nearest + 1])
+        return rows[self._far(rows) > 0]
+
+    def approach(self, rows: Ints) -> Ints:
+        """Draw the points back to the boundary; returns the rows whose points remain farther than eps."""
+        if not len(rows):
+            return rows
+        near = self._drawn_back(rows, np.full(len(rows), self.eps))
+        reached = self._won(near, rows)
+        self.tally.moved[rows[reached]] = near[reached]
+        rows = rows[~reached]
+        low, high = np.full(len(rows), self.eps), self._far(rows)
+        for _ in range(self.halvings if len(rows) else 0):
+            middle = (low + high) / 2
+            won = self._try(rows, self._drawn_back(rows, middle))
+            low, high = np.where(won, low, middle), np.where(won, middle, high)
+        return rows
+
+    def slopes(self, rows: Ints, samples: int) -> Floats:
+        """Directions in which the answers turn to the attacker's favour, in units of the scale, `(rows, ...)`."""
+        # What remains must pay for the step and the search after it.
+        counts = np.minimum(samples, self.left(rows) - self.reserve)
+        group = max(BATCH // samples, 1)
+        starts = range(0, len(rows), group)
+        return np.concatenate([self._slopes(rows[i : i + group], counts[i : i + group]) for i in starts])
+
+    def leap(self, rows: Ints, slopes: Floats, step: int) -> None:
+        """Go along the slopes, half as far wherever that loses, not at all if nothing wins."""
+        way = np.sign(slopes) if self.norm == "linf" else _unit(slopes)
+        size = self._far(rows) / math.sqrt(step)
+        for _ in range(RETREATS):
+            if not len(rows):
+                break
+            change = _like(size, way) * way * self.bounds.scale
+            lost = ~self._try(rows, self.point[rows] + change)
+            rows, way, size = rows[lost], way[lost], size[lost] / 2
+
+    def _slopes(self, rows: Ints, counts: Ints) -> Floats:
+        owners, shape = np.repeat(rows, counts), self.x.shape[1:]
+        drawn = [self.draws[row].standard_normal((n, *shape), np.float32) for row, n in zip(rows, counts, strict=True)]
+        noise = _unit(np.concatenate(drawn) * self.movable)
+        scale = self.bounds.scale
+        usable: Floats = np.where(scale > 0, scale, np.float32(1))
+        away = _lengths((self.point[rows] - self.x[rows]) / usable)
+        size = np.repeat(away * min(1 / max(int(self.movable.sum()), 1), 0.1), counts, axis=0)
+        near = self._inside(owners, self.point[owners] + size * noise * scale)
+        won = self._won(near, owners)
+        # Clipping has bent some directions.
+        bent = ((near - self.point[owners]) / usable / np.maximum(size, TINY)).astype(np.float32)
+        ends = np.cumsum(counts)[:-1]
+        return np.stack([_favour(*part) for part in zip(np.split(won, ends), np.split(bent, ends), strict=True)])
+
+    def _try(self, rows: Ints, candidates: Floats) -> Flags:
+        """Move the rows' points where that wins."""
+        inside = self._inside(rows, candidates)
+        won = self._won(inside, rows)
+        self.point[rows[won]] = inside[won]
+        return won
+
+    def _won(self, candidates: Floats, rows: Ints) -> Flags:
+        """Ask; a row without queries left is not asked and has not won."""
+        won, asked = np.zeros(len(rows), dtype=bool), self.left(rows) > 0
+        if asked.any():
+            won[asked] = self.tally.won(self.tally.ask(candidates[asked], rows[asked]), rows[asked])
+        return won
+
+    def _inside(self, rows: Ints, candidates: Floats) -> Floats:
+        """Inside the box, whole where that must be, unchanged where nothing may change."""
+        inside = np.clip(candidates, self.bounds.lower, self.bounds.upper).astype(np.float32)
+        return keep_whole(self.x[rows], np.where(self.movable, inside, self.x[rows]), self.bounds)
+
+    def _drawn_back(self, rows: Ints, radius: NDArray[np.float64]) -> Floats:
+        """The rows' points drawn back to a distance: along the line (L2), or cut off on every side (L-inf)."""
+        x, reach = self.x[rows], _like(radius, self.x).astype(np.float32)
+        back = pull_back(tf.constant(x), tf.constant(self.point[rows]), reach, self.norm, self.bounds).numpy()
+        return self._inside(rows, back)
+
+    def _far(self, rows: Ints) -> NDArray[np.float64]:
+        return distance(self.point[rows] - self.x[rows], self.norm, self.bounds)
+
+
+def _like(values: NDArray[Any], x: Floats) -> NDArray[Any]:
+    return values.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _lengths(change: Floats) -> Floats:
+    return np.sqrt(np.square(change).sum(axis=tuple(range(1, change.ndim)), keepdims=True))
+
+
+def _unit(change: Floats) -> Floats:
+    return change / (_lengths(change) + np.float32(TINY))
+
+
+def _favour(won: Flags, directions: Floats) -> Floats:
+    """Mean direction, each for or against as its answer is (the paper's equation 16)."""
+    votes = np.where(won, np.float32(1), np.float32(-1))
+    # Where all answers are the same there is no balance to strike: they lie to one side.
+    balanced = votes if won.all() or not won.any() else votes - votes.mean()
+    return (np.tensordot(balanced, directions, axes=1) / len(won)).astype(np.float32)

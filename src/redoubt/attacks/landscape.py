@@ -1,0 +1,88 @@
+"""The loss along a straight line from an input: random directions change little, adversarial ones flip the answer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from redoubt.attacks.contract import Problem
+from redoubt.attacks.geometry import ascend, distance
+from redoubt.attacks.gradient import look
+from redoubt.tasks import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """What a network answers along a line.
+
+    Attributes:
+        distances: from the input, in the problem's norm and units of `bounds.scale`, `(steps,)`.
+        loss: the criterion's, `(steps,)`.
+        margin: the criterion's; above 0 the attacker has won, `(steps,)`.
+        outputs: logits `(steps, classes)` or values `(steps, 1)`.
+        answers: the first choice, `(steps,)`; 0 throughout for a regression.
+    """
+
+    distances: Floats
+    loss: Floats
+    margin: Floats
+    outputs: Floats
+    answers: Ints
+
+
+def along(problem: Problem, x: Floats, y: Any, direction: Floats, distances: Floats) -> Walk:
+    """Walk from one input along a direction, clipped to the bounds.
+
+    Args:
+        problem: who answers, and whose loss is asked for.
+        x: one input, `(...)` without a row axis, raw units.
+        y: its label or value, as the criterion wants it.
+        direction: of unit length, as the functions below return it, of the shape of x.
+        distances: how far to go, `(steps,)`; negative walks the other way.
+
+    Raises:
+        ValueError: a direction of another shape, or not of length 1.
+    """
+    if direction.shape != x.shape:
+        raise ValueError(f"the direction has shape {direction.shape}; the input has {x.shape}")
+    length = distance(direction[None], problem.norm, problem.bounds)[0]
+    if not abs(length - 1) < 1e-3:
+        raise ValueError(f"the direction has {problem.norm} length {length:g}; expected 1, divide by it")
+    far = np.asarray(distances, np.float32)
+    path = x + far.reshape(-1, *[1] * x.ndim) * direction
+    outputs = problem.answers(np.clip(path, problem.bounds.lower, problem.bounds.upper).astype(np.float32))
+    logits, labels = tf.constant(outputs), tf.constant(np.repeat(np.asarray(y)[None], len(far), axis=0))
+    loss, margin = problem.criterion.loss(logits, labels), problem.criterion.margin(logits, labels)
+    return Walk(far, loss.numpy(), margin.numpy(), outputs, outputs.argmax(axis=1))
+
+
+def random_direction(problem: Problem, x: Floats, seed: int) -> Floats:
+    """A random corner (L-inf) or direction (L2) of unit length, of the shape of the input x."""
+    drawn = np.random.default_rng(seed).standard_normal((1, *x.shape)).astype(np.float32)
+    return ascend(tf.constant(drawn), problem.norm, problem.bounds).numpy()[0]
+
+
+def gradient_direction(problem: Problem, x: Floats, y: Any, seed: int = 0) -> Floats:
+    """The direction of unit length in which the margin rises fastest at the input x; where the loss is flat, it is not.
+
+    Raises:
+        ValueError: the gradient is 0 there.
+    """
+    labels = tf.constant(np.asarray(y)[None])
+    gradient = look(problem, tf.constant(x[None]), labels, tf.constant([seed % 2**31, 0]), "margin")[2]
+    if not np.any(gradient.numpy() * problem.bounds.scale):
+        raise ValueError("the gradient is 0 at this input; walk toward an attack's result instead")
+    return ascend(gradient, problem.norm, problem.bounds).numpy()[0]
+
+
+def direction_toward(problem: Problem, x: Floats, moved: Floats) -> Floats:
+    """The direction of unit length from the input x to an attack's result.
+
+    Raises:
+        ValueError: the attack moved nothing.
+    """
+    length = distance((moved - x)[None], problem.norm, problem.bounds)[0]
+    if length == 0:
+        raise ValueError("the attack moved nothing: there is no direction to walk in")
+    return ((moved - x) / length).astype(np.float32)

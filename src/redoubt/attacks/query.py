@@ -1,0 +1,173 @@
+"""Attacks that see answers only: what they cost, row by row, and the machine that is asked."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from redoubt.attacks.contract import Attack, AttackError, Problem, check_inputs, check_result
+from redoubt.tasks import Floats, Ints
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Queried:
+    """What a query attack came to.
+
+    Attributes:
+        moved: perturbed inputs `(rows, ...)`.
+        queries: answers each row took until it won or gave up, `(rows,)`.
+    """
+
+    moved: Floats
+    queries: Ints
+
+
+class OracleError(AttackError):
+    """The oracle answers no more.
+
+    Attributes:
+        so_far: the rows won before that, the others untouched, and what each had cost; None outside a query attack.
+    """
+
+    so_far: Queried | None = None
+
+
+class BudgetError(OracleError):
+    """The next answers would exceed the budget."""
+
+
+class Oracle:
+    """Anything that answers arrays, its answers counted: `Problem(of_callable(oracle, classes), ...)`.
+
+    The contract's own check of an attack's first 8 inputs is asked of it too, and counted here, not in `Queried`.
+
+    Attributes:
+        queries: inputs answered so far.
+    """
+
+    def __init__(self, answer: Callable[[Floats], Floats], budget: int | None = None) -> None:
+        """Put an answering machine behind a counter.
+
+        Args:
+            answer: `(rows, ...) -> scores (rows, outputs)`, such as an `Endpoint`. Scores are logits, or what
+                `log_scores` makes of probabilities; an attack refuses probabilities.
+            budget: inputs it will answer in all; None sets no limit.
+        """
+        self.queries = 0
+        self._answer, self._budget = answer, budget
+
+    def __call__(self, x: Floats) -> Floats:
+        """Answer `(rows, outputs)`.
+
+        Raises:
+            BudgetError: there is no budget left for all rows; none was asked.
+        """
+        if self._budget is not None and self.queries + len(x) > self._budget:
+            raise BudgetError(
+                f"{len(x)} more queries would exceed the budget of {self._budget}, of which {self.queries} are spent;"
+                " attack fewer rows, or with fewer queries each"
+            )
+        scores = self._answer(x)
+        self.queries += len(x)
+        return scores
+
+
+def log_scores(probabilities: Floats) -> Floats:
+    """Logits that have these probabilities, `(rows, classes)`; 0 becomes the smallest float32, so all are finite.
+
+    A service answers probabilities, which saturate where logits do not, so the contract refuses them. Their logarithms
+    are logits up to a constant per row: margins are the network's own.
+    """
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
+
+
+class Tally:
+    """One attack's accounts: what each row has cost and what it came to.
+
+    Attributes:
+        moved: perturbation kept per row, at first the input itself; an attack writes what won.
+        queries: answers per row.
+    """
+
+    def __init__(self, problem: Problem, x: Floats, y: NDArray[Any], seed: int) -> None:
+        """Open accounts for all rows."""
+        self.moved = x.copy()
+        self.queries: Ints = np.zeros(len(x), np.int64)
+        self._problem, self._y, self._seed = problem, y, seed
+
+    def ask(self, x: Floats, rows: Ints) -> Floats:
+        """Answers `(candidates, outputs)` for candidates, each on the account of the row of that index.
+
+        Raises:
+            OracleError: the oracle answers no more; carries the accounts.
+        """
+        try:
+            outputs = self._problem.answers(x, self._seed)
+        except OracleError as error:
+            error.so_far = self.closed()
+            raise
+        # A model of chance must not meet the same draw at every query.
+        self._seed += 1
+        np.add.at(self.queries, rows, 1)
+        return outputs
+
+    def won(self, outputs: Floats, rows: Ints) -> Flags:
+        """Where such answers are what the attacker wants, `(candidates,)`."""
+        return self._problem.criterion.won(outputs, self._y[rows])
+
+    def margin(self, outputs: Floats, rows: Ints) -> Floats:
+        """How far such answers are past that point, `(candidates,)`: negative until then."""
+        margin: Floats = self._problem.criterion.margin(tf.constant(outputs), tf.constant(self._y[rows])).numpy()
+        return margin
+
+    def closed(self) -> Queried:
+        """The accounts as they stand."""
+        return Queried(self.moved, self.queries)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryAttack(Attack):
+    """An attack that sees answers only; subclasses write `query` only.
+
+    Attributes:
+        queries: answers it may take per row, >= 1; the first is for the input itself.
+    """
+
+    queries: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.queries < 1:
+            raise AttackError(f"queries is {self.queries}; it must be >= 1")
+
+    @abc.abstractmethod
+    def query(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Queried:
+        """Perturb every row; see `count`, which has checked the arguments and checks the result."""
+
+    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """See `Attack.perturb`."""
+        return self.query(problem, x, y, eps, seed).moved
+
+    @final
+    def count(self, problem: Problem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Queried:
+        """Attack every row as a call does, and say what it cost.
+
+        Args:
+            problem: what is attacked, towards what, within which limits.
+            x: inputs in raw units, float32 `(rows, ...)`.
+            y: labels or values `(rows,)`.
+            eps: largest perturbation, >= 0, in units of `bounds.scale`.
+            seed: of the attack's draws and of the model's own randomness.
+
+        Raises:
+            AttackError: as in a call; OracleError, which carries what was done so far, if answers cease.
+        """
+        check_inputs(problem, x, y, eps)
+        queried = self.query(problem, x, y, eps, seed) if len(x) else Tally(problem, x, y, seed).closed()
+        check_result(x, queried.moved, problem, eps)
+        return queried

@@ -1,0 +1,195 @@
+"""Auto-PGD: optima that are known, the points it keeps, the rows it drops."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from redoubt.attacks.apgd import APGD, APGDT, checkpoints
+from redoubt.attacks.contract import Attack, Problem, of_network
+from redoubt.attacks.criteria import Targeted, Tolerance, Untargeted
+from redoubt.attacks.gradient import PGD, Restarts
+from redoubt.attacks.losses import Loss
+from redoubt.params import Norm
+from redoubt.tasks import PIXELS, Bounds, Floats
+from tests.tiny import IMAGE
+from tests.unit.attacks.threats import NORMS, Threat
+
+by_norm = pytest.mark.parametrize("norm", NORMS)
+Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def linear(kernel: Floats) -> Outputs:
+    return lambda x, seed: tf.matmul(x, kernel)
+
+
+def wide(scale: list[float]) -> Bounds:
+    return Bounds(np.full(len(scale), -99, np.float32), np.full(len(scale), 99, np.float32), np.float32(scale))
+
+
+def broken(problem: Problem, attack: Attack, x: Floats, y: NDArray[np.int64], eps: float) -> NDArray[np.bool_]:
+    return problem.criterion.won(problem.answers(attack(problem, x, y, eps=eps, seed=0)), y)
+
+
+def test_the_checkpoints_of_the_paper() -> None:
+    assert np.cumsum(checkpoints(100)).tolist() == [22, 41, 57, 70, 80, 87, 93, 99, 100]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 10, 37, 1000])
+def test_the_intervals_fill_the_steps(steps: int) -> None:
+    assert sum(checkpoints(steps)) == steps
+    assert min(checkpoints(steps)) >= 1
+
+
+@by_norm
+@pytest.mark.parametrize("loss", ["cross_entropy", "dlr"])
+def test_against_a_line_the_best_attack_is_known(norm: Norm, loss: Loss) -> None:
+    kernel, eps = np.float32([[3.0, 0.0], [0.0, 1.0], [-2.0, 0.0], [5.0, 0.0]]), 0.1
+    bounds = wide([1.0, 2.0, 0.5, 0.0])
+    problem = Problem(linear(kernel), Untargeted(), norm, bounds)
+    x, y = np.float32([[1, 0.2, 0.1, 2], [2.5, 0.1, -0.4, 1]]), np.array([0, 0])
+    slope = (kernel[:, 0] - kernel[:, 1]) * bounds.scale
+    steepest = np.abs(slope).sum() if norm == "linf" else np.linalg.norm(slope)
+    moved = APGD(steps=20, loss=loss)(problem, x, y, eps=eps, seed=0)
+    assert (x - moved) @ kernel @ [1, -1] == pytest.approx(eps * steepest, rel=1e-3)
+    assert np.array_equal(moved[:, 3], x[:, 3])
+
+
+@by_norm
+def test_a_peak_inside_the_ball_is_found_by_halving(norm: Norm) -> None:
+    """A fixed step jumps over it forever."""
+    peak = np.float32([0.13, -0.21, 0.07])
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        far = tf.reduce_sum(tf.square(x - peak) * [1.0, 2.0, 3.0], axis=1)
+        return tf.stack([1.0 + far, tf.zeros_like(far)], axis=1)
+
+    problem = Problem(outputs, Untargeted(), norm, wide([1.0, 1.0, 1.0]))
+    x, y = np.zeros((5, 3), np.float32), np.zeros(5, np.int64)
+    gaps = {
+        name: np.abs(attack(problem, x, y, eps=1.0, seed=0) - peak).max()
+        for name, attack in (("apgd", APGD(steps=100)), ("pgd", PGD(steps=100, step_size=2.0)))
+    }
+    assert gaps["apgd"] < 0.02 < gaps["pgd"]
+
+
+@pytest.mark.parametrize(("classes", "norm"), [(2, "linf"), (3, "l2"), (10, "linf"), (10, "l2")])
+@pytest.mark.parametrize("attack", [APGD(steps=30, loss="dlr"), APGDT(steps=30)], ids=["dlr", "targeted"])
+def test_a_linear_model_falls_just_where_it_must(norm: Norm, classes: int, attack: Attack) -> None:
+    """A row is lost where eps exceeds its distance to the nearest other class, and nowhere else."""
+    rng = np.random.default_rng(classes)
+    kernel, eps = rng.normal(size=(6, classes)).astype(np.float32), 0.5
+    bounds = wide([1.0, 2.0, 0.5, 1.0, 1.0, 1.0])
+    x = rng.normal(0, 1.5, (200, 6)).astype(np.float32)
+    logits = x @ kernel
+    y = logits.argmax(axis=1)
+    slopes = (kernel[:, None, :] - kernel[:, y][:, :, None]) * bounds.scale[:, None, None]
+    steepest = np.abs(slopes).sum(axis=0) if norm == "linf" else np.linalg.norm(slopes, axis=0)
+    steepest[np.arange(len(y)), y] = np.inf
+    gaps = logits[np.arange(len(y)), y][:, None] - logits
+    gaps[np.arange(len(y)), y] = np.inf
+    distance = (gaps / np.where(np.isinf(steepest), 1.0, steepest)).min(axis=1)
+    won = broken(Problem(linear(kernel), Untargeted(), norm, bounds), attack, x, y, eps)
+    assert 0.1 < np.mean(distance < eps) < 0.99
+    assert not won[distance > 1.001 * eps].any()
+    # Of ten classes, the one that looks nearest from here need not be: that is what the targets are for.
+    sure = isinstance(attack, APGDT) or classes == 2
+    assert won[distance < 0.97 * eps].mean() >= (1.0 if sure else 0.85)
+
+
+@by_norm
+def test_never_weaker_than_pgd_of_equal_steps(threats: Callable[..., Threat], norm: Norm) -> None:
+    threat, eps = threats(IMAGE, norm), {"linf": 0.2, "l2": 1.0}[norm]
+    x, y = threat.case.test.x, threat.case.test.y
+    pgd = broken(threat.problem, PGD(steps=20), x, y, eps).sum()
+    for attack in (APGD(steps=20), APGDT(steps=20)):
+        assert broken(threat.problem, attack, x, y, eps).sum() >= pgd
+
+
+def watched(network: keras.Model, log: list[Floats]) -> Outputs:
+    """The network, which writes down every batch it is asked about."""
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        tf.numpy_function(log.append, [x], [])
+        return network(x, training=False)
+
+    return outputs
+
+
+@by_norm
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+def test_it_returns_the_best_point_it_has_seen(threats: Callable[..., Threat], norm: Norm, loss: Loss) -> None:
+    threat, log = threats(IMAGE, norm), list[Floats]()
+    problem = Problem(watched(threat.case.network, log), Untargeted(), norm, PIXELS)
+    x, y = threat.case.test.x, threat.case.test.y
+    standing = ~broken(threat.problem, APGD(steps=30, loss=loss), x, y, 0.1)
+    x, y = x[standing], y[standing]
+    moved = APGD(steps=30, loss=loss)(problem, x, y, eps=0.1, seed=0)
+
+    def margins(points: Floats) -> NDArray[np.float32]:
+        return Untargeted().margin(threat.case.network(points), y).numpy()
+
+    seen = np.stack([margins(points) for points in log[1:]])
+    assert len(seen) == 31, "one look at the start and one per step"
+    best = np.maximum.accumulate(seen, axis=0)
+    assert np.allclose(margins(moved), best[-1], atol=1e-5)
+    assert np.all(best[-1] > seen[0]) or loss != "margin"
+
+
+def test_rows_that_are_won_cost_nothing_more(threats: Callable[..., Threat]) -> None:
+    threat, log = threats(IMAGE, "linf"), list[Floats]()
+    problem = Problem(watched(threat.case.network, log), Untargeted(), "linf", PIXELS)
+    moved = APGD(steps=40)(problem, threat.case.test.x, threat.case.test.y, eps=0.2, seed=0)
+    won = Untargeted().won(threat.case.network(moved).numpy(), threat.case.test.y)
+    sizes = [len(rows) for rows in log[1:]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == len(won)
+    assert sizes[-1] <= np.sum(~won) + 3 < len(won)
+    log.clear()
+    APGD(steps=40)(problem, threat.case.test.x, threat.case.test.y, eps=0.9, seed=0)
+    assert len(log) < 20, "all rows are won, and still it goes on"
+
+
+@by_norm
+@pytest.mark.parametrize("attack", [APGD(steps=30), APGDT(steps=30)], ids=["ce", "targeted"])
+def test_a_targeted_attack_hits_its_target(threats: Callable[..., Threat], norm: Norm, attack: Attack) -> None:
+    threat = threats(IMAGE, norm)
+    problem, y = Problem(threat.problem.outputs, Targeted(), norm, PIXELS), threat.case.test.y
+    for shift in (1, 2):
+        wanted = (y + shift) % 3
+        assert broken(problem, attack, threat.case.test.x, wanted, {"linf": 0.5, "l2": 3.0}[norm]).mean() >= 0.95
+
+
+@by_norm
+def test_numbers_are_driven_to_both_sides(norm: Norm) -> None:
+    """Uphill, the error soon stays within the tolerance; only the way down leads out."""
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return tf.minimum(x[:, :1], 0.1 * x[:, :1] + 0.54)
+
+    problem = Problem(outputs, Tolerance(0.7), norm, wide([1.0]))
+    x, y = np.full((64, 1), 0.3, np.float32), np.zeros(64, np.float32)
+    assert broken(problem, APGDT(steps=20), x, y, 1.2).all()
+    assert not broken(problem, APGD(steps=20), x, y, 1.2).all()
+    assert not broken(problem, APGDT(steps=20), x, y, 0.9).any()
+
+
+@pytest.mark.parametrize("attack", [APGD(steps=5), APGDT(steps=5, targets=1)], ids=["ce", "targeted"])
+@by_norm
+def test_where_nothing_leads_anywhere_nothing_breaks(norm: Norm, attack: Attack) -> None:
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, kernel_initializer="zeros")])
+    network.set_weights([np.zeros((3, 4), np.float32), np.float32([2, 1, 0, -1])])
+    problem, y = Problem(of_network(network), Untargeted(), norm, wide([1.0, 1.0, 0.0])), np.zeros(6, np.int64)
+    moved = attack(problem, np.zeros((6, 3), np.float32), y, eps=0.5, seed=0)
+    assert np.isfinite(moved).all()
+
+
+def test_more_starts_break_more(threats: Callable[..., Threat]) -> None:
+    threat = threats(IMAGE, "linf")
+    x, y = threat.case.test.x, threat.case.test.y
+    once = broken(threat.problem, APGD(steps=5), x, y, 0.2)
+    often = broken(threat.problem, Restarts(APGD(steps=5), 4), x, y, 0.2)
+    assert np.all(often >= once)
