@@ -1,68 +1,80 @@
 """Attack every model, with and without its guard, by attackers who do and do not know it."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-import pipelines._quiet  # noqa: F401
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.attacks.criteria import aim
+from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.defenses.guarded import GuardedModel
+from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import confusion, regression_metrics
-from redoubt.evaluation.robustness import Evaluation, Setting, Subject
-from redoubt.evaluation.verdict import NORMS, Cell, Robustness, threats
-from redoubt.models.saved import load_network
-from redoubt.params import Params, Task
+from redoubt.evaluation.shard import Measured, Shard, measure
+from redoubt.evaluation.verdict import NORMS, Robustness, join
+from redoubt.params import Norm, Params, Task
 from redoubt.records import Record
-from redoubt.tasks import Batch, Floats
-from redoubt.training.setup import make_deterministic
 
 MODELS = ("natural", "adversarial")
 COLUMNS = ("undefended", "oblivious", "adaptive")
+SPLITS = ("validation", "test")
 SHOWN = 8
 
 
 def work(params: Params, task: Task) -> None:
     """Read models, rows and bounds; write robustness.json, the eps curves, the examples and the records."""
-    make_deterministic(params.seed)
-    data, reports = load_data(task.name), Path("reports", task.name)
-    setting = Setting(task.attack, aim(task), data.bounds, params.seed)
-    budget: list[Any] = [(task.harden.norm, task.attack.budget.of(task.harden.norm))]
+    data, reports, ledger = load_data(task.name), Path("reports", task.name), Path(".redoubt", "attack", task.name)
+    shards = _shards(params, task, data, ledger)
+    found = dict(zip(shards, spread(measure, [(shard,) for shard in shards.values()], "attack"), strict=True))
     models: dict[str, Any] = {}
-    examples: dict[str, Any] = {}
     for name in MODELS:
-        folder = Path("models", task.name, name)
-        subject = Subject(load_network(folder), GuardedModel.load(folder))
-        label = f"attack@{task.name} {name}"
-        validation, _ = _measure(
-            subject, some_rows(data.validation, task.attack.points), setting, budget, f"{label} validation"
-        )
-        test, moved = _measure(subject, some_rows(data.test, task.attack.points), setting, threats(task.attack), label)
-        clean = _clean(subject.guarded, data)
-        models[name] = {"validation": validation.model_dump(), "test": test.model_dump(), "clean": clean}
-        for norm in NORMS:
-            shown = moved[norm, task.attack.budget.of(norm)][:SHOWN]
-            examples |= {f"{name}_{norm}": shown, f"{name}_{norm}_answers": subject.guarded.network(shown)}
-        _write_curves(reports / "curves", name, test)
-        record = _record(task, name, clean, test)
+        each = {split: join([found[key][name].robustness for key in shards if key[0] == split]) for split in SPLITS}
+        clean = _clean(GuardedModel.load(Path("models", task.name, name)), data)
+        models[name] = {**{split: measured.model_dump() for split, measured in each.items()}, "clean": clean}
+        _write_curves(reports / "curves", name, each["test"])
+        record = _record(task, name, clean, each["test"])
         write_json(reports / "records" / f"attack-{name}.json", record.model_dump())
     write_json(reports / "robustness.json", {"task": task.name, "norm": task.harden.norm, "models": models})
-    write_arrays(reports / "examples.npz", {**examples, "x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]})
+    write_arrays(reports / "examples.npz", _examples(found, task, data))
+    Ledger(ledger).close()
 
 
-def _measure(
-    subject: Subject, batch: Batch, setting: Setting, tried: list[Any], label: str
-) -> tuple[Robustness, dict[Any, Floats]]:
-    evaluation = Evaluation(subject, batch, setting)
-    cells: Iterable[Cell] = tqdm(evaluation.run(tried), total=len(tried), desc=label, unit="threat")
-    # Nothing is chosen by targeted attacks, so only the reported rows pay for them.
-    return evaluation.summary(list(cells), targeted=len(tried) > 1), evaluation.examples
+def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tuple[str, Norm], Shard]:
+    """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
+    rows = {split: some_rows(getattr(data, split), task.attack.points) for split in SPLITS}
+    bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), task.harden.norm
+    chosen = sorted({task.attack.grid(gated)[0], task.attack.budget.of(gated)})
+    wanted = {("validation", gated): tuple(chosen), **{("test", norm): task.attack.grid(norm) for norm in NORMS}}
+    return {
+        (split, norm): Shard(
+            task=task,
+            folders={name: Path("models", task.name, name) for name in MODELS},
+            batch=rows[split],
+            bounds=bounds,
+            norm=norm,
+            eps=eps,
+            thorough=split == "test",
+            seed=params.seed,
+            ledger=ledger,
+            place=place,
+        )
+        for place, ((split, norm), eps) in enumerate(wanted.items(), start=1)
+    }
+
+
+def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: Task, data: TaskData) -> dict[str, Any]:
+    """The first test rows, and what the budget's attack makes of them."""
+    examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
+    for name in MODELS:
+        guarded = GuardedModel.load(Path("models", task.name, name))
+        for norm in NORMS:
+            shown = found["test", norm][name].examples[:SHOWN]
+            examples |= {f"{name}_{norm}": shown, f"{name}_{norm}_answers": guarded.network(shown)}
+    return examples
 
 
 def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:
@@ -105,6 +117,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
             metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
             points = [(round(1000 * c.eps), getattr(c, column).share) for c in measured.cells if c.norm == norm]
             curves[f"eps_{norm}/{column}"] = [(0, _at_zero(measured)[column]), *points]
+        metrics[f"robust/{norm}/doubts"] = len(measured.doubts(norm))
     return Record(
         run=name,
         stage="attack",

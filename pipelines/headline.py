@@ -30,4 +30,5 @@ def headline(params: Params, name: str) -> dict[str, Any]:
         "clean": label,
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
         **{column: cell[column] for column in ("undefended", "oblivious", "adaptive")},
+        "trusted": all(check["passed"] for check in card["numbers"]["lint"][norm]),
     }

@@ -79,20 +79,28 @@ def _shown(promotion: dict[str, Any]) -> str:
 
 
 def _models(task: Task, robustness: dict[str, Any]) -> dict[str, Any]:
-    models = {}
-    for name in MODELS:
-        measured = robustness["models"][name]["test"]
-        cells = [
-            {
-                **cell,
-                "norm": figures.NORMS[cell["norm"]],
-                "budget": cell["eps"] == task.attack.budget.of(cell["norm"]),
-                "targeted": measured["targeted"].get(cell["norm"]),
-            }
-            for cell in measured["cells"]
-        ]
-        models[name] = {**measured, "cells": cells}
-    return models
+    return {name: _model(task, robustness["models"][name]["test"]) for name in MODELS}
+
+
+def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
+    """A model's figures, with the words that the page shows for them."""
+    cells = [
+        {
+            **cell,
+            "norm": figures.NORMS[cell["norm"]],
+            "budget": cell["eps"] == task.attack.budget.of(cell["norm"]),
+            "targeted": measured["targeted"].get(cell["norm"]),
+            "trusted": all(check["passed"] for check in measured["lint"][cell["norm"]]),
+            "growth": _growth(cell["error_growth"]),
+        }
+        for cell in measured["cells"]
+    ]
+    lint = {figures.NORMS[norm]: checks for norm, checks in measured["lint"].items()}
+    return {**measured, "cells": cells, "lint": lint}
+
+
+def _growth(found: dict[str, float] | None) -> str:
+    return " / ".join(f"{found[key]:.1f}" for key in ("mean", "p95", "max")) if found else ""
 
 
 def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:

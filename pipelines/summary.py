@@ -44,7 +44,8 @@ def _print(params: Params) -> None:
             f"{100 * row[c]['share']:.1f} % ({100 * row[c]['low']:.0f}-{100 * row[c]['high']:.0f})"
             for c in ("undefended", "oblivious", "adaptive")
         ]
-        table.add_row(name, row["champion"], row["clean"], row["threat"], *rates)
+        stamp = "" if row["trusted"] else " (not trusted: see the report)"
+        table.add_row(name, row["champion"], row["clean"], row["threat"] + stamp, *rates)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(

@@ -40,6 +40,7 @@ TASK = {
         "steps": 3,
         "restarts": 1,
         "eot": 1,
+        "queries": 10,
     },
     "certify": {"points": 5, "selection_draws": 20, "draws": 100, "radii": [0.1]},
     "gates": {"clean": 0.5, "robust": 0.2},

@@ -19,7 +19,7 @@ from redoubt.data.splits import Split
 from redoubt.data.store import read_json, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.evaluation.metrics import Rate
-from redoubt.evaluation.verdict import Cell, Robustness
+from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
 from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
 from redoubt.records import Record
 from redoubt.training.sweep import Point
@@ -61,13 +61,13 @@ def task(project: Path, bundles: Callable[[str], Guarded], tmp_path: Path, monke
     return known.model_copy(update={"name": "risk", "gates": GatesParams(clean=0.5, robust=0.3)})
 
 
-def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9) -> None:
+def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, trusted: bool = True) -> None:
     """The robustness.json of models with these lower bounds and this clean accuracy."""
     models = {}
     for name, low in robust.items():
         share = Rate(share=low, low=low, high=1.0, n=12)
         cells = [
-            Cell(norm=norm, eps=task.attack.budget.of(norm), adaptive=share, **dict.fromkeys(COLUMNS, share))
+            Cell(norm=norm, eps=task.attack.budget.of(norm), adaptive=share, broken=[], **dict.fromkeys(COLUMNS, share))
             for norm in ("linf", "l2")
         ]
         clean = Rate(share=accuracy, low=accuracy, high=1.0, n=12)
@@ -77,6 +77,7 @@ def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9) -> Non
             clean_guarded=clean,
             false_positives=share,
             cells=cells,
+            lint={norm: [Check(name="outputs are logits", passed=trusted, found="so")] for norm in NORMS},
         ).model_dump()
         folder = Path("models/risk", name)
         measured["digest"] = promote.GuardedModel.load(folder).digest
@@ -118,6 +119,12 @@ def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.Capture
     assert [path.name for path in Path("models/risk/champion").iterdir()] == ["NOT_PROMOTED"]
     said = capsys.readouterr().out
     assert "no model is promoted: adversarial: robust lower bound 0.200 is below the gate 0.3" in said
+
+
+def test_figures_not_to_be_trusted_block_promotion(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    attacked(task, BOTH, trusted=False)
+    assert promoted(task)["champion"] is None
+    assert "adversarial: the figures are not to be trusted: outputs are logits: so" in capsys.readouterr().out
 
 
 def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) -> None:

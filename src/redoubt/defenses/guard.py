@@ -1,12 +1,13 @@
 """Composes the guard round a network: as tensors for the attacker who knows it, as one graph for service."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from redoubt.attacks.contract import Outputs
 from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
@@ -16,8 +17,6 @@ from redoubt.models.export import add_network
 from redoubt.models.onnx_parts import Graph
 from redoubt.params import ImageGuard, TableGuard
 from redoubt.tasks import Bounds, Floats, Schema
-
-Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, output_scale: float) -> GuardConfig:
@@ -42,22 +41,63 @@ def calibrate(model: GuardedModel, clean: Floats) -> GuardConfig:
     return model.guard.model_copy(update={"threshold": float(scores[rank])})
 
 
-def knowing(network: keras.Model, config: GuardConfig) -> Outputs:
+def knowing(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:
     """What an attacker who knows the guard differentiates: BPDA inside, fresh draws for EOT on every call.
+
+    Args:
+        network: gives logits, or values.
+        config: of the guard.
+        variants: those that vote; all of them if None.
 
     Returns:
         A function of inputs `(batch, ...)` and a seed `(2,)` int32 giving `(batch, classes)`: the mean of the
         variants' log-probabilities (its gradient stays alive where the mean probability saturates), or for a
         regression the mean value.
     """
+    chosen = tuple(variants or config.variants)
+    return lambda x, seed: _mean(_opinions(network, config, chosen, x, seed))
+
+
+def evading(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
+    """What an attacker differentiates who must fool the vote and the detector both.
+
+    Returns:
+        As `knowing`, with the adversarial score as one more column.
+    """
+    fixed = config.fixed_variants
+    needed = (*fixed, *(name for name in variants if name not in fixed))
+    voting = [needed.index(name) for name in variants]
 
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        variants = tf.concat([tf.stack(_fixed(x, config), axis=1), _random(x, config, seed)], axis=1)
-        flat = network(tf.reshape(variants, (-1, *config.shape)), training=False)
-        each = tf.reshape(flat, (-1, len(config.variants), flat.shape[-1]))
-        return tf.reduce_mean(tf.nn.log_softmax(each) if flat.shape[-1] > 1 else each, axis=1)
+        each = _opinions(network, config, needed, x, seed)
+        said = each if each.shape[-1] == 1 else tf.exp(each)
+        # Rounding stands still where the input moves a little. Let through as in BPDA, its slope would cancel the
+        # input's own, and the score would look flat.
+        moved = [
+            tf.reduce_sum(tf.abs((tf.stop_gradient if name == "squeezed" else tf.identity)(said[:, i]) - said[:, 0]), 1)
+            for i, name in enumerate(fixed)
+            if i
+        ]
+        score = tf.reduce_max(tf.stack(moved, axis=1), axis=1, keepdims=True) / config.output_scale
+        return tf.concat([_mean(tf.gather(each, voting, axis=1)), score], axis=1)
 
     return outputs
+
+
+def _opinions(
+    network: keras.Model, config: GuardConfig, names: tuple[str, ...], x: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
+    """Log-probabilities or values of the named variants, `(batch, variants, outputs)`; those with a name first."""
+    variants = [_fixed(x, config, name)[:, None] for name in names if name in config.fixed_variants]
+    if any(name not in config.fixed_variants for name in names):
+        variants.append(_random(x, config, seed))
+    flat = network(tf.reshape(tf.concat(variants, axis=1), (-1, *config.shape)), training=False)
+    each = tf.reshape(flat, (-1, len(names), flat.shape[-1]))
+    return tf.nn.log_softmax(each) if flat.shape[-1] > 1 else each
+
+
+def _mean(each: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(each, axis=1)
 
 
 def _levels(config: GuardConfig) -> tuple[Floats, Floats]:
@@ -66,9 +106,10 @@ def _levels(config: GuardConfig) -> tuple[Floats, Floats]:
     return np.array(config.lower, dtype=np.float32), np.array(config.upper, dtype=np.float32)
 
 
-def _fixed(x: tf.Tensor, config: GuardConfig) -> list[tf.Tensor]:
-    squeezed = squeeze(x, config.bits, *_levels(config))
-    return [x, median(x, config.median), squeezed] if config.kind == "image" else [x, squeezed]
+def _fixed(x: tf.Tensor, config: GuardConfig, name: str) -> tf.Tensor:
+    if name == "smoothed":
+        return median(x, config.median)
+    return squeeze(x, config.bits, *_levels(config)) if name == "squeezed" else x
 
 
 def _random(x: tf.Tensor, config: GuardConfig, seed: tf.Tensor) -> tf.Tensor:

@@ -53,6 +53,33 @@ def regression_metrics(values: Floats, truth: Floats) -> dict[str, float]:
     }
 
 
+def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, float]:
+    """How much an attack adds to the absolute error, in the target's units, over all rows.
+
+    A row whose error the attack made smaller counts as negative growth.
+
+    Args:
+        attacked: answers to the perturbed inputs, `(rows,)`.
+        clean: answers to the inputs themselves, likewise.
+        truth: true values, likewise.
+
+    Returns:
+        `mean`, `p95` (95th percentile) and `max`.
+
+    Raises:
+        ValueError: no rows, or arrays of other shapes.
+    """
+    shapes = (attacked.shape, clean.shape, truth.shape)
+    if len(set(shapes)) > 1 or truth.ndim != 1 or not len(truth):
+        raise ValueError(f"attacked, clean and truth have shapes {shapes}; expected (rows,) of each, at least one row")
+    growth = np.abs(attacked.astype(float) - truth) - np.abs(clean.astype(float) - truth)
+    return {
+        "mean": float(growth.mean()),
+        "p95": float(np.percentile(growth, 95)),
+        "max": float(growth.max()),
+    }
+
+
 def confusion(predicted: NDArray[Any], truth: NDArray[Any], labels: Sequence[str]) -> list[list[int]]:
     """Counts, one row per true class and one column per answer."""
     counts: list[list[int]] = confusion_matrix(truth, predicted, labels=range(len(labels))).tolist()

@@ -9,7 +9,7 @@ from redoubt.params import GatesParams, Norm
 
 
 class Candidate(BaseModel):
-    """A model and its validation figures: the lower ends of the intervals that the gates look at."""
+    """A model and its validation figures: the lower ends of the intervals that the gates look at, and the doubts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,15 +17,17 @@ class Candidate(BaseModel):
     digest: str
     clean: float
     robust: float
+    doubts: tuple[str, ...] = ()
 
     def failed(self, gates: GatesParams) -> list[str]:
-        """One sentence per gate that the model does not clear."""
+        """One sentence per gate that the model does not clear, and per reason not to trust its figures."""
         checks = (("clean", self.clean, gates.clean), ("robust", self.robust, gates.robust))
-        return [
+        low = [
             f"{name} lower bound {found:.3f} is below the gate {floor:g}"
             for name, found, floor in checks
             if found < floor
         ]
+        return [*low, *(f"the figures are not to be trusted: {doubt}" for doubt in self.doubts)]
 
 
 def candidate(name: str, validation: Robustness, norm: Norm, eps: float) -> Candidate:
@@ -35,6 +37,7 @@ def candidate(name: str, validation: Robustness, norm: Norm, eps: float) -> Cand
         digest=validation.digest,
         clean=validation.clean_guarded.low,
         robust=validation.at(norm, eps).adaptive.low,
+        doubts=tuple(f"{check.name}: {check.found}" for check in validation.doubts(norm)),
     )
 
 

@@ -1,166 +1,155 @@
 """Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, Problem, check_result, of_network
-from redoubt.attacks.criteria import Criterion, Targeted
+from redoubt.attacks.apgd import APGD, APGDT
+from redoubt.attacks.contract import Attack, Problem
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
-from redoubt.defenses.guard import Outputs, knowing
-from redoubt.defenses.guarded import GuardedModel
-from redoubt.evaluation.metrics import Rate, rate
-from redoubt.evaluation.verdict import NORMS, Cell, Robustness
-from redoubt.params import AttackParams, Norm
-from redoubt.tasks import Batch, Bounds, Floats
-
-REDRAWS = 3
-Flags = NDArray[np.bool_]
+from redoubt.attacks.square import Square
+from redoubt.evaluation.metrics import error_growth, rate
+from redoubt.evaluation.subject import Flags, Subject
+from redoubt.evaluation.verdict import Cell
+from redoubt.params import Norm
+from redoubt.tasks import Batch, Floats
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is attacked: the network that has gradients and the guarded model that is served."""
+@dataclass
+class Worst:
+    """The worst case so far: each attack adds the rows that it is the first to break.
 
-    network: keras.Model
-    guarded: GuardedModel
+    Attributes:
+        kept: the perturbation that broke each row, or else the first one tried.
+        lost: rows broken.
+        broken: how many rows each attack was the first to break.
+    """
 
+    kept: Floats
+    lost: Flags
+    broken: dict[str, int] = field(default_factory=dict)
 
-@dataclass(frozen=True)
-class Setting:
-    """What an evaluation needs beside the model and the rows."""
-
-    params: AttackParams
-    criterion: Criterion
-    bounds: Bounds
-    seed: int
+    def add(self, name: str, moved: Floats, lost: Flags) -> None:
+        """Take an attack's perturbations into account, and the rows that they break."""
+        won = lost & ~self.lost
+        self.kept = np.where(won.reshape(-1, *[1] * (moved.ndim - 1)), moved, self.kept)
+        self.lost = self.lost | won
+        self.broken[name] = self.broken.get(name, 0) + int(won.sum())
 
 
 class Evaluation:
-    """Attacks one guarded model on one batch; every perturbation is re-checked and scored by the exported graph."""
+    """Attacks one subject on some rows; every perturbation is scored by the exported graph.
 
-    def __init__(self, subject: Subject, batch: Batch, setting: Setting) -> None:
-        self.subject, self.batch, self.setting = subject, batch, setting
+    Attributes:
+        thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
+        cells: one per threat measured, in that order.
+        examples: per threat, the perturbations of the undefended column.
+        lost: per threat, the rows that each attack breaks which was run on all rows; `white box` stands for
+            everybody who uses gradients.
+    """
+
+    def __init__(self, subject: Subject, batch: Batch, *, thorough: bool) -> None:
+        self.subject, self.batch, self.thorough = subject, batch, thorough
+        self.params = subject.setting.params
+        self.cells: list[Cell] = []
         self.examples: dict[tuple[Norm, float], Floats] = {}
-        self._bounds = setting.bounds.covering(batch.x)
-        self._plain = {norm: self._problem(of_network(subject.network), norm) for norm in NORMS}
-        self._knowing = {norm: self._problem(knowing(subject.network, subject.guarded.guard), norm) for norm in NORMS}
+        self.lost: dict[tuple[Norm, float], dict[str, Flags]] = {}
 
-    def run(self, threats: list[tuple[Norm, float]]) -> Iterator[Cell]:
-        """Measure the threats one by one."""
-        for norm, eps in threats:
-            yield self._cell(norm, eps)
-
-    def summary(self, cells: list[Cell], *, targeted: bool = True) -> Robustness:
-        """Clean figures, and where wanted targeted attacks, beside the measured cells."""
-        batch, model = self.batch, self.subject.guarded
-        guarded = model.answer(batch.x, np.random.default_rng(self.setting.seed))
-        return Robustness(
-            digest=model.digest,
-            clean=rate(~self._lost_undefended(batch.x, batch.y)),
-            clean_guarded=rate(~self._lost_guarded(batch.x, batch.y)),
-            false_positives=rate(guarded.flagged),
-            cells=cells,
-            targeted={norm: self._targeted(norm) for norm in NORMS} if targeted and model.schema.labels else {},
-        )
-
-    def _problem(self, outputs: Outputs, norm: Norm) -> Problem:
-        return Problem(outputs, self.setting.criterion, norm, self._bounds)
+    def run(self, norm: Norm, eps: float) -> Cell:
+        """Measure one threat."""
+        cell = self._cell(norm, eps)
+        self.cells.append(cell)
+        return cell
 
     def _cell(self, norm: Norm, eps: float) -> Cell:
-        y, model = self.batch.y, self.subject.guarded
-        single, examples, lost = self._undefended(norm, eps)
-        self.examples[norm, eps] = examples
-        lost_oblivious = self._lost_guarded(examples, y)
-        adaptive, lost_adaptive = self._through_guard(norm, eps, examples, lost_oblivious)
-        answers, knowing_answers = (
-            model.answer(moved, np.random.default_rng(self.setting.seed)) for moved in (examples, adaptive)
-        )
+        subject, y = self.subject, self.batch.y
+        plain = self._undefended(norm, eps)
+        self.examples[norm, eps] = plain.kept
+        guarded = Worst(plain.kept, subject.lost_guarded(plain.kept, y))
+        oblivious, query = rate(~guarded.lost), None
+        if self.thorough and self._is_budget(norm, eps):
+            self._guarded(guarded, "square", Square(queries=self.params.queries), subject.asked(norm), eps)
+            query = rate(~guarded.lost)
+        for restart, attack in enumerate(self._knowing(norm, eps)):
+            self._guarded(guarded, "pgd", attack, subject.knowing[norm], eps, restart)
+        flagged = [
+            rate(subject.guarded.answer(moved, np.random.default_rng(subject.setting.seed)).flagged)
+            for moved in (plain.kept, guarded.kept)
+        ]
+        single = {name: rate(~lost) for name, lost in self.lost[norm, eps].items() if name != "white box"}
         return Cell(
             norm=norm,
             eps=eps,
-            **{name: rate(~flags) for name, flags in single.items()},
-            undefended=rate(~lost),
-            oblivious=rate(~lost_oblivious),
-            adaptive=rate(~lost_adaptive),
-            flagged_oblivious=rate(answers.flagged),
-            flagged_adaptive=rate(knowing_answers.flagged),
-            error_undefended=self._error(examples),
+            **single,
+            undefended=rate(~plain.lost),
+            broken=list(plain.broken.items()),
+            oblivious=oblivious,
+            query=query,
+            adaptive=rate(~guarded.lost),
+            flagged_oblivious=flagged[0],
+            flagged_adaptive=flagged[1],
+            error_growth=self._error_growth(plain.kept),
         )
 
-    def _undefended(self, norm: Norm, eps: float) -> tuple[dict[str, Flags], Floats, Flags]:
-        """Losses per attack, the perturbation kept for each row, and the worst case."""
-        x, y, params = self.batch.x, self.batch.y, self.setting.params
-        everywhere = np.ones(len(x), dtype=bool)
-        lost = self._lost_undefended(x, y)
-        kept, single = x, {}
-        attacks: dict[str, Attack] = {"noise": Noise(), "fgsm": fgsm(), "pgd": PGD(steps=params.steps)}
-        for name, attack in attacks.items():
-            moved = self._attack(attack, self._plain[norm], everywhere, eps)
-            single[name] = self._lost_undefended(moved, y)
-            kept = np.where(_rows(lost, x), kept, moved)
-            lost = lost | single[name]
-        for restart in range(1, self._restarts(norm, eps)):
-            moved = self._attack(attacks["pgd"], self._plain[norm], ~lost, eps, restart)
-            broken = self._lost_undefended(moved, y) & ~lost
-            kept = np.where(_rows(broken, x), moved, kept)
-            lost = lost | broken
-        return single, kept, lost
+    def _undefended(self, norm: Norm, eps: float) -> Worst:
+        """Attacks on every row, so that they can be compared, and the ensemble on the rows still standing."""
+        subject, y, problem = self.subject, self.batch.y, self.subject.plain[norm]
+        # A number can be driven off to either side. From the input itself the climb takes the nearer one, which a
+        # random start may miss; APGD-T tries both.
+        pgd = PGD(steps=self.params.steps, random_start=subject.setting.criterion.classes)
+        alone: dict[str, Attack] = {"noise": Noise(), "fgsm": fgsm(), "pgd": pgd}
+        if self._is_budget(norm, eps):
+            alone["square"] = Square(queries=self.params.queries)
+        moved = {name: subject.attack(attack, problem, self.batch, eps) for name, attack in alone.items()}
+        lost = {name: subject.lost(each, y) for name, each in moved.items()}
+        worst = Worst(moved["pgd"], subject.lost(self.batch.x, y))
+        for name in ("fgsm", "pgd"):
+            worst.add(name, moved[name], lost[name])
+        for name, attack, restart in self._ensemble(norm, eps):
+            each = self._attack_standing(attack, problem, worst, eps, restart)
+            worst.add(name, each, subject.lost(each, y))
+        self.lost[norm, eps] = {**lost, "white box": worst.lost}
+        for name in ("square", "noise"):
+            if name in alone:
+                worst.add(name, moved[name], lost[name])
+        return worst
 
-    def _through_guard(self, norm: Norm, eps: float, kept: Floats, lost: Flags) -> tuple[Floats, Flags]:
-        """What BPDA and EOT add to the oblivious perturbations: those kept for each row, and the worst case."""
-        attack = PGD(steps=self.setting.params.steps, eot=self.setting.params.eot)
-        for restart in range(self._restarts(norm, eps)):
-            moved = self._attack(attack, self._knowing[norm], ~lost, eps, restart)
-            kept = np.where(_rows(lost, kept), kept, moved)
-            lost = lost | self._lost_guarded(kept, self.batch.y)
-        return kept, lost
+    def _ensemble(self, norm: Norm, eps: float) -> list[tuple[str, Attack, int]]:
+        """Attacks with their names and restart numbers; away from the budget only the cheapest strong one.
 
-    def _restarts(self, norm: Norm, eps: float) -> int:
-        params = self.setting.params
-        return params.restarts if eps == params.budget.of(norm) else 1
+        One PGD climbs the margin: of a network that is sure of itself, cross-entropy forgets the true logit in float32.
+        """
+        steps, pgd = self.params.steps, PGD(steps=self.params.steps, stop_when_won=True)
+        first: tuple[str, Attack, int] = ("apgd-ce", APGD(steps=steps), 0)
+        if not self._is_budget(norm, eps):
+            return [first]
+        restarts = [("pgd restart", pgd, restart) for restart in range(1, self.params.restarts)]
+        by_margin = PGD(steps=steps, loss="margin", stop_when_won=True)
+        return [first, ("pgd-margin", by_margin, 0), *restarts, ("apgd-t", APGDT(steps=steps), 0)]
 
-    def _attack(self, attack: Attack, problem: Problem, rows: Flags, eps: float, restart: int = 0) -> Floats:
-        """Attack some rows; the others come back untouched."""
-        moved = self.batch.x.copy()
-        if rows.any():
-            chosen = self.batch.take(np.flatnonzero(rows))
-            moved[rows] = attack(problem, chosen.x, chosen.y, eps=eps, seed=self.setting.seed + restart)
-        check_result(self.batch.x, moved, problem, eps)
+    def _knowing(self, norm: Norm, eps: float) -> list[PGD]:
+        """One attack per restart; later ones climb the margin, since cross-entropy saturates on a sure variant."""
+        first = PGD(steps=self.params.steps, eot=self.params.eot)
+        more = PGD(steps=self.params.steps, eot=self.params.eot, loss="margin")
+        return [first, *[more] * (self.params.restarts - 1 if self._is_budget(norm, eps) else 0)]
+
+    def _guarded(self, worst: Worst, name: str, attack: Attack, problem: Problem, eps: float, restart: int = 0) -> None:
+        moved = self._attack_standing(attack, problem, worst, eps, restart)
+        worst.add(name, moved, self.subject.lost_guarded(moved, self.batch.y))
+
+    def _attack_standing(self, attack: Attack, problem: Problem, worst: Worst, eps: float, restart: int) -> Floats:
+        """Attack the rows still standing; the others come back as they were kept."""
+        moved, standing = worst.kept.copy(), np.flatnonzero(~worst.lost)
+        if len(standing):
+            moved[standing] = self.subject.attack(attack, problem, self.batch.take(standing), eps, restart)
         return moved
 
-    def _lost_undefended(self, x: Floats, y: NDArray[Any]) -> Flags:
-        return self.setting.criterion.won(self.subject.guarded.network(x), y)
+    def _is_budget(self, norm: Norm, eps: float) -> bool:
+        return eps == self.params.budget.of(norm)
 
-    def _lost_guarded(self, x: Floats, y: NDArray[Any]) -> Flags:
-        # One lucky draw must not decide a row: the majority of fresh draws does.
-        lost = [
-            self.setting.criterion.won(
-                self.subject.guarded.answer(x, np.random.default_rng([self.setting.seed, i])).vote, y
-            )
-            for i in range(REDRAWS)
-        ]
-        return np.sum(lost, axis=0) * 2 > REDRAWS
-
-    def _targeted(self, norm: Norm) -> Rate:
-        classes = self.subject.guarded.schema.outputs
-        problem = Problem(of_network(self.subject.network), Targeted(), norm, self._bounds)
-        wanted = (self.batch.y + 1) % classes
-        eps = self.setting.params.budget.of(norm)
-        moved = PGD(steps=self.setting.params.steps)(problem, self.batch.x, wanted, eps=eps, seed=self.setting.seed)
-        check_result(self.batch.x, moved, problem, eps)
-        return rate(Targeted().won(self.subject.guarded.network(moved), wanted))
-
-    def _error(self, x: Floats) -> float | None:
-        if self.subject.guarded.schema.labels:
+    def _error_growth(self, moved: Floats) -> dict[str, float] | None:
+        if self.subject.setting.criterion.classes:
             return None
-        return float(np.abs(self.subject.guarded.network(x)[:, 0] - self.batch.y).mean())
-
-
-def _rows(flags: Flags, x: Floats) -> Flags:
-    return flags.reshape(-1, *[1] * (x.ndim - 1))
+        network = self.subject.guarded.network
+        return error_growth(network(moved)[:, 0], network(self.batch.x)[:, 0], self.batch.y)

@@ -1,44 +1,86 @@
-"""What an evaluation found, as data: three columns per threat, and the clean figures they cost."""
+"""What an evaluation found, as data: three columns per threat, the guard's parts, and whether to believe any of it."""
+
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Rate
-from redoubt.params import AttackParams, Norm
+from redoubt.params import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
-class Cell(BaseModel):
+class Found(BaseModel):
+    """Frozen, refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(Found):
     """One threat: a norm and an eps, with every share of rows still answered right.
 
     Attributes:
         noise: undefended, under random noise of full size.
         fgsm: undefended, under FGSM.
         pgd: undefended, under PGD from one random start.
-        undefended: undefended, worst case over all of the above and PGD's restarts.
+        square: undefended, under Square, which sees answers only (at the budget).
+        undefended: undefended, worst case over all of the above and the ensemble.
+        broken: rows that each attack of the worst case was the first to break, in the order tried.
         oblivious: guarded, under the perturbations made for the undefended network.
-        adaptive: guarded, worst case over those and PGD through the guard (BPDA and EOT).
+        adaptive: guarded, worst case over those, PGD through the guard (BPDA and EOT) and Square against it.
+        query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
         flagged_oblivious: flagged by the detector under the oblivious perturbations.
         flagged_adaptive: flagged under the adaptive perturbations.
-        error_undefended: mean absolute error under the undefended attack (regression only).
+        error_growth: how the undefended attack raises the absolute error: mean, p95 and max (regression).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     norm: Norm
     eps: float
     noise: Rate
     fgsm: Rate
     pgd: Rate
+    square: Rate | None = None
     undefended: Rate
+    broken: list[tuple[str, int]]
     oblivious: Rate
     adaptive: Rate
+    query: Rate | None = None
     flagged_oblivious: Rate
     flagged_adaptive: Rate
-    error_undefended: float | None = None
+    error_growth: dict[str, float] | None = None
 
 
-class Robustness(BaseModel):
+class PartCell(Found):
+    """One part of the guard at one threat; a row stands if it is answered right or refused.
+
+    Attributes:
+        part: its name.
+        clean: unperturbed rows that are answered right, and not refused.
+        oblivious: under the perturbations made for the undefended network.
+        adaptive: worst case over those and PGD through this very part, its detector included.
+    """
+
+    part: str
+    clean: Rate
+    oblivious: Rate
+    adaptive: Rate
+
+
+class Check(Found):
+    """One reason to believe a robustness figure, or not to.
+
+    Attributes:
+        name: of the rule.
+        passed: whether it holds.
+        found: what was seen, one sentence.
+    """
+
+    name: str
+    passed: bool
+    found: str
+
+
+class Robustness(Found):
     """Everything measured on one guarded model.
 
     Attributes:
@@ -47,9 +89,9 @@ class Robustness(BaseModel):
         false_positives: unperturbed inputs that the detector flags.
         cells: one per norm and eps, rising.
         targeted: per norm at the budget, rows turned into the next class by targeted PGD (classes only).
+        parts: the guard's parts, at the budget of the norm that the gates look at.
+        lint: per norm at the budget, the checks of `evaluation.lint`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
     clean: Rate
@@ -57,12 +99,32 @@ class Robustness(BaseModel):
     false_positives: Rate
     cells: list[Cell]
     targeted: dict[Norm, Rate] = {}
+    parts: list[PartCell] = []
+    lint: dict[Norm, list[Check]] = {}
 
     def at(self, norm: Norm, eps: float) -> Cell:
         """The cell of one threat."""
         return next(cell for cell in self.cells if cell.norm == norm and cell.eps == eps)
 
+    def doubts(self, norm: Norm) -> list[Check]:
+        """The checks that failed: with any, the norm's figures are not to be trusted."""
+        return [check for check in self.lint.get(norm, []) if not check.passed]
 
-def threats(params: AttackParams) -> list[tuple[Norm, float]]:
-    """Every norm and eps declared, rising."""
-    return [(norm, eps) for norm in NORMS for eps in (params.linf if norm == "linf" else params.l2)]
+
+def join(shares: Sequence[Robustness]) -> Robustness:
+    """What was measured of one model on the same rows, norm by norm, as one.
+
+    Raises:
+        ValueError: they are of other models or rows.
+    """
+    first = shares[0]
+    if any((each.digest, each.clean) != (first.digest, first.clean) for each in shares):
+        raise ValueError("what is joined was measured on different models or rows")
+    return first.model_copy(
+        update={
+            "cells": [cell for each in shares for cell in each.cells],
+            "targeted": {norm: found for each in shares for norm, found in each.targeted.items()},
+            "parts": [part for each in shares for part in each.parts],
+            "lint": {norm: checks for each in shares for norm, checks in each.lint.items()},
+        }
+    )

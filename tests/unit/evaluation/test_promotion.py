@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from redoubt.evaluation.metrics import Rate
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
-from redoubt.evaluation.verdict import Cell, Robustness
+from redoubt.evaluation.verdict import Cell, Check, Robustness
 from redoubt.params import GatesParams
 
 GATES = GatesParams(clean=0.8, robust=0.4)
@@ -78,7 +78,7 @@ def share(low: float) -> Rate:
 def test_a_candidate_stands_by_the_lower_ends_with_the_guard_against_who_knows_it() -> None:
     columns = ("noise", "fgsm", "pgd", "undefended", "oblivious", "flagged_oblivious", "flagged_adaptive")
     cells = [
-        Cell(norm=norm, eps=eps, adaptive=share(low), **dict.fromkeys(columns, share(0.77)))
+        Cell(norm=norm, eps=eps, adaptive=share(low), broken=[], **dict.fromkeys(columns, share(0.77)))
         for norm, eps, low in (("linf", 0.1, 0.3), ("linf", 0.2, 0.2), ("l2", 0.2, 0.6))
     ]
     measured = Robustness(
@@ -86,3 +86,23 @@ def test_a_candidate_stands_by_the_lower_ends_with_the_guard_against_who_knows_i
     )
     assert candidate("a", measured, "linf", 0.2) == Candidate(name="a", digest="d", clean=0.7, robust=0.2)
     assert candidate("a", measured, "l2", 0.2).robust == 0.6
+
+
+def test_figures_that_are_not_to_be_trusted_promote_nobody() -> None:
+    checks = [
+        Check(name="outputs are logits", passed=True, found="they are"),
+        Check(name="restarts change little", passed=False, found="9.0 % more"),
+    ]
+    columns = ("noise", "fgsm", "pgd", "undefended", "oblivious", "adaptive", "flagged_oblivious", "flagged_adaptive")
+    cell = Cell(norm="linf", eps=0.1, broken=[], **dict.fromkeys(columns, share(0.7)))
+    measured = Robustness(
+        digest="d",
+        clean=share(0.9),
+        clean_guarded=share(0.9),
+        false_positives=share(0.05),
+        cells=[cell],
+        lint={"linf": checks, "l2": []},
+    )
+    found = candidate("a", measured, "linf", 0.1)
+    assert found.failed(GATES) == ["the figures are not to be trusted: restarts change little: 9.0 % more"]
+    assert choose([found], GATES) is None

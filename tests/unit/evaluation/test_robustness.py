@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from redoubt.attacks.contract import AttackError
 from redoubt.attacks.geometry import distance
 from redoubt.defenses.guarded import Answers
 from redoubt.evaluation import robustness as module
-from redoubt.evaluation.robustness import REDRAWS, Evaluation, Setting, Subject
-from redoubt.evaluation.verdict import Cell, Robustness, threats
-from redoubt.params import AttackParams, Budget
+from redoubt.evaluation.conclusion import conclude
+from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.robustness import Evaluation
+from redoubt.evaluation.subject import REDRAWS, Setting, Subject
+from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
+from redoubt.params import AttackParams, Budget, Norm
 from redoubt.tasks import Floats
-from tests.tiny import Guarded, rows
+from tests.tiny import Guarded
 
 PARAMS = AttackParams(
     linf=(0.000001, 0.1, 0.3),
@@ -25,19 +29,24 @@ PARAMS = AttackParams(
     steps=6,
     restarts=2,
     eot=2,
+    queries=30,
 )
+THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm)]
 
 
-def evaluation(guarded: Guarded, **change: Any) -> Evaluation:
+def evaluation(guarded: Guarded, ledger: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
     case = guarded.case
-    setting = Setting(PARAMS.model_copy(update=change), case.criterion, case.bounds, seed=1)
-    return Evaluation(Subject(case.network, guarded.model), case.test, setting)
+    setting = Setting(PARAMS.model_copy(update=change), case.criterion, case.bounds, 1, Ledger(ledger))
+    return Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=thorough)
 
 
 @functools.cache
-def measured(guarded: Guarded) -> tuple[Robustness, dict[Any, Floats]]:
+def measured(guarded: Guarded) -> tuple[Robustness, Evaluation]:
     work = evaluation(guarded)
-    return work.summary(list(work.run(threats(PARAMS)))), work.examples
+    for norm, eps in THREATS:
+        work.run(norm, eps)
+    shares = [conclude(work, norm, [], judge_parts=norm == "linf") for norm in NORMS]
+    return join(shares), work
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +55,30 @@ def result(guarded: Guarded) -> Robustness:
 
 
 def test_threats_are_every_norm_and_eps_rising() -> None:
-    assert threats(PARAMS) == [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
+    assert THREATS == [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
 
 
 def test_a_worst_case_is_no_better_than_any_single_attack(result: Robustness) -> None:
     for cell in result.cells:
-        assert cell.undefended.share <= min(cell.noise.share, cell.fgsm.share, cell.pgd.share, result.clean.share)
+        single = [cell.noise, cell.fgsm, cell.pgd, *([cell.square] if cell.square else [])]
+        assert cell.undefended.share <= min(each.share for each in [*single, result.clean])
         assert cell.adaptive.share <= min(cell.oblivious.share, result.clean_guarded.share)
+        assert cell.adaptive.share <= (cell.query or cell.oblivious).share <= cell.oblivious.share
         assert {getattr(cell, name).n for name in ("noise", "undefended", "adaptive", "flagged_adaptive")} == {64}
+
+
+def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
+    for cell in result.cells:
+        broken = sum(count for _, count in cell.broken)
+        assert broken == round(64 * (result.clean.share - cell.undefended.share))
+
+
+def test_queries_are_asked_at_the_budget_alone(guarded: Guarded, result: Robustness) -> None:
+    for cell in result.cells:
+        assert (cell.square is not None) == (cell.query is not None) == (cell.eps == PARAMS.budget.of(cell.norm))
+    spared = evaluation(guarded, thorough=False).run("linf", 0.1)
+    assert spared.query is None
+    assert spared.undefended == result.at("linf", 0.1).undefended
 
 
 def test_a_larger_eps_is_no_easier_to_bear(result: Robustness) -> None:
@@ -71,8 +96,8 @@ def test_next_to_no_eps_leaves_the_clean_figures(result: Robustness) -> None:
 
 
 def test_examples_are_those_of_the_undefended_column(guarded: Guarded, result: Robustness) -> None:
-    case, examples = guarded.case, measured(guarded)[1]
-    assert list(examples) == threats(PARAMS)
+    case, examples = guarded.case, measured(guarded)[1].examples
+    assert list(examples) == THREATS
     for (norm, eps), moved in examples.items():
         case.bounds.check(moved)
         assert distance(moved - case.test.x, norm, case.bounds).max() <= eps * 1.001 + 1e-3
@@ -91,32 +116,70 @@ def test_what_is_measured_is_what_is_served(guarded: Guarded, result: Robustness
 def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: Robustness) -> None:
     if guarded.case.schema.labels:
         assert list(result.targeted) == ["linf", "l2"]
-        assert all(cell.error_undefended is None for cell in result.cells)
+        assert all(cell.error_growth is None for cell in result.cells)
         # Any hit of a target is a miss of the truth.
         assert all(
             result.targeted[n].share <= 1 - result.at(n, PARAMS.budget.of(n)).pgd.share + 0.1 for n in result.targeted
         )
     else:
         assert result.targeted == {}
-        errors = [cell.error_undefended for cell in result.cells if cell.norm == "linf"]
+        errors = [cell.error_growth["mean"] for cell in result.cells if cell.norm == "linf" and cell.error_growth]
+        assert len(errors) == 3
         assert errors == sorted(errors)
 
 
 def test_the_same_again_and_in_json(guarded: Guarded, result: Robustness) -> None:
-    again = evaluation(guarded)
-    cells = list(again.run([("linf", 0.1)]))
-    assert cells == [result.at("linf", 0.1)]
+    assert evaluation(guarded).run("linf", 0.1) == result.at("linf", 0.1)
     assert Robustness.model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(
+    guarded: Guarded, result: Robustness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in its last attack but one, then begun again: what was done is read, and the record is the same."""
+    real, tried = Subject.attack, []
+
+    def attack(self: Subject, *given: Any) -> Floats:
+        tried.append(given[0])
+        if len(tried) == 5:
+            raise KeyboardInterrupt
+        return real(self, *given)
+
+    monkeypatch.setattr(Subject, "attack", attack)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation(guarded, tmp_path).run("linf", 0.1)
+    stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(stored) == 4
+    assert evaluation(guarded, tmp_path).run("linf", 0.1) == result.at("linf", 0.1)
+    assert stored.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
 
 
 def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> None:
     def cells(restarts: int) -> list[Cell]:
-        return list(evaluation(guarded, restarts=restarts).run([("linf", 0.1), ("linf", 0.3)]))
+        work = evaluation(guarded, restarts=restarts)
+        return [work.run("linf", 0.1), work.run("linf", 0.3)]
 
     one, four = cells(1), cells(4)
     assert four[0].undefended.share <= one[0].undefended.share
     assert four[0].adaptive.share <= one[0].adaptive.share
     assert four[1] == one[1]
+
+
+def test_norms_of_other_models_or_rows_are_not_joined(result: Robustness) -> None:
+    with pytest.raises(ValueError, match="measured on different models or rows"):
+        join([result, result.model_copy(update={"digest": "other"})])
+
+
+def test_parts_are_judged_one_by_one(guarded: Guarded, result: Robustness) -> None:
+    names = [cell.part for cell in result.parts]
+    voting = ["smoothing", "squeezing"] if guarded.case.name == "image" else ["squeezing"]
+    assert names == [*voting, "randomization", "detector", "all"]
+    for cell in result.parts:
+        assert cell.adaptive.share <= cell.oblivious.share
+    detector = next(cell for cell in result.parts if cell.part == "detector")
+    # Refusing costs clean rows and, against who does not know it, can only help.
+    assert detector.clean.share <= result.clean.share
+    assert detector.oblivious.share >= result.at("linf", 0.1).undefended.share
 
 
 @pytest.mark.parametrize(
@@ -135,16 +198,10 @@ def test_the_majority_of_fresh_draws_decides(guarded: Guarded, wins: tuple[int, 
             )
             return Answers(votes[:, None], votes, np.zeros(1, np.float32), np.zeros(1, bool))
 
-    work.subject = Subject(guarded.case.network, Scripted())  # type: ignore[arg-type]
-    flags = work._lost_guarded(guarded.case.test.x[:1], np.zeros(1, np.int64))
+    subject = Subject(guarded.case.network, Scripted(), work.subject.setting)  # type: ignore[arg-type]
+    flags = subject.lost_guarded(guarded.case.test.x[:1], np.zeros(1, np.int64))
     assert flags.tolist() == [lost]
     assert len(set(drawn)) == len(wins) == REDRAWS
-
-
-def test_rows_outside_the_training_range_are_attacked_too(guarded: Guarded) -> None:
-    setting = Setting(PARAMS, guarded.case.criterion, guarded.case.scaler.bounds(guarded.case.schema), seed=1)
-    far = rows(guarded.case.name, 500, seed=9).take(np.arange(440, 500))
-    assert len(list(Evaluation(Subject(guarded.case.network, guarded.model), far, setting).run([("l2", 0.3)]))) == 1
 
 
 def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,4 +210,4 @@ def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatc
 
     monkeypatch.setattr(module, "fgsm", cheat)
     with pytest.raises(AttackError, match="moved an input by"):
-        list(evaluation(guarded).run([("linf", 0.1)]))
+        evaluation(guarded).run("linf", 0.1)

@@ -1,0 +1,69 @@
+"""Gathers what the lint looks at: the figures of a norm at its budget, and a few probes of the model."""
+
+import numpy as np
+import tensorflow as tf
+
+from redoubt.attacks.gradient import PGD, loss_gradient
+from redoubt.evaluation.lint import Evidence, lint
+from redoubt.evaluation.robustness import Evaluation
+from redoubt.evaluation.subject import Subject
+from redoubt.evaluation.verdict import Check
+from redoubt.params import Norm
+from redoubt.tasks import Batch, Floats
+
+PROBED = 64
+
+
+def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Check]:
+    """Run the lint over an evaluation.
+
+    Args:
+        evaluation: done in the norm.
+        norm: whose budget is looked at.
+        foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
+    """
+    subject, batch, params = evaluation.subject, evaluation.batch, evaluation.params
+    budget = params.budget.of(norm)
+    lost = dict(evaluation.lost[norm, budget])
+    if foreign:
+        lost["transfer"] = np.any([subject.lost(moved, batch.y) for moved in foreign], axis=0)
+    some = batch.x[:PROBED]
+    outputs, again = (subject.network(some, training=False).numpy() for _ in range(2))
+    one, other = (subject.guarded.answer(some, np.random.default_rng(i)).vote for i in range(2))
+    probabilities = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4)
+    return lint(
+        Evidence(
+            cells=[cell for cell in evaluation.cells if cell.norm == norm],
+            budget=budget,
+            lost=lost,
+            everywhere=_everywhere(subject, batch, norm),
+            dead=_dead(subject, batch, norm),
+            repeats=bool(np.array_equal(outputs, again)),
+            logits=not (subject.setting.criterion.classes and probabilities),
+            draws=subject.guarded.guard.draws,
+            guard_repeats=bool(np.array_equal(one, other)),
+        )
+    )
+
+
+def _everywhere(subject: Subject, batch: Batch, norm: Norm) -> float | None:
+    """The share that stands when every input of the box can be reached."""
+    bounds = subject.setting.bounds
+    if np.any(bounds.scale == 0):
+        return None
+    across = np.broadcast_to((bounds.upper - bounds.lower) / bounds.scale, batch.x.shape[1:])
+    eps = float(across.max() if norm == "linf" else np.linalg.norm(across))
+    attack = PGD(steps=subject.setting.params.steps, stop_when_won=True)
+    moved = subject.attack(attack, subject.plain[norm], batch, eps)
+    return 1.0 - float(subject.lost(moved, batch.y).mean())
+
+
+def _dead(subject: Subject, batch: Batch, norm: Norm) -> float:
+    """The share of rows answered right whose gradient leads nowhere."""
+    right = ~subject.lost(batch.x, batch.y)
+    if not right.any():
+        return 0.0
+    some = batch.take(np.flatnonzero(right)[:1000])
+    gradient = loss_gradient(subject.plain[norm], tf.constant(some.x), tf.constant(some.y), tf.zeros(2, tf.int32))
+    size = np.abs(gradient.numpy() * subject.setting.bounds.scale).reshape(len(some), -1).max(axis=1)
+    return float((~(np.isfinite(size) & (size > 0))).mean())

@@ -1,0 +1,47 @@
+"""What an evaluation has done so far, on disk: a killed one goes on where it was and ends with the same record."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.data.dataset import digest_arrays
+from redoubt.data.store import digest, dumps, read_arrays, write_arrays
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Ledger:
+    """Remembers the result of each batch under the digest of all that it depends on."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """Open a ledger.
+
+        Args:
+            folder: one file per batch; None remembers nothing.
+        """
+        self._folder = folder
+
+    def remember(self, key: Mapping[str, Any], given: Arrays, compute: Callable[[], Arrays]) -> Arrays:
+        """The stored result for this key and these arrays, or else that of `compute`, stored whole or not at all.
+
+        Args:
+            key: plain values that the result depends on.
+            given: arrays that it depends on.
+            compute: called only if nothing is stored.
+        """
+        if self._folder is None:
+            return compute()
+        path = self._folder / f"{digest(dumps({**key, 'given': digest_arrays(given)}).encode())}.npz"
+        if path.is_file():
+            return read_arrays(path)
+        result = compute()
+        write_arrays(path, {name: np.asarray(array) for name, array in result.items()})
+        return result
+
+    def close(self) -> None:
+        """Forget everything: what it led to is written."""
+        for path in self._folder.glob("*.npz") if self._folder else ():
+            path.unlink(missing_ok=True)

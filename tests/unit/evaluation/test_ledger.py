@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+
+from redoubt.evaluation.ledger import Arrays, Ledger
+
+GIVEN = {"x": np.arange(6.0).reshape(3, 2), "y": np.array([1, 0, 1])}
+
+
+class Counted:
+    """Something that takes long, so one counts how often it is done."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self) -> Arrays:
+        self.times += 1
+        return {"moved": GIVEN["x"] + self.times}
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    work = Counted()
+    first = Ledger(tmp_path).remember({"eps": 0.1}, GIVEN, work)
+    again = Ledger(tmp_path).remember({"eps": 0.1}, {name: each.copy() for name, each in GIVEN.items()}, work)
+    assert work.times == 1
+    assert np.array_equal(first["moved"], again["moved"])
+
+
+def test_other_settings_and_other_rows_are_other_work(tmp_path: Path) -> None:
+    work, ledger = Counted(), Ledger(tmp_path)
+    ledger.remember({"eps": 0.1}, GIVEN, work)
+    ledger.remember({"eps": 0.2}, GIVEN, work)
+    ledger.remember({"eps": 0.1}, {**GIVEN, "y": np.array([1, 1, 1])}, work)
+    ledger.remember({"eps": 0.1}, {**GIVEN, "x": GIVEN["x"] + 1}, work)
+    assert work.times == len(list(tmp_path.iterdir())) == 4
+
+
+def test_without_a_folder_nothing_is_remembered() -> None:
+    work, ledger = Counted(), Ledger(None)
+    for _ in range(2):
+        ledger.remember({}, GIVEN, work)
+    ledger.close()
+    assert work.times == 2
+
+
+def test_a_closed_ledger_is_empty(tmp_path: Path) -> None:
+    work, ledger = Counted(), Ledger(tmp_path)
+    ledger.remember({}, GIVEN, work)
+    ledger.close()
+    assert list(tmp_path.iterdir()) == []
+    ledger.remember({}, GIVEN, work)
+    assert work.times == 2

@@ -1,0 +1,188 @@
+"""Sound figures pass; a model that hides its gradients is caught."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from redoubt.attacks.contract import Problem, of_network
+from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.data.scaling import fit as fit_scaler
+from redoubt.evaluation.evidence import check
+from redoubt.evaluation.lint import Evidence, lint
+from redoubt.evaluation.metrics import rate
+from redoubt.evaluation.robustness import Evaluation
+from redoubt.evaluation.subject import Setting, Subject
+from redoubt.evaluation.verdict import Cell, Check
+from redoubt.models.networks import build
+from redoubt.params import AttackParams, Budget, Cnn
+from redoubt.tasks import PIXELS, Floats
+from redoubt.training.adversarial import AdversarialTrainer, Ramp
+from redoubt.training.fit import Plan, compile_network, fit
+from tests import tiny
+
+ROWS = 200
+
+
+def flags(broken: int) -> np.ndarray:
+    """The first rows are lost."""
+    return np.arange(ROWS) < broken
+
+
+def cell(eps: float, undefended: int, fgsm: int = 20, restarts: int = 0) -> Cell:
+    """Counts are of rows lost."""
+    share = {name: rate(~flags(fgsm)) for name in ("noise", "fgsm", "pgd", "oblivious", "adaptive")}
+    flagged = {name: rate(~flags(0)) for name in ("flagged_oblivious", "flagged_adaptive")}
+    broken = [("pgd", undefended - restarts), ("pgd restart", restarts)]
+    return Cell(norm="linf", eps=eps, undefended=rate(~flags(undefended)), broken=broken, **share, **flagged)
+
+
+SOUND = Evidence(
+    cells=[cell(0.1, 30, fgsm=10), cell(0.2, 80, fgsm=40), cell(0.4, 190, fgsm=90)],
+    budget=0.2,
+    lost={
+        name: flags(count)
+        for name, count in {"noise": 5, "transfer": 20, "square": 70, "fgsm": 40, "pgd": 75, "white box": 80}.items()
+    },
+    everywhere=0.0,
+    dead=0.0,
+    repeats=True,
+    logits=True,
+    draws=4,
+    guard_repeats=False,
+)
+
+
+def failed(evidence: Evidence) -> list[str]:
+    return [check.name for check in lint(evidence) if not check.passed]
+
+
+def lost(**counts: int) -> dict[str, np.ndarray]:
+    return {**SOUND.lost, **{name.replace("_", " "): flags(count) for name, count in counts.items()}}
+
+
+def test_sound_figures_pass() -> None:
+    assert failed(SOUND) == []
+    assert failed(replace(SOUND, everywhere=None)) == []
+    without = {name: found for name, found in SOUND.lost.items() if name != "transfer"}
+    assert failed(replace(SOUND, lost=without)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"everywhere": 0.1}, "accuracy falls to 0 as eps grows"),
+        ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "the worst case falls with eps"),
+        ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
+        ({"lost": lost(pgd=20)}, "many steps find what one step finds"),
+        ({"lost": lost(fgsm=10, pgd=150, white_box=150)}, "one step and many steps see the same surface"),
+        ({"lost": lost(square=100)}, "white box is no weaker than square"),
+        ({"lost": lost(transfer=75)}, None),
+        ({"lost": lost(square=30, transfer=60)}, "square is no weaker than transfer"),
+        ({"lost": lost(noise=40)}, "transfer is no weaker than noise"),
+        ({"dead": 0.05}, "gradients are neither zero nor NaN"),
+        ({"cells": [cell(0.1, 30), cell(0.2, 80, restarts=20)]}, "restarts change little"),
+        ({"logits": False}, "outputs are logits"),
+        ({"repeats": False}, "randomness is declared"),
+        ({"draws": 0}, "randomness is declared"),
+        ({"guard_repeats": True}, "randomness is declared"),
+    ],
+    ids=str,
+)
+def test_each_check_can_fail(change: dict[str, Any], name: str | None) -> None:
+    found = failed(replace(SOUND, **change))
+    assert found == ([name] if name else []) or name in found
+
+
+def test_a_few_rows_more_are_chance_and_no_doubt() -> None:
+    assert failed(replace(SOUND, lost=lost(square=83))) == []
+
+
+PARAMS = AttackParams(
+    linf=(0.1, 0.4), l2=(0.5,), budget=Budget(linf=0.4, l2=0.5), points=100, steps=20, restarts=2, eot=1, queries=60
+)
+
+
+def judged(case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded) -> list[Check]:
+    """The whole evaluation of a network, then the lint."""
+
+    class Itself:
+        """Scores by the network, whatever the bundle holds."""
+
+        guard, schema, digest = bundle.model.guard, bundle.model.schema, "d"
+        answer = bundle.model.answer
+
+        def network(self, x: Floats) -> Floats:
+            return np.asarray(network(tf.constant(x), training=False))
+
+    setting = Setting(PARAMS, case.criterion, case.bounds, seed=1)
+    work = Evaluation(Subject(network, Itself(), setting), case.test, thorough=False)  # type: ignore[arg-type]
+    for eps in PARAMS.linf:
+        work.run("linf", eps)
+    return check(work, "linf", [])
+
+
+@pytest.fixture(scope="module")
+def bars(trained: Callable[[str], tiny.Case]) -> tiny.Case:
+    return trained(tiny.IMAGE)
+
+
+@pytest.fixture(scope="module")
+def bundle(bundles: Callable[[str], tiny.Guarded]) -> tiny.Guarded:
+    return bundles(tiny.IMAGE)
+
+
+def doubts(checks: list[Check]) -> set[str]:
+    return {each.name for each in checks if not each.passed}
+
+
+def test_an_honest_network_is_trusted(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    assert doubts(judged(bars, bars.network, bundle)) == set()
+
+
+def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    """Trained on FGSM alone until one step finds nothing, though many steps break nearly everything."""
+    train, eps = tiny.rows(tiny.IMAGE, 4000), PARAMS.budget.linf
+    scaler = fit_scaler(train, bars.schema)
+    network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
+    problem = Problem(of_network(network), Untargeted(), "linf", PIXELS)
+    trainer = AdversarialTrainer(network, problem, fgsm(), Ramp(eps, 0), seed=1)
+    plan = Plan(epochs=15, batch_size=64, learning_rate=0.005)
+    compile_network(trainer, plan, len(train), bars.schema.outputs)
+    left = iter(range(plan.epochs, 0, -1))
+    fit(trainer, network, train, lambda: {"loss": float(next(left))}, plan)
+
+    def stands(attack: PGD) -> float:
+        moved = attack(problem, bars.test.x, bars.test.y, eps=eps, seed=0)
+        return float((network(moved).numpy().argmax(axis=1) == bars.test.y).mean())
+
+    assert stands(fgsm()) > 0.9
+    assert stands(PGD(steps=40)) < 0.3
+    assert "one step and many steps see the same surface" in doubts(judged(bars, network, bundle))
+
+
+class Hidden:
+    """The same answers as a network's, from inputs rounded so that no gradient comes through."""
+
+    def __init__(self, network: keras.Model) -> None:
+        self.network = network
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.network(tf.stop_gradient(tf.round(x * 64) / 64) + 0.0 * x, training=training)
+
+
+def test_shattered_gradients_are_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    found = doubts(judged(bars, Hidden(bars.network), bundle))
+    assert {"gradients are neither zero nor NaN", "white box is no weaker than square"} <= found
+
+
+def test_a_network_that_draws_in_secret_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    def noisy(x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return bars.network(x, training=training) + tf.random.normal((tf.shape(x)[0], 3), stddev=0.01)
+
+    assert "randomness is declared" in doubts(judged(bars, noisy, bundle))
