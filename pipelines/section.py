@@ -95,7 +95,7 @@ def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
         }
         for cell in measured["cells"]
     ]
-    lint = {figures.NORMS[norm]: checks for norm, checks in measured["lint"].items()}
+    lint = {figures.NORMS[norm]: measured["lint"][norm] for norm in NORMS}
     return {**measured, "cells": cells, "lint": lint}
 
 
