@@ -12,6 +12,7 @@ ROW = {
     "clean": 'accuracy "100" %',
     "threat": "L-inf 0.1 & more",
     **{column: RATE.model_dump() for column in ("undefended", "oblivious", "adaptive")},
+    "trusted": True,
 }
 
 
@@ -29,6 +30,12 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     page = render("index.html", seed=20, rows=[ROW], sections=[])
     assert "http" not in page.replace("http-equiv", "")
     assert "src=" in page.replace('src="timings.js"', "") or page.count("src=") == 1
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_figure_that_is_not_trusted_is_stamped(trusted: bool) -> None:
+    page = render("index.html", seed=20, rows=[{**ROW, "trusted": trusted}], sections=[])
+    assert ("not trusted" in page) != trusted
 
 
 def test_a_task_without_a_champion_has_a_line() -> None:
