@@ -10,7 +10,19 @@ import pytest
 
 STAGES = ["ingest", "validate", "split", "scale", "sweep", "certify", "promote", "section", "summary"]
 TENSORFLOW_STAGES = ["train", "harden", "attack"]
-ROOMS = ["params", "tasks", "data", "models", "attacks", "defenses", "training", "certify", "evaluation", "report"]
+ROOMS = [
+    "params",
+    "tasks",
+    "data",
+    "models",
+    "attacks",
+    "defenses",
+    "training",
+    "certify",
+    "evaluation",
+    "report",
+    "cli",
+]
 # What stands beside the rooms: no room's business, so any may use it.
 SHARED = {"records", "compute", "quiet", "tracking"}
 OWNERS = {"mlflow": ["tracking.py"], "great_expectations": ["data/expectations.py"]}
@@ -50,6 +62,18 @@ def test_help_teaches(stage: str, project: Path) -> None:
     assert "argparse" in loaded
     assert not loaded & {"tensorflow", "keras"}
     assert f"usage: python -m pipelines.{stage}" in done.stdout
+    assert len(done.stdout.splitlines()) > 4
+
+
+@pytest.mark.parametrize("words", [["attack", "--help"], ["attack", "--list"], ["--help"]], ids=" ".join)
+def test_the_command_teaches(words: list[str], project: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "redoubt.cli", *words]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(re.findall(r"\|\s+(\S+)$", done.stderr, re.MULTILINE))
+    assert "argparse" in loaded
+    assert not loaded & {"tensorflow", "keras"}
+    assert "attack" in done.stdout
     assert len(done.stdout.splitlines()) > 4
 
 

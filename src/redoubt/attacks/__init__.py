@@ -1,1 +1,60 @@
 """Attacks under one contract: inside the ball, inside the bounds, seeded."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from redoubt.attacks.apgd import APGD, APGDT
+    from redoubt.attacks.carlini_wagner import CarliniWagner
+    from redoubt.attacks.contract import AttackError
+    from redoubt.attacks.criteria import Targeted, Tolerance
+    from redoubt.attacks.ensemble import Ensemble
+    from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm
+    from redoubt.attacks.hopskipjump import HopSkipJump
+    from redoubt.attacks.noise import Noise
+    from redoubt.attacks.own_model import against
+    from redoubt.attacks.square import Square
+
+_HOMES = {
+    "against": "own_model",
+    "APGD": "apgd",
+    "APGDT": "apgd",
+    "AttackError": "contract",
+    "CarliniWagner": "carlini_wagner",
+    "Ensemble": "ensemble",
+    "HopSkipJump": "hopskipjump",
+    "Noise": "noise",
+    "PGD": "gradient",
+    "Restarts": "gradient",
+    "Square": "square",
+    "Targeted": "criteria",
+    "Tolerance": "criteria",
+    "bim": "gradient",
+    "corner": "gradient",
+    "fgsm": "gradient",
+}
+__all__ = [
+    "APGD",
+    "APGDT",
+    "PGD",
+    "AttackError",
+    "CarliniWagner",
+    "Ensemble",
+    "HopSkipJump",
+    "Noise",
+    "Restarts",
+    "Square",
+    "Targeted",
+    "Tolerance",
+    "against",
+    "bim",
+    "corner",
+    "fgsm",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: the catalogue lists the attacks without TensorFlow."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

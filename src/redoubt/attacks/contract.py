@@ -186,6 +186,8 @@ def check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> No
         raise AttackError(f"eps is {eps}; it must be >= 0 and finite")
     if len(x) != len(y):
         raise AttackError(f"{len(x)} inputs came with {len(y)} labels")
+    if y.shape[1:] == (1,):
+        raise AttackError(f"the labels have shape {y.shape}; expected {y.shape[:1]}: pass y[:, 0]")
     try:
         problem.bounds.check(x)
         outputs = problem.outputs(tf.constant(x[:8]), tf.zeros(2, tf.int32)).numpy()

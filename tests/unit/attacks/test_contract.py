@@ -112,13 +112,25 @@ ATTACK = PGD(steps=1)
         ({"eps": float("nan")}, "eps is nan; it must be >= 0"),
         ({"eps": float("inf")}, "eps is inf; it must be .*finite"),
         ({"y": np.zeros(3, np.int64)}, "64 inputs came with 3 labels"),
+        ({"y": np.zeros((64, 1), np.int64)}, r"the labels have shape \(64, 1\); expected \(64,\): pass y\[:, 0\]"),
         ({"x": np.full((64, 6, 6, 1), np.nan, np.float32)}, "cannot be attacked: inputs hold NaN"),
         ({"x": np.full((64, 6, 6, 1), 255, np.float32)}, "cannot be attacked: .*outside their bounds"),
         ({"x": np.zeros((64, 5, 6, 1), np.float32)}, "the inputs cannot be attacked: "),
         ({"y": np.full(64, 3, np.int64)}, "labels span 3..3; the model has classes 0..2"),
         ({"y": np.full(64, -1, np.int64)}, "labels span -1..-1"),
     ],
-    ids=["eps-negative", "eps-nan", "eps-infinite", "lengths", "nan", "bounds", "shape", "label-high", "label-low"],
+    ids=[
+        "eps-negative",
+        "eps-nan",
+        "eps-infinite",
+        "lengths",
+        "columns",
+        "nan",
+        "bounds",
+        "shape",
+        "label-high",
+        "label-low",
+    ],
 )
 def test_what_cannot_be_attacked_is_refused(pictures: Threat, change: dict[str, Any], says: str) -> None:
     given_ = {"x": pictures.case.test.x, "y": pictures.case.test.y, "eps": 0.1, **change}

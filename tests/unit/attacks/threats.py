@@ -6,6 +6,7 @@ from redoubt.attacks.apgd import APGD, APGDT
 from redoubt.attacks.carlini_wagner import CarliniWagner
 from redoubt.attacks.contract import Attack, Problem, of_network
 from redoubt.attacks.course import GradientDescent
+from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, Restarts, fgsm
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
@@ -26,6 +27,7 @@ ATTACKS: dict[str, Attack] = {
     "apgd-dlr": APGD(steps=3, loss="dlr", eot=2),
     "apgd-targeted": APGDT(steps=3, targets=2),
     "carlini-wagner": CarliniWagner(steps=20, searches=2, learning_rate=0.1),
+    "ensemble": Ensemble(steps=3, targets=2, queries=10, restarts=2),
     "square": Square(queries=20),
     "hop-skip-jump": HopSkipJump(queries=40, samples=8),
 }

@@ -1,0 +1,34 @@
+"""Somebody's own Keras model as a problem, in one line."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from redoubt.attacks.contract import Problem, of_network
+from redoubt.attacks.criteria import Criterion, Untargeted
+from redoubt.params import Norm
+from redoubt.tasks import Bounds
+
+
+def against(
+    model: Callable[..., Any],
+    *,
+    norm: Norm = "linf",
+    bounds: tuple[float, float] = (0.0, 1.0),
+    criterion: Criterion | None = None,
+) -> Problem:
+    """What an attack needs to know: `PGD(steps=40)(against(model), x, y, eps=0.1, seed=0)`.
+
+    Args:
+        model: from `(rows, ...)` to logits `(rows, classes)`, or to values `(rows, 1)` with `Tolerance` as criterion.
+        norm: in which perturbations are measured.
+        bounds: smallest and largest value of every input, in the model's own units, which are those of eps too.
+        criterion: what the attacker wants; any class but the true one if None.
+
+    Raises:
+        ValueError: the bounds are reversed.
+    """
+    low, high = (np.full(1, end, np.float32) for end in bounds)
+    box = Bounds(low, high, np.ones(1, np.float32))
+    return Problem(of_network(model), criterion or Untargeted(), norm, box, "network")

@@ -1,0 +1,7 @@
+"""`python -m redoubt.cli` is `redoubt`."""
+
+import sys
+
+from redoubt.cli import main
+
+sys.exit(main())

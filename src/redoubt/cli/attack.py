@@ -1,0 +1,225 @@
+"""The subcommand `attack`: its words, what they mean together, and the run from target to record."""
+
+import argparse
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from redoubt.attacks.catalogue import CATALOGUE, Entry, find
+
+if TYPE_CHECKING:
+    from redoubt.attacks.contract import Outputs
+    from redoubt.cli import Parser
+    from redoubt.cli.findings import Findings
+    from redoubt.cli.job import Job
+    from redoubt.cli.targets import Target
+
+POINTS, SEED = 100, 0
+EFFORT = {
+    "steps": "gradient steps",
+    "restarts": "random starts, each on the rows that withstood those before",
+    "queries": "answers the attacker may take: per row, or in all for substitute",
+}
+EPILOG = """\
+examples:
+  redoubt attack --list                                        what there is, what each must know, where it is from
+  redoubt attack pgd models/digits/champion                    test rows and eps of the task, from this project
+  redoubt attack ensemble model.keras --data test.npz --eps 0.1
+  redoubt attack carlini-wagner model.keras --data test.npz --eps 2 --targeted 7
+  redoubt attack pgd models/digits/champion --knows-guard      differentiates the guard too (BPDA and EOT)
+  redoubt attack square http://127.0.0.1:3000 --task digits    a running service: answers only
+  redoubt attack transfer http://127.0.0.1:3000 --task digits --proxy models/digits/natural
+
+exit status: 0 all done; 1 broke off, what was done is kept and marked incomplete; 2 could not begin
+"""
+
+
+class AskedError(ValueError):
+    """Words on the command line that do not go together."""
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "attack",
+        help="attack a bundle, a .keras file or a URL; write a record and a picture",
+        description="Attack a network and measure what share of rows still stands. The network must answer logits"
+        " (or numbers); perturbations stay within eps and within the bounds of the inputs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the attack; see --list")
+    parser.add_argument(
+        "target", nargs="?", metavar="TARGET", help="a bundle folder, a .keras file, or http://HOST:PORT"
+    )
+    parser.add_argument("--list", action="store_true", help="show every attack and end")
+    _add_rows(parser)
+    _add_threat(parser)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/attacks/TARGET/NAME")
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    rows = parser.add_argument_group("what is attacked")
+    rows.add_argument("--data", type=Path, metavar="FILE.npz", help="rows x, in raw units, with their true y")
+    rows.add_argument(
+        "--task", help="of this project: its test rows, and what to ask a URL for (default: the bundle's)"
+    )
+    rows.add_argument("--points", type=_count, metavar="N", help=f"rows, from the first (default {POINTS})")
+    rows.add_argument("--bundle", type=Path, metavar="FOLDER", help="that a URL serves (default models/TASK/champion)")
+    rows.add_argument(
+        "--bounds", type=float, nargs=2, metavar=("LO", "HI"), help="of a .keras file's inputs (default 0 1)"
+    )
+    rows.add_argument("--tolerance", type=float, metavar="ERROR", help="of a number: a larger error is a wrong answer")
+
+
+def _add_threat(parser: argparse.ArgumentParser) -> None:
+    threat = parser.add_argument_group("the attacker")
+    threat.add_argument(
+        "--eps", type=float, help="size of the perturbation; 1 is a pixel's range or a feature's spread"
+    )
+    threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
+    threat.add_argument("--targeted", metavar="CLASS", help="class to be answered; rows of that class are not counted")
+    for option, says in EFFORT.items():
+        threat.add_argument(f"--{option}", type=_count, metavar="N", help=says)
+    threat.add_argument(
+        "--proxy", action="append", default=[], type=Path, metavar="PATH", help="transfer: a network of the attacker's"
+    )
+    threat.add_argument("--knows-guard", action="store_true", help="of a bundle: attack through its guard")
+    threat.add_argument("--seed", type=int, default=SEED, help=f"of everything (default {SEED})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
+    if args.list:
+        _list()
+        return 0
+    if args.name is None or args.target is None:
+        raise AskedError("say which attack and on what: redoubt attack NAME TARGET; `redoubt attack --list` names them")
+    entry = find(args.name)
+    _refuse_unread(entry, args)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from redoubt.quiet import import_tensorflow
+
+    import_tensorflow()
+    from redoubt.cli.findings import show, write
+    from redoubt.cli.targets import open_target
+    from redoubt.training.setup import make_deterministic
+
+    make_deterministic(args.seed)
+    with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=args.bundle)) as target:
+        job = _job(entry, args, target)
+        started = time.perf_counter()
+        findings = _carry_out(job)
+        seconds = time.perf_counter() - started
+    written = write(args.out or _folder(job), job, findings)
+    show(job, findings, seconds, written)
+    if findings.stopped is None:
+        return 0
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"error: {findings.stopped}; what was done so far is kept, marked incomplete", markup=False
+    )
+    return 1
+
+
+def _carry_out(job: "Job") -> "Findings":
+    from redoubt.attacks.contract import check_inputs
+    from redoubt.cli.plain import plain
+    from redoubt.cli.studies import STUDIES
+
+    if "data" not in job.entry.ignores:
+        check_inputs(job.problem(), job.batch.x, job.batch.y, job.eps)
+    if job.entry.make is None:
+        return STUDIES[job.entry.name](job)
+    return plain(job, job.entry.make(**job.options))
+
+
+def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
+    """Networks of the attacker's own, which must take and answer what the target does."""
+    from redoubt.attacks.contract import of_network
+    from redoubt.cli.targets import open_network
+
+    networks = {str(path): open_network(path) for path in paths}
+    for path, network in networks.items():
+        given, width = tuple(network.input_shape[1:]), network.output_shape[-1]
+        if given != target.shape or width != (len(target.labels) or 1):
+            raise AskedError(
+                f"{path} takes {given} and gives {width} outputs; {target.said} takes {target.shape}"
+                f" and gives {len(target.labels) or 1}: a proxy must be alike"
+            )
+    return {path: of_network(network) for path, network in networks.items()}
+
+
+def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
+    from redoubt.cli import job as jobs
+    from redoubt.cli.rows import load_rows, no_rows
+
+    if target.network is None and entry.knows == "gradients":
+        raise AskedError(f"{entry.name} needs gradients, which a URL does not give; {_without_gradients()} do without")
+    if args.knows_guard and target.guarded is None:
+        raise AskedError(f"--knows-guard is for bundles; {target.said} has no guard that could be differentiated")
+    norm = args.norm or entry.norm or jobs.norm_of(target)
+    sized, reads = "eps" not in entry.ignores, "data" not in entry.ignores
+    return jobs.Job(
+        entry=entry,
+        options={name: getattr(args, name) or default for name, default in entry.options.items()},
+        target=target,
+        rows=load_rows(target, args.data, args.task, args.points or POINTS) if reads else no_rows(target),
+        criterion=jobs.criterion_of(target, args.tolerance),
+        norm=norm,
+        eps=(jobs.size_of(target, norm) if args.eps is None else args.eps) if sized else 0.0,
+        seed=args.seed,
+        wanted=None if args.targeted is None else jobs.class_of(target, args.targeted),
+        proxies=_proxies(args.proxy, target),
+        knows_guard=args.knows_guard,
+    )
+
+
+def _refuse_unread(entry: Entry, args: argparse.Namespace) -> None:
+    """No word on the command line goes unheard."""
+    unread = [*(name for name in EFFORT if name not in entry.options), *sorted(entry.ignores)]
+    for name in unread:
+        if getattr(args, name) not in (None, False):
+            takes = ", ".join(f"--{option}" for option in entry.options) or "nothing"
+            said = f"--{name.replace('_', '-')} means nothing to {entry.name}"
+            raise AskedError(f"{said}, whose effort is set by {takes}: leave it out")
+    if (entry.name == "transfer") != bool(args.proxy):
+        needs = "needs the attacker's own networks: name at least one with" if not args.proxy else "has no use for"
+        raise AskedError(f"{entry.name} {needs} --proxy")
+    if args.data and args.task and not args.target.startswith("http"):
+        raise AskedError("--data names rows and --task names others: leave one of them out")
+    if args.seed < 0:
+        raise AskedError(f"--seed is {args.seed}; it must be >= 0")
+
+
+def _without_gradients() -> str:
+    return ", ".join(entry.name for entry in CATALOGUE.values() if entry.knows != "gradients")
+
+
+def _folder(job: "Job") -> Path:
+    said = job.target.said
+    parts = (
+        [said.split("://")[1].replace(":", "-")] if "://" in said else Path(said).with_suffix("").absolute().parts[-2:]
+    )
+    slug = "-".join(parts).strip("/").replace("/", "-")
+    return Path("reports", "attacks", slug if job.target.kind != "network" else Path(said).stem, job.entry.name)
+
+
+def _list() -> None:
+    """Plain lines: a terminal of any width shows them whole."""
+    print("NAME            MUST KNOW        PUBLISHED           EFFORT (default)")
+    for entry in CATALOGUE.values():
+        effort = " ".join(f"--{name} {value}" for name, value in entry.options.items())
+        print(f"\n{entry.name:<16}{entry.knows:<17}{entry.paper:<20}{effort}".rstrip())
+        print(f"    {entry.says}")
+    print("\nWho must know gradients cannot attack a URL; see `redoubt attack --help` for how to run one.")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number >= 1")
+    return int(text)

@@ -1,0 +1,180 @@
+"""One attack to be run: who, on what, towards what, within which limits."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.attacks.catalogue import Entry
+from redoubt.attacks.contract import Outputs, Problem
+from redoubt.attacks.course import TowardFalse
+from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
+from redoubt.cli.rows import Rows
+from redoubt.cli.targets import Target
+from redoubt.defenses.guard import knowing
+from redoubt.params import AttackParams, Norm, ParamsError, load
+from redoubt.tasks import Batch, Bounds, Floats
+
+
+class JobError(ValueError):
+    """What was asked makes no sense together; the message says what would."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything an attack is run with.
+
+    Attributes:
+        entry: of the catalogue.
+        options: of the attack, all of those in `entry.options`.
+        target: what is attacked.
+        rows: inputs with their true labels or values.
+        criterion: what counts as right: won where an answer is wrong.
+        norm: in which perturbations are measured.
+        eps: their size.
+        seed: of everything.
+        wanted: class to be answered, if one is.
+        proxies: networks of the attacker's own, by the path they came from.
+        knows_guard: the attacker differentiates the guard too.
+    """
+
+    entry: Entry
+    options: Mapping[str, int]
+    target: Target
+    rows: Rows
+    criterion: Criterion
+    norm: Norm
+    eps: float
+    seed: int
+    wanted: int | None
+    proxies: Mapping[str, Outputs]
+    knows_guard: bool
+
+    @property
+    def batch(self) -> Batch:
+        """The rows."""
+        return self.rows.batch
+
+    @property
+    def bounds(self) -> Bounds:
+        """The target's; a table's widened to hold rows that were not among its training rows."""
+        table = self.target.kind != "network" and len(self.target.shape) == 1
+        return self.target.bounds.covering(self.batch.x) if table else self.target.bounds
+
+    @property
+    def outputs(self) -> Outputs:
+        """The target as the attacker sees it."""
+        target = self.target
+        if self.knows_guard and target.guarded is not None:
+            return knowing(target.network, target.guarded.guard)
+        return target.outputs
+
+    def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> Problem:
+        """The target as the attacker sees it, or other outputs, with the plain criterion or another one."""
+        return Problem(outputs or self.outputs, criterion or self.criterion, self.norm, self.bounds, self.target.said)
+
+    def aim(self) -> tuple[Criterion, NDArray[Any]]:
+        """What the attacker wants of every row, and the `y` that says so.
+
+        Raises:
+            JobError: a false class is wanted of a number.
+        """
+        y, classes = self.batch.y, len(self.target.labels)
+        if self.entry.name == "course":
+            if not classes:
+                raise JobError("course goes towards a false class; the target answers a number: take pgd")
+            chance = (y + np.random.default_rng(self.seed).integers(1, classes, len(y))) % classes
+            false = chance if self.wanted is None else np.full_like(y, self.wanted)
+            return TowardFalse(), np.stack([y, false], axis=1)
+        return (self.criterion, y) if self.wanted is None else (Targeted(), np.full_like(y, self.wanted))
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """The rows that success is measured on: those of the wanted class are won from the start.
+
+        Raises:
+            JobError: there are no others.
+        """
+        others: NDArray[np.bool_] = np.ones(len(self.batch), np.bool_)
+        if self.wanted is not None:
+            others = self.batch.y != self.wanted
+            if not others.any():
+                label = self.target.labels[self.wanted]
+                raise JobError(f"all rows are of class {label} already; name another, or take more rows")
+        return others
+
+    def narrowed(self) -> "Job":
+        """The same on the counted rows alone."""
+        return replace(self, rows=replace(self.rows, batch=self.batch.take(np.flatnonzero(self.counted))))
+
+    def name(self, y: NDArray[Any], answers: Floats) -> tuple[list[str], list[str]]:
+        """True labels or values, and answers, as words."""
+        if not self.target.labels:
+            return [f"{value:.4g}" for value in y], [f"{value:.4g}" for value in answers[:, 0]]
+        labels = self.target.labels
+        return [labels[place] for place in y], [labels[place] for place in answers.argmax(axis=1)]
+
+
+def criterion_of(target: Target, tolerance: float | None) -> Criterion:
+    """What counts as right: the true class, or a value within the tolerance.
+
+    Raises:
+        JobError: a number without a tolerance, or a class with one.
+    """
+    if target.labels:
+        if tolerance is not None:
+            raise JobError(f"--tolerance is for numbers; {target.said} answers classes: leave it out")
+        return Untargeted()
+    if tolerance is None and target.task is not None:
+        tolerance = _from_params(target.task, lambda task: task.tolerance)
+    if tolerance is None:
+        raise JobError(
+            f"{target.said} answers a number: say by --tolerance from what error on it is wrong"
+            " (of two classes in one output make two logits, 0 and the output)"
+        )
+    return Tolerance(tolerance)
+
+
+def class_of(target: Target, said: str) -> int:
+    """The number of a class named on the command line.
+
+    Raises:
+        JobError: the target has no such class.
+    """
+    if said not in target.labels:
+        known = ", ".join(target.labels) or "none: it answers a number"
+        raise JobError(f"no class '{said}' in {target.said}; its classes are {known}")
+    return target.labels.index(said)
+
+
+def size_of(target: Target, norm: Norm) -> float:
+    """The eps of the task's budget in params.yaml.
+
+    Raises:
+        JobError: there is none.
+    """
+    params: AttackParams | None = None
+    if target.task is not None:
+        params = _from_params(target.task, lambda task: task.attack)
+    if params is None:
+        raise JobError("say how large a perturbation may be with --eps; params.yaml here has no budget for this target")
+    return params.budget.of(norm)
+
+
+def norm_of(target: Target) -> Norm:
+    """The norm in which the task was hardened, else L-inf."""
+    norm: Norm | None = None
+    if target.task is not None:
+        norm = _from_params(target.task, lambda task: task.harden.norm)
+    return norm or "linf"
+
+
+def _from_params(task: str, read: Any) -> Any:
+    """A parameter of a task of the project in this folder; None if there is no such task."""
+    try:
+        declared = load().tasks
+    except ParamsError:
+        return None
+    return read(declared[task]) if task in declared else None

@@ -1,0 +1,103 @@
+"""The rows to attack: an NPZ file of the user's, or the test rows of a task of the project."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.cli.targets import Target
+from redoubt.data import dataset
+from redoubt.data.splits import Split
+from redoubt.data.store import read_arrays
+from redoubt.tasks import Batch
+
+
+class RowsError(ValueError):
+    """No usable rows; the message says what came and what was expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Inputs with their labels or values, and where they come from."""
+
+    batch: Batch
+    source: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the arrays."""
+        return dataset.digest_arrays({"x": self.batch.x, "y": self.batch.y})
+
+
+def load_rows(target: Target, data: Path | None, task: str | None, points: int) -> Rows:
+    """The first `points` rows of a file, or else of a task's test rows.
+
+    Args:
+        target: says what fits, and its task where none is named.
+        data: an NPZ file with `x` `(rows, ...)` in raw units and `y` `(rows,)`.
+        task: whose test rows are attacked if there is no file.
+        points: how many at most.
+
+    Raises:
+        RowsError: no rows, or rows that do not fit the target.
+        DatasetError: the task has not been ingested.
+    """
+    name = task or target.task
+    if data is None and name is None:
+        raise RowsError("no rows to attack: give an NPZ file with x and y by --data, or a task by --task")
+    x, y, source = _from_file(data) if data is not None else _of_task(str(name))
+    some = Rows(Batch(_inputs(x[:points], target), _targets(y[:points], target)), source)
+    if not len(some.batch):
+        raise RowsError(f"{source} holds no rows")
+    return some
+
+
+def no_rows(target: Target) -> Rows:
+    """For an attack that makes its own inputs."""
+    shape = [side or 0 for side in target.shape]
+    return Rows(Batch(np.zeros((0, *shape), np.float32), np.zeros(0, np.int64)), "none")
+
+
+def _from_file(path: Path) -> tuple[NDArray[Any], NDArray[Any], str]:
+    try:
+        stored = read_arrays(path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RowsError(f"{path} cannot be read as an NPZ file ({type(error).__name__}: {error})") from None
+    except (AttributeError, TypeError):
+        raise RowsError(f"{path} holds one array; expected an NPZ file with x and y") from None
+    if not {"x", "y"} <= set(stored):
+        raise RowsError(f"{path} holds {', '.join(stored) or 'nothing'}; expected arrays x and y")
+    x, y = stored["x"], stored["y"]
+    if y.ndim != 1 or not x.ndim or len(x) != len(y):
+        raise RowsError(f"{path}: x has shape {x.shape} and y {y.shape}; expected (rows, ...) and (rows,)")
+    return x, y, str(path)
+
+
+def _of_task(task: str) -> tuple[NDArray[Any], NDArray[Any], str]:
+    stored = dataset.load(Path("data/raw", task))
+    path = Path("data/splits", f"{task}.npz")
+    if not path.is_file():
+        raise RowsError(f"{path}: no such file; run `dvc repro`, or give rows by --data")
+    test = stored.batch.take(Split(**read_arrays(path)).test)
+    return test.x, test.y, f"test rows of {task}"
+
+
+def _inputs(x: NDArray[Any], target: Target) -> NDArray[np.float32]:
+    if not target.fits(x.shape[1:]):
+        raise RowsError(f"the rows have shape {x.shape[1:]}; {target.said} takes {target.shape}")
+    if not np.issubdtype(x.dtype, np.number):
+        raise RowsError(f"x holds {x.dtype}; expected numbers in raw units")
+    return x.astype(np.float32)
+
+
+def _targets(y: NDArray[Any], target: Target) -> NDArray[Any]:
+    if not np.issubdtype(y.dtype, np.number):
+        raise RowsError(f"y holds {y.dtype}; expected {'class numbers from 0' if target.labels else 'numbers'}")
+    if not target.labels:
+        return y.astype(np.float32)
+    if np.any(y != np.round(y)):
+        raise RowsError(f"y holds {y[y != np.round(y)][0]:g}; expected class numbers 0..{len(target.labels) - 1}")
+    return y.astype(np.int64)

@@ -1,0 +1,173 @@
+"""Attacks whose aim is not one perturbation per row: each is learned in its own way and measured in its own."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from redoubt.attacks.contract import AttackError, Problem, of_network
+from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.minimal import minimal_eps
+from redoubt.attacks.patch import PatchLearning, misled_rate
+from redoubt.attacks.reprogramming import Board, Reprogram, make_boards
+from redoubt.attacks.transfer import Point, Substitute, misled_curve
+from redoubt.attacks.universal import Universal, apply, fooled, random_delta
+from redoubt.cli.findings import Findings
+from redoubt.cli.job import Job, JobError
+from redoubt.cli.pictures import SHOWN, as_pictures, falling, is_picture
+from redoubt.evaluation.metrics import rate
+from redoubt.report import attack_figures
+from redoubt.tasks import Batch, Floats
+
+# A sticker's places per picture, first inputs of a substitute and its layers' width, precision as a share of eps.
+PLACES, FIRST, WIDTH, PRECISION = 5, 32, 200, 0.02
+
+
+def universal(job: Job) -> Findings:
+    """Learn on every other row, measure on the rest, beside random noise of the same size."""
+    problem, (learn, test) = job.problem(), _halves(job.batch)
+    epochs = math.ceil(job.options["steps"] / math.ceil(len(learn) / Universal.batch_size))
+    delta = Universal(epochs=epochs).fit(problem, learn.x, learn.y, eps=job.eps, seed=job.seed)
+    noise = random_delta(problem, delta.shape, eps=job.eps, seed=job.seed)
+    found = {
+        "rows": {"learned_on": len(learn), "measured_on": len(test)},
+        "fooled": rate(fooled(problem, test.x, delta, eps=job.eps, seed=job.seed)),
+        "fooled_by_random_noise": rate(fooled(problem, test.x, noise, eps=job.eps, seed=job.seed)),
+    }
+    picture = None
+    if is_picture(test.x.shape[1:]):
+        some, change = test.take(np.arange(min(SHOWN, len(test)))), delta[..., None] if delta.ndim == 2 else delta
+        moved = apply(some.x, delta, problem.bounds)
+        truth, answers = job.name(some.y, problem.answers(moved))
+        picture = attack_figures.universal(
+            change / float(np.max(problem.bounds.upper - problem.bounds.lower)),
+            {"attacked": (as_pictures(moved, problem.bounds), answers)},
+            truth,
+        )
+    return Findings(found, picture, {"perturbation": delta})
+
+
+def patch(job: Job) -> Findings:
+    """Learn a sticker of about a third of the picture's side on every other row, measure on the rest."""
+    job = job.narrowed()
+    criterion, y = job.aim()
+    problem, (learn, test) = job.problem(criterion), _halves(Batch(job.batch.x, y))
+    side = max(2, round(0.35 * min(job.batch.x.shape[1:3]))) if job.batch.x.ndim == 4 else 1
+    sticker = PatchLearning(side=side, steps=job.options["steps"])(problem, learn.x, learn.y, seed=job.seed)
+    misled = misled_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
+    found = {
+        "rows": {"learned_on": len(learn), "measured_on": len(test)},
+        "side": side,
+        "misled": {"by_the_sticker": misled.patch, "by_a_sticker_of_noise": misled.noise, "without": misled.clean},
+    }
+    some = slice(1, 2 * SHOWN, 2)
+    stuck = sticker.apply(job.batch.x[some], np.random.default_rng(job.seed))
+    truth, answers = job.name(job.batch.y[some], problem.answers(stuck))
+    rows = {"attacked": (as_pictures(stuck, problem.bounds), answers)}
+    picture = attack_figures.sticker(as_pictures(sticker.pixels[None], problem.bounds)[0], rows, truth)
+    return Findings(found, picture, {"sticker": sticker.pixels})
+
+
+def reprogram(job: Job) -> Findings:
+    """Make the network count squares; the same is done to an untrained copy, to see what its training is worth."""
+    network, bounds = job.target.network, job.target.bounds
+    pixels = float(np.min(bounds.lower)) == 0.0 and float(np.max(bounds.upper)) == 1.0
+    if network is None or not job.criterion.classes or not pixels:
+        raise JobError(f"reprogram needs classes and pixels in [0, 1]; {job.target.said} has other outputs or inputs")
+    board = Board(most=min(10, len(job.target.labels)))
+    attack = Reprogram(steps=job.options["steps"])
+    done = attack(network, board, seed=job.seed)
+    keras.utils.set_random_seed(job.seed)
+    untrained = attack(keras.models.clone_model(network), board, seed=job.seed)
+    found = {
+        "boards": f"1 to {board.most} squares on {board.cells} x {board.cells} cells",
+        "counted_rightly": {"network": done.accuracy, "untrained": untrained.accuracy, "guessing": done.chance},
+    }
+    boards = make_boards(np.random.default_rng([job.seed, 1]), SHOWN, board, done.frame.shape)
+    answers = Problem(of_network(network), Untargeted(), "linf", bounds).answers(boards.x + done.frame)
+    counts, truth = ([str(place + 1) for place in places] for places in (answers.argmax(axis=1), boards.y))
+    picture = attack_figures.reprogramming(done.frame, boards.x, boards.x + done.frame, counts, truth)
+    return Findings(found, picture, {"frame": done.frame, "history": done.history})
+
+
+def minimal(job: Job) -> Findings:
+    """The smallest eps at which PGD wins, per row; the eps given is the largest that is tried."""
+    job = job.narrowed()
+    criterion, y = job.aim()
+    attack, precision = PGD(steps=job.options["steps"], stop_when_won=True), PRECISION * job.eps
+    eps = minimal_eps(
+        attack, job.problem(criterion), job.batch.x, y, largest=job.eps, tolerance=precision, seed=job.seed
+    )
+    found: dict[str, Any] = {"rows": len(eps), "stands_at_the_largest": rate(~np.isfinite(eps)), "precision": precision}
+    if np.isfinite(eps).any():
+        known = eps[np.isfinite(eps)]
+        found["smallest_eps_of_the_won"] = {"mean": float(known.mean()), "median": float(np.median(known))}
+    return Findings(found, falling(eps, job.eps), {"eps": eps})
+
+
+def substitute(job: Job) -> Findings:
+    """Grow a copy from the target's answers, beginning with a few unlabelled rows; FGSM on it is tried on the target.
+
+    Raises:
+        JobError: the target answers a number.
+    """
+    if not job.criterion.classes:
+        raise JobError("substitute copies classes; the target answers a number: take square")
+    judge, (own, test) = job.problem(), _halves(job.batch)
+    points: list[Point] = []
+    network, stopped = _student(job, own.x), None
+    copy = Problem(of_network(network), Untargeted(), job.norm, job.bounds, "substitute")
+    with tqdm(total=job.options["queries"], desc="substitute", unit="query") as bar:
+        attack = Substitute(budget=job.options["queries"])
+        rounds = attack.rounds(judge.answers, network, own.x[:FIRST], job.bounds, seed=job.seed, bar=bar)
+        try:
+            for point in misled_curve(rounds, copy, judge.answers, fgsm(), test, eps=job.eps, seed=job.seed):
+                points.append(point)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        except AttackError as error:
+            if not points:
+                raise
+            stopped = str(error)
+    return _grown(job, points, stopped)
+
+
+def _grown(job: Job, points: list[Point], stopped: str | None) -> Findings:
+    if not points:
+        return Findings({"queries": 0}, stopped=stopped)
+    curve = {name: [getattr(point, name) for point in points] for name in ("queries", "agreement", "misled")}
+    found = {"rows": len(_halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
+    picture = attack_figures.queries({name: (curve["queries"], curve[name]) for name in ("misled", "agreement")})
+    return Findings(found, picture, {name: np.array(values) for name, values in curve.items()}, stopped)
+
+
+def _student(job: Job, x: Floats) -> keras.Model:
+    """What an attacker takes who knows the shape of inputs, their spread and the number of classes."""
+    keras.utils.set_random_seed(job.seed)
+    flat = x.reshape(len(x), -1)
+    variance = np.where(flat.std(axis=0) > 0, flat.var(axis=0), 1.0)
+    layers = [keras.layers.Dense(WIDTH, activation="relu") for _ in range(2)]
+    centred = keras.layers.Normalization(mean=flat.mean(axis=0).tolist(), variance=variance.tolist())
+    last = keras.layers.Dense(len(job.target.labels))
+    return keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Flatten(), centred, *layers, last])
+
+
+def _halves(batch: Batch) -> tuple[Batch, Batch]:
+    """Even rows to learn from, odd rows to measure on."""
+    if len(batch) < 2:
+        raise JobError(f"{len(batch)} rows came; half of them are learned from and half measured on: give more")
+    place = np.arange(len(batch))
+    return batch.take(place[::2]), batch.take(place[1::2])
+
+
+STUDIES: Mapping[str, Callable[[Job], Findings]] = {
+    "minimal": minimal,
+    "substitute": substitute,
+    "universal": universal,
+    "patch": patch,
+    "reprogram": reprogram,
+}

@@ -1,0 +1,208 @@
+"""Every attack of the catalogue from the command line to its record."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from redoubt.attacks.catalogue import CATALOGUE, Entry
+from redoubt.attacks.gradient import PGD
+from redoubt.cli import main, plain
+from redoubt.cli.studies import STUDIES
+from redoubt.data.store import read_arrays
+from tests import tiny
+from tests.tiny import IMAGE, NUMBER, TABLE
+
+EFFORT = {"steps": 3, "restarts": 2, "queries": 40}
+
+
+def words(entry: Entry) -> list[str]:
+    """The least that an attack needs, at little effort."""
+    chosen = [f"--{name}={EFFORT[name]}" for name in entry.options]
+    chosen += [] if "eps" in entry.ignores else ["--eps=0.3"]
+    chosen += [] if "data" in entry.ignores else ["--data=rows.npz", "--points=24"]
+    return chosen + (["--proxy=bars.keras"] if entry.name == "transfer" else [])
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "record.json").read_text())
+
+
+@pytest.fixture(autouse=True)
+def at_the_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_attack_runs(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = CATALOGUE[name]
+    command = ["attack", name, "bars.keras", *words(entry), "--out"]
+    assert main([*command, str(tmp_path / "one")]) == 0
+    shown = capsys.readouterr().out
+    found = record(tmp_path / "one")
+    assert (found["complete"], found["stopped"], found["attack"]["name"]) == (True, None, name)
+    assert found["attack"] == {"name": name, "knows": entry.knows, "paper": entry.paper} | {
+        option: EFFORT[option] for option in entry.options
+    }
+    assert found["given"]["eps"] == (None if "eps" in entry.ignores else 0.3)
+    assert found["target"]["digest"]
+    assert (tmp_path / "one" / "picture.png").read_bytes().startswith(b"\x89PNG")
+    assert f"{name} on bars.keras" in shown
+    assert str(tmp_path / "one" / "record.json") in shown
+    if entry.make is not None:
+        assert 0 <= found["found"]["stands"]["share"] <= found["found"]["right_before"]["share"]
+        assert found["found"]["rows"] == found["found"]["stands"]["n"] == 24
+
+
+@pytest.mark.parametrize("name", ["square", "substitute"])
+def test_the_same_words_write_the_same_bytes(name: str, tmp_path: Path) -> None:
+    command = ["attack", name, "bars.keras", *words(CATALOGUE[name]), "--seed=3", "--out"]
+    for folder in ("one", "two"):
+        assert main([*command, str(tmp_path / folder)]) == 0
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["arrays.npz", "picture.png", "record.json"]
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_what_needs_a_procedure_has_one() -> None:
+    assert set(STUDIES) == {name for name, entry in CATALOGUE.items() if entry.make is None}
+
+
+def test_the_record_is_what_the_arrays_say(trained: Callable[[str], tiny.Case], tmp_path: Path) -> None:
+    assert main(["attack", "pgd", "bars.keras", "--data=rows.npz", "--eps=0.25", f"--out={tmp_path}"]) == 0
+    arrays, found = read_arrays(tmp_path / "arrays.npz"), record(tmp_path)["found"]
+    case = trained(IMAGE)
+    assert arrays["finished"].all()
+    assert np.abs(arrays["moved"] - case.test.x).max() == pytest.approx(0.25, abs=1e-6)
+    for name, x in (("right_before", arrays["x"]), ("stands", arrays["moved"])):
+        right = case.network(x).numpy().argmax(axis=1) == case.test.y
+        assert found[name]["share"] == pytest.approx(right.mean(), abs=1e-6)
+    assert found["stands"]["share"] < found["right_before"]["share"] - 0.1
+    assert found["distance_of_the_won"]["mean"] == pytest.approx(0.25, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["course", "hopskipjump"])
+def test_a_target_is_named_by_its_label(name: str, trained: Callable[[str], tiny.Case], tmp_path: Path) -> None:
+    command = ["attack", name, "bars.keras", "--data=rows.npz", "--eps=0.9", "--targeted=2", f"--out={tmp_path}"]
+    assert main(command) == 0
+    arrays, case = read_arrays(tmp_path / "arrays.npz"), trained(IMAGE)
+    hit = (case.network(arrays["moved"]).numpy().argmax(axis=1) == 2)[arrays["y"] != 2]
+    found = record(tmp_path)
+    assert found["given"]["targeted"] == "2"
+    assert found["found"]["rows"] == len(hit) < len(case.test), "rows of the wanted class are not counted"
+    assert found["found"]["stands"]["share"] == pytest.approx(1 - hit.mean(), abs=1e-6)
+    assert hit.mean() > 0.5
+
+
+@pytest.mark.parametrize(("name", "attack"), [(IMAGE, "square"), (TABLE, "fgsm"), (NUMBER, "square")])
+def test_a_bundle_is_judged_with_its_guard_too(
+    name: str, attack: str, bundles: Callable[[str], tiny.Guarded], tmp_path: Path
+) -> None:
+    guarded = bundles(name)
+    rows = guarded.case.test
+    np.savez(tmp_path / "rows.npz", x=rows.x, y=rows.y)
+    extra = [] if guarded.case.schema.labels else [f"--tolerance={tiny.TOLERANCE}"]
+    extra += ["--queries=20"] if attack == "square" else []
+    command = ["attack", attack, str(guarded.folder), f"--data={tmp_path}/rows.npz", "--eps=0.3", *extra]
+    assert main([*command, f"--out={tmp_path}"]) == 0
+    found = record(tmp_path)
+    assert found["target"] == {
+        "name": str(guarded.folder),
+        "kind": "bundle",
+        "task": guarded.case.schema.task,
+        "digest": guarded.model.digest,
+    }
+    assert found["found"]["guarded"]["stands"]["n"] == len(rows)
+    moved = read_arrays(tmp_path / "arrays.npz")["moved"]
+    if name != IMAGE:
+        assert np.array_equal(moved[:, 2:], rows.x[:, 2:]), "a category changed"
+
+
+def test_who_knows_the_guard_attacks_the_guard(bundles: Callable[[str], tiny.Guarded], tmp_path: Path) -> None:
+    folder, shares = bundles(IMAGE).folder, {}
+    for extra in ([], ["--knows-guard"]):
+        command = ["attack", "pgd", str(folder), "--data=rows.npz", "--eps=0.3", "--steps=20", *extra]
+        assert main([*command, f"--out={tmp_path}"]) == 0
+        found = record(tmp_path)
+        shares[found["given"]["knows_guard"]] = found["found"]["guarded"]["stands"]["share"]
+    assert shares[True] < shares[False]
+
+
+def test_physical_is_shown_beside_a_digital_attack(tmp_path: Path) -> None:
+    command = ["attack", "physical", "bars.keras", "--data=rows.npz", "--eps=0.3", "--steps=5", f"--out={tmp_path}"]
+    assert main(command) == 0
+    survival = record(tmp_path)["found"]["survival"]
+    assert set(survival) == {"physical", "pgd"}
+    assert survival["physical"]["clean"] == survival["pgd"]["clean"]
+
+
+def test_numbers_of_somebodys_own_network(tmp_path: Path) -> None:
+    """Its inputs have no units but their own, so eps = 1 is one of each."""
+    command = [
+        "attack",
+        "pgd",
+        "price.keras",
+        "--data=price.npz",
+        "--bounds",
+        "-10",
+        "5000",
+        "--eps=1",
+        "--tolerance=60",
+    ]
+    assert main([*command, f"--out={tmp_path}"]) == 0
+    assert record(tmp_path)["given"]["criterion"] == "Tolerance(tolerance=60.0)"
+
+
+def test_the_default_folder_tells_target_and_attack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, desk: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["attack", "noise", f"{desk}/bars.keras", f"--data={desk}/rows.npz", "--eps=0.1"]) == 0
+    assert (tmp_path / "reports" / "attacks" / "bars" / "noise" / "record.json").is_file()
+
+
+def test_interrupted_before_anything_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PGD, "perturb", interrupt)
+    assert main(["attack", "fgsm", "bars.keras", "--data=rows.npz", "--eps=0.1", f"--out={tmp_path}/new"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: interrupted before anything was finished"
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), None], ids=["ctrl-c", "attack-breaks"])
+def test_what_was_done_is_kept(
+    error: BaseException | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = plain.ROWS
+    run = PGD.perturb
+    calls = []
+
+    def perturb(self: PGD, *args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2:
+            if error:
+                raise error
+            return run(self, *args)[1:]
+        return run(self, *args)
+
+    monkeypatch.setattr(PGD, "perturb", perturb)
+    assert main(["attack", "fgsm", "bars.keras", "--data=rows.npz", "--eps=0.1", f"--out={tmp_path}"]) == 1
+    found = record(tmp_path)
+    assert not found["complete"]
+    assert found["stopped"] == "interrupted" if error else "the attack returned shape" in found["stopped"]
+    assert found["found"]["rows"] == found["found"]["stands"]["n"] == whole < found["data"]["rows"]
+    assert read_arrays(tmp_path / "arrays.npz")["finished"].sum() == whole
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert last.endswith("what was done so far is kept, marked incomplete")

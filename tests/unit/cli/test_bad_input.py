@@ -1,0 +1,142 @@
+"""One sentence per mistake, and no traceback."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from redoubt.cli import main
+from tests import tiny
+from tests.tiny import IMAGE, NUMBER
+
+ROWS = "--data=rows.npz"
+URL = "http://127.0.0.1:9"
+MISTAKES = {
+    "eps-negative": (f"pgd bars.keras {ROWS} --eps -0.1", "eps is -0.1; it must be >= 0 and finite"),
+    "eps-missing": (f"pgd bars.keras {ROWS}", "say how large a perturbation may be with --eps"),
+    "eps-unread": (
+        f"patch bars.keras {ROWS} --eps 0.1",
+        "--eps means nothing to patch, whose effort is set by --steps",
+    ),
+    "bounds": (f"pgd bars.keras {ROWS} --eps 0.1 --bounds 1 0", "--bounds are 1 0; the first must be below the second"),
+    "bounds-of-bundle": (f"pgd BUNDLE {ROWS} --bounds 0 1", "--bounds is for .keras files; 'BUNDLE' has its own"),
+    "labels": ("pgd bars.keras --data=labels.npz --eps 0.1", "labels span 0..3; the model has classes 0..2"),
+    "halves": ("pgd bars.keras --data=halves.npz --eps 0.1", "expected class numbers 0..2"),
+    "words": ("pgd bars.keras --data=words.npz --eps 0.1", "y holds <U3; expected class numbers from 0"),
+    "columns": ("pgd bars.keras --data=columns.npz --eps 0.1", "y (64, 1); expected (rows, ...) and (rows,)"),
+    "nan": ("pgd bars.keras --data=nan.npz --eps 0.1", "cannot be attacked: inputs hold NaN or infinity"),
+    "bytes": ("pgd bars.keras --data=bytes.npz --eps 0.1", "inputs span [0, 254], outside their bounds"),
+    "shape": ("pgd bars.keras --data=shape.npz --eps 0.1", "rows have shape (5, 6, 1); bars.keras takes (6, 6, 1)"),
+    "softmax": (
+        f"pgd softmax.keras {ROWS} --eps 0.1",
+        "the outputs are probabilities (they sum to 1); attack the logits",
+    ),
+    "softmax-study": (f"patch softmax.keras {ROWS}", "the outputs are probabilities"),
+    "two-outputs": (f"pgd two.keras {ROWS} --eps 0.1", "expected one input and outputs of shape (rows, classes)"),
+    "broken": (f"pgd broken.keras {ROWS} --eps 0.1", "'broken.keras' cannot be read as a .keras file ("),
+    "nothing": (
+        f"pgd nowhere {ROWS} --eps 0.1",
+        "'nowhere' does not exist; give a bundle folder, a .keras file or a URL",
+    ),
+    "no-network": (f"pgd notes.txt {ROWS} --eps 0.1", "'notes.txt' is no .keras file; give a bundle folder"),
+    "no-bundle": (f"pgd . {ROWS} --eps 0.1", ". is no whole bundle: "),
+    "no-target": ("pgd", "say which attack and on what: redoubt attack NAME TARGET"),
+    "name": (f"pdg bars.keras {ROWS}", "no attack 'pdg'; did you mean 'pgd'? known attacks: noise, fgsm, "),
+    "no-rows": ("pgd bars.keras --eps 0.1", "no rows to attack: give an NPZ file with x and y by --data"),
+    "no-file": ("pgd bars.keras --data=none --eps 0.1", "none cannot be read as an NPZ file (FileNotFoundError"),
+    "no-npz": ("pgd bars.keras --data=notes.txt --eps 0.1", "notes.txt cannot be read as an NPZ file"),
+    "npy": (
+        "pgd bars.keras --data=array.npy --eps 0.1",
+        "array.npy holds one array; expected an NPZ file with x and y",
+    ),
+    "only-x": ("pgd bars.keras --data=only-x.npz --eps 0.1", "only-x.npz holds x; expected arrays x and y"),
+    "empty": ("pgd bars.keras --data=none.npz --eps 0.1", "none.npz holds no rows"),
+    "two-sources": (f"pgd bars.keras {ROWS} --task digits", "--data names rows and --task names others"),
+    "task": ("pgd bars.keras --task digits --eps 0.1", "holds no data set"),
+    "option-unread": (
+        f"fgsm bars.keras {ROWS} --steps 3",
+        "--steps means nothing to fgsm, whose effort is set by nothing",
+    ),
+    "option-zero": (f"pgd bars.keras {ROWS} --steps 0", "argument --steps: '0' is no number >= 1"),
+    "norm": (f"pgd bars.keras {ROWS} --norm l1", "invalid choice: 'l1'"),
+    "seed": (f"pgd bars.keras {ROWS} --eps 0.1 --seed -1", "--seed is -1; it must be >= 0"),
+    "target-class": (
+        f"pgd bars.keras {ROWS} --eps 0.1 --targeted 7",
+        "no class '7' in bars.keras; its classes are 0, 1, 2",
+    ),
+    "target-only": ("pgd bars.keras --data=all-top.npz --eps 0.1 --targeted 0", "all rows are of class 0 already"),
+    "number": ("pgd price.keras --data=price.npz --eps 0.1", "price.keras answers a number: say by --tolerance"),
+    "number-class": ("course price.keras --data=price.npz --bounds -9 5000 --eps 0.1 --tolerance 9", "take pgd"),
+    "number-copied": ("substitute price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "take square"),
+    "tolerance": (
+        f"pgd bars.keras {ROWS} --eps 0.1 --tolerance 9",
+        "--tolerance is for numbers; bars.keras answers classes",
+    ),
+    "half-a-row": (
+        f"universal bars.keras {ROWS} --eps 0.1 --points 1",
+        "half of them are learned from and half measured",
+    ),
+    "proxy-missing": (f"transfer bars.keras {ROWS} --eps 0.1", "transfer needs the attacker's own networks"),
+    "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd has no use for --proxy"),
+    "proxy-other": (f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras", "a proxy must be alike"),
+    "table-printed": ("physical price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "only pictures"),
+    "table-counts": ("reprogram price.keras --tolerance 9", "reprogram needs classes and pixels in [0, 1]"),
+    "guard": (
+        f"pgd bars.keras {ROWS} --eps 0.1 --knows-guard",
+        "--knows-guard is for bundles; bars.keras has no guard",
+    ),
+    "bundle": (
+        f"pgd bars.keras {ROWS} --eps 0.1 --bundle BUNDLE",
+        "--bundle tells what a URL serves; 'bars.keras' is none",
+    ),
+    "url-gradients": (
+        f"pgd {URL} {ROWS} --eps 0.1 --bundle BUNDLE",
+        "pgd needs gradients, which a URL does not give; noise, ",
+    ),
+    "url-task": (f"square {URL} {ROWS} --eps 0.1", f"{URL} serves more than one task: say which with --task NAME"),
+    "url-bundle": (
+        f"square {URL} {ROWS} --eps 0.1 --task bars",
+        "models/bars/champion is no folder; give that of the model",
+    ),
+    "url-other": (f"square {URL} {ROWS} --eps 0.1 --task risk --bundle BUNDLE", "is of task 'bars', not 'risk'"),
+    "url-closed": (f"square {URL} {ROWS} --eps 0.1 --bundle BUNDLE", f"{URL} cannot be reached (ConnectError"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_one_sentence(
+    name: str,
+    desk: Path,
+    bundles: Callable[[str], tiny.Guarded],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(desk)
+    line, says = MISTAKES[name]
+    bundle = str(bundles(IMAGE).folder)
+    try:
+        status = main(["attack", *[word.replace("BUNDLE", bundle) for word in line.split()]])
+    except SystemExit as end:
+        status = end.code
+    told = capsys.readouterr()
+    assert status == 2
+    assert told.out == ""
+    sentences = [line for line in told.err.splitlines() if "it/s" not in line and "row" not in line.split("|")[-1]]
+    assert len(told.err.splitlines()) == 1 or len(sentences) == 1, told.err
+    assert says.replace("BUNDLE", bundle) in told.err
+    assert told.err.splitlines()[-1].startswith("error: ")
+    assert not (desk / "reports").exists(), "nothing was attacked, so there is nothing to record"
+
+
+def test_no_command() -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+
+
+def test_a_mistake_of_the_programs_own_is_no_users_mistake(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, trained: Callable[[str], tiny.Case]
+) -> None:
+    monkeypatch.chdir(desk)
+    monkeypatch.setattr("redoubt.cli.rows._inputs", lambda x, target: [].index(NUMBER))
+    with pytest.raises(ValueError, match="is not in list"):
+        main(["attack", "pgd", "bars.keras", ROWS, "--eps=0.1"])

@@ -1,0 +1,71 @@
+"""Inside a project the command knows rows, eps and norm by itself."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from redoubt.cli import main
+from redoubt.data import dataset
+from redoubt.data.store import read_arrays, write_arrays
+from redoubt.params import load
+from tests import tiny
+from tests.tiny import IMAGE, SCHEMAS, rows
+
+
+@pytest.fixture
+def at_home(
+    project: Path, bundles: Callable[[str], tiny.Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A project whose one task has been ingested, split and trained."""
+    raw = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    raw["tasks"]["bars"] = {"kind": "image", "source": "bars", "target": "place", "harden": {"norm": "l2"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    batch = rows(IMAGE, 60)
+    dataset.save(tmp_path / "data/raw/bars", dataset.Raw(SCHEMAS[IMAGE], "bars", "here", x=batch.x, y=batch.y))
+    parts = {"train": np.arange(40), "validation": np.arange(40, 48), "test": np.arange(48, 60), "fold": np.arange(40)}
+    write_arrays(tmp_path / "data/splits/bars.npz", parts)
+    shutil.copytree(bundles(IMAGE).folder, tmp_path / "models/bars/champion")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> dict[str, Any]:
+    assert main(["attack", *words, "--out=out"]) == 0
+    return json.loads(Path("out/record.json").read_text())
+
+
+def test_a_bundle_brings_its_rows_and_its_budget(at_home: Path) -> None:
+    found, task = run("fgsm", "models/bars/champion"), load().task("bars")
+    assert (found["given"]["norm"], found["given"]["eps"]) == ("l2", task.attack.budget.l2)
+    assert (found["data"]["source"], found["data"]["rows"]) == ("test rows of bars", 12)
+    assert np.array_equal(read_arrays(Path("out/arrays.npz"))["x"], dataset.load(Path("data/raw/bars")).batch.x[48:])
+    assert run("fgsm", "models/bars/champion", "--norm=linf")["given"]["eps"] == task.attack.budget.linf
+
+
+def test_a_network_of_ones_own_is_tried_on_a_tasks_rows(at_home: Path, desk: Path) -> None:
+    assert run("noise", f"{desk}/bars.keras", "--task=bars", "--eps=0.1")["data"]["source"] == "test rows of bars"
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [("data/splits", "data/splits/bars.npz: no such file; run `dvc repro`"), ("data/raw", "holds no data set")],
+)
+def test_what_has_not_been_run_yet_is_named(
+    lost: str, says: str, at_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(lost)
+    assert main(["attack", "fgsm", "models/bars/champion"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_params_that_cannot_be_read_leave_eps_to_be_said(at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("params.yaml").write_text("somebody: else's", encoding="utf-8")
+    assert main(["attack", "fgsm", "models/bars/champion"]) == 2
+    assert "say how large a perturbation may be with --eps" in capsys.readouterr().err
+    assert run("fgsm", "models/bars/champion", "--eps=0.2")["given"]["norm"] == "linf"
