@@ -15,13 +15,15 @@ from redoubt.tasks import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(Attack):
-    """APGD-CE, APGD-T, Square, then PGD from several random starts; a row that wins unperturbed is left as it is.
+    """APGD-CE, PGD from several random starts, APGD-T, then Square; a row that wins unperturbed is left as it is.
+
+    One PGD climbs the margin: of a network that is sure of itself, cross-entropy forgets the true logit in float32.
 
     Attributes:
         steps: gradient steps of each attack that takes them, >= 1.
         targets: wrong classes that APGD-T tries, >= 1.
         queries: answers per row that Square may take, >= 1.
-        restarts: random starts of PGD, >= 1.
+        restarts: random starts of PGD on the cross-entropy, >= 0.
         eot: gradients summed per step over a random model's draws.
     """
 
@@ -32,19 +34,22 @@ class Ensemble(Attack):
     eot: int = 1
 
     @property
-    def attacks(self) -> list[Attack]:
-        """Its members, in the order in which they are tried."""
+    def members(self) -> list[tuple[str, Attack, int]]:
+        """Its attacks in the order tried, those that use gradients first, each with a name and its start's number."""
+        steps, eot = self.steps, self.eot
+        pgd = PGD(steps=steps, eot=eot, stop_when_won=True)
         return [
-            APGD(steps=self.steps, eot=self.eot),
-            APGDT(steps=self.steps, targets=self.targets, eot=self.eot),
-            Square(queries=self.queries),
-            *[PGD(steps=self.steps, eot=self.eot, stop_when_won=True)] * self.restarts,
+            ("apgd-ce", APGD(steps=steps, eot=eot), 0),
+            ("pgd-margin", PGD(steps=steps, eot=eot, loss="margin", stop_when_won=True), 0),
+            *[("pgd restart", pgd, start) for start in range(1, self.restarts + 1)],
+            ("apgd-t", APGDT(steps=steps, targets=self.targets, eot=eot), 0),
+            ("square", Square(queries=self.queries), 0),
         ]
 
     def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         attempts = (
-            lambda rows, place=place, attack=attack: attack.perturb(problem, x[rows], y[rows], eps, seed + place)
-            for place, attack in enumerate(self.attacks)
+            lambda rows, attack=attack, start=start: attack.perturb(problem, x[rows], y[rows], eps, seed + start)
+            for _, attack, start in self.members
         )
         return until_won(problem, x, y, [lambda rows: x[rows], *attempts], seed)

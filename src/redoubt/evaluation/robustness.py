@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from redoubt.attacks.apgd import APGD, APGDT
 from redoubt.attacks.contract import Attack, Problem
+from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
@@ -116,17 +116,9 @@ class Evaluation:
         return worst
 
     def _ensemble(self, norm: Norm, eps: float) -> list[tuple[str, Attack, int]]:
-        """Attacks with their names and restart numbers; away from the budget only the cheapest strong one.
-
-        One PGD climbs the margin: of a network that is sure of itself, cross-entropy forgets the true logit in float32.
-        """
-        steps, pgd = self.params.steps, PGD(steps=self.params.steps, stop_when_won=True)
-        first: tuple[str, Attack, int] = ("apgd-ce", APGD(steps=steps), 0)
-        if not self._is_budget(norm, eps):
-            return [first]
-        restarts = [("pgd restart", pgd, restart) for restart in range(1, self.params.restarts)]
-        by_margin = PGD(steps=steps, loss="margin", stop_when_won=True)
-        return [first, ("pgd-margin", by_margin, 0), *restarts, ("apgd-t", APGDT(steps=steps), 0)]
+        """Its members that use gradients; away from the budget only the cheapest strong one."""
+        members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
+        return [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
 
     def _knowing(self, norm: Norm, eps: float) -> list[PGD]:
         """One attack per restart; later ones climb the margin, since cross-entropy saturates on a sure variant."""
