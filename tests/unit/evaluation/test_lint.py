@@ -81,6 +81,7 @@ def test_sound_figures_pass() -> None:
         ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
         ({"lost": lost(pgd=20)}, "many steps find what one step finds"),
         ({"lost": lost(fgsm=10, pgd=150, white_box=150)}, "one step and many steps see the same surface"),
+        ({"lost": lost(fgsm=50, pgd=170, white_box=170)}, None),
         ({"lost": lost(square=100)}, "white box is no weaker than square"),
         ({"lost": lost(transfer=75)}, None),
         ({"lost": lost(square=30, transfer=60)}, "square is no weaker than transfer"),
