@@ -87,10 +87,10 @@ def test_a_proxy_trained_on_like_data_misleads_more_than_noise(trained: Callable
     proxy = build(Mlp(kind="mlp", units=(16,)), case.schema, case.scaler, seed=7)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     proxy.compile(keras.optimizers.Adam(0.02), loss, jit_compile=False)
-    proxy.fit(train.x, train.y, epochs=10, verbose=0)
+    proxy.fit(train.x, train.y, epochs=10, shuffle=False, verbose=0)
     problems = {"served": against(case.network, PIXELS), "proxy": against(proxy, PIXELS)}
     found, noise = (
-        transfer_matrix(problems, attack, case.test.x, case.test.y, eps=0.25, seed=0)
+        transfer_matrix(problems, attack, case.test.x, case.test.y, eps=0.3, seed=0)
         for attack in (PGD(steps=10), Noise())
     )
     assert found.misled["proxy"]["served"] >= noise.misled["proxy"]["served"] + 0.15
