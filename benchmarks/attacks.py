@@ -194,7 +194,7 @@ def show_floor(console: Console, victim: Victim, batch: Batch, steps: int, peak:
     rate = limits.multiplications(victim.network) * len(batch) * steps / floor.wall
     console.print(
         f"{victim.name}: the floor of PGD-{steps}, {steps} forward-backward passes, is {_seconds(floor)} s."
-        f" Ours takes {_ratio(pgd, floor)} x that, ART's {_ratio(art, floor)} x, so nobody can beat ART by more."
+        f" Ours takes {_ratio(pgd, floor)} x it, ART's {_ratio(art, floor)} x, all that can be gained."
         f" The floor does {rate / 1e9:.0f} G multiply-adds per second, {rate / peak:.0%} of this machine's best"
         f" convolution ({peak / 1e9:.0f} G), and PGD {floor.wall / pgd.wall * rate / peak:.0%}."
     )

@@ -147,11 +147,16 @@ def per_row(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 def _look_once(
     problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, kind: Loss
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        outputs = problem.outputs(x, seed)
-        loss = problem.criterion.loss(outputs, y, kind)
-    return loss, problem.criterion.margin(outputs, y), tape.gradient(loss, x)
+    def forward_and_back(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            outputs = problem.outputs(x, seed)
+            loss = problem.criterion.loss(outputs, y, kind)
+        return loss, problem.criterion.margin(outputs, y), tape.gradient(loss, x)
+
+    # Inlined into a loop, the gradient of max pooling misses its fast kernel in about every second compilation.
+    apart = {"_noinline": True}
+    return tf.function(forward_and_back, autograph=False, experimental_attributes=apart)(x, y, seed)
 
 
 def _of_mean_size_1(gradient: tf.Tensor, bounds: Bounds) -> tf.Tensor:
