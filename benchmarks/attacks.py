@@ -227,9 +227,7 @@ def main() -> None:
     effort, seed, console = QUICK if arguments.quick else Effort(), load().seed, Console(width=150)
     raw = images()
     batch = test_rows(raw, arguments.points, seed)
-    packages = ", ".join(
-        f"{name} {version(name)}" for name in ("tensorflow", "keras", "adversarial-robustness-toolbox")
-    )
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     console.print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {packages}; seed {seed}; batches of {BATCH}")
     peak = limits.peak_rate()
     for victim in victims(raw, seed):

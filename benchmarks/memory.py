@@ -33,9 +33,8 @@ def _attack(kind: str) -> dict[str, float]:
     from redoubt.quiet import import_tensorflow
 
     import_tensorflow()
-    from benchmarks.attacks import ensemble, in_turn
     from benchmarks.mnist import ADVERSARIAL, images, test_rows, victim
-    from benchmarks.peer import Effort
+    from redoubt.attacks.ensemble import Ensemble
     from redoubt.attacks.gradient import PGD
 
     raw = images()
@@ -44,11 +43,9 @@ def _attack(kind: str) -> dict[str, float]:
     problem = subject.problem("linf")
     problem.answers(batch.x[:1])
     before = psutil.Process().memory_info().rss / 2**20
-    if kind == "pgd":
-        PGD(steps=STEPS)(problem, batch.x, batch.y, eps=subject.eps, seed=SEED)
-    else:
-        effort = Effort(pgd=STEPS // 4, apgd=STEPS // 4, queries=QUERIES, restarts=RESTARTS)
-        in_turn(problem, ensemble(subject, effort, SEED, targets=TARGETS), batch, SEED)
+    few = Ensemble(steps=STEPS // 4, targets=TARGETS, queries=QUERIES, restarts=RESTARTS)
+    attack = PGD(steps=STEPS) if kind == "pgd" else few
+    attack(problem, batch.x, batch.y, eps=subject.eps, seed=SEED)
     return {"before": before, "most": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10}
 
 
