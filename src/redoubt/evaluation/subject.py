@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.contract import BATCH, Attack, Outputs, Problem, check_result, of_callable, of_network
 from redoubt.attacks.criteria import Criterion, Unnoticed
+from redoubt.attacks.query import log_scores
+from redoubt.data.dataset import digest_arrays
 from redoubt.defenses.guard import evading, knowing
 from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
@@ -62,12 +64,13 @@ class Subject:
         return Problem(evading(self.network, guard, part.variants), unnoticed, norm, bounds, part.name)
 
     def asked(self, norm: Norm) -> Problem:
-        """The guarded model as it is served: answers only, new draws on every call."""
-        rng = np.random.default_rng(self.setting.seed)
+        """The guarded model as it is served: answers only, other draws for other inputs."""
 
         def ask(x: Floats) -> Floats:
-            vote = self.guarded.answer(x, rng).vote
-            return np.log(np.maximum(vote, TINY)) if self.guarded.schema.labels else vote
+            # Drawn from what is asked, not from how often: a batch must end the same whether or not others came before.
+            seed = [self.setting.seed, int(digest_arrays({"x": x})[:16], 16)]
+            vote = self.guarded.answer(x, np.random.default_rng(seed)).vote
+            return log_scores(vote) if self.guarded.schema.labels else vote
 
         outputs = of_callable(ask, self.guarded.schema.outputs)
         return Problem(outputs, self.setting.criterion, norm, self.setting.bounds, "service")

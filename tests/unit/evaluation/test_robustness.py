@@ -154,6 +154,15 @@ def test_a_killed_evaluation_goes_on_where_it_was(
     assert stored.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
 
 
+def test_what_the_asked_model_draws_does_not_depend_on_what_was_asked_before(guarded: Guarded) -> None:
+    """Else a killed evaluation, whose first batches are read from disk, would end with another record."""
+    x, asked = guarded.case.test.x, evaluation(guarded).subject.asked
+    fresh, used = asked("linf"), asked("linf")
+    used.answers(x[:5])
+    assert np.array_equal(used.answers(x), fresh.answers(x))
+    assert not np.allclose(fresh.answers(x[:1]), fresh.answers(np.repeat(x[:1], 2, axis=0))[1:])
+
+
 def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> None:
     def cells(restarts: int) -> list[Cell]:
         work = evaluation(guarded, restarts=restarts)
