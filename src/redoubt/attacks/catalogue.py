@@ -30,6 +30,7 @@ class Entry:
         options: what can be set, with its default; `make` takes these by keyword.
         ignores: general options that mean nothing to it.
         norm: the one it is made for, if any.
+        points: rows it takes if nobody says how many.
         make: the attack; None where the aim is not one perturbation per row, so that it needs a procedure of its own.
     """
 
@@ -40,6 +41,7 @@ class Entry:
     options: Mapping[str, int] = field(default_factory=dict)
     ignores: frozenset[str] = frozenset()
     norm: Norm | None = None
+    points: int = 100
     make: "Callable[..., Attack] | None" = None
 
 
@@ -250,6 +252,21 @@ _ENTRIES = (
         options={"steps": 40},
     ),
     Entry(
+        name="landscape",
+        knows="gradients",
+        says="Walks to eps along chance, the gradient and PGD: chance changes little, the others flip the answer.",
+        paper="arXiv 1611.02770",
+        options={"steps": 40},
+    ),
+    Entry(
+        name="same-length",
+        knows="nothing",
+        says="One L2 length over all pixels, or in a corner: the eye sees the corner, as L-inf does; eps is L2 here.",
+        paper="Machine Learning, NTU",
+        ignores=frozenset({"norm", "targeted", "knows_guard"}),
+        norm="l2",
+    ),
+    Entry(
         name="square",
         knows="scores",
         says="Random search: changes one square after another and keeps what lowers the true class's lead.",
@@ -272,6 +289,15 @@ _ENTRIES = (
         paper="arXiv 1611.02770",
         options={"steps": 40, "restarts": 1},
         make=_pgd,
+    ),
+    Entry(
+        name="transfer-matrix",
+        knows="another network",
+        says="PGD on the target and on each --proxy, or on networks it trains itself: who misleads whom.",
+        paper="arXiv 1611.02770",
+        options={"steps": 40},
+        ignores=frozenset({"targeted"}),
+        points=600,
     ),
     Entry(
         name="substitute",

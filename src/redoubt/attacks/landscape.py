@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import ascend, distance
@@ -69,11 +70,23 @@ def gradient_direction(problem: Problem, x: Floats, y: Any, seed: int = 0) -> Fl
     Raises:
         ValueError: the gradient is 0 there.
     """
-    labels = tf.constant(np.asarray(y)[None])
-    gradient = look(problem, tf.constant(x[None]), labels, tf.constant([seed % 2**31, 0]), "margin")[2]
+    gradient = _margin_gradient(problem, x[None], np.asarray(y)[None], [seed % 2**31, 0])
     if not np.any(gradient.numpy() * problem.bounds.scale):
         raise ValueError("the gradient is 0 at this input; walk toward an attack's result instead")
     return ascend(gradient, problem.norm, problem.bounds).numpy()[0]
+
+
+def _margin_gradient(problem: Problem, x: Floats, y: NDArray[Any], seed: list[int]) -> tf.Tensor:
+    """Compiled once for all the inputs that are walked from."""
+    key = ("margin gradient", y.dtype, y.shape[1:])
+    if key not in problem.compiled:
+        rows, labels = tf.TensorSpec((None, *x.shape[1:]), tf.float32), tf.TensorSpec((None, *y.shape[1:]), y.dtype)
+        problem.compiled[key] = tf.function(
+            lambda x, y, seed: look(problem, x, y, seed, "margin")[2],
+            input_signature=[rows, labels, tf.TensorSpec((2,), tf.int32)],
+            autograph=False,
+        )
+    return problem.compiled[key](x, y, seed)
 
 
 def direction_toward(problem: Problem, x: Floats, moved: Floats) -> Floats:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from redoubt.attacks.contract import BATCH, AttackError, Problem
 from redoubt.attacks.transformations import place
@@ -80,7 +81,9 @@ class PatchLearning:
     batch: int = 64
     step_size: float = 0.05
 
-    def __call__(self, problem: Problem, x: Floats, y: NDArray[Any], *, seed: int) -> Patch:
+    def __call__(
+        self, problem: Problem, x: Floats, y: NDArray[Any], *, seed: int, bar: "tqdm[Any] | None" = None
+    ) -> Patch:
         """Learn a sticker.
 
         Args:
@@ -88,6 +91,7 @@ class PatchLearning:
             x: training pictures `(rows, height, width, channels)`, raw units.
             y: their classes, or the classes to be answered.
             seed: of rows, places and the model's own randomness.
+            bar: moved on by one per step.
 
         Raises:
             AttackError: inputs that are no pictures, none at all, or smaller than the sticker.
@@ -105,6 +109,8 @@ class PatchLearning:
             places = self.placing.draw(rng, len(rows), self.side, x.shape[1:3])
             size = tf.constant(self.step_size * (1 - step / self.steps))
             pixels = climb(pixels, x[rows], y[rows], places, size, tf.constant([seed % 2**31, step]))
+            if bar is not None:
+                bar.update()
         return Patch(np.asarray(pixels), self.placing)
 
 

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy.optimize import linear_sum_assignment
+from scipy.special import log_softmax
+from tqdm import tqdm
 
 from redoubt.attacks.contract import AttackError, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
-from redoubt.tasks import PIXELS, Batch, Floats
+from redoubt.tasks import PIXELS, Batch, Floats, Ints
 
-HELD_OUT = 2000
+# Boards that the result is measured on, and boards that classes are chosen on.
+HELD_OUT, CHOOSING = 2000, 1000
+# Steps between two choices; in the second half the classes stay.
+CHOOSE_EVERY = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +51,14 @@ class Reprogrammed:
 
     Attributes:
         frame: what is added to a picture of a board: in (0, 1) round the board, 0 on it; of the shape of one input.
+        classes: of the network, the one that stands for each count, `(most,)`; no two are the same.
         accuracy: share of freshly drawn boards counted rightly, 0..1.
         chance: the same for guessing.
         history: share counted rightly of each step's boards, before they were learned, `(steps,)`.
     """
 
     frame: Floats
+    classes: Ints
     accuracy: float
     chance: float
     history: Floats
@@ -59,45 +68,59 @@ class Reprogrammed:
 class Reprogram:
     """Adam on the frame alone, boards drawn afresh for every step.
 
+    Which class stands for which count is fitted too: the paper fixes it, which suits networks of a thousand classes.
+
     Attributes:
         steps: gradient steps.
         boards: per step.
-        learning_rate: of Adam.
+        learning_rate: of Adam at first; it falls evenly to 0.
     """
 
     steps: int = 1000
     boards: int = 100
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
 
-    def __call__(self, network: keras.Model, board: Board, *, seed: int) -> Reprogrammed:
-        """Make a network count: i squares are its class i - 1.
+    def __call__(
+        self, network: keras.Model, board: Board, *, seed: int, bar: "tqdm[Any] | None" = None
+    ) -> Reprogrammed:
+        """Make a network count.
 
         Args:
             network: `(rows, height, width, channels)` in [0, 1] to logits `(rows, classes)`; it stays as it is. Do the
                 same to `keras.models.clone_model(network)`, which is untrained, to see what its training is worth.
             board: the task.
             seed: of the boards and of the first frame.
+            bar: moved on by one per step.
 
         Raises:
             AttackError: no picture network, no frame left round the board, fewer classes than squares.
         """
         shape = network.input_shape[1:]
         _check(network, board)
-        first, train, test = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
-        weights = keras.Variable(first.standard_normal(shape), dtype="float32")
-        step = self._compile(network, weights, _mask(board, shape))
-        drawn = (make_boards(train, self.boards, board, shape) for _ in range(self.steps))
-        history = np.array([step(batch.x, batch.y) for batch in drawn], np.float32)
-        frame = _frame(weights.value, _mask(board, shape)).numpy()
-        held_out = make_boards(test, HELD_OUT, board, shape)
-        answers = Problem(of_network(network), Untargeted(), "linf", PIXELS).answers(held_out.x + frame)
-        accuracy = float(np.mean(answers.argmax(axis=1) == held_out.y))
-        return Reprogrammed(frame, accuracy, 1 / board.most, history)
+        first, train, test, choice = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4))
+        weights, mask = keras.Variable(first.standard_normal(shape), dtype="float32"), _mask(board, shape)
+        step, problem = (
+            self._compile(network, weights, mask),
+            Problem(of_network(network), Untargeted(), "linf", PIXELS),
+        )
+        history, classes = np.zeros(self.steps, np.float32), np.arange(board.most)
+        for index in range(self.steps):
+            if index % CHOOSE_EVERY == 0 and 2 * index <= self.steps:
+                boards = make_boards(choice, CHOOSING, board, shape)
+                classes = _choose(problem.answers(boards.x + _frame(weights.value, mask).numpy()), boards.y)
+            batch = make_boards(train, self.boards, board, shape)
+            history[index] = step(batch.x, classes[batch.y])
+            if bar is not None:
+                bar.update()
+        frame, held_out = _frame(weights.value, mask).numpy(), make_boards(test, HELD_OUT, board, shape)
+        answers = problem.answers(held_out.x + frame).argmax(axis=1)
+        accuracy = float(np.mean(answers == classes[held_out.y]))
+        return Reprogrammed(frame, classes, accuracy, 1 / board.most, history)
 
     def _compile(
         self, network: keras.Model, weights: keras.Variable, mask: Floats
     ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        optimizer = keras.optimizers.Adam(self.learning_rate)
+        optimizer = keras.optimizers.Adam(keras.optimizers.schedules.PolynomialDecay(self.learning_rate, self.steps))
         optimizer.build([weights])
 
         def step(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -130,6 +153,13 @@ def make_boards(rng: np.random.Generator, count: int, board: Board, image_shape:
     x = np.zeros((count, *image_shape), np.float32)
     x[:, *_middle(board, image_shape)] = cells.repeat(board.pixels, axis=1).repeat(board.pixels, axis=2)
     return Batch(x, labels)
+
+
+def _choose(logits: Floats, counts: Ints) -> Ints:
+    """A class for each count, so that the cross-entropy of boards with these logits is least."""
+    chances = log_softmax(logits.astype(float), axis=1)
+    means = np.stack([chances[counts == count].mean(axis=0) for count in range(counts.max() + 1)])
+    return np.asarray(linear_sum_assignment(means, maximize=True)[1])
 
 
 def _middle(board: Board, shape: tuple[int, ...]) -> tuple[slice, slice]:

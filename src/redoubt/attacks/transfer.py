@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.contract import BATCH, Attack, AttackError, Outputs, Problem, of_network
+from redoubt.attacks.contract import BATCH, Attack, AttackError, OfCallable, Outputs, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import ascend, keep_whole
 from redoubt.tasks import Batch, Bounds, Floats, Ints
@@ -39,9 +39,18 @@ class Transfers:
 
 
 def transfer_matrix(
-    problems: Mapping[str, Problem], attack: Attack, x: Floats, y: NDArray[Any], *, eps: float, seed: int
+    problems: Mapping[str, Problem],
+    attack: Attack,
+    x: Floats,
+    y: NDArray[Any],
+    *,
+    eps: float,
+    seed: int,
+    bar: "tqdm[Any] | None" = None,
 ) -> Transfers:
     """Attack each model with the perturbations made on every other one, and on itself.
+
+    A model that only answers, see `of_callable`, is attacked with those of the others alone.
 
     Args:
         problems: by the model's name; untargeted, of one norm and one box.
@@ -50,6 +59,7 @@ def transfer_matrix(
         y: labels or values `(rows,)`.
         eps: size of the perturbations.
         seed: of the attack and of the models' own randomness.
+        bar: moved on by one per maker.
 
     Raises:
         AttackError: no row is answered rightly by all, or the attack cannot be run.
@@ -61,10 +71,14 @@ def transfer_matrix(
     misled: Table = {}
     accuracy: Table = {}
     for maker, problem in problems.items():
+        if isinstance(problem.outputs, OfCallable):
+            continue
         moved = attack(problem, x, y, eps=eps, seed=seed)
         still = {name: _right(target, moved, y, seed) for name, target in problems.items()}
         misled[maker] = {name: float(np.mean(~flags[shared])) for name, flags in still.items()}
         accuracy[maker] = {name: float(np.mean(flags)) for name, flags in still.items()}
+        if bar is not None:
+            bar.update()
     clean = {name: float(np.mean(flags)) for name, flags in right.items()}
     return Transfers(misled, accuracy, clean, int(shared.sum()))
 

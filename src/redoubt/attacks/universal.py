@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from redoubt.attacks.contract import AttackError, Problem, check_inputs, check_result
 from redoubt.attacks.geometry import ascend, keep_whole, pull_back, random_start
@@ -30,7 +31,16 @@ class Universal:
     batch_size: int = 128
     step_size: float = 0.5
 
-    def fit(self, problem: Problem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Floats:
+    def fit(
+        self,
+        problem: Problem,
+        x: Floats,
+        y: NDArray[Any],
+        *,
+        eps: float,
+        seed: int,
+        bar: "tqdm[Any] | None" = None,
+    ) -> Floats:
         """Learn a perturbation.
 
         Args:
@@ -39,6 +49,7 @@ class Universal:
             y: labels or values `(rows,)`; the model's own answers will do.
             eps: largest perturbation, >= 0, in units of `bounds.scale`.
             seed: of the order of the rows and of the model's own randomness.
+            bar: moved on by one per mini-batch.
 
         Returns:
             A perturbation of the shape of one input, within eps; see `apply`.
@@ -58,6 +69,8 @@ class Universal:
         for index, rows in enumerate(batches):
             size = np.float32(eps * self.step_size * (1 - index / len(batches)))
             delta = step(x[rows], y[rows], delta, size, np.float32(eps), [seed % 2**31, index])
+            if bar is not None:
+                bar.update()
         return np.asarray(delta)
 
     def _compile(self, problem: Problem, x: Floats, y: NDArray[Any]) -> Callable[..., tf.Tensor]:

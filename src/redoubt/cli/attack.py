@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redoubt.cli.job import Job
     from redoubt.cli.targets import Target
 
-POINTS, SEED = 100, 0
+SEED = 0
 EFFORT = {
     "steps": "gradient steps",
     "restarts": "random starts, each on the rows that withstood those before",
@@ -33,8 +33,19 @@ examples:
   redoubt attack pgd models/digits/champion --knows-guard      differentiates the guard too (BPDA and EOT)
   redoubt attack square http://127.0.0.1:3000 --task digits    a running service: answers only
   redoubt attack transfer http://127.0.0.1:3000 --task digits --proxy models/digits/natural
+  redoubt attack transfer-matrix models/digits/champion        logistic, MLP and CNNs of the attacker's own training
+  redoubt attack landscape models/digits/natural               the loss along chance, the gradient and PGD
 
 exit status: 0 all done; 1 broke off, what was done is kept and marked incomplete; 2 could not begin
+"""
+LEGEND = """\
+An attacker must know something of the network; the less, the more it says if the attack still wins:
+  gradients          the weights: white box, the strongest attacker and the one to measure by; not of a URL
+  scores             every class's score of each answer it asks for
+  labels             which class is answered, nothing more
+  another network    one of its own, trained on like data: black box; what misleads that one often misleads yours
+  nothing            the input alone
+A network that stands against one attack of the list stands against that one: `ensemble` takes the worst of four.
 """
 
 
@@ -69,7 +80,13 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     rows.add_argument(
         "--task", help="of this project: its test rows, and what to ask a URL for (default: the bundle's)"
     )
-    rows.add_argument("--points", type=_count, metavar="N", help=f"rows, from the first (default {POINTS})")
+    more = find("transfer-matrix")
+    rows.add_argument(
+        "--points",
+        type=_count,
+        metavar="N",
+        help=f"rows, from the first (default {Entry.points}, {more.name} {more.points})",
+    )
     rows.add_argument("--bundle", type=Path, metavar="FOLDER", help="that a URL serves (default models/TASK/champion)")
     rows.add_argument(
         "--bounds", type=float, nargs=2, metavar=("LO", "HI"), help="of a .keras file's inputs (default 0 1)"
@@ -87,7 +104,12 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
     for option, says in EFFORT.items():
         threat.add_argument(f"--{option}", type=_count, metavar="N", help=says)
     threat.add_argument(
-        "--proxy", action="append", default=[], type=Path, metavar="PATH", help="transfer: a network of the attacker's"
+        "--proxy",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="a network of the attacker's, for transfer and transfer-matrix; may be given again",
     )
     threat.add_argument("--knows-guard", action="store_true", help="of a bundle: attack through its guard")
     threat.add_argument("--seed", type=int, default=SEED, help=f"of everything (default {SEED})")
@@ -168,7 +190,7 @@ def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
         entry=entry,
         options={name: getattr(args, name) or default for name, default in entry.options.items()},
         target=target,
-        rows=load_rows(target, args.data, args.task, args.points or POINTS) if reads else no_rows(target),
+        rows=load_rows(target, args.data, args.task, args.points or entry.points) if reads else no_rows(target),
         criterion=jobs.criterion_of(target, args.tolerance),
         norm=norm,
         eps=(jobs.size_of(target, norm) if args.eps is None else args.eps) if sized else 0.0,
@@ -187,9 +209,10 @@ def _refuse_unread(entry: Entry, args: argparse.Namespace) -> None:
             takes = ", ".join(f"--{option}" for option in entry.options) or "nothing"
             said = f"--{name.replace('_', '-')} means nothing to {entry.name}"
             raise AskedError(f"{said}, whose effort is set by {takes}: leave it out")
-    if (entry.name == "transfer") != bool(args.proxy):
-        needs = "needs the attacker's own networks: name at least one with" if not args.proxy else "has no use for"
-        raise AskedError(f"{entry.name} {needs} --proxy")
+    if args.proxy and entry.knows != "another network":
+        raise AskedError(f"{entry.name} has no use for --proxy")
+    if entry.name == "transfer" and not args.proxy:
+        raise AskedError("transfer needs the attacker's own networks: name at least one with --proxy")
     if args.data and args.task and not args.target.startswith("http"):
         raise AskedError("--data names rows and --task names others: leave one of them out")
     if args.seed < 0:
@@ -211,12 +234,13 @@ def _folder(job: "Job") -> Path:
 
 def _list() -> None:
     """Plain lines: a terminal of any width shows them whole."""
-    print("NAME            MUST KNOW        PUBLISHED           EFFORT (default)")
+    print(LEGEND)
+    print("NAME            MUST KNOW        PUBLISHED             EFFORT (default)")
     for entry in CATALOGUE.values():
         effort = " ".join(f"--{name} {value}" for name, value in entry.options.items())
-        print(f"\n{entry.name:<16}{entry.knows:<17}{entry.paper:<20}{effort}".rstrip())
+        print(f"\n{entry.name:<16}{entry.knows:<17}{entry.paper:<22}{effort}".rstrip())
         print(f"    {entry.says}")
-    print("\nWho must know gradients cannot attack a URL; see `redoubt attack --help` for how to run one.")
+    print("\nSee `redoubt attack --help` for how to run one.")
 
 
 def _count(text: str) -> int:

@@ -54,7 +54,7 @@ def _record(job: Job, findings: Findings) -> dict[str, Any]:
     target = job.target
     given = {
         "eps": None if "eps" in job.entry.ignores else job.eps,
-        "norm": None if "norm" in job.entry.ignores else job.norm,
+        "norm": job.entry.norm if "norm" in job.entry.ignores else job.norm,
         "targeted": None if job.wanted is None else target.labels[job.wanted],
         "criterion": repr(job.criterion),
         "seed": job.seed,

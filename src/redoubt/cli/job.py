@@ -117,6 +117,18 @@ class Job:
         return [labels[place] for place in y], [labels[place] for place in answers.argmax(axis=1)]
 
 
+def halves(batch: Batch) -> tuple[Batch, Batch]:
+    """Even rows to learn from, odd rows to measure on.
+
+    Raises:
+        JobError: there is no row for each.
+    """
+    if len(batch) < 2:
+        raise JobError(f"{len(batch)} rows came; half of them are learned from and half measured on: give more")
+    place = np.arange(len(batch))
+    return batch.take(place[::2]), batch.take(place[1::2])
+
+
 def criterion_of(target: Target, tolerance: float | None) -> Criterion:
     """What counts as right: the true class, or a value within the tolerance.
 

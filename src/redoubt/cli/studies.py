@@ -11,13 +11,16 @@ from tqdm import tqdm
 from redoubt.attacks.contract import AttackError, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.minimal import minimal_eps
+from redoubt.attacks.minimal import attacks, minimal_eps
 from redoubt.attacks.patch import PatchLearning, misled_rate
 from redoubt.attacks.reprogramming import Board, Reprogram, make_boards
 from redoubt.attacks.transfer import Point, Substitute, misled_curve
 from redoubt.attacks.universal import Universal, apply, fooled, random_delta
 from redoubt.cli.findings import Findings
-from redoubt.cli.job import Job, JobError
+from redoubt.cli.job import Job, JobError, halves
+from redoubt.cli.lengths import same_lengths
+from redoubt.cli.lines import landscape
+from redoubt.cli.matrix import matrix
 from redoubt.cli.pictures import SHOWN, as_pictures, falling, is_picture
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
@@ -29,9 +32,10 @@ PLACES, FIRST, WIDTH, PRECISION = 5, 32, 200, 0.02
 
 def universal(job: Job) -> Findings:
     """Learn on every other row, measure on the rest, beside random noise of the same size."""
-    problem, (learn, test) = job.problem(), _halves(job.batch)
-    epochs = math.ceil(job.options["steps"] / math.ceil(len(learn) / Universal.batch_size))
-    delta = Universal(epochs=epochs).fit(problem, learn.x, learn.y, eps=job.eps, seed=job.seed)
+    problem, (learn, test) = job.problem(), halves(job.batch)
+    epochs = math.ceil(job.options["steps"] * Universal.batch_size / len(learn))
+    with tqdm(total=math.ceil(epochs * len(learn) / Universal.batch_size), desc=job.entry.name, unit="step") as bar:
+        delta = Universal(epochs=epochs).fit(problem, learn.x, learn.y, eps=job.eps, seed=job.seed, bar=bar)
     noise = random_delta(problem, delta.shape, eps=job.eps, seed=job.seed)
     found = {
         "rows": {"learned_on": len(learn), "measured_on": len(test)},
@@ -55,9 +59,11 @@ def patch(job: Job) -> Findings:
     """Learn a sticker of about a third of the picture's side on every other row, measure on the rest."""
     job = job.narrowed()
     criterion, y = job.aim()
-    problem, (learn, test) = job.problem(criterion), _halves(Batch(job.batch.x, y))
+    problem, (learn, test) = job.problem(criterion), halves(Batch(job.batch.x, y))
     side = max(2, round(0.35 * min(job.batch.x.shape[1:3]))) if job.batch.x.ndim == 4 else 1
-    sticker = PatchLearning(side=side, steps=job.options["steps"])(problem, learn.x, learn.y, seed=job.seed)
+    with tqdm(total=job.options["steps"], desc=job.entry.name, unit="step") as bar:
+        learning = PatchLearning(side=side, steps=job.options["steps"])
+        sticker = learning(problem, learn.x, learn.y, seed=job.seed, bar=bar)
     misled = misled_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
     found = {
         "rows": {"learned_on": len(learn), "measured_on": len(test)},
@@ -80,18 +86,23 @@ def reprogram(job: Job) -> Findings:
         raise JobError(f"reprogram needs classes and pixels in [0, 1]; {job.target.said} has other outputs or inputs")
     board = Board(most=min(10, len(job.target.labels)))
     attack = Reprogram(steps=job.options["steps"])
-    done = attack(network, board, seed=job.seed)
-    keras.utils.set_random_seed(job.seed)
-    untrained = attack(keras.models.clone_model(network), board, seed=job.seed)
+    with tqdm(total=2 * attack.steps, desc=job.entry.name, unit="step") as bar:
+        done = attack(network, board, seed=job.seed, bar=bar)
+        keras.utils.set_random_seed(job.seed)
+        untrained = attack(keras.models.clone_model(network), board, seed=job.seed, bar=bar)
     found = {
         "boards": f"1 to {board.most} squares on {board.cells} x {board.cells} cells",
+        "classes_for_the_counts": ", ".join(job.target.labels[place] for place in done.classes),
         "counted_rightly": {"network": done.accuracy, "untrained": untrained.accuracy, "guessing": done.chance},
     }
     boards = make_boards(np.random.default_rng([job.seed, 1]), SHOWN, board, done.frame.shape)
     answers = Problem(of_network(network), Untargeted(), "linf", bounds).answers(boards.x + done.frame)
-    counts, truth = ([str(place + 1) for place in places] for places in (answers.argmax(axis=1), boards.y))
+    # A class that stands for no count is none.
+    meaning = {int(name): str(place + 1) for place, name in enumerate(done.classes)}
+    counts = [meaning.get(place, "-") for place in answers.argmax(axis=1).tolist()]
+    truth = [str(count + 1) for count in boards.y]
     picture = attack_figures.reprogramming(done.frame, boards.x, boards.x + done.frame, counts, truth)
-    return Findings(found, picture, {"frame": done.frame, "history": done.history})
+    return Findings(found, picture, {"frame": done.frame, "classes": done.classes, "history": done.history})
 
 
 def minimal(job: Job) -> Findings:
@@ -99,9 +110,11 @@ def minimal(job: Job) -> Findings:
     job = job.narrowed()
     criterion, y = job.aim()
     attack, precision = PGD(steps=job.options["steps"], stop_when_won=True), PRECISION * job.eps
-    eps = minimal_eps(
-        attack, job.problem(criterion), job.batch.x, y, largest=job.eps, tolerance=precision, seed=job.seed
-    )
+    if not job.eps > 0:
+        raise JobError(f"--eps is {job.eps:g}; minimal searches from 0 up to eps: give one above 0")
+    problem, rows = job.problem(criterion), Batch(job.batch.x, y)
+    with tqdm(total=len(y) * attacks(job.eps, precision), desc=job.entry.name, unit="row") as bar:
+        eps = minimal_eps(attack, problem, rows, largest=job.eps, tolerance=precision, seed=job.seed, bar=bar)
     found: dict[str, Any] = {"rows": len(eps), "stands_at_the_largest": rate(~np.isfinite(eps)), "precision": precision}
     if np.isfinite(eps).any():
         known = eps[np.isfinite(eps)]
@@ -117,7 +130,7 @@ def substitute(job: Job) -> Findings:
     """
     if not job.criterion.classes:
         raise JobError("substitute copies classes; the target answers a number: take square")
-    judge, (own, test) = job.problem(), _halves(job.batch)
+    judge, (own, test) = job.problem(), halves(job.batch)
     points: list[Point] = []
     network, stopped = _student(job, own.x), None
     copy = Problem(of_network(network), Untargeted(), job.norm, job.bounds, "substitute")
@@ -140,7 +153,7 @@ def _grown(job: Job, points: list[Point], stopped: str | None) -> Findings:
     if not points:
         return Findings({"queries": 0}, stopped=stopped)
     curve = {name: [getattr(point, name) for point in points] for name in ("queries", "agreement", "misled")}
-    found = {"rows": len(_halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
+    found = {"rows": len(halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
     picture = attack_figures.queries({name: (curve["queries"], curve[name]) for name in ("misled", "agreement")})
     return Findings(found, picture, {name: np.array(values) for name, values in curve.items()}, stopped)
 
@@ -156,16 +169,11 @@ def _student(job: Job, x: Floats) -> keras.Model:
     return keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Flatten(), centred, *layers, last])
 
 
-def _halves(batch: Batch) -> tuple[Batch, Batch]:
-    """Even rows to learn from, odd rows to measure on."""
-    if len(batch) < 2:
-        raise JobError(f"{len(batch)} rows came; half of them are learned from and half measured on: give more")
-    place = np.arange(len(batch))
-    return batch.take(place[::2]), batch.take(place[1::2])
-
-
 STUDIES: Mapping[str, Callable[[Job], Findings]] = {
     "minimal": minimal,
+    "landscape": landscape,
+    "same-length": same_lengths,
+    "transfer-matrix": matrix,
     "substitute": substitute,
     "universal": universal,
     "patch": patch,

@@ -17,7 +17,11 @@ VISIBLE = 0.05
 
 
 def same_length(
-    original: NDArray[Any], changed: Mapping[str, NDArray[Any]], l2: Mapping[str, float], linf: Mapping[str, float]
+    original: NDArray[Any],
+    changed: Mapping[str, NDArray[Any]],
+    l2: Mapping[str, float],
+    linf: Mapping[str, float],
+    answers: Mapping[str, tuple[str, bool]],
 ) -> Figure:
     """One picture changed by the same L2 length in several ways; the eye agrees with L-inf.
 
@@ -26,11 +30,15 @@ def same_length(
         changed: pictures by the name of the change.
         l2: length of each change.
         linf: largest change of a value.
+        answers: the network's, and whether it is right, by the name of the change and of the "original".
     """
     count = 1 + len(changed)
     figure, axes = canvas(2, count, 2.1 * count, 4.5)
     _framed(axes[0, 0], original, "original")
     axes[1, 0].set_axis_off()
+    for axis, name in zip(axes[0], ("original", *changed), strict=True):
+        answer, right = answers[name]
+        axis.set_xlabel(_literal(f"answered {answer}"), fontsize=8, color=RIGHT if right else WRONG)
     span = max(linf.values()) or 1.0
     for column, (name, moved) in enumerate(changed.items(), start=1):
         _framed(axes[0, column], moved, name)
@@ -39,30 +47,64 @@ def same_length(
     return figure
 
 
-def landscape(walks: Mapping[str, Mapping[str, NDArray[Any]]], labels: Sequence[str], unit: str) -> Figure:
-    """Probability of every class and the loss along lines from one input.
+def landscape(
+    walks: Mapping[str, Mapping[str, NDArray[Any]]],
+    margins: Mapping[str, NDArray[Any]],
+    labels: Sequence[str],
+    unit: str,
+    row: str,
+) -> Figure:
+    """Answers and loss along lines from one input, and the margins along the like lines from all.
 
     Args:
-        walks: by the name of the direction: `distances` (steps,), `loss` (steps,), `probabilities` (steps, classes).
-        labels: class names.
+        walks: by the name of the direction: `distances` (steps,), `loss` (steps,), and `answers` (steps, classes) as
+            probabilities, or (steps, 1) as values.
+        margins: of all inputs, `(inputs, steps)`, by the name of the direction; above 0 the attacker has won.
+        labels: class names; empty where a number is answered.
         unit: of the distances, such as "L-inf distance".
+        row: what is to be said of the one input.
     """
-    figure, axes = canvas(1, len(walks) + 1, 3.2 * (len(walks) + 1), 3.1)
-    seen = np.max([walk["probabilities"].max(axis=0) for walk in walks.values()], axis=0) >= VISIBLE
+    figure, axes = canvas(2, max(len(walks), 2), 3.2 * max(len(walks), 2), 5.6)
+    seen = np.max([walk["answers"].max(axis=0) for walk in walks.values()], axis=0) >= VISIBLE
+    colours = dict(zip(margins, ("#6b7280", *CYCLE), strict=False))
     for axis, (name, walk) in zip(axes[0], walks.items(), strict=False):
-        for place in np.flatnonzero(seen).tolist():
+        for place in np.flatnonzero(seen).tolist() if labels else [0]:
             style = {"color": CYCLE[place % len(CYCLE)], "ls": "-" if place < len(CYCLE) else "--"}
-            axis.plot(walk["distances"], walk["probabilities"][:, place], label=_literal(labels[place]), **style)
-        axis.set(title=_literal(name), xlabel=unit, ylim=(-0.02, 1.02))
-    axes[0, 0].set_ylabel("probability")
-    loss: Axes = axes[0, -1]
-    for (name, walk), colour in zip(walks.items(), ("#6b7280", *CYCLE), strict=False):
-        loss.plot(walk["distances"], walk["loss"], color=colour, label=_literal(name))
-    loss.set(title="loss", xlabel=unit)
-    loss.legend()
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=10, title="class")
+            said = _literal(labels[place]) if labels else "answer"
+            axis.plot(walk["distances"], walk["answers"][:, place], label=said, **style)
+        axis.set(title=f"along {_literal(name)}", xlabel=unit)
+        axis.sharey(axes[0, 0])
+    axes[0, 0].set_ylabel("probability" if labels else "answer")
+    if labels:
+        axes[0, 0].set_ylim(-0.02, 1.02)
+    if labels:
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=10, title="class")
+    figure.suptitle(_literal(row), fontsize=9)
+    for name, walk in walks.items():
+        axes[1, 0].plot(walk["distances"], walk["loss"], color=colours[name], label=_literal(name))
+    axes[1, 0].set(title="loss of this row", xlabel=unit)
+    axes[1, 0].legend()
+    _margins(axes[1, 1], margins, colours, next(iter(walks.values()))["distances"])
+    axes[1, 1].set_xlabel(unit)
+    for axis in axes.flat:
+        axis.locator_params(axis="x", nbins=5)
+    for axis in (*axes[0, len(walks) :], *axes[1, 2:]):
+        axis.set_axis_off()
     return figure
+
+
+def _margins(
+    axis: Axes, margins: Mapping[str, NDArray[Any]], colours: Mapping[str, str], distances: NDArray[Any]
+) -> None:
+    """The middle row, and the middle half of all rows."""
+    for name, rows in margins.items():
+        low, middle, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+        axis.fill_between(distances, low, high, color=colours[name], alpha=0.2, lw=0)
+        axis.plot(distances, middle, color=colours[name], label=_literal(name))
+    axis.axhline(0.0, color="black", lw=0.8)
+    axis.set(title="margin of all rows: above 0 it is won")
+    axis.legend()
 
 
 def gallery(

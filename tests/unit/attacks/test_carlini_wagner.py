@@ -13,7 +13,7 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.minimal import minimal_eps
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.tasks import PIXELS, Batch, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import Threat
 
@@ -87,7 +87,7 @@ def test_no_distance_is_much_above_what_pgd_finds(threats: Callable[..., Threat]
     """And most are below: this is the attack that looks for the smallest."""
     threat = threats(IMAGE, "l2")
     x, y = threat.case.test.x[:24], threat.case.test.y[:24]
-    by_pgd = minimal_eps(PGD(steps=20), threat.problem, x, y, largest=4.0, tolerance=0.02, seed=0)
+    by_pgd = minimal_eps(PGD(steps=20), threat.problem, Batch(x, y), largest=4.0, tolerance=0.02, seed=0)
     moved = ATTACK(threat.problem, x, y, eps=8.0, seed=0)
     assert Untargeted().won(threat.problem.answers(moved), y).all()
     found = distance(moved - x, "l2", PIXELS)

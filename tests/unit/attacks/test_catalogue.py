@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import redoubt.attacks
-from redoubt.attacks.catalogue import CATALOGUE, CatalogueError, find
+from redoubt.attacks.catalogue import CATALOGUE, CatalogueError, Entry, find
 from redoubt.attacks.contract import Attack
 
 MAKERS = [name for name, entry in CATALOGUE.items() if entry.make is not None]
@@ -20,6 +20,11 @@ def test_every_entry_teaches(name: str) -> None:
     assert entry.name == name
     assert re.fullmatch(r"[A-Z].{30,110}\.", entry.says)
     assert re.fullmatch(r"arXiv \d{4}\.\d{4,5}|Machine Learning, NTU|-", entry.paper)
+
+
+def test_what_trains_networks_takes_more_rows() -> None:
+    assert {name for name, entry in CATALOGUE.items() if entry.points != Entry.points} == {"transfer-matrix"}
+    assert CATALOGUE["transfer-matrix"].points > Entry.points
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -1,5 +1,6 @@
 """The smallest eps that wins: known of a linear model, and never more than an attack has shown."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from redoubt.attacks.contract import Attack, AttackError, Problem
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.minimal import minimal_eps
+from redoubt.attacks.minimal import attacks, minimal_eps
 from redoubt.params import Norm
-from redoubt.tasks import Bounds, Floats
+from redoubt.tasks import Batch, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 
@@ -47,7 +49,7 @@ def test_of_a_linear_model_it_is_the_distance_to_the_boundary(norm: Norm) -> Non
     y[:4] = 1 - y[:4]
     far = np.abs(margin) / (np.abs(slope).sum() if norm == "linf" else np.linalg.norm(slope))
     largest, log = float(np.median(far)), list[tuple[int, float]]()
-    found = minimal_eps(Logged(fgsm(), log), line(norm), x, y, largest=largest, tolerance=TOLERANCE, seed=0)
+    found = minimal_eps(Logged(fgsm(), log), line(norm), Batch(x, y), largest=largest, tolerance=TOLERANCE, seed=0)
     assert np.all(found[:4] == 0)
     right, reached = np.arange(60) >= 4, far < largest
     assert np.all(np.isinf(found[right & ~reached]))
@@ -62,16 +64,35 @@ def test_of_a_linear_model_it_is_the_distance_to_the_boundary(norm: Norm) -> Non
 def test_at_the_eps_it_names_the_attack_wins(threats: Callable[..., Threat], norm: Norm) -> None:
     threat, attack = threats(IMAGE, norm), PGD(steps=10, random_start=False)
     x, y = threat.case.test.x[:24], threat.case.test.y[:24]
-    found = minimal_eps(attack, threat.problem, x, y, largest={"linf": 0.5, "l2": 3.0}[norm], tolerance=0.02, seed=0)
+    found = minimal_eps(
+        attack, threat.problem, Batch(x, y), largest={"linf": 0.5, "l2": 3.0}[norm], tolerance=0.02, seed=0
+    )
     assert np.isfinite(found).mean() > 0.5
     for row in np.flatnonzero(np.isfinite(found))[:8]:
         moved = attack(threat.problem, x[row : row + 1], y[row : row + 1], eps=found[row], seed=0)
         assert threat.problem.criterion.won(threat.problem.answers(moved), y[row : row + 1]).all()
 
 
+@pytest.mark.parametrize("largest", [0.5, 0.003])
+def test_a_bar_ends_where_it_was_said_to(largest: float) -> None:
+    """Some rows are won from the start, some never; the others are halved to the end."""
+    x = np.random.default_rng(0).normal(0, 1, (40, 3)).astype(np.float32)
+    y = (x @ KERNEL @ [1, -1] < 0).astype(np.int64)
+    y[:4] = 1 - y[:4]
+    with tqdm(total=40 * attacks(largest, TOLERANCE), file=io.StringIO()) as bar:
+        found = minimal_eps(fgsm(), line("linf"), Batch(x, y), largest=largest, tolerance=TOLERANCE, seed=0, bar=bar)
+        assert bar.n == bar.total
+    assert not np.isfinite(found).all()
+
+
 def test_no_rows_no_eps() -> None:
     none = minimal_eps(
-        fgsm(), line("linf"), np.zeros((0, 3), np.float32), np.zeros(0, np.int64), largest=1.0, tolerance=0.1, seed=0
+        fgsm(),
+        line("linf"),
+        Batch(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)),
+        largest=1.0,
+        tolerance=0.1,
+        seed=0,
     )
     assert none.shape == (0,)
 
@@ -80,4 +101,4 @@ def test_no_rows_no_eps() -> None:
 def test_what_cannot_be_searched_is_refused(largest: float, tolerance: float) -> None:
     x, y = np.zeros((1, 3), np.float32), np.zeros(1, np.int64)
     with pytest.raises(AttackError, match=f"largest is {largest} and tolerance {tolerance}; both must be above 0"):
-        minimal_eps(fgsm(), line("linf"), x, y, largest=largest, tolerance=tolerance, seed=0)
+        minimal_eps(fgsm(), line("linf"), Batch(x, y), largest=largest, tolerance=tolerance, seed=0)

@@ -1,10 +1,12 @@
 """Stickers: where they lie, what they cover, and that they mislead more than noise does."""
 
+import io
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tqdm import tqdm
 
 from redoubt.attacks.contract import AttackError, Problem
 from redoubt.attacks.criteria import Targeted, Untargeted
@@ -81,6 +83,12 @@ def test_a_targeted_sticker_says_its_word(pictures: Threat, target: int) -> None
     misled = misled_rate(problem, patch, TEST.x[others], 0 * TEST.y[others] + target, places=3, seed=2)
     assert misled.patch > misled.noise
     assert misled.clean < 0.1
+
+
+def test_a_bar_moves_once_per_step(pictures: Threat) -> None:
+    with tqdm(total=5, file=io.StringIO()) as bar:
+        PatchLearning(side=3, steps=5)(pictures.problem, TRAIN.x, TRAIN.y, seed=0, bar=bar)
+        assert bar.n == 5
 
 
 def test_values_are_learnt_in_the_units_of_the_bounds(pictures: Threat) -> None:

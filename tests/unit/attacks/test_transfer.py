@@ -1,5 +1,6 @@
 """Perturbations that carry over, and a substitute grown from answers alone."""
 
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from redoubt.attacks.contract import AttackError, Problem, of_network
+from redoubt.attacks.contract import AttackError, Problem, of_callable, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
@@ -62,6 +63,21 @@ def test_a_weak_models_own_mistakes_are_not_the_attackers() -> None:
     assert (found.rows, found.clean) == (3, {"second": 1, "weak": 0.75})
     assert found.misled["second"] == {"second": 1, "weak": 0}
     assert found.accuracy["second"] == {"second": 0, "weak": 0.75}
+
+
+def test_who_only_answers_makes_nothing() -> None:
+    problems = {name: against(LINES[name]) for name in ("first", "both")}
+    answers = of_callable(lambda x: LINES["second"](x).numpy(), 2)
+    problems["service"] = Problem(answers, Untargeted(), "linf", WIDE)
+    with tqdm(total=2, file=io.StringIO()) as bar:
+        found = transfer_matrix(problems, fgsm(), ROWS.x, ROWS.y, eps=0.3, seed=0, bar=bar)
+        assert bar.n == 2
+    assert found.misled == {
+        "first": {"first": 1, "both": 0.5, "service": 0},
+        "both": {"first": 1, "both": 1, "service": 1},
+    }
+    assert set(found.accuracy) == {"first", "both"}
+    assert found.clean["service"] == 1
 
 
 def test_rows_that_nobody_answers_alike_are_refused() -> None:

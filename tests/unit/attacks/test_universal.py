@@ -1,11 +1,13 @@
 """One perturbation for all rows: what it achieves here and elsewhere, and what it may not do."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from redoubt.attacks.contract import AttackError, Problem, of_network
 from redoubt.attacks.criteria import Targeted, Untargeted
@@ -123,6 +125,14 @@ def test_the_seed_decides(threats: Callable[[str, Norm], Threat]) -> None:
     first, again, another = (learn(threat, seed)[0] for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, another)
+
+
+def test_a_bar_moves_once_per_mini_batch(threats: Callable[[str, Norm], Threat]) -> None:
+    threat = threats(IMAGE, "linf")
+    with tqdm(total=5, file=io.StringIO()) as bar:
+        test = threat.case.test
+        Universal(epochs=3, batch_size=40).fit(threat.problem, test.x, test.y, eps=0.1, seed=0, bar=bar)
+        assert bar.n == 5, "3 times 64 rows are 5 batches"
 
 
 def test_eps_0_changes_nothing(threat: Threat) -> None:

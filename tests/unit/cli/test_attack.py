@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -138,6 +139,93 @@ def test_physical_is_shown_beside_a_digital_attack(tmp_path: Path) -> None:
     survival = record(tmp_path)["found"]["survival"]
     assert set(survival) == {"physical", "pgd"}
     assert survival["physical"]["clean"] == survival["pgd"]["clean"]
+
+
+def test_a_landscape_counts_what_flips_on_the_way(trained: Callable[[str], tiny.Case], tmp_path: Path) -> None:
+    command = ["attack", "landscape", "bars.keras", "--data=rows.npz", "--eps=0.4", f"--out={tmp_path}"]
+    assert main(command) == 0
+    arrays, along = read_arrays(tmp_path / "arrays.npz"), record(tmp_path)["found"]["along"]
+    case = trained(IMAGE)
+    right = case.network(case.test.x).numpy().argmax(axis=1) == case.test.y
+    assert (arrays["distances"][0], arrays["distances"][-1]) == (0, np.float32(0.4))
+    for name, shares in along.items():
+        margins = arrays[f"margin_{name}"]
+        assert margins.shape == (len(case.test), len(arrays["distances"]))
+        assert np.array_equal(margins[:, 0] <= 0, right)
+        assert shares["flipped"]["n"] == right.sum()
+        assert shares["flipped"]["share"] == pytest.approx((margins[right] > 0).any(axis=1).mean(), abs=1e-6)
+        assert shares["margin_at_eps"] == pytest.approx(margins[:, -1].mean(), abs=1e-5)
+        assert 0 < shares["flipped_at"]["median"] <= 0.4
+    assert along["pgd"]["flipped"]["share"] > 0.8 > 0.5 > along["random"]["flipped"]["share"]
+
+
+def test_where_all_is_flat_only_chance_is_a_direction(desk: Path, tmp_path: Path) -> None:
+    flat = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    flat.layers[-1].set_weights([np.zeros((36, 3), np.float32), np.float32([1, 0, -1])])
+    flat.save(tmp_path / "flat.keras")
+    command = ["attack", "landscape", f"{tmp_path}/flat.keras", "--data=all-top.npz", "--eps=0.1", f"--out={tmp_path}"]
+    assert main(command) == 0
+    along = record(tmp_path)["found"]["along"]
+    assert "gradient" not in along
+    assert along["random"]["flipped"]["share"] == 0
+    assert "flipped_at" not in along["random"]
+
+
+def test_two_changes_of_the_same_length(trained: Callable[[str], tiny.Case], tmp_path: Path) -> None:
+    command = ["attack", "same-length", "bars.keras", "--data=rows.npz", "--eps=1.5", f"--out={tmp_path}"]
+    assert main(command) == 0
+    arrays, found = read_arrays(tmp_path / "arrays.npz"), record(tmp_path)["found"]
+    case = trained(IMAGE)
+    assert record(tmp_path)["given"]["norm"] == "l2"
+    for name in ("spread", "local"):
+        change = (arrays[name] - case.test.x).reshape(len(case.test), -1)
+        assert np.linalg.norm(change, axis=1) == pytest.approx(1.5, abs=1e-4)
+        assert found[name]["l2"] == pytest.approx(1.5, abs=1e-4)
+        assert found[name]["linf"] == pytest.approx(np.abs(change).max(axis=1).mean(), abs=1e-5)
+        right = case.network(arrays[name]).numpy().argmax(axis=1) == case.test.y
+        assert found[name]["stands"]["share"] == pytest.approx(right.mean(), abs=1e-6)
+    assert found["local"]["linf"] > 2 * found["spread"]["linf"]
+
+
+def test_a_matrix_of_given_networks(
+    bundles: Callable[[str], tiny.Guarded], trained: Callable[[str], tiny.Case], tmp_path: Path
+) -> None:
+    folder, case = str(bundles(IMAGE).folder), trained(IMAGE)
+    command = ["attack", "transfer-matrix", "bars.keras", "--data=rows.npz", "--eps=0.3", f"--proxy={folder}"]
+    assert main([*command, f"--out={tmp_path}"]) == 0
+    found = record(tmp_path)["found"]
+    right = case.network(case.test.x).numpy().argmax(axis=1) == case.test.y
+    # The bundle holds the same network, so every cell is the same.
+    assert found["rows"] == {"learned_on": 0, "measured_on": len(case.test), "right_with_all": right.sum()}
+    assert found["right_before"] == {"bars.keras": right.mean(), folder: right.mean()}
+    shares = {share for row in found["misled"].values() for share in row.values()}
+    assert len(shares) == 1
+    assert shares.pop() > 0.3
+    assert np.array_equal(read_arrays(tmp_path / "arrays.npz")["misled"].shape, (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        (IMAGE, ["logistic", "mlp", "cnn", "wide cnn"]),
+        (TABLE, ["logistic", "mlp", "deep mlp"]),
+        (NUMBER, ["linear", "mlp", "deep mlp"]),
+    ],
+)
+def test_a_matrix_of_networks_of_its_own(
+    name: str, own: list[str], bundles: Callable[[str], tiny.Guarded], tmp_path: Path
+) -> None:
+    guarded = bundles(name)
+    batch = tiny.rows(name, 200, seed=5)
+    np.savez(tmp_path / "rows.npz", x=batch.x, y=batch.y)
+    command = ["attack", "transfer-matrix", str(guarded.folder), f"--data={tmp_path}/rows.npz", "--eps=0.3"]
+    command += [] if guarded.case.schema.labels else [f"--tolerance={tiny.TOLERANCE}"]
+    assert main([*command, "--steps=5", f"--out={tmp_path}"]) == 0
+    found = record(tmp_path)["found"]
+    assert (found["rows"]["learned_on"], found["rows"]["measured_on"]) == (100, 100)
+    assert set(found["misled"]) == {str(guarded.folder), *own}
+    assert all(set(row) == set(found["misled"]) for row in found["misled"].values())
+    assert min(found["right_before"].values()) > 0.6, "a network that was not trained"
 
 
 def test_numbers_of_somebodys_own_network(tmp_path: Path) -> None:

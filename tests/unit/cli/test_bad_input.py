@@ -79,6 +79,23 @@ MISTAKES = {
     "proxy-missing": (f"transfer bars.keras {ROWS} --eps 0.1", "transfer needs the attacker's own networks"),
     "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd has no use for --proxy"),
     "proxy-other": (f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras", "a proxy must be alike"),
+    "proxy-itself": (
+        f"transfer-matrix bars.keras {ROWS} --eps 0.1 --proxy bars.keras",
+        "bars.keras is the target, so it is in the matrix already",
+    ),
+    "matrix-of-one-row": (
+        f"transfer-matrix bars.keras {ROWS} --eps 0.1 --points 1",
+        "half of them are learned from and half measured",
+    ),
+    "landscape-nowhere": (f"landscape bars.keras {ROWS} --eps 0", "landscape walks as far as eps: give one above 0"),
+    "minimal-nowhere": (f"minimal bars.keras {ROWS} --eps 0", "minimal searches from 0 up to eps: give one above 0"),
+    "length-none": (f"same-length bars.keras {ROWS} --eps 0", "length is 0; it must be > 0 and at most"),
+    "length-too-long": (f"same-length bars.keras {ROWS} --eps 99", "length is 99; it must be > 0 and at most"),
+    "length-of-table": (
+        "same-length price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9",
+        "same-length needs pictures; price.keras takes inputs of shape (4,)",
+    ),
+    "length-norm": (f"same-length bars.keras {ROWS} --eps 1 --norm l2", "--norm means nothing to same-length"),
     "table-printed": ("physical price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "only pictures"),
     "table-counts": ("reprogram price.keras --tolerance 9", "reprogram needs classes and pixels in [0, 1]"),
     "guard": (

@@ -24,7 +24,12 @@ def at_home(
 ) -> Path:
     """A project whose one task has been ingested, split and trained."""
     raw = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    raw["tasks"]["bars"] = {"kind": "image", "source": "bars", "target": "place", "harden": {"norm": "l2"}}
+    raw["tasks"]["bars"] = {
+        "kind": "image",
+        "source": "bars",
+        "target": "place",
+        "harden": {"adversarial": {"norm": "l2"}},
+    }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
     batch = rows(IMAGE, 60)
     dataset.save(tmp_path / "data/raw/bars", dataset.Raw(SCHEMAS[IMAGE], "bars", "here", x=batch.x, y=batch.y))

@@ -73,6 +73,8 @@ def guarded(bundles: Callable[[str], tiny.Guarded], desk: Path, monkeypatch: pyt
         "square --queries=30",
         "hopskipjump --queries=60",
         "transfer --proxy=bars.keras --steps=5",
+        "transfer-matrix --proxy=bars.keras --steps=5",
+        "same-length",
         "substitute --queries=100",
     ],
 )
@@ -84,7 +86,7 @@ def test_who_needs_no_gradient_attacks_a_url(words: str, guarded: tiny.Guarded, 
     found = json.loads((tmp_path / "record.json").read_text())
     assert (found["complete"], found["target"]["kind"], found["target"]["task"]) == (True, "service", "bars")
     assert found["answers"] == sum(seen)
-    assert "stands" in found["found"] or "misled" in found["found"]
+    assert {"stands", "misled", "local"} & set(found["found"])
 
 
 def test_what_was_done_before_a_refusal_is_kept(

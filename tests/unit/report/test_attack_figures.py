@@ -21,13 +21,19 @@ def walk(classes: int, peak: int) -> dict[str, np.ndarray]:
     logits = np.zeros((7, classes))
     logits[:, peak] = np.linspace(0, 9, 7)
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return {"distances": np.linspace(0, 0.3, 7), "loss": np.linspace(0, 4, 7), "probabilities": chances}
+    return {"distances": np.linspace(0, 0.3, 7), "loss": np.linspace(0, 4, 7), "answers": chances}
 
 
 def changed(channels: int, move: float) -> Figure:
     x = pictures(1, channels)[0]
     sizes = {"spread": move / 10, "local": move}
-    return figures.same_length(x, {name: x + size for name, size in sizes.items()}, dict.fromkeys(sizes, 1.0), sizes)
+    answers = {"original": ("a", True), "spread": ("a", True), "local": (ODD, False)}
+    moved = {name: x + size for name, size in sizes.items()}
+    return figures.same_length(x, moved, dict.fromkeys(sizes, 1.0), sizes, answers)
+
+
+def margins(*names: str) -> dict[str, np.ndarray]:
+    return {name: np.linspace(-1, place, 7) + np.arange(3)[:, None] for place, name in enumerate(names)}
 
 
 ANSWERED = {"test rows": (pictures(4), ["a", ODD, "a", "b"])}
@@ -37,10 +43,17 @@ DRAWN: dict[str, Callable[[], Figure]] = {
     "same-length-in-colour": lambda: changed(3, 0.8),
     "same-length-unchanged": lambda: changed(1, 0.0),
     "landscape": lambda: figures.landscape(
-        {"chance": walk(3, 0), "attack": walk(3, 2)}, ["a", ODD, "c"], "L2 distance"
+        {"chance": walk(3, 0), "attack": walk(3, 2)},
+        margins("chance", "gone", "attack"),
+        ["a", ODD, "c"],
+        "L2 distance",
+        "row 3",
     ),
     "landscape-of-many": lambda: figures.landscape(
-        {"attack": walk(23, 22)}, [str(c) for c in range(23)], "L2 distance"
+        {"attack": walk(23, 22)}, margins("attack"), [str(c) for c in range(23)], "L2 distance", "row 3"
+    ),
+    "landscape-of-a-number": lambda: figures.landscape(
+        {"attack": {**walk(2, 1), "answers": np.linspace(300, 100, 7)[:, None]}}, margins("attack"), (), "L2", "row 3"
     ),
     "sticker": lambda: figures.sticker(pictures(1, side=3)[0], ANSWERED, TRUTH),
     "sticker-on-one": lambda: figures.sticker(pictures(1, 3)[0], {"x": (pictures(1, 3), ["a"])}, ["b"]),
@@ -79,8 +92,20 @@ def texts(figure: Figure) -> str:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("same-length", ["original", "spread", "local", "L2 1.00, L-inf 0.08", "L2 1.00, L-inf 0.80"]),
-        ("landscape", ["chance", "attack", "probability", "loss", "L2 distance", r"<\$5 & co_\$"]),
+        (
+            "same-length",
+            [
+                "original",
+                "spread",
+                "local",
+                "L2 1.00, L-inf 0.08",
+                "L2 1.00, L-inf 0.80",
+                "answered a",
+                r"answered <\$5 & co_\$",
+            ],
+        ),
+        ("landscape", ["along chance", "attack", "probability", "loss", "margin", "L2 distance", r"<\$5 & co_\$"]),
+        ("landscape-of-a-number", ["along attack", "answer"]),
         ("sticker", ["the sticker", "test rows", r"<\$5 & co_\$"]),
         ("universal", ["the perturbation (largest 0.", "before"]),
         ("reprogramming", ["the frame", "board", "board in frame"]),
@@ -100,5 +125,5 @@ def test_right_answers_are_green_and_wrong_ones_red() -> None:
 
 
 def test_classes_that_are_never_likely_are_not_drawn() -> None:
-    lines = figures.landscape({"attack": walk(23, 22)}, [str(c) for c in range(23)], "").axes[0].get_lines()
+    lines = DRAWN["landscape-of-many"]().axes[0].get_lines()
     assert [line.get_label() for line in lines] == ["22"]

@@ -1,0 +1,48 @@
+"""One L2 length spread over all pixels, or put into a corner: why the eye's measure is L-inf."""
+
+import numpy as np
+
+from redoubt.attacks.course import SameLength, same_length
+from redoubt.cli.findings import Findings
+from redoubt.cli.job import Job, JobError
+from redoubt.cli.pictures import as_pictures, is_picture
+from redoubt.evaluation.metrics import rate
+from redoubt.report import attack_figures
+from redoubt.tasks import Floats
+
+CHANGES = ("spread", "local")
+
+
+def same_lengths(job: Job) -> Findings:
+    """Change every picture twice by L2 length eps; the first is drawn.
+
+    Raises:
+        JobError: the rows are no pictures, or have no change of that length.
+    """
+    x, y, problem = job.batch.x, job.batch.y, job.problem()
+    if not is_picture(x.shape[1:]):
+        raise JobError(f"same-length needs pictures; {job.target.said} takes inputs of shape {x.shape[1:]}")
+    pairs = [_pair(job, picture) for picture in x]
+    moved = {name: np.stack([getattr(pair, name) for pair in pairs]).reshape(x.shape) for name in CHANGES}
+    answers = {"original": problem.answers(x), **{name: problem.answers(changed) for name, changed in moved.items()}}
+    stands = {name: ~job.criterion.won(answer, y) for name, answer in answers.items()}
+    found = {"rows": len(x), "right_before": rate(stands["original"])}
+    for name in CHANGES:
+        l2, linf = (float(np.mean([getattr(pair, norm)[name] for pair in pairs])) for norm in ("l2", "linf"))
+        found[name] = {"l2": round(l2, 6), "linf": round(linf, 6), "stands": rate(stands[name])}
+    first = {name: job.name(y[:1], answer[:1]) for name, answer in answers.items()}
+    picture = attack_figures.same_length(
+        as_pictures(x[:1], job.bounds)[0],
+        {name: as_pictures(changed[:1], job.bounds)[0] for name, changed in moved.items()},
+        pairs[0].l2,
+        pairs[0].linf,
+        {name: (answered[0], bool(stands[name][0])) for name, (_, answered) in first.items()},
+    )
+    return Findings(found, picture, {"x": x, "y": y, **moved})
+
+
+def _pair(job: Job, picture: Floats) -> SameLength:
+    try:
+        return same_length(picture if picture.ndim == 3 else picture[..., None], job.eps, job.bounds)
+    except ValueError as error:
+        raise JobError(f"--eps is the L2 length of the change here: {error}") from None

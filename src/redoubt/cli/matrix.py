@@ -1,0 +1,88 @@
+"""Who misleads whom: the target and the attacker's own networks, each attacked with what was made on every other."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from redoubt.attacks.contract import OfCallable, Outputs, of_network
+from redoubt.attacks.gradient import PGD
+from redoubt.attacks.transfer import transfer_matrix
+from redoubt.cli.findings import Findings
+from redoubt.cli.job import Job, JobError, halves
+from redoubt.data import scaling
+from redoubt.models.networks import build
+from redoubt.params import Cnn, Linear, Mlp
+from redoubt.report import attack_figures
+from redoubt.tasks import Batch, Column, Schema
+from redoubt.training.fit import Plan, compile_network, fit, on_rows
+
+TRAINING = Plan(epochs=60, batch_size=32, learning_rate=0.005, decay=True)
+# Two poolings halve a side twice.
+SMALLEST = 4
+
+
+def matrix(job: Job) -> Findings:
+    """PGD on each network, tried on all; without proxies some are trained on every other row, and the rest measured.
+
+    Raises:
+        JobError: a proxy that is the target itself, or too few rows to train on.
+    """
+    if job.target.said in job.proxies:
+        raise JobError(f"{job.target.said} is the target, so it is in the matrix already: leave it out of --proxy")
+    learn, test = (Batch(job.batch.x[:0], job.batch.y[:0]), job.batch) if job.proxies else halves(job.batch)
+    architectures = {} if job.proxies else _architectures(job)
+    makers = len(job.proxies) + len(architectures) + (not isinstance(job.outputs, OfCallable))
+    with tqdm(total=len(architectures) + makers, desc=job.entry.name, unit="network") as bar:
+        networks: dict[str, Outputs] = {job.target.said: job.outputs, **job.proxies}
+        for name, architecture in architectures.items():
+            networks[name] = of_network(_trained(job, learn, architecture))
+            bar.update()
+        problems = {name: job.problem(outputs=outputs) for name, outputs in networks.items()}
+        attack = PGD(steps=job.options["steps"])
+        table = transfer_matrix(problems, attack, test.x, test.y, eps=job.eps, seed=job.seed, bar=bar)
+    found = {
+        "rows": {"learned_on": len(learn), "measured_on": len(test), "right_with_all": table.rows},
+        "right_before": table.clean,
+        "misled": table.misled,
+    }
+    arrays = {
+        name: np.array([list(row.values()) for row in shares.values()])
+        for name, shares in (("misled", table.misled), ("accuracy", table.accuracy))
+    }
+    return Findings(found, attack_figures.transfer(table.misled), arrays)
+
+
+def _architectures(job: Job) -> Mapping[str, Linear | Mlp | Cnn]:
+    """Unlike each other: what misleads one of a kind misleads the next of it anyway."""
+    linear = {"logistic" if job.target.labels else "linear": Linear(kind="linear")}
+    mlp = {"mlp": Mlp(kind="mlp", units=(128,))}
+    sides = job.batch.x.shape[1:-1]
+    if len(sides) != 2 or min(sides) < SMALLEST:
+        return {**linear, **mlp, "deep mlp": Mlp(kind="mlp", units=(64, 64, 64))}
+    return {
+        **linear,
+        **mlp,
+        "cnn": Cnn(kind="cnn", filters=(16, 32), units=(64,)),
+        "wide cnn": Cnn(kind="cnn", filters=(32,), kernel=5, pooling="stride", units=(128,)),
+    }
+
+
+def _trained(job: Job, rows: Batch, architecture: Linear | Mlp | Cnn) -> keras.Model:
+    """A network that knows the rows and the classes, and nothing else of the target."""
+    schema = _schema(job)
+    network = build(architecture, schema, scaling.fit(rows, schema), seed=job.seed)
+    compile_network(network, TRAINING, len(rows), schema.outputs)
+    fit(network, network, rows, on_rows(network, rows), TRAINING)
+    return network
+
+
+def _schema(job: Job) -> Schema:
+    """Of inputs about which nothing is known but their shape."""
+    shape, labels = job.batch.x.shape[1:], job.target.labels
+    if len(shape) > 1:
+        return Schema(task="own", kind="image", target="answer", shape=shape, labels=labels)
+    columns = tuple(Column(name=f"input {place}", kind="number") for place in range(shape[0]))
+    kind = "classification" if labels else "regression"
+    return Schema(task="own", kind=kind, target="answer", columns=columns, shape=shape, labels=labels)
