@@ -24,38 +24,40 @@ CLIMBING = 0.75
 class APGD(GradientAttack):
     """Climb with momentum; where the climb stalls, go back to the best point with half the step.
 
-    It returns the point with the largest margin: one that wins as soon as it has met one. Rows that are won are
-    dropped at the next checkpoint.
+    It returns the point with the largest margin: one that wins as soon as it has met one.
 
     Attributes:
         steps: gradient steps, >= 1; the start costs one gradient more.
         loss: what is climbed.
         eot: draws of a random model summed per step (arXiv 1802.00420).
+        stop_when_won: rows that are won are dropped at the next checkpoint. Of a random model go on: what wins by
+            some draws may not by others, and does so the more surely the larger its margin is.
     """
 
     steps: int = 100
     loss: Loss = "cross_entropy"
     eot: int = 1
+    stop_when_won: bool = True
 
     def run(
         self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """See `GradientAttack.run`."""
         lengths = checkpoints(self.steps)
-        ends = tf.constant(list(itertools.accumulate(lengths)))
+        ends = tf.constant([0, *itertools.accumulate(lengths)])
 
         def step(index: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             state = {**state, **_move(problem, state, eps, index)}
-            return index + 1, self._evaluate(problem, state, seed + [0, 1000 * (index + 1) * self.eot])
+            return index + 1, self._evaluate(problem, state, seed + [0, 1000 * index * self.eot])
 
         def advance(interval: tf.Tensor, state: State) -> State:
-            last, length = ends[interval], tf.gather(lengths, interval)
-            _, state = tf.while_loop(lambda index, _: index < last, step, (last - length, state))
-            return _halve_where_stalled(state, tf.cast(length, tf.float32))
+            # The start is looked at as step 0: were it apart, all that differentiates the model would compile twice.
+            first, last = tf.where(interval > 0, ends[interval] + 1, 0), ends[interval + 1]
+            _, state = tf.while_loop(lambda index, _: index <= last, step, (first, state))
+            return _halve_where_stalled(state, tf.cast(tf.gather(lengths, interval), tf.float32))
 
         first = pull_back(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
-        state = self._evaluate(problem, _begin(x, y, first), seed)
-        return while_standing(len(lengths), advance, {**state, **_count_from_here(state)})["kept"]
+        return while_standing(len(lengths), advance, _begin(x, y, first))["kept"]
 
     def _evaluate(self, problem: Problem, state: State, seed: tf.Tensor) -> State:
         """Look at the point moved to; keep what is better than all before."""
@@ -74,7 +76,7 @@ class APGD(GradientAttack):
             "best_gradient": tf.where(per_row(higher, moved), gradient, state["best_gradient"]),
             "kept": tf.where(per_row(wider, moved), moved, state["kept"]),
             "margin": tf.where(wider, margin, state["margin"]),
-            "done": state["done"] | (margin > 0),
+            "done": state["done"] | (margin > 0) if self.stop_when_won else state["done"],
         }
 
 
@@ -118,15 +120,17 @@ def _begin(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> State:
     points = {"moved": first, "previous": first, "best": first, "kept": first}
     gradients = {"gradient": tf.zeros_like(x), "best_gradient": tf.zeros_like(x)}
     numbers = {"loss": lowest, "best_loss": lowest, "margin": lowest, "mark": lowest}
-    counts = {"size": tf.fill(tf.shape(x)[:1], 2.0), "climbed": tf.zeros(tf.shape(x)[:1])}
+    # That the start lies above nothing at all is no climb.
+    counts = {"size": tf.fill(tf.shape(x)[:1], 2.0), "climbed": tf.fill(tf.shape(x)[:1], -1.0)}
     return {"x": x, "y": y, **points, **gradients, **numbers, **counts, "halved": none, "done": none}
 
 
 def _move(problem: Problem, state: State, eps: tf.Tensor, index: tf.Tensor) -> State:
+    """One step; step 0, before any gradient is known, leads nowhere."""
     x, moved, norm, bounds = state["x"], state["moved"], problem.norm, problem.bounds
     step = eps * per_row(state["size"], x) * ascend(state["gradient"], norm, bounds)
     ahead = pull_back(x, moved + step, eps, norm, bounds)
-    share = tf.where(index > 0, MOMENTUM, 1.0)
+    share = tf.where(index > 1, MOMENTUM, 1.0)
     ahead = moved + share * (ahead - moved) + (1 - share) * (moved - state["previous"])
     return {"moved": pull_back(x, ahead, eps, norm, bounds), "previous": moved}
 
@@ -145,12 +149,9 @@ def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
         "loss": tf.where(halve, state["best_loss"], state["loss"]),
         "size": tf.where(halve, state["size"] / 2, state["size"]),
         "halved": halve,
-        **_count_from_here(state),
+        "climbed": tf.zeros_like(state["climbed"]),
+        "mark": state["best_loss"],
     }
-
-
-def _count_from_here(state: State) -> State:
-    return {"climbed": tf.zeros_like(state["climbed"]), "mark": state["best_loss"]}
 
 
 def _aimed(problem: Problem, criterion: Criterion) -> Problem:

@@ -1,6 +1,7 @@
 """FGSM (arXiv 1412.6572), its descendants and projected gradient descent (arXiv 1706.06083)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +130,8 @@ def look(
     Returns:
         Loss `(rows,)`, margin `(rows,)` and the gradient of the loss with respect to the inputs `(rows, ...)`.
     """
-    seen = [_look_once(problem, x, y, seed + [0, 1000 * draw], kind) for draw in range(eot)]
+    once = _look_once(problem, kind)
+    seen = [once(x, y, seed + [0, 1000 * draw]) for draw in range(eot)]
     loss, margin, gradient = (sum(part) for part in zip(*seen, strict=True))
     return loss, margin, gradient
 
@@ -144,9 +146,9 @@ def per_row(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, [-1] + [1] * (len(like.shape) - 1))
 
 
-def _look_once(
-    problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, kind: Loss
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _look_once(problem: Problem, kind: Loss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """A function of inputs, labels and a seed, compiled once however many draws are summed."""
+
     def forward_and_back(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
@@ -156,7 +158,7 @@ def _look_once(
 
     # Inlined into a loop, the gradient of max pooling misses its fast kernel in about every second compilation.
     apart = {"_noinline": True}
-    return tf.function(forward_and_back, autograph=False, experimental_attributes=apart)(x, y, seed)
+    return tf.function(forward_and_back, autograph=False, experimental_attributes=apart)
 
 
 def _of_mean_size_1(gradient: tf.Tensor, bounds: Bounds) -> tf.Tensor:
