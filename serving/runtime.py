@@ -1,6 +1,7 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +11,36 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from redoubt.certify.proof import certified_eps, certified_interval
 from redoubt.data.store import digest_folder
 from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, Answers, BundleError, GuardedModel
 from redoubt.tasks import Floats, Schema
 from serving.images import decode
 from serving.inputs import reader
-from serving.schema import Answer, ClassPrediction, NumberPrediction, PredictRequest, UploadRequest, short
+from serving.schema import (
+    Answer,
+    CertifiedBall,
+    CertifiedInterval,
+    ClassPrediction,
+    NumberPrediction,
+    PredictRequest,
+    UploadRequest,
+    short,
+)
 
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
 
 
 class Card(BaseModel):
-    """What the service needs to know of a champion's card.json."""
+    """What the service needs to know of a champion's card.json; `eps` is the L-inf size of its threat."""
 
     model_config = ConfigDict(frozen=True)
 
     task: str
     digest: str
     passed: bool
+    eps: float
 
 
 @dataclass(frozen=True)
@@ -37,11 +49,17 @@ class Champion:
 
     model: GuardedModel
     read: Callable[[list[Any]], Floats]
+    eps: float
 
     @property
     def schema(self) -> Schema:
         """Of its task."""
         return self.model.schema
+
+    @property
+    def largest(self) -> float:
+        """The eps up to which a certificate is looked for: there every pixel can be grey; of a table ten spreads."""
+        return 0.5 if self.schema.kind == "image" else 10.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,7 @@ class Runtime:
             ServiceUnavailable: the task's bundle was refused.
         """
         champion = self._champion(request.task)
-        return _answer(champion.model, champion.read(request.inputs))
+        return _answer(request.task, champion, champion.read(request.inputs))
 
     def predict_image(self, request: UploadRequest) -> Answer:
         """Answer one uploaded PNG or JPEG.
@@ -76,7 +94,7 @@ class Runtime:
         champion = self._champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
-        return _answer(champion.model, decode(request.image, champion.schema))
+        return _answer(request.task, champion, decode(request.image, champion.schema))
 
     def _champion(self, task: str) -> Champion:
         if task in self.problems:
@@ -88,22 +106,23 @@ class Runtime:
 
 
 def load(folder: Path) -> Runtime:
-    """Load every bundle `folder`/TASK/champion whose card vouches for it; log why any other is refused.
+    """Load every bundle whose card vouches for it; log why any other is refused.
 
     Args:
-        folder: the pipeline's models folder.
+        folder: the pipeline's models folder, of bundles TASK/champion, each served as its task; or a zoo of bundles,
+            each served by its folder's name.
     """
     champions: dict[str, Champion] = {}
     problems: dict[str, str] = {}
-    for bundle in sorted(folder.glob("*/champion")):
-        task = bundle.parent.name
+    zoo = [card.parent for card in folder.glob("*/card.json")]
+    for bundle in sorted([*folder.glob("*/champion"), *zoo]):
+        task = bundle.name if bundle in zoo else bundle.parent.name
         if (bundle / NOT_PROMOTED).is_file():
             log.info("task %s is not served: no model of it cleared the gates", task)
             continue
         try:
-            model = _vouched(bundle)
-            champions[task] = Champion(model, reader(model.schema))
-            log.info("task %s: serving model %s", task, model.digest)
+            champions[task] = _vouched(bundle)
+            log.info("task %s: serving model %s", task, champions[task].model.digest)
         except BundleError as error:
             problems[task] = str(error)
             log.error("task %s is not served, and the service is not ready: %s", task, error)
@@ -112,7 +131,7 @@ def load(folder: Path) -> Runtime:
     return Runtime(champions, problems)
 
 
-def _vouched(bundle: Path) -> GuardedModel:
+def _vouched(bundle: Path) -> Champion:
     try:
         card = Card.model_validate_json((bundle / "card.json").read_bytes())
         digest = digest_folder(bundle, BUNDLE_FILES)
@@ -126,49 +145,63 @@ def _vouched(bundle: Path) -> GuardedModel:
     if digest != card.digest:
         raise BundleError(f"{bundle} has digest {digest}, but its card vouches for {card.digest}")
     model = GuardedModel.load(bundle, threads=1)
-    if not card.task == model.schema.task == bundle.parent.name:
+    if not card.task == model.schema.task or (bundle.name == "champion" and card.task != bundle.parent.name):
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
-    return model
+    return Champion(model, reader(model.schema), card.eps)
 
 
-def _answer(model: GuardedModel, x: Floats) -> Answer:
+def _answer(task: str, champion: Champion, x: Floats) -> Answer:
+    model, draws = champion.model, secrets.randbits(128)
     # Overflow is looked for below, and answered with a sentence.
     with np.errstate(all="ignore"):
-        answers = model.answer(x, np.random.default_rng())
+        answers = model.answer(x, np.random.default_rng(draws))
     finite = np.isfinite(answers.vote).all(axis=1) & np.isfinite(answers.score)
     if not finite.all():
         raise InvalidArgument(
             f"input {int(finite.argmin())}: the model has no finite answer;"
             " its numbers lie too far outside the range the model was trained on"
         )
-    names = model.variants
-    predictions = _classes(answers, model.schema.labels, names) if model.schema.labels else _numbers(answers, names)
-    return Answer(task=model.schema.task, model_digest=model.digest, predictions=predictions)
+    predictions = (
+        _classes(champion, answers, x, draws) if model.schema.labels else _numbers(champion, answers, x, draws)
+    )
+    return Answer(task=task, model_digest=model.digest, predictions=predictions)
 
 
-def _classes(answers: Answers, labels: tuple[str, ...], variants: tuple[str, ...]) -> list[ClassPrediction]:
-    chosen = answers.outputs.argmax(axis=2)
+def _classes(champion: Champion, answers: Answers, x: Floats, draws: int) -> list[ClassPrediction]:
+    model, chosen = champion.model, answers.outputs.argmax(axis=2)
+    labels, names = model.schema.labels, model.variants
+    balls = certified_eps(model, x, answers.vote.argmax(axis=1), draws, champion.largest)
     return [
         ClassPrediction(
             label=labels[vote.argmax()],
             probabilities=dict(zip(labels, map(_plain, vote), strict=True)),
             adversarial_score=_plain(score),
             flagged=bool(flag),
-            variants={name: labels[index] for name, index in zip(variants, each, strict=True)},
+            certified=CertifiedBall(eps=_plain(eps)),
+            variants={name: labels[index] for name, index in zip(names, each, strict=True)},
         )
-        for vote, score, flag, each in zip(answers.vote, answers.score, answers.flagged, chosen, strict=True)
+        for vote, score, flag, eps, each in zip(
+            answers.vote, answers.score, answers.flagged, balls, chosen, strict=True
+        )
     ]
 
 
-def _numbers(answers: Answers, variants: tuple[str, ...]) -> list[NumberPrediction]:
+def _numbers(champion: Champion, answers: Answers, x: Floats, draws: int) -> list[NumberPrediction]:
+    model, names = champion.model, champion.model.variants
+    ends = certified_interval(model, x, champion.eps, draws) if model.proves else None
     return [
         NumberPrediction(
             value=_plain(vote[0]),
             adversarial_score=_plain(score),
             flagged=bool(flag),
-            variants=dict(zip(variants, map(_plain, each[:, 0]), strict=True)),
+            certified=None
+            if ends is None
+            else CertifiedInterval(eps=champion.eps, low=_plain(ends[row, 0]), high=_plain(ends[row, 1])),
+            variants=dict(zip(names, map(_plain, each[:, 0]), strict=True)),
         )
-        for vote, score, flag, each in zip(answers.vote, answers.score, answers.flagged, answers.outputs, strict=True)
+        for row, (vote, score, flag, each) in enumerate(
+            zip(answers.vote, answers.score, answers.flagged, answers.outputs, strict=True)
+        )
     ]
 
 

@@ -102,6 +102,35 @@ class UploadRequest(IODescriptor):
             raise InvalidArgument(f"the form cannot be read: {error.detail}") from None
 
 
+class CertifiedBall(BaseModel):
+    """A ball of inputs all of which are given the same label, proven by interval bounds for this answer's draws.
+
+    Attributes:
+        norm: L-inf.
+        eps: its size in the model's units: pixels in [0, 1], features in spreads of the training rows; 0 where nothing
+            is proven.
+    """
+
+    norm: str = "linf"
+    eps: float
+
+
+class CertifiedInterval(BaseModel):
+    """Where the value stays for every input of a ball, proven by interval bounds for this answer's draws.
+
+    Attributes:
+        norm: L-inf.
+        eps: size of the ball: the threat of the model's card, in spreads of the training rows.
+        low: lower end, in the target's units.
+        high: upper end.
+    """
+
+    norm: str = "linf"
+    eps: float
+    low: float
+    high: float
+
+
 class ClassPrediction(BaseModel):
     """What the guarded model says of one input of a classification task.
 
@@ -110,6 +139,7 @@ class ClassPrediction(BaseModel):
         probabilities: mean over the guard's variants, per class.
         adversarial_score: how far squeezing the input moves the answer, >= 0.
         flagged: whether the score is above the calibrated threshold.
+        certified: how far the input can be moved without changing the label.
         variants: the label that each of the guard's variants chose.
     """
 
@@ -117,6 +147,7 @@ class ClassPrediction(BaseModel):
     probabilities: dict[str, float]
     adversarial_score: float
     flagged: bool
+    certified: CertifiedBall
     variants: dict[str, str]
 
 
@@ -127,12 +158,14 @@ class NumberPrediction(BaseModel):
         value: mean over the guard's variants, in the target's units.
         adversarial_score: how far squeezing the input moves the answer, >= 0.
         flagged: whether the score is above the calibrated threshold.
+        certified: where the value stays under the threat of the model's card; null for a network without bounds.
         variants: the value that each of the guard's variants gave.
     """
 
     value: float
     adversarial_score: float
     flagged: bool
+    certified: CertifiedInterval | None
     variants: dict[str, float]
 
 

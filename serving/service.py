@@ -50,7 +50,9 @@ class Redoubt:
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
         self.runtime = runtime.load(MODELS)
-        pages.state.schemas = [champion.schema for champion in self.runtime.champions.values()]
+        pages.state.schemas = [
+            champion.schema.model_copy(update={"task": task}) for task, champion in self.runtime.champions.items()
+        ]
         for task in self.runtime.champions:
             predictions.labels(task)
             flagged.labels(task)

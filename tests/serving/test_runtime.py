@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
+from redoubt.certify.proof import HALVINGS, certified_eps
 from redoubt.defenses.guarded import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import Answer, PredictRequest
@@ -52,6 +53,36 @@ def test_values_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
     assert prediction.variants["plain"] == pytest.approx(float(offline.outputs[0, 0, 0]), rel=1e-6)
     assert prediction.variants["squeezed"] == pytest.approx(float(offline.outputs[0, 1, 0]), rel=1e-6)
     assert prediction.value == pytest.approx(np.mean(list(prediction.variants.values())), rel=1e-5)
+
+
+def test_a_certified_ball_holds_the_label_and_is_as_large_as_can_be_proven(models: Path) -> None:
+    """An untrained network proves little, and nothing more than little: the next step of the ladder is refused."""
+    model = GuardedModel.load(models / "digits" / "champion")
+    x, draws, largest = np.array(IMAGE, dtype=np.float32)[..., None], 5, 0.01
+    label = model.answer(x, np.random.default_rng(draws)).vote.argmax(axis=1)
+    eps, rung = certified_eps(model, x, label, draws, largest), largest / 2**HALVINGS
+    assert (eps > 0).any(), "nothing was proven"
+    assert np.allclose(eps / rung, np.round(eps / rung), atol=1e-3)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moved = x + (rng.integers(0, 2, x.shape) * 2 - 1) * eps.reshape(-1, 1, 1, 1)
+        answered = model.answer(np.clip(moved, 0, 1).astype(np.float32), np.random.default_rng(draws)).vote
+        assert np.array_equal(answered.argmax(axis=1)[eps > 0], label[eps > 0])
+    leads = model.prove(x, eps + rung, np.random.default_rng(draws))[np.arange(2), :, label]
+    assert (leads.min(axis=1) <= 0)[eps < largest - rung].all()
+
+
+def test_a_certified_interval_holds_the_value(loaded: Runtime) -> None:
+    (prediction,) = predict(loaded, "evolution", [RECORD]).predictions
+    assert prediction.certified.low <= prediction.value <= prediction.certified.high
+    assert (prediction.certified.norm, prediction.certified.eps) == ("linf", 0.1)
+
+
+def test_a_zoo_is_served_by_the_names_of_its_folders(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "digits" / "champion", tmp_path / "digits-hardened")
+    zoo = load(tmp_path)
+    assert zoo.ready
+    assert predict(zoo, "digits-hardened", IMAGE).task == "digits-hardened"
 
 
 def test_full_contrast_is_flagged_and_a_faint_picture_is_not(loaded: Runtime) -> None:

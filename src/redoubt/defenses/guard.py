@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.contract import Outputs
+from redoubt.certify.graph import add_proof
+from redoubt.certify.interval import is_bounded
 from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
@@ -130,33 +132,62 @@ def _random(x: tf.Tensor, config: GuardConfig, seed: tf.Tensor) -> tf.Tensor:
 
 
 def export(network: keras.Model, config: GuardConfig) -> bytes:
-    """The network and every variant of its guard as one ONNX model.
+    """The network and every variant of its guard as one ONNX model, with what can be proven of the balls round inputs.
+
+    Every part of the guard only rises with every input, so it takes the ends of a box to the ends of a box.
 
     Returns:
-        A graph from `x` and the guard's draws to `variants` `(rows, variants, outputs)`; inside it the network
+        A graph from `x`, `eps` and the guard's draws to `variants` `(rows, variants, outputs)`, and to `proof` of them
+        (see `certify.graph.add_proof`) over the L-inf ball of eps, if the network has bounds; inside it the network
         alone runs from `network_input` to `network_output`.
     """
     graph = Graph()
-    shape, width = list(config.shape), network.output_shape[-1]
-    parts = [graph.node("Unsqueeze", part, graph.constant(np.array([1]))) for part in _add_fixed(graph, config)]
-    stacked = graph.node("Concat", *parts, _add_random(graph, config), axis=1)
-    flat = graph.alias("network_input", graph.node("Reshape", stacked, graph.constant(np.array([-1, *shape]))))
+    shape, width, names = list(config.shape), network.output_shape[-1], config.variants
+    flat = graph.alias("network_input", _add_variants(graph, config, "x"))
     each = graph.alias("network_output", add_network(graph, network, flat))
-    variants = graph.node("Reshape", each, graph.constant(np.array([-1, len(config.variants), width])))
+    outputs = {"variants": _per_variant(graph, config, each, width)}
+    if is_bounded(network):
+        ends = [_add_variants(graph, config, end) for end in _add_ball(graph, config)]
+        proof = add_proof(graph, network, *ends)
+        outputs["proof"] = _per_variant(graph, config, proof, max(width, 2))
     draws = {name: ("rows", *array.shape[1:]) for name, array in config.draw(np.random.default_rng(0), 1).items()}
     return graph.build(
-        {"x": ("rows", *shape), **draws}, {"variants": (variants, ("rows", len(config.variants), width))}
+        {"x": ("rows", *shape), "eps": ("rows",), **draws},
+        {name: (inner, ("rows", len(names), columns)) for name, (inner, columns) in outputs.items()},
     )
 
 
-def _add_fixed(graph: Graph, config: GuardConfig) -> list[str]:
-    squeezed = add_squeeze(graph, "x", config.bits, *_levels(config))
-    if config.kind == "table":
-        return ["x", squeezed]
-    return ["x", add_median(graph, "x", config.median, config.shape), squeezed]
+def _add_variants(graph: Graph, config: GuardConfig, x: str) -> str:
+    """All variants of all rows in one batch, `(rows * variants, ...)`."""
+    parts = [graph.node("Unsqueeze", part, graph.constant(np.array([1]))) for part in _add_fixed(graph, config, x)]
+    stacked = graph.node("Concat", *parts, _add_random(graph, config, x), axis=1)
+    return graph.node("Reshape", stacked, graph.constant(np.array([-1, *config.shape])))
 
 
-def _add_random(graph: Graph, config: GuardConfig) -> str:
+def _per_variant(graph: Graph, config: GuardConfig, flat: str, columns: int) -> tuple[str, int]:
+    return graph.node("Reshape", flat, graph.constant(np.array([-1, len(config.variants), columns]))), columns
+
+
+def _add_ball(graph: Graph, config: GuardConfig) -> tuple[str, str]:
+    """Both ends of the L-inf ball; pixels stay in [0, 1], a number may leave its training range."""
+    eps = graph.node("Reshape", "eps", graph.constant(np.array([-1] + [1] * len(config.shape))))
     if config.kind == "table":
-        return add_noise(graph, "x", "noise")
-    return add_resize_and_pad(graph, "x", config.placements(0), config.placements(1))
+        eps = graph.node("Mul", eps, graph.constant(np.array(config.scale, dtype=np.float32)))
+    low, high = graph.node("Sub", "x", eps), graph.node("Add", "x", eps)
+    if config.kind == "table":
+        return low, high
+    black, white = graph.constant(np.float32(0.0)), graph.constant(np.float32(1.0))
+    return graph.node("Max", low, black), graph.node("Min", high, white)
+
+
+def _add_fixed(graph: Graph, config: GuardConfig, x: str) -> list[str]:
+    squeezed = add_squeeze(graph, x, config.bits, *_levels(config))
+    if config.kind == "table":
+        return [x, squeezed]
+    return [x, add_median(graph, x, config.median, config.shape), squeezed]
+
+
+def _add_random(graph: Graph, config: GuardConfig, x: str) -> str:
+    if config.kind == "table":
+        return add_noise(graph, x, "noise")
+    return add_resize_and_pad(graph, x, config.placements(0), config.placements(1))

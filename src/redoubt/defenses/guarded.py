@@ -114,11 +114,33 @@ class GuardedModel:
             x: inputs in raw units, float32 `(rows, *schema.shape)`.
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
-        feeds: dict[str, Any] = {"x": x, **self.guard.draw(rng, len(x))}
-        outputs = _run(self._session, "variants", feeds)
+        outputs = _run(self._session, "variants", self._feeds(x, 0.0, rng))
         opinions = softmax(outputs) if self.schema.labels else outputs
         score = self._score(opinions)
         return Answers(outputs, opinions.mean(axis=1), score, score > self.guard.threshold)
+
+    @property
+    def proves(self) -> bool:
+        """Whether the network's layers have interval bounds."""
+        return any(output.name == "proof" for output in self._session.get_outputs())
+
+    def prove(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> Floats:
+        """What no input within L-inf eps can change, for these draws of the guard.
+
+        Args:
+            x: inputs in raw units, float32 `(rows, *schema.shape)`.
+            eps: in units of `Bounds.scale`, >= 0; one, or one per row.
+            rng: as of `answer`, whose draws it takes if it stands where that stood.
+
+        Returns:
+            Per variant the smallest lead of each class over all others `(rows, variants, classes)`, above 0 only for
+            a class that keeps the first place everywhere in the ball; of a number its ends `(rows, variants, 2)`.
+        """
+        return _run(self._session, "proof", self._feeds(x, eps, rng))
+
+    def _feeds(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> dict[str, Any]:
+        each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
+        return {"x": x, "eps": each, **self.guard.draw(rng, len(x))}
 
     def _score(self, opinions: Floats) -> Floats:
         fixed = len(self.guard.fixed_variants)
@@ -131,7 +153,10 @@ def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, An
     rows = len(next(iter(feeds.values())))
     starts = range(0, max(rows, 1), ROWS_AT_ONCE)
     pieces = [{name: array[start : start + ROWS_AT_ONCE] for name, array in feeds.items()} for start in starts]
-    return np.concatenate([session.run([output], piece)[0] for piece in pieces])
+    # Bounds cost twice what an answer does, and are computed only for whom they are asked.
+    options = onnxruntime.RunOptions()
+    options.only_execute_path_to_fetches = True
+    return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
 
 
 def _open(graph: bytes, threads: int) -> onnxruntime.InferenceSession:

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from redoubt.attacks.apgd import APGD
 from redoubt.attacks.contract import Attack, Problem
 from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
-from redoubt.evaluation.metrics import error_growth, rate
+from redoubt.evaluation.metrics import Rate, error_growth, rate
+from redoubt.evaluation.proofs import check_not_refuted, proven_guarded, proven_network
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
 from redoubt.params import Norm
@@ -36,6 +38,15 @@ class Worst:
         self.kept = np.where(won.reshape(-1, *[1] * (moved.ndim - 1)), moved, self.kept)
         self.lost = self.lost | won
         self.broken[name] = self.broken.get(name, 0) + int(won.sum())
+
+    def attack(
+        self, subject: Subject, attack: Attack, problem: Problem, batch: Batch, eps: float, start: int = 0
+    ) -> Floats:
+        """Attack the rows still standing; the others come back as they were kept."""
+        moved, standing = self.kept.copy(), np.flatnonzero(~self.lost)
+        if len(standing):
+            moved[standing] = subject.attack(attack, problem, batch.take(standing), eps, start)
+        return moved
 
 
 class Evaluation:
@@ -71,8 +82,8 @@ class Evaluation:
         if self.thorough and self._is_budget(norm, eps):
             self._guarded(guarded, "square", Square(queries=self.params.queries), subject.asked(norm), eps)
             query = rate(~guarded.lost)
-        for restart, attack in enumerate(self._knowing(norm, eps)):
-            self._guarded(guarded, "pgd", attack, subject.knowing[norm], eps, restart)
+        for restart, (name, attack) in enumerate(self._knowing(norm, eps)):
+            self._guarded(guarded, name, attack, subject.knowing[norm], eps, restart)
         flagged = [
             rate(subject.guarded.answer(moved, np.random.default_rng(subject.setting.seed)).flagged)
             for moved in (plain.kept, guarded.kept)
@@ -87,10 +98,20 @@ class Evaluation:
             oblivious=oblivious,
             query=query,
             adaptive=rate(~guarded.lost),
+            **self._proofs(norm, eps, plain.lost, guarded.lost),
             flagged_oblivious=flagged[0],
             flagged_adaptive=flagged[1],
             error_growth=self._error_growth(plain.kept),
         )
+
+    def _proofs(self, norm: Norm, eps: float, lost: Flags, lost_guarded: Flags) -> dict[str, Rate]:
+        """What is proven, L-inf; no attack may have broken any of it."""
+        if norm != "linf" or not self.subject.guarded.proves:
+            return {}
+        network, guarded = (prove(self.subject, self.batch, eps) for prove in (proven_network, proven_guarded))
+        check_not_refuted("network", network, lost, eps)
+        check_not_refuted("guarded model", guarded, lost_guarded, eps)
+        return {"certified": rate(network), "certified_guarded": rate(guarded)}
 
     def _undefended(self, norm: Norm, eps: float) -> Worst:
         """Attacks on every row, so that they can be compared, and the ensemble on the rows still standing."""
@@ -107,7 +128,7 @@ class Evaluation:
         for name in ("fgsm", "pgd"):
             worst.add(name, moved[name], lost[name])
         for name, attack, restart in self._ensemble(norm, eps):
-            each = self._attack_standing(attack, problem, worst, eps, restart)
+            each = worst.attack(subject, attack, problem, self.batch, eps, restart)
             worst.add(name, each, subject.lost(each, y))
         self.lost[norm, eps] = {**lost, "white box": worst.lost}
         for name in ("square", "noise"):
@@ -120,22 +141,17 @@ class Evaluation:
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
         return [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
 
-    def _knowing(self, norm: Norm, eps: float) -> list[PGD]:
-        """One attack per restart; later ones climb the margin, since cross-entropy saturates on a sure variant."""
-        first = PGD(steps=self.params.steps, eot=self.params.eot)
-        more = PGD(steps=self.params.steps, eot=self.params.eot, loss="margin")
-        return [first, *[more] * (self.params.restarts - 1 if self._is_budget(norm, eps) else 0)]
+    def _knowing(self, norm: Norm, eps: float) -> list[tuple[str, Attack]]:
+        """One attack per restart; all climb the margin, since cross-entropy saturates on a sure variant."""
+        steps, eot = self.params.steps, self.params.eot
+        first = APGD(steps=steps, eot=eot, loss="margin", stop_when_won=False)
+        more = PGD(steps=steps, eot=eot, loss="margin")
+        restarts = self.params.restarts - 1 if self._is_budget(norm, eps) else 0
+        return [("apgd", first), *[("pgd", more)] * restarts]
 
     def _guarded(self, worst: Worst, name: str, attack: Attack, problem: Problem, eps: float, restart: int = 0) -> None:
-        moved = self._attack_standing(attack, problem, worst, eps, restart)
+        moved = worst.attack(self.subject, attack, problem, self.batch, eps, restart)
         worst.add(name, moved, self.subject.lost_guarded(moved, self.batch.y))
-
-    def _attack_standing(self, attack: Attack, problem: Problem, worst: Worst, eps: float, restart: int) -> Floats:
-        """Attack the rows still standing; the others come back as they were kept."""
-        moved, standing = worst.kept.copy(), np.flatnonzero(~worst.lost)
-        if len(standing):
-            moved[standing] = self.subject.attack(attack, problem, self.batch.take(standing), eps, restart)
-        return moved
 
     def _is_budget(self, norm: Norm, eps: float) -> bool:
         return eps == self.params.budget.of(norm)

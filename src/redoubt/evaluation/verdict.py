@@ -29,6 +29,8 @@ class Cell(Found):
         oblivious: guarded, under the perturbations made for the undefended network.
         adaptive: guarded, worst case over those, PGD through the guard (BPDA and EOT) and Square against it.
         query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
+        certified: undefended, proven by interval bounds to stand all over the ball (L-inf).
+        certified_guarded: guarded, proven likewise in most redraws.
         flagged_oblivious: flagged by the detector under the oblivious perturbations.
         flagged_adaptive: flagged under the adaptive perturbations.
         error_growth: how the undefended attack raises the absolute error: mean, p95 and max (regression).
@@ -45,6 +47,8 @@ class Cell(Found):
     oblivious: Rate
     adaptive: Rate
     query: Rate | None = None
+    certified: Rate | None = None
+    certified_guarded: Rate | None = None
     flagged_oblivious: Rate
     flagged_adaptive: Rate
     error_growth: dict[str, float] | None = None

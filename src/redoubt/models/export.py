@@ -28,20 +28,42 @@ def add_network(graph: Graph, network: keras.Model, x: str) -> str:
     Raises:
         ExportError: a layer type without an ONNX form here.
     """
-    image = len(network.input_shape) == 4
-    if image:
-        x = graph.node("Transpose", x, perm=[0, 3, 1, 2])
+    x = channels_first(graph, network, x)
     for layer in network.layers:
-        writer = _WRITERS.get(type(layer).__name__)
-        if writer is None:
-            raise ExportError(
-                f"layer '{layer.name}' is a {type(layer).__name__}; it can export {', '.join(sorted(_WRITERS))}"
-            )
-        x = writer(graph, layer, x)
+        x = add_activation(graph, layer, add_layer(graph, type(layer).__name__, layer, x))
     return x
 
 
-def _activation(graph: Graph, layer: Any, x: str) -> str:
+def channels_first(graph: Graph, network: keras.Model, x: str) -> str:
+    """Inputs as the layers' nodes want them: images as `(batch, channels, height, width)`."""
+    return graph.node("Transpose", x, perm=[0, 3, 1, 2]) if len(network.input_shape) == 4 else x
+
+
+def add_layer(graph: Graph, kind: str, layer: Any, x: str) -> str:
+    """Add one layer's nodes, up to its activation.
+
+    Args:
+        graph: receives them.
+        kind: the layer's type, by name.
+        layer: the layer, or an object with the same attributes.
+        x: name of its input.
+
+    Raises:
+        ExportError: a layer type without an ONNX form here.
+    """
+    if kind not in _WRITERS:
+        raise ExportError(f"layer '{layer.name}' is a {kind}; it can export {', '.join(sorted(_WRITERS))}")
+    return _WRITERS[kind](graph, layer, x)
+
+
+def add_activation(graph: Graph, layer: Any, x: str) -> str:
+    """Add the activation of a layer that has one.
+
+    Raises:
+        ExportError: neither linear nor relu.
+    """
+    if not hasattr(layer, "activation"):
+        return x
     name = keras.activations.serialize(layer.activation)
     if name not in ("linear", "relu"):
         raise ExportError(f"layer '{layer.name}' has activation {name}; it can export linear and relu")
@@ -77,13 +99,13 @@ def _dense(graph: Graph, layer: Any, x: str) -> str:
     x = graph.node("MatMul", x, graph.constant(np.asarray(layer.kernel)))
     if layer.use_bias:
         x = graph.node("Add", x, graph.constant(np.asarray(layer.bias)))
-    return _activation(graph, layer, x)
+    return x
 
 
 def _convolution(graph: Graph, layer: Any, x: str) -> str:
     kernel = graph.constant(np.asarray(layer.kernel).transpose(3, 2, 0, 1))
     inputs = [x, kernel, graph.constant(np.asarray(layer.bias))] if layer.use_bias else [x, kernel]
-    x = graph.node(
+    return graph.node(
         "Conv",
         *inputs,
         strides=list(layer.strides),
@@ -91,7 +113,6 @@ def _convolution(graph: Graph, layer: Any, x: str) -> str:
         group=layer.groups,
         pads=_pads(layer, layer.kernel_size, layer.dilation_rate),
     )
-    return _activation(graph, layer, x)
 
 
 def _pads(layer: Any, window: Sequence[int], dilation: Sequence[int] = (1, 1)) -> list[int]:
@@ -117,12 +138,20 @@ def _flatten(graph: Graph, layer: Any, x: str) -> str:
     return graph.node("Flatten", x)
 
 
+def _relu(graph: Graph, layer: Any, x: str) -> str:
+    if layer.negative_slope or layer.threshold:
+        raise ExportError(f"layer '{layer.name}' is a ReLU with a slope or a threshold; plain and capped ones export")
+    if layer.max_value is None:
+        return graph.node("Relu", x)
+    return graph.node("Clip", x, graph.constant(np.float32(0.0)), graph.constant(np.float32(layer.max_value)))
+
+
 def _unchanged(graph: Graph, layer: Any, x: str) -> str:
     return x
 
 
 _WRITERS: dict[str, Callable[[Graph, Any, str], str]] = {
-    "Activation": _activation,
+    "Activation": _unchanged,
     "AveragePooling2D": _pooling("AveragePool"),
     "BatchNormalization": _batch_normalization,
     "Conv2D": _convolution,
@@ -132,6 +161,6 @@ _WRITERS: dict[str, Callable[[Graph, Any, str], str]] = {
     "InputLayer": _unchanged,
     "MaxPooling2D": _pooling("MaxPool"),
     "Normalization": _normalization,
-    "ReLU": lambda graph, layer, x: graph.node("Relu", x),
+    "ReLU": _relu,
     "Rescaling": _rescaling,
 }

@@ -24,17 +24,25 @@ def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) 
         values `(batch, 1)` in the target's units.
     """
     seeds = iter(np.random.SeedSequence(seed).generate_state(64).tolist())
-    layers: list[keras.layers.Layer] = [
-        keras.Input(schema.shape, name="x"),
-        keras.layers.Normalization(mean=scaler.mean.tolist(), variance=np.square(scaler.std).tolist(), name="scaler"),
-    ]
+    layers: list[keras.layers.Layer] = [keras.Input(schema.shape, name="x")]
+    if isinstance(model, Cnn) and model.contrast:
+        layers += _contrast(*model.contrast)
+    layers.append(
+        keras.layers.Normalization(mean=scaler.mean.tolist(), variance=np.square(scaler.std).tolist(), name="scaler")
+    )
     if isinstance(model, Cnn):
         layers += _convolutions(model, seeds)
     elif schema.kind == "image":
         layers.append(keras.layers.Flatten(name="flatten"))
     if not isinstance(model, Linear):
-        layers += _hidden(model.units, model.dropout, seeds)
+        layers += _hidden(model, seeds)
     return keras.Sequential(layers + _head(model, schema, scaler, seeds), name=model.kind)
+
+
+def _contrast(black: float, white: float) -> list[keras.layers.Layer]:
+    gain = 1.0 / (white - black)
+    stretch = keras.layers.Rescaling(gain, offset=-black * gain, name="contrast")
+    return [stretch, keras.layers.ReLU(max_value=1.0, name="black_to_white")]
 
 
 def _dense(units: int, seeds: Iterator[int], name: str, activation: str | None = None) -> keras.layers.Dense:
@@ -45,29 +53,37 @@ def _dense(units: int, seeds: Iterator[int], name: str, activation: str | None =
 def _convolutions(model: Cnn, seeds: Iterator[int]) -> list[keras.layers.Layer]:
     layers: list[keras.layers.Layer] = []
     for index, filters in enumerate(model.filters):
-        layers.append(
-            keras.layers.Conv2D(
-                filters,
-                model.kernel,
-                strides=2 if model.pooling == "stride" else 1,
-                padding="same",
-                activation="relu",
-                kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
-                name=f"convolution_{index}",
-            )
+        convolution = keras.layers.Conv2D(
+            filters,
+            model.kernel,
+            strides=2 if model.pooling == "stride" else 1,
+            padding="same",
+            activation="relu",
+            kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
+            name=f"convolution_{index}",
         )
+        layers += _rectified(convolution, model.normalize)
         if model.pooling == "max":
             layers.append(keras.layers.MaxPooling2D(2, name=f"pooling_{index}"))
     return [*layers, keras.layers.Flatten(name="flatten")]
 
 
-def _hidden(units: tuple[int, ...], dropout: float, seeds: Iterator[int]) -> list[keras.layers.Layer]:
+def _hidden(model: Mlp | Cnn, seeds: Iterator[int]) -> list[keras.layers.Layer]:
     layers: list[keras.layers.Layer] = []
-    for index, width in enumerate(units):
-        layers.append(_dense(width, seeds, f"hidden_{index}", "relu"))
-        if dropout:
-            layers.append(keras.layers.Dropout(dropout, seed=next(seeds), name=f"dropout_{index}"))
+    for index, width in enumerate(model.units):
+        layers += _rectified(_dense(width, seeds, f"hidden_{index}", "relu"), model.normalize)
+        if model.dropout:
+            layers.append(keras.layers.Dropout(model.dropout, seed=next(seeds), name=f"dropout_{index}"))
     return layers
+
+
+def _rectified(layer: keras.layers.Dense | keras.layers.Conv2D, normalize: bool) -> list[keras.layers.Layer]:
+    """The layer with its ReLU, batch normalization between them if wanted."""
+    if not normalize:
+        return [layer]
+    layer.activation = keras.activations.linear
+    name = layer.name
+    return [layer, keras.layers.BatchNormalization(name=f"{name}_norm"), keras.layers.ReLU(name=f"{name}_relu")]
 
 
 def _head(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seeds: Iterator[int]) -> list[keras.layers.Layer]:

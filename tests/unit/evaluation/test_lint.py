@@ -22,8 +22,9 @@ from redoubt.evaluation.verdict import Cell, Check
 from redoubt.models.networks import build
 from redoubt.params import AttackParams, Budget, Cnn
 from redoubt.tasks import PIXELS, Floats
-from redoubt.training.adversarial import AdversarialTrainer, Ramp
+from redoubt.training.adversarial import Attacked
 from redoubt.training.fit import Plan, compile_network, fit
+from redoubt.training.trainer import Ramp, Trainer
 from tests import tiny
 
 ROWS = 200
@@ -138,6 +139,20 @@ def bundle(bundles: Callable[[str], tiny.Guarded]) -> tiny.Guarded:
     return bundles(tiny.IMAGE)
 
 
+@pytest.mark.parametrize(("proven", "trusted"), [(118, True), (110, False)], ids=["all-that-stand", "not-all"])
+def test_what_bounds_prove_needs_no_attack_to_be_believed(proven: int, trusted: bool) -> None:
+    """80 of 200 rows are lost at the budget; the others are proven to stand, or are not."""
+    cells = [replace_cell(each, proven) if each.eps == SOUND.budget else each for each in SOUND.cells]
+    masked = replace(SOUND, cells=cells, dead=0.9, everywhere=0.3)
+    wanted = set() if trusted else {"gradients are neither zero nor NaN", "accuracy falls to 0 as eps grows"}
+    assert doubts(lint(masked)) == wanted
+    assert doubts(lint(replace(masked, repeats=False))) >= {"randomness is declared"}
+
+
+def replace_cell(cell: Cell, proven: int) -> Cell:
+    return cell.model_copy(update={"certified": rate(flags(proven))})
+
+
 def doubts(checks: list[Check]) -> set[str]:
     return {each.name for each in checks if not each.passed}
 
@@ -152,7 +167,7 @@ def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarde
     scaler = fit_scaler(train, bars.schema)
     network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
     problem = Problem(of_network(network), Untargeted(), "linf", PIXELS)
-    trainer = AdversarialTrainer(network, problem, fgsm(), Ramp(eps, 0), seed=1)
+    trainer = Trainer(network, Attacked(network, [(problem, 1.0)], fgsm()), Ramp(eps, 0), seed=1)
     plan = Plan(epochs=15, batch_size=64, learning_rate=0.005)
     compile_network(trainer, plan, len(train), bars.schema.outputs)
     left = iter(range(plan.epochs, 0, -1))

@@ -14,6 +14,7 @@ from redoubt.defenses.guarded import Answers
 from redoubt.evaluation import robustness as module
 from redoubt.evaluation.conclusion import conclude
 from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.proofs import RefutedError
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import REDRAWS, Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
@@ -65,6 +66,27 @@ def test_a_worst_case_is_no_better_than_any_single_attack(result: Robustness) ->
         assert cell.adaptive.share <= min(cell.oblivious.share, result.clean_guarded.share)
         assert cell.adaptive.share <= (cell.query or cell.oblivious).share <= cell.oblivious.share
         assert {getattr(cell, name).n for name in ("noise", "undefended", "adaptive", "flagged_adaptive")} == {64}
+
+
+def test_certified_is_no_more_than_the_worst_case(result: Robustness) -> None:
+    for cell in result.cells:
+        if cell.norm == "l2":
+            assert cell.certified is None
+            continue
+        assert cell.certified.share <= cell.undefended.share
+        assert cell.certified_guarded.share <= cell.adaptive.share
+    assert next(cell for cell in result.cells if cell.norm == "linf").certified.share > 0.5
+
+
+def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = np.ones(64, dtype=bool)
+    monkeypatch.setattr(module, "proven_network", lambda subject, batch, eps: everything)
+    with pytest.raises(
+        RefutedError, match=r"^network: row \d+ is proven to stand at L-inf eps 0.3, and an attack broke"
+    ):
+        evaluation(guarded, thorough=False).run("linf", 0.3)
 
 
 def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:

@@ -21,6 +21,8 @@ NETWORKS: dict[str, tuple[Linear | Mlp | Cnn, str]] = {
     "softmax-of-pixels": (LINEAR, IMAGE),
     "mlp-of-pixels": (MLP, IMAGE),
     "cnn": (CNN, IMAGE),
+    "normalized-mlp": (MLP.model_copy(update={"normalize": True}), TABLE),
+    "normalized-cnn": (CNN.model_copy(update={"normalize": True}), IMAGE),
     "cnn-by-strides": (CNN.model_copy(update={"pooling": "stride", "kernel": 4, "units": ()}), IMAGE),
 }
 
@@ -63,6 +65,69 @@ def test_the_seed_decides(name: str) -> None:
     first, again, other = (made(name, seed)(x, training=True).numpy() for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
+    one, again = ([each.tobytes() for each in made(name).get_weights()] for _ in range(2))
+    assert one == again
+
+
+@pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
+def test_new_layers_take_no_draws_from_the_others(model: Mlp | Cnn) -> None:
+    """Networks that were built before there were any keep their weights."""
+    update = {"normalize": True} | ({"contrast": (0.3, 0.7)} if model is CNN else {})
+    plain, changed = (
+        build(each, SCHEMAS[IMAGE], scaler_of(IMAGE), 1) for each in (model, model.model_copy(update=update))
+    )
+    layers = [layer for layer in plain.layers if layer.weights]
+    assert len(layers) >= 3
+    for layer in layers:
+        assert all(
+            np.array_equal(a, b) for a, b in zip(layer.weights, changed.get_layer(layer.name).weights, strict=True)
+        )
+
+
+@pytest.mark.parametrize(("name", "relus"), [("normalized-mlp", 2), ("normalized-cnn", 3)])
+def test_batches_are_normalized_before_each_relu(name: str, relus: int) -> None:
+    layers = made(name).layers
+    kinds = [type(layer).__name__ for layer in layers]
+    assert kinds.count("ReLU") == kinds.count("BatchNormalization") == relus
+    for before, layer, after in zip(layers, layers[1:], layers[2:], strict=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            assert before.activation is keras.activations.linear
+            assert isinstance(after, keras.layers.ReLU)
+    assert layers[-1].activation is keras.activations.linear
+
+
+BLACK, WHITE = 0.3, 0.7
+
+
+def contrasted() -> keras.Model:
+    return build(CNN.model_copy(update={"contrast": (BLACK, WHITE)}), SCHEMAS[IMAGE], scaler_of(IMAGE), 1)
+
+
+def test_pixels_beyond_black_and_white_are_black_and_white_and_linear_in_between() -> None:
+    network = contrasted()
+    stretched = keras.Model(network.inputs[0], network.get_layer("black_to_white").output)
+    pixels = np.float32([0.0, 0.1, 0.3, 0.4, 0.5, 0.65, 0.7, 0.9, 1.0])
+    x = np.zeros((1, 6, 6, 1), np.float32)
+    x.reshape(-1)[: len(pixels)] = pixels
+    found = stretched(x).numpy().reshape(-1)[: len(pixels)]
+    assert np.allclose(found, [0, 0, 0, 0.25, 0.5, 0.875, 1, 1, 1], atol=1e-6)
+    assert found[1] == 0
+
+
+def test_a_perturbation_that_leaves_pixels_on_their_side_changes_nothing() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.choice([0.0, 1.0], (20, 6, 6, 1)).astype(np.float32)
+    toward = np.where(x == 0, 1, -1)
+    near = (x + toward * rng.uniform(0, 0.29, x.shape)).astype(np.float32)
+    far = (x + 0.5 * toward).astype(np.float32)
+    network, plain = contrasted(), made("cnn")
+    assert np.array_equal(network(near), network(x))
+    assert not np.allclose(network(far), network(x), atol=1e-3)
+    assert not np.allclose(plain(near), plain(x), atol=1e-3)
 
 
 def test_layers_start_from_different_draws() -> None:

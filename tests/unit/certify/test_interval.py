@@ -1,0 +1,186 @@
+"""No point of a box leaves its bounds: random networks, random boxes, sampled and attacked points."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redoubt.attacks.contract import Problem, of_network
+from redoubt.attacks.gradient import PGD
+from redoubt.certify.graph import add_proof
+from redoubt.certify.interval import Box, IntervalError, bounds_of, check_bounded, is_bounded, through
+from redoubt.certify.margins import ball, worst_logits, worst_outputs
+from redoubt.models.onnx_parts import Graph
+from redoubt.tasks import PIXELS, Bounds, Floats
+from tests.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
+from tests.tiny import Case
+
+layers = keras.layers
+of_pictures = st.lists(on_pictures | anywhere, min_size=1, max_size=3)
+heads = st.lists(dense | anywhere, max_size=2)
+tables = st.lists(dense | anywhere, min_size=1, max_size=4)
+radii = st.sampled_from([0.0, 1e-6, 0.05, 1.0])
+
+
+def box_of(network: keras.Model, radius: float) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(3)
+    centre = rng.normal(size=(2, *network.input_shape[1:])).astype(np.float32)
+    reach = (radius * rng.uniform(0.0, 1.0, centre.shape)).astype(np.float32)
+    return centre - reach, centre + reach
+
+
+def points(low: Floats, high: Floats) -> Floats:
+    """Ends, corners and inner points of every box, `(points, rows, ...)`."""
+    rng = np.random.default_rng(4)
+    corners = [np.where(rng.integers(2, size=low.shape) == 1, high, low) for _ in range(10)]
+    inner = [(low + rng.uniform(0, 1, low.shape) * (high - low)).astype(np.float32) for _ in range(10)]
+    return np.clip(np.stack([low, high, *corners, *inner]), low, high)
+
+
+def bounded(network: keras.Model, radius: float) -> None:
+    low, high = box_of(network, radius)
+    ends = bounds_of(network, Box(tf.constant(low), tf.constant(high)))
+    for point in points(low, high):
+        outputs = network(point, training=False).numpy()
+        assert np.all(outputs >= ends.low.numpy())
+        assert np.all(outputs <= ends.high.numpy())
+
+
+@settings(max_examples=40, deadline=None)
+@given(of_pictures, heads, radii)
+def test_no_point_of_a_picture_leaves_the_bounds(recipes: list[Recipe], head: list[Recipe], radius: float) -> None:
+    bounded(of_picture(recipes, head), radius)
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables, radii)
+def test_no_point_of_a_table_leaves_the_bounds(recipes: list[Recipe], radius: float) -> None:
+    bounded(of_numbers(recipes), radius)
+
+
+def proof(network: keras.Model, low: Floats, high: Floats) -> Floats:
+    graph, shape = Graph(), network.input_shape[1:]
+    found = add_proof(graph, network, "low", "high")
+    columns = max(2, network.output_shape[-1])
+    model = graph.build({"low": ("rows", *shape), "high": ("rows", *shape)}, {"proof": (found, ("rows", columns))})
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return session.run(None, {"low": low, "high": high})[0]
+
+
+@settings(max_examples=15, deadline=None)
+@given(of_pictures, heads, radii)
+def test_the_exported_proof_says_the_same_of_pictures(recipes: list[Recipe], head: list[Recipe], radius: float) -> None:
+    agree(of_picture(recipes, head), radius)
+
+
+@settings(max_examples=15, deadline=None)
+@given(tables, radii)
+def test_the_exported_proof_says_the_same_of_tables(recipes: list[Recipe], radius: float) -> None:
+    agree(of_numbers(recipes), radius)
+
+
+def agree(network: keras.Model, radius: float) -> None:
+    low, high = box_of(network, radius)
+    box, found = Box(tf.constant(low), tf.constant(high)), proof(network, low, high)
+    if network.output_shape[-1] == 1:
+        ends = bounds_of(network, box)
+        expected = np.concatenate([ends.low, ends.high], axis=1)
+    else:
+        expected = np.stack([smallest_lead(network, box, label) for label in range(network.output_shape[-1])], axis=1)
+    size = max(1.0, np.abs(expected).max())
+    assert np.abs(found - expected).max() <= 1e-4 * size
+
+
+def smallest_lead(network: keras.Model, box: Box, label: int) -> Floats:
+    y = tf.fill([box.low.shape[0]], np.int64(label))
+    leads = worst_logits(network.layers[-1], through(network.layers[:-1], box), y).numpy()
+    return -np.delete(leads, label, axis=1).max(axis=1)
+
+
+def test_of_a_linear_network_the_bounds_are_exact() -> None:
+    kernel, bias = np.float32([[2.0, -1.0], [0.5, 3.0]]), np.float32([0.1, -0.2])
+    last = layers.Dense(2)
+    network = keras.Sequential([keras.Input((2,)), last])
+    last.set_weights([kernel, bias])
+    low, high = np.float32([[0.0, -1.0]]), np.float32([[1.0, 1.0]])
+    ends = bounds_of(network, Box(tf.constant(low), tf.constant(high)))
+    assert np.allclose(ends.low, [[-0.4, -4.2]], atol=1e-5)
+    assert np.allclose(ends.high, [[2.6, 2.8]], atol=1e-5)
+    # z_1 - z_0 = -3 x_0 + 2.5 x_1 - 0.3 over the box; the logits' own bounds would say 2.8 + 0.4.
+    leads = worst_outputs(network, Box(tf.constant(low), tf.constant(high)), tf.constant([0]), FakeClasses())
+    assert np.allclose(leads, [[0.0, 2.2]], atol=1e-5)
+
+
+class FakeClasses:
+    """The one thing that is asked of a criterion here."""
+
+    classes = True
+
+
+def test_bounds_hold_where_float32_is_coarse() -> None:
+    """A sum of large numbers that cancel: rounding moves it by more than the box does."""
+    rng = np.random.default_rng(5)
+    last = layers.Dense(1, use_bias=False)
+    network = keras.Sequential([keras.Input((4096,)), last])
+    last.set_weights([rng.normal(0, 1e4, (4096, 1)).astype(np.float32)])
+    x = rng.normal(0, 1e4, (8, 4096)).astype(np.float32)
+    ends = bounds_of(network, Box(tf.constant(x), tf.constant(x)))
+    exact = x.astype(np.float64) @ last.kernel.numpy().astype(np.float64)
+    assert np.abs(network(x).numpy() - exact).max() > 0, "nothing was rounded"
+    assert np.all(ends.low.numpy() <= exact)
+    assert np.all(exact <= ends.high.numpy())
+
+
+@pytest.mark.parametrize("eps", [0.02, 0.1, 0.3])
+def test_what_is_certified_withstands_every_attack(case: Case, eps: float) -> None:
+    problem = Problem(of_network(case.network), case.criterion, "linf", case.bounds)
+    x, y = case.test.x, case.test.y
+    box = ball(tf.constant(x), eps, case.bounds)
+    certified = ~case.criterion.won(worst_outputs(case.network, box, tf.constant(y), case.criterion).numpy(), y)
+    if eps == 0.02:
+        assert certified.mean() > 0.2, "nothing to break"
+    for attack in (PGD(steps=20), PGD(steps=1, step_size=1.0), PGD(steps=20, loss="margin")):
+        moved = attack(problem, x, y, eps=eps, seed=1)
+        assert not (case.criterion.won(problem.answers(moved), y) & certified).any()
+        assert np.all(moved >= box.low.numpy() - 1e-6 * np.abs(x))
+
+
+def test_a_ball_holds_rows_outside_the_bounds_and_moves_nothing_immutable() -> None:
+    bounds = Bounds(np.float32([0, 0]), np.float32([1, 1]), np.float32([2.0, 0.0]))
+    box = ball(tf.constant(np.float32([[1.5, 0.5], [0.5, 0.5]])), 0.1, bounds)
+    assert np.allclose(box.low, [[1.3, 0.5], [0.3, 0.5]])
+    assert np.allclose(box.high, [[1.5, 0.5], [0.7, 0.5]])
+    assert np.allclose(ball(tf.constant(np.float32([[0.9]])), 0.3, PIXELS).high, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        (
+            lambda: layers.LayerNormalization(name="odd"),
+            "layer 'odd' is a LayerNormalization, which has no sound bound; Activation, ",
+        ),
+        (
+            lambda: layers.Dense(2, activation="tanh", name="odd"),
+            r"layer 'odd' \(Dense\) has activation tanh, which has no sound",
+        ),
+        (lambda: layers.Conv2D(4, 2, groups=2, name="odd"), r"layer 'odd' \(Conv2D\) has groups or channels first"),
+    ],
+    ids=["layer", "activation", "groups"],
+)
+def test_a_layer_without_a_sound_bound_is_named(odd: Callable[[], Any], says: str) -> None:
+    layer = odd()
+    network = keras.Sequential([keras.Input((4, 4, 2) if isinstance(layer, layers.Conv2D) else (4,)), layer])
+    with pytest.raises(IntervalError, match=says):
+        check_bounded(network)
+    assert not is_bounded(network)
+
+
+def test_networks_of_the_pipeline_have_bounds(case: Case) -> None:
+    check_bounded(case.network)
