@@ -22,10 +22,11 @@ repro: .venv/installed ## Run the pipeline for the tasks in params.yaml, end wit
 	@$(ACTIVE) dvc repro
 	@$(ACTIVE) python -m pipelines.summary
 
-mnist: .venv/installed ## The same road on real MNIST (see README)
+mnist: .venv/installed ## The same road on real MNIST, and its models into zoo/ (see README)
 	@sed -i 's/^run: \[[^]]*\]/run: [mnist]/' params.yaml
 	@$(ACTIVE) python -m pipelines.summary --check
 	@$(ACTIVE) dvc repro
+	@$(ACTIVE) python -m pipelines.zoo mnist
 	@$(ACTIVE) python -m pipelines.summary
 
 test: .venv/installed ## Run the whole test suite

@@ -6,12 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from redoubt.data.store import write_json
-from redoubt.params import Params, ParamsError, Task, load
+from redoubt.params import HARDENED, Params, ParamsError, Task, load
 
-Work = Callable[[Params, Task], None]
+Work = Callable[..., None]
+# Stages that can be told to make one model alone, by `--model`.
+MODELS = {"harden": HARDENED}
 
 
 def run(name: str, work: Work) -> None:
@@ -19,9 +22,11 @@ def run(name: str, work: Work) -> None:
 
     Args:
         name: the stage, as in dvc.yaml.
-        work: reads tracked files, calls src, writes its outputs.
+        work: reads tracked files, calls src, writes its outputs; also takes `models` if the stage is in `MODELS`.
     """
-    params, task = arguments(name)
+    params, task, model = arguments(name)
+    if name in MODELS:
+        work = partial(work, models=[model] if model else MODELS[name])
     started = time.perf_counter()
     try:
         work(params, task)
@@ -35,17 +40,19 @@ def run(name: str, work: Work) -> None:
     write_json(Path("reports", task.name, "timings", f"{name}.json"), {"seconds": seconds, "cores": os.cpu_count()})
 
 
-def arguments(name: str) -> tuple[Params, Task]:
-    """The params and the task named on the command line; ends the process with one line if either is wrong."""
+def arguments(name: str) -> tuple[Params, Task, str | None]:
+    """The params, the task and the model named on the command line; ends the process with one line if one is wrong."""
     parser = argparse.ArgumentParser(
         prog=f"python -m pipelines.{name}",
         description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads params.yaml.",
     )
     parser.add_argument("task", help="a task declared in params.yaml, such as digits")
-    task = parser.parse_args().task
+    if name in MODELS:
+        parser.add_argument("--model", choices=MODELS[name], help="make this one alone, outside of DVC; default: all")
+    given = parser.parse_args()
     try:
         params = load()
-        return params, params.task(task)
+        return params, params.task(given.task), getattr(given, "model", None)
     except ParamsError as error:
         sys.exit(f"error: {error}")
 

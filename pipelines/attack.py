@@ -16,10 +16,9 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure
 from redoubt.evaluation.verdict import NORMS, Robustness, join
-from redoubt.params import Norm, Params, Task
+from redoubt.params import CANDIDATES, Norm, Params, Task
 from redoubt.records import Record
 
-MODELS = ("natural", "adversarial")
 COLUMNS = ("undefended", "oblivious", "adaptive")
 SPLITS = ("validation", "test")
 SHOWN = 8
@@ -31,7 +30,7 @@ def work(params: Params, task: Task) -> None:
     shards = _shards(params, task, data, ledger)
     found = dict(zip(shards, spread(measure, [(shard,) for shard in shards.values()], "attack"), strict=True))
     models: dict[str, Any] = {}
-    for name in MODELS:
+    for name in CANDIDATES:
         each = {split: join([found[key][name].robustness for key in shards if key[0] == split]) for split in SPLITS}
         clean = _clean(GuardedModel.load(Path("models", task.name, name)), data)
         models[name] = {**{split: measured.model_dump() for split, measured in each.items()}, "clean": clean}
@@ -52,7 +51,7 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
     return {
         (split, norm): Shard(
             task=task,
-            folders={name: Path("models", task.name, name) for name in MODELS},
+            folders={name: Path("models", task.name, name) for name in CANDIDATES},
             batch=rows[split],
             bounds=bounds,
             norm=norm,
@@ -69,7 +68,7 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
 def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: Task, data: TaskData) -> dict[str, Any]:
     """The first test rows, and what the budget's attack makes of them."""
     examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
-    for name in MODELS:
+    for name in CANDIDATES:
         guarded = GuardedModel.load(Path("models", task.name, name))
         for norm in NORMS:
             shown = found["test", norm][name].examples[:SHOWN]

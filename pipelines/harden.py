@@ -1,64 +1,68 @@
-"""Train the selected model on attacked batches: PGD adversarial training with an eps ramp."""
+"""Train hardened models by the task's recipes: adversarial, certified by interval bounds, and for smoothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import pipelines._quiet  # noqa: F401
-from pipelines._data import load_data, some_rows
+from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_training
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import aim
-from redoubt.attacks.gradient import PGD
+from redoubt.data.store import plain
 from redoubt.models.networks import build
-from redoubt.params import HardenParams, Params, Task
-from redoubt.training.adversarial import AdversarialTrainer, on_attacked_rows, ramp_for
-from redoubt.training.fit import Plan, compile_network, fit
+from redoubt.params import Params, Task
+from redoubt.training.fit import fit
+from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
-from redoubt.training.sweep import Selected, describe
+from redoubt.training.sweep import describe
 
 VALIDATED = 1000
+# A sum is split over threads, and its last bit depends on their number: fixed, so that other machines agree.
+THREADS = 2
 
 
-def work(params: Params, task: Task) -> None:
-    """Read the selection, rows and scaler; write the adversarial bundle, its learning curve and its record."""
-    make_deterministic(params.seed)
-    data, choice, harden = load_data(task.name), _replaced(selected(task.name), task.harden), task.harden
-    plan = Plan(
-        epochs=harden.epochs,
-        batch_size=choice.batch_size,
-        learning_rate=choice.learning_rate,
-        decay=True,
-        seed=params.seed,
+def work(params: Params, task: Task, models: Sequence[str]) -> None:
+    """Read the selection, rows and scaler; write a bundle, a learning curve and a record per recipe."""
+    data = load_data(task.name)
+    states = [_harden(name, params, task, data) for name in models]
+    for state in states:
+        state.unlink()
+
+
+def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
+    """Train one model, or go on where its training was killed; the state it leaves says that it is done."""
+    make_deterministic(params.seed, THREADS)
+    choice, recipe = selected(task.name), task.harden.recipe(name)
+    model = recipe.model or choice.settings
+    plan = plan_for(recipe, choice.batch_size, choice.learning_rate, params.seed)
+    ground = Ground(
+        network=build(model, data.schema, data.scaler, params.seed),
+        criterion=aim(task),
+        bounds=data.bounds.covering(data.validation.x),
+        train=data.train,
+        validation=some_rows(data.validation, VALIDATED),
+        plan=plan,
     )
-    network = build(choice.settings, data.schema, data.scaler, params.seed)
-    problem = Problem(of_network(network), aim(task), harden.norm, data.bounds.covering(data.validation.x))
-    ramp = ramp_for(harden.eps, harden.ramp, plan.epochs, len(data.train), plan.batch_size)
-    attack = PGD(steps=harden.steps)
-    trainer = AdversarialTrainer(network, problem, attack, ramp, plan.seed)
-    validate = on_attacked_rows(network, problem, attack, harden.eps, some_rows(data.validation, VALIDATED))
-    compile_network(trainer, plan, len(data.train), data.schema.outputs)
-    state = checkpoint(
-        task.name,
-        "adversarial",
-        {"plan": vars(plan), "harden": harden.model_dump(), "model": choice.settings.model_dump(), "data": data.sha256},
-    )
-    bar = EpochBar(f"harden@{task.name}", plan.epochs)
-    history = fit(trainer, network, data.train, validate, plan, checkpoint=state, progress=bar)
+    prepared = prepare(recipe, ground)
+    trainer = prepared.trainer
+    key = {"plan": vars(plan), "recipe": recipe.model_dump(), "model": model.model_dump(), "data": data.sha256}
+    state = checkpoint(task.name, name, key)
+    bar = EpochBar(f"harden@{task.name} {name}", plan.epochs)
+    history = fit(trainer, trainer.kept, prepared.train, prepared.watch, plan, checkpoint=state, progress=bar)
+    own = recipe.model_dump(exclude={"method", "model", "batch_size", "learning_rate"}, exclude_none=True)
     settings = {
-        "training": f"PGD-{harden.steps}",
-        "train_norm": harden.norm,
-        "train_eps": harden.eps,
-        "ramp": harden.ramp,
-        "model": describe(choice.settings, data.schema.outputs),
+        "training": recipe.method,
+        **{
+            f"train/{key}": value if isinstance(value, int | float | str) else str(plain(value))
+            for key, value in own.items()
+        },
+        "model": describe(model, data.schema.outputs),
         "batch_size": plan.batch_size,
         "learning_rate": plan.learning_rate,
-        "max_epochs": plan.epochs,
         "seed": params.seed,
     }
-    write_training(task, "adversarial", network, history, data, settings)
-
-
-def _replaced(choice: Selected, harden: HardenParams) -> Selected:
-    own = {"settings": harden.model, "batch_size": harden.batch_size, "learning_rate": harden.learning_rate}
-    return choice.model_copy(update={key: value for key, value in own.items() if value is not None})
+    write_training(task, name, trainer.kept, history, data, settings)
+    return state
 
 
 if __name__ == "__main__":

@@ -30,5 +30,6 @@ def headline(params: Params, name: str) -> dict[str, Any]:
         "clean": label,
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
         **{column: cell[column] for column in ("undefended", "oblivious", "adaptive")},
+        "certified": cell["certified_guarded"],
         "trusted": all(check["passed"] for check in card["numbers"]["lint"][norm]),
     }

@@ -78,16 +78,17 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "model": chosen.name,
             "digest": chosen.digest,
             "passed": True,
+            "eps": task.attack.budget.linf,
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
             "clean": report["models"][chosen.name]["clean"]["guarded"],
         }
         write_json(temporary / "card.json", card)
-        write_json(temporary / "example.json", {"task": task.name, "inputs": _request(task.name, data)})
+        write_json(temporary / "example.json", {"task": task.name, "inputs": example_request(task.name, data)})
 
 
-def _request(task: str, data: TaskData) -> list[Any]:
+def example_request(task: str, data: TaskData) -> list[Any]:
     """Two test inputs as the service wants them."""
     if not data.schema.columns:
         rows: list[Any] = (

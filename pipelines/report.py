@@ -43,7 +43,9 @@ def _write_timings(params: Params) -> None:
 
 def _metrics(row: dict[str, Any]) -> dict[str, Any]:
     columns: dict[str, Any] = {
-        column: row[column]["share"] for column in ("undefended", "oblivious", "adaptive") if column in row
+        column: row[column]["share"]
+        for column in ("undefended", "oblivious", "adaptive", "certified")
+        if row.get(column)
     }
     return {"champion": row["champion"], **columns}
 

@@ -11,12 +11,11 @@ from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file
-from redoubt.params import Params, Task
+from redoubt.params import CANDIDATES, HARDENED, Params, Task
 from redoubt.report import figures, simulator
 from redoubt.report.page import render
 from redoubt.training.sweep import Selected
 
-MODELS = ("natural", "adversarial")
 NORMS = ("linf", "l2")
 SIMULATED = 1000
 
@@ -47,6 +46,7 @@ def work(params: Params, task: Task) -> None:
         guard=", ".join(f"{key} {value}" for key, value in task.guard.model_dump().items()),
         attack=task.attack,
         certify=task.certify,
+        certificates=_certificates(read_json(reports / "certificates.json")["models"]),
         selected=Selected.model_validate_json((reports / "selected.json").read_bytes()),
         shown=_shown(promotion),
         figures={name: figures.to_data_uri(figure) for name, figure in drawn.items()}
@@ -79,7 +79,7 @@ def _shown(promotion: dict[str, Any]) -> str:
 
 
 def _models(task: Task, robustness: dict[str, Any]) -> dict[str, Any]:
-    return {name: _model(task, robustness["models"][name]["test"]) for name in MODELS}
+    return {name: _model(task, robustness["models"][name]["test"]) for name in CANDIDATES}
 
 
 def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
@@ -99,21 +99,34 @@ def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
     return {**measured, "cells": cells, "lint": lint}
 
 
+def _certificates(models: dict[str, Any]) -> dict[str, Any]:
+    """A row of shares per model: interval bounds by eps, then smoothing by radius."""
+    first = next(iter(models.values()))
+    rows = {name: [*each["interval"], *each["smoothing"]["radii"]] for name, each in models.items()}
+    return {
+        "eps": [row["eps"] for row in first["interval"]],
+        "radii": [row["radius"] for row in first["smoothing"]["radii"]],
+        "models": {name: [row["certified"] for row in each] for name, each in rows.items()},
+    }
+
+
 def _growth(found: dict[str, float] | None) -> str:
     return " / ".join(f"{found[key]:.1f}" for key in ("mean", "p95", "max")) if found else ""
 
 
 def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:
-    curves = {norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in MODELS} for norm in NORMS}
+    curves = {
+        norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in CANDIDATES} for norm in NORMS
+    }
     drawn = {
         "eps": figures.eps_curves(curves, task.attack.budget.model_dump()),
         "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
         "learning": figures.learning_curves(
-            {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in MODELS}
+            {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in ("natural", *HARDENED)}
         ),
         "certified": figures.certified(read_json(reports / "certificates.json")["models"]),
     }
-    clean = {name: robustness["models"][name]["clean"] for name in MODELS}
+    clean = {name: robustness["models"][name]["clean"] for name in CANDIDATES}
     if not data.schema.labels:
         drawn["predictions"] = figures.predictions({name: each["pairs"] for name, each in clean.items()}, task.target)
         return drawn
@@ -121,8 +134,8 @@ def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, An
     drawn["confusion"] = figures.confusion(clean[shown]["confusion"], data.schema.labels)
     if task.kind == "image":
         stored, labels = read_arrays(reports / "examples.npz"), data.schema.labels
-        attacked = {name: stored[f"{name}_linf"] for name in MODELS}
-        answers = {name: _labels(stored[f"{name}_linf_answers"], labels) for name in MODELS}
+        attacked = {name: stored[f"{name}_linf"] for name in CANDIDATES}
+        answers = {name: _labels(stored[f"{name}_linf_answers"], labels) for name in CANDIDATES}
         answers["truth"] = [labels[index] for index in stored["y"]]
         drawn["pictures"] = figures.pictures(stored["x"], attacked, answers)
     return drawn
@@ -149,7 +162,7 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
     for index in range(min(3, len(stored["x"]))):
         truth = data.schema.labels[stored["y"][index]] if data.schema.labels else f"{stored['y'][index]:.0f}"
         rows.append(["original", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
-        for name in MODELS:
+        for name in CANDIDATES:
             answer = stored[f"{name}_linf_answers"][index]
             said = data.schema.labels[answer.argmax()] if data.schema.labels else f"{answer[0]:.0f}"
             rows.append(
@@ -160,7 +173,7 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
 
 def _clean(robustness: dict[str, Any]) -> dict[str, Any]:
     rows, metrics = [], list(robustness["models"]["natural"]["clean"]["undefended"])
-    for name in MODELS:
+    for name in CANDIDATES:
         for column in ("undefended", "guarded"):
             figure = robustness["models"][name]["clean"][column]
             rows.append([f"{name}, {column}", *(f"{figure[metric]:.4g}" for metric in metrics)])

@@ -33,6 +33,7 @@ def _print(params: Params) -> None:
         "undefended",
         "oblivious",
         "adaptive",
+        "certified",
         title="Champions on the test split",
     )
     for name in params.run:
@@ -41,15 +42,16 @@ def _print(params: Params) -> None:
             table.add_row(name, "none", "no model cleared the gates: see the report")
             continue
         rates = [
-            f"{100 * row[c]['share']:.1f} % ({100 * row[c]['low']:.0f}-{100 * row[c]['high']:.0f})"
-            for c in ("undefended", "oblivious", "adaptive")
+            f"{100 * row[c]['share']:.1f} % ({100 * row[c]['low']:.0f}-{100 * row[c]['high']:.0f})" if row[c] else "-"
+            for c in ("undefended", "oblivious", "adaptive", "certified")
         ]
         stamp = "" if row["trusted"] else " (not trusted: see the report)"
         table.add_row(name, row["champion"], row["clean"], row["threat"] + stamp, *rates)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
     console.print(
-        "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware.\n"
+        "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware;\n"
+        "guarded, proven to stand whatever the attacker does.\n"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
         "Compare:     make ui      which prints a link per task",

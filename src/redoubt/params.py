@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -28,6 +29,8 @@ Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 
 BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
 SHARED = ("split", "validate")
+# Keys that tell the members of a union apart.
+TAGS = {"kind", "method"}
 
 
 class ParamsError(ValueError):
@@ -73,15 +76,26 @@ class Linear(Strict):
 
 
 class Mlp(Strict):
-    """Fully connected ReLU layers."""
+    """Fully connected ReLU layers.
+
+    Attributes:
+        normalize: batch normalization before each ReLU.
+    """
 
     kind: Literal["mlp"]
     units: Annotated[tuple[Count, ...], Field(min_length=1)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    normalize: bool = False
 
 
 class Cnn(Strict):
-    """Convolution and pooling stages, then fully connected ReLU layers."""
+    """Convolution and pooling stages, then fully connected ReLU layers.
+
+    Attributes:
+        normalize: batch normalization before each ReLU.
+        contrast: pixels up to the first value are taken for black and from the second on for white, linear in between;
+            a perturbation of a pixel that stays on its side changes nothing.
+    """
 
     kind: Literal["cnn"]
     filters: Annotated[tuple[Count, ...], Field(min_length=1)]
@@ -89,6 +103,8 @@ class Cnn(Strict):
     kernel: Count = 3
     pooling: Literal["max", "stride"] = "max"
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    normalize: bool = False
+    contrast: Range | None = None
 
 
 ModelParams = Annotated[Linear | Mlp | Cnn, Field(discriminator="kind")]
@@ -112,17 +128,149 @@ class TrainParams(Strict):
     decay: bool = False
 
 
-class HardenParams(Strict):
-    """PGD adversarial training; a model, batch_size or learning_rate given here replaces the selected one."""
+class Recipe(Strict):
+    """What every hardening has: how long, how eps rises, whether weights are averaged, what replaces the selection.
 
-    norm: Norm = "linf"
-    eps: Positive
-    steps: Count = 5
+    Attributes:
+        epochs: passes over the training rows.
+        ramp: share of all updates over which eps rises from 0.
+        average: share of the averaged weights that each update keeps; 0 saves the last weights themselves.
+        model: replaces the selected one.
+        batch_size: likewise.
+        learning_rate: likewise; it falls to 0 along a cosine.
+    """
+
     epochs: Count
     ramp: Share = 0.4
+    average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     model: ModelParams | None = None
     batch_size: Count | None = None
     learning_rate: Positive | None = None
+
+
+class Threat(Strict):
+    """A norm and the largest perturbation in it, in the units of `attack`."""
+
+    norm: Norm = "linf"
+    eps: Positive
+
+
+class Pgd(Recipe, Threat):
+    """Adversarial training by PGD (arXiv 1706.06083).
+
+    Attributes:
+        steps: of the attack.
+        also: further threats; batches meet all of them in turn, since what withstands one may fall to another.
+    """
+
+    method: Literal["pgd"]
+    steps: Count = 5
+    also: tuple[Threat, ...] = ()
+
+
+class Fast(Recipe, Threat):
+    """One step from a random start (arXiv 2001.03994), stopped when PGD on held-out training rows says it overfits.
+
+    Attributes:
+        step: of the attack, as a share of eps.
+        held_out: share of the training rows that only watch.
+    """
+
+    method: Literal["fast"]
+    step: Positive = 1.25
+    held_out: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+
+
+class Free(Recipe, Threat):
+    """Free adversarial training (arXiv 1904.12843).
+
+    Attributes:
+        replays: times each batch is given in a row; there are so many times fewer epochs.
+    """
+
+    method: Literal["free"]
+    replays: Count = 4
+
+
+class Trades(Recipe, Threat):
+    """TRADES (arXiv 1901.08573).
+
+    Attributes:
+        steps: of the attack.
+        beta: weight of agreement around the input.
+    """
+
+    method: Literal["trades"]
+    steps: Count = 5
+    beta: Positive = 6.0
+
+
+class Ibp(Recipe):
+    """Certified training by interval bounds (arXiv 1810.12715), L-inf.
+
+    Attributes:
+        eps: to be certified.
+        reach: eps in training, as a multiple of `eps`: a little more than is certified helps.
+        natural: weight of the loss on single points before and after the ramp; the rest is on the bounds.
+        regularize: weight of Shi et al.'s regularizers while eps rises (arXiv 2103.17268).
+        steps: of PGD on the single points (MTL-IBP, arXiv 2305.13991); 0 takes the inputs themselves.
+    """
+
+    method: Literal["ibp"]
+    eps: Positive
+    reach: Annotated[float, Field(ge=1.0)] = 1.05
+    natural: tuple[Share, Share] = (0.6, 0.1)
+    regularize: Annotated[float, Field(ge=0.0)] = 0.5
+    steps: Annotated[int, Field(ge=0)] = 0
+
+
+class Gaussian(Recipe):
+    """Training under noise, for randomized smoothing (arXiv 1902.02918)."""
+
+    method: Literal["gaussian"]
+    sigma: Positive
+
+
+class SmoothAdv(Recipe):
+    """Training under noise round points where the smoothed network gives way (arXiv 1906.04584), L2.
+
+    Attributes:
+        sigma: of the noise.
+        eps: L2 size of the attack.
+        steps: of the attack.
+        draws: of noise per gradient.
+    """
+
+    method: Literal["smoothadv"]
+    sigma: Positive
+    eps: Positive
+    steps: Count = 2
+    draws: Count = 2
+
+
+Adversarial = Annotated[Pgd | Fast | Free | Trades, Field(discriminator="method")]
+ForSmoothing = Annotated[Gaussian | SmoothAdv, Field(discriminator="method")]
+# The hardened models of a task, by the key of their recipe.
+HARDENED = ("adversarial", "certified", "smoothed")
+# The models that are attacked and may be promoted: the smoothed one is only as good as its noise, which is not served.
+CANDIDATES = ("natural", "adversarial", "certified")
+
+
+class HardenParams(Strict):
+    """A recipe per hardened model; the adversarial one's threat is the one that the gates look at."""
+
+    adversarial: Adversarial
+    certified: Ibp
+    smoothed: ForSmoothing
+
+    @property
+    def norm(self) -> Norm:
+        """In which the task is hardened."""
+        return self.adversarial.norm
+
+    def recipe(self, name: str) -> Pgd | Fast | Free | Trades | Ibp | Gaussian | SmoothAdv:
+        """The recipe of one of `HARDENED`."""
+        return {"adversarial": self.adversarial, "certified": self.certified, "smoothed": self.smoothed}[name]
 
 
 class ImageGuard(Strict):
@@ -183,7 +331,10 @@ class AttackParams(Strict):
 
 
 class CertifyParams(Strict):
-    """Randomized smoothing (arXiv 1902.02918): noise, sample sizes, failure probability, radii shown."""
+    """Randomized smoothing (arXiv 1902.02918): noise, sample sizes, failure probability, radii shown, rows.
+
+    Interval bounds need none of it: they are taken on the rows and at the eps of `attack`.
+    """
 
     sigma: Positive
     radii: Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -191,6 +342,16 @@ class CertifyParams(Strict):
     draws: Count
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)]
     points: Count
+
+    @model_validator(mode="after")
+    def _draws_can_prove(self) -> "CertifyParams":
+        # A unanimous vote proves no more than alpha^(1 / draws).
+        enough = math.ceil(math.log(self.alpha) / math.log(0.5)) + 1
+        if self.draws < enough:
+            raise ValueError(
+                f"draws is {self.draws}; with alpha {self.alpha:g} even a unanimous vote proves nothing below {enough}"
+            )
+        return self
 
 
 class GatesParams(Strict):
@@ -374,8 +535,9 @@ def _section_model(section: str, kind: Kind) -> type[Strict]:
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and "kind" not in value
-        merged[key] = _merge(merged[key], value) if both else value
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        # A block that names its kind anew stands alone.
+        merged[key] = _merge(merged[key], value) if both and not TAGS & set(value) else value
     return merged
 
 
@@ -405,10 +567,15 @@ def _model_at(model: type[Strict], loc: tuple[int | str, ...]) -> type[Strict]:
         if part in model.model_fields:
             inner = _models_in(model.model_fields[str(part)].annotation)
             model = inner[0] if inner else model
-            tagged = [each for each in inner if "kind" in each.model_fields]
+            tagged = [each for each in inner if TAGS & set(each.model_fields)]
         elif isinstance(part, str):
-            model = next((each for each in tagged if part in get_args(each.model_fields["kind"].annotation)), model)
+            model = next((each for each in tagged if part in _tags(each)), model)
     return model
+
+
+def _tags(model: type[Strict]) -> tuple[str, ...]:
+    tag = model.model_fields.get("kind") or model.model_fields["method"]
+    return get_args(tag.annotation)
 
 
 def _models_in(annotation: Any) -> list[type[Strict]]:

@@ -54,7 +54,7 @@ ALIAS = "champion"
 
 # The colours of the report; the UI would draw its own by chance.
 COLOUR = "mlflow.runColor"
-COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8"}
+COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d", "smoothed": "#7c3aed"}
 
 PARAMS_AT_ONCE = 100
 METRICS_AT_ONCE = 1000

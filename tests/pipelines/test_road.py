@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from redoubt.data.store import read_json
+from redoubt.data.store import read_json, write_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.tracking import MlflowClient, store_uri
 
@@ -31,7 +31,7 @@ TASK = {
     "split": {"folds": 2},
     "sweep": {"batch_size": [32], "models": [{"kind": "linear"}, {"kind": "mlp", "units": [8]}], "epochs": 3},
     "train": {"epochs": 12, "patience": 4},
-    "harden": {"epochs": 6, "steps": 2},
+    "harden": {"adversarial": {"epochs": 6, "steps": 2}, "certified": {"epochs": 6}, "smoothed": {"epochs": 4}},
     "attack": {
         "linf": [0.1],
         "l2": [0.1],
@@ -160,14 +160,64 @@ def test_every_result_is_in_mlflow(finished: Project, monkeypatch: pytest.Monkey
     names = [run.info.run_name for run in runs]
     assert sorted(name for name in names if "," not in name) == [
         "adversarial",
+        "certified",
         "natural",
         "promotion",
+        "smoothed",
         "sweep",
         "validate",
     ]
     assert len([name for name in names if "fold" in name]) == 2 * 2
     champion = client.get_model_version_by_alias("redoubt-loans", "champion")
     assert champion.tags["redoubt.digest"] == read_json(finished.folder / "models/loans/champion/card.json")["digest"]
+
+
+def test_a_zoo_is_verified_by_training_again(finished: Project) -> None:
+    finished.good("python", "-m", "pipelines.zoo", "loans")
+    card = read_json(finished.folder / "zoo/loans-certified/card.json")
+    assert card["params"]["run"] == ["loans"]
+    said = finished.good("python", "-m", "redoubt.cli", "verify", "zoo/loans-certified")
+    for what in ("digest of the files", "weights trained again", "these files: clean", "trained again: certified at"):
+        assert what in said
+    assert "no" not in said.split()
+    assert not list(finished.folder.glob("zoo/*/*.tmp"))
+
+
+def test_a_zoo_whose_card_says_too_much_is_found_out(finished: Project) -> None:
+    folder = finished.folder / "zoo/loans-adversarial"
+    card = read_json(folder / "card.json")
+    for row in card["certificates"]["interval"]:
+        row["certified"]["share"] += 0.1
+    write_json(folder / "card.json", card)
+    done = finished.run("python", "-m", "redoubt.cli", "verify", "zoo/loans-adversarial", "--quick")
+    assert done.returncode == 1
+    (folder / "guard.json").write_text("{}")
+    done = finished.run("python", "-m", "redoubt.cli", "verify", "zoo/loans-adversarial", "--quick")
+    assert done.returncode == 2
+    assert "cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("bundle", "says"),
+    [
+        ("zoo/none", "error: zoo/none has no card.json; give a bundle of zoo/\n"),
+        (
+            "models/loans/champion",
+            "error: the card of models/loans/champion has no recipe; only bundles of zoo/ have one",
+        ),
+    ],
+    ids=["no-card", "champion"],
+)
+def test_what_cannot_be_verified_gets_one_line(finished: Project, bundle: str, says: str) -> None:
+    done = finished.run("python", "-m", "redoubt.cli", "verify", bundle)
+    assert done.returncode == 2
+    assert done.stderr.startswith(says)
+
+
+def test_one_hardened_model_can_be_made_alone(finished: Project) -> None:
+    before = (finished.folder / "models/loans/certified/model.weights.h5").read_bytes()
+    finished.good("python", "-m", "pipelines.harden", "loans", "--model", "certified")
+    assert (finished.folder / "models/loans/certified/model.weights.h5").read_bytes() == before
 
 
 def test_a_second_run_does_nothing(finished: Project) -> None:
@@ -213,7 +263,10 @@ def test_bad_rows_stop_the_pipeline_and_are_named(finished: Project) -> None:
 
 
 def test_a_mistyped_key_is_named(finished: Project) -> None:
-    finished.change(lambda params: params["harden"]["classification"].update(epz=0.1))
+    finished.change(lambda params: params["harden"]["classification"]["certified"].update(epz=0.1))
     done = finished.run("python", "-m", "pipelines.summary", "--check")
     assert done.returncode == 1
-    assert done.stderr.strip() == "error: params.yaml: harden.classification: unknown key 'epz'; did you mean 'eps'?"
+    assert (
+        done.stderr.strip()
+        == "error: params.yaml: harden.classification.certified: unknown key 'epz'; did you mean 'eps'?"
+    )

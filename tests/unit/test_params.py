@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from scipy.stats import binom
 
 from redoubt import params as module
-from redoubt.params import Cnn, ParamsError, Strict, load
+from redoubt.params import HARDENED, Cnn, HardenParams, ParamsError, Pgd, Strict, Threat, Trades, load
 
 Change = dict[str, Any]
 
@@ -56,7 +57,31 @@ MISTYPED: dict[str, tuple[Change, str]] = {
         "attack.image.budget: unknown key 'linff'; did you mean 'linf'?",
     ),
     "task": ({"tasks.digits.tagret": "x"}, "tasks.digits: unknown key 'tagret'; did you mean 'target'?"),
-    "override": ({"tasks.digits.harden": {"epz": 1}}, "tasks.digits.harden: unknown key 'epz'; did you mean 'eps'?"),
+    "override": (
+        {"tasks.digits.harden": {"smoothd": {}}},
+        "tasks.digits.harden: unknown key 'smoothd'; did you mean 'smoothed'?",
+    ),
+    "recipe": (
+        {"harden.image.adversarial.epz": 1},
+        "harden.image.adversarial.pgd: unknown key 'epz'; did you mean 'eps'?",
+    ),
+    "recipe-of-one-method": (
+        {"harden.image.certified.regularise": 0.1},
+        "harden.image.certified: unknown key 'regularise'; did you mean 'regularize'?",
+    ),
+    "override-of-a-recipe": (
+        {"tasks.digits.harden": {"smoothed": {"sigmma": 1}}},
+        "tasks.digits.harden.smoothed.gaussian: unknown key 'sigmma'; did you mean 'sigma'?",
+    ),
+    "key-of-another-method": (
+        {"harden.image.adversarial": {"method": "pgd", "eps": 0.1, "epochs": 1, "beta": 4}},
+        "harden.image.adversarial.pgd: unknown key 'beta'; valid keys: also, average, batch_size, epochs, eps, "
+        "learning_rate, method, model, norm, ramp, steps",
+    ),
+    "model-of-a-recipe": (
+        {"harden.image.certified.model": {"kind": "cnn", "filters": [4], "contrst": [0.1, 0.9]}},
+        "harden.image.certified.model.cnn: unknown key 'contrst'; did you mean 'contrast'?",
+    ),
     "override-of-validate": (
         {"tasks.digits.validate": {"min_row": 3}},
         "tasks.digits.validate: unknown key 'min_row'; did you mean 'min_rows'?",
@@ -105,7 +130,69 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     ),
     "falling-eps": ({"attack.image.linf": [0.2, 0.1]}, "attack.image: linf must rise strictly; got \\[0.2, 0.1\\]"),
     "empty-grid": ({"sweep.image.batch_size": []}, "sweep.image.batch_size: .*at least 1 item"),
-    "unknown-norm": ({"harden.image.norm": "l1"}, "harden.image.norm: .*'linf' or 'l2'; got 'l1'"),
+    "unknown-norm": (
+        {"harden.image.adversarial.norm": "l1"},
+        "harden.image.adversarial.pgd.norm: .*'linf' or 'l2'; got 'l1'",
+    ),
+    "unknown-method": (
+        {"harden.image.adversarial.method": "pdg"},
+        "harden.image.adversarial: .*'pdg' .*'pgd', 'fast', 'free', 'trades'",
+    ),
+    "unknown-method-for-smoothing": (
+        {"harden.image.smoothed.method": "noise"},
+        "harden.image.smoothed: .*'noise' .*'gaussian', 'smoothadv'",
+    ),
+    "adversarial-method-for-certificates": (
+        {"harden.image.certified.method": "pgd"},
+        "harden.image.certified.method: .*'ibp'; got 'pgd'",
+    ),
+    "no-method": ({"harden.image.adversarial": {"eps": 0.1, "epochs": 1}}, "harden.image.adversarial: .*'method'"),
+    "no-eps": (
+        {"harden.image.adversarial": {"method": "fast", "epochs": 1}},
+        "harden.image.adversarial.fast.eps: Field required",
+    ),
+    "eps-0": ({"harden.image.adversarial.eps": 0.0}, "harden.image.adversarial.pgd.eps: .*greater than 0; got 0"),
+    "eps-0-of-another-threat": (
+        {"harden.image.adversarial.also": [{"norm": "l2", "eps": 0}]},
+        "harden.image.adversarial.pgd.also.0.eps: .*greater than 0; got 0",
+    ),
+    "certified-eps-0": ({"harden.image.certified.eps": 0}, "harden.image.certified.eps: .*greater than 0; got 0"),
+    "sigma-0": ({"harden.image.smoothed.sigma": 0.0}, "harden.image.smoothed.gaussian.sigma: .*greater than 0; got 0"),
+    "certify-sigma-0": ({"certify.image.sigma": 0.0}, "certify.image.sigma: .*greater than 0; got 0"),
+    "natural-share-above-1": (
+        {"harden.image.certified.natural": [0.6, 1.5]},
+        "harden.image.certified.natural.1: .*less than or equal to 1; got 1.5",
+    ),
+    "one-natural-share": (
+        {"harden.image.certified.natural": [0.6]},
+        "harden.image.certified.natural.1: Field required",
+    ),
+    "reach-below-1": (
+        {"harden.image.certified.reach": 0.9},
+        "harden.image.certified.reach: .*greater than or equal to 1; got 0.9",
+    ),
+    "average-1": (
+        {"harden.image.adversarial.average": 1.0},
+        "harden.image.adversarial.pgd.average: .*less than 1; got 1",
+    ),
+    "ramp-above-1": ({"harden.image.certified.ramp": 1.2}, "harden.image.certified.ramp: .*equal to 1; got 1.2"),
+    "beta-0": (
+        {"harden.image.adversarial": {"method": "trades", "eps": 0.1, "epochs": 1, "beta": 0}},
+        "harden.image.adversarial.trades.beta: .*greater than 0; got 0",
+    ),
+    "all-rows-held-out": (
+        {"harden.image.adversarial": {"method": "fast", "eps": 0.1, "epochs": 1, "held_out": 1.0}},
+        "harden.image.adversarial.fast.held_out: .*less than 0.5; got 1",
+    ),
+    "reversed-contrast": (
+        {"harden.image.certified.model": {"kind": "cnn", "filters": [4], "contrast": [0.7, 0.3]}},
+        "harden.image.certified.model.cnn.contrast: the first number must be below the second; got \\[0.7, 0.3\\]",
+    ),
+    "draws-that-prove-nothing": (
+        {"certify.image.draws": 5},
+        "certify.image: draws is 5; with alpha 0.001 even a unanimous vote proves nothing below 11",
+    ),
+    "draws-just-too-few": ({"certify.image.draws": 10}, "certify.image: draws is 10; with alpha 0.001 .* below 11"),
     "unknown-model": (
         {"sweep.image.models": [{"kind": "cn"}]},
         "sweep.image.models.0: .*'cn' .*'linear', 'mlp', 'cnn'",
@@ -209,9 +296,64 @@ def test_features_left_to_the_data_are_checked_once_they_are_known(written: Call
 
 
 def test_a_model_given_by_a_task_replaces_the_other_whole(written: Callable[[Change], Path]) -> None:
-    other = {"kind": "cnn", "filters": [4], "kernel": 5}
-    first = load(written({"tasks.digits.harden": {"model": other}})).task("digits").harden.model
-    assert first == Cnn(kind="cnn", filters=(4,), kernel=5)
+    first, other = {"kind": "cnn", "filters": [4], "units": [8]}, {"kind": "cnn", "filters": [4], "kernel": 5}
+    path = written(
+        {"harden.image.certified.model": first, "tasks.digits.harden": {"certified": {"model": other}}},
+    )
+    params = load(path)
+    assert params.task("digits").harden.certified.model == Cnn(kind="cnn", filters=(4,), kernel=5)
+    assert params.task("cifar10").harden.certified.model == Cnn(kind="cnn", filters=(4,), units=(8,))
+
+
+def test_a_task_overrides_a_recipe_key_by_key(written: Callable[[Change], Path]) -> None:
+    before = load(written({"tasks.digits.harden": {}})).task("digits").harden
+    own = {"adversarial": {"eps": 0.07, "also": [{"norm": "l2", "eps": 0.5}]}, "certified": {"natural": [1, 0]}}
+    after = load(written({"tasks.digits.harden": own})).task("digits").harden
+    assert isinstance(before.adversarial, Pgd)
+    assert after.adversarial == before.adversarial.model_copy(
+        update={"eps": 0.07, "also": (Threat(norm="l2", eps=0.5),)}
+    )
+    assert after.certified == before.certified.model_copy(update={"natural": (1.0, 0.0)})
+    assert after.smoothed == before.smoothed
+
+
+def test_a_recipe_that_names_its_method_stands_alone(written: Callable[[Change], Path]) -> None:
+    """Also where it names the same one: nothing of the other recipe is left in it."""
+    own = {"adversarial": {"method": "pgd", "eps": 0.07, "epochs": 3}, "smoothed": {"method": "gaussian", "sigma": 1.0}}
+    harden = load(written({"tasks.digits.harden": {"adversarial": own["adversarial"]}})).task("digits").harden
+    assert harden.adversarial == Pgd(method="pgd", eps=0.07, epochs=3)
+    trades = {"method": "trades", "eps": 0.07, "epochs": 3}
+    harden = load(written({"tasks.digits.harden": {"adversarial": trades}})).task("digits").harden
+    assert harden.adversarial == Trades(method="trades", eps=0.07, epochs=3)
+    with pytest.raises(ParamsError, match="tasks.digits.harden.smoothed.gaussian.epochs: Field required"):
+        load(written({"tasks.digits.harden": {"smoothed": own["smoothed"]}}))
+
+
+def test_every_hardened_model_has_a_recipe(project: Path) -> None:
+    for task in load(project / "params.yaml").tasks.values():
+        assert [task.harden.recipe(name) for name in HARDENED] == [
+            task.harden.adversarial,
+            task.harden.certified,
+            task.harden.smoothed,
+        ]
+        assert task.harden.norm == task.harden.adversarial.norm
+    assert set(HARDENED) == set(HardenParams.model_fields)
+
+
+@pytest.mark.parametrize("alpha", [0.4, 0.05, 0.001, 1e-6])
+def test_the_fewest_draws_that_are_taken_can_prove_something_of_classes_and_of_numbers(
+    written: Callable[[Change], Path], alpha: float
+) -> None:
+    def taken(draws: int) -> bool:
+        try:
+            load(written({"certify.image.draws": draws, "certify.image.alpha": alpha}))
+        except ParamsError:
+            return False
+        return True
+
+    fewest = next(draws for draws in range(1, 100) if taken(draws))
+    assert alpha ** (1 / fewest) > 0.5
+    assert binom.cdf(0, fewest, 0.5) < alpha / 2 <= binom.cdf(0, fewest - 1, 0.5)
 
 
 def _fields() -> set[str]:
@@ -226,4 +368,6 @@ def test_no_option_is_dead(project: Path) -> None:
     )
     declared = _fields()
     assert {"median", "selection_draws", "max_missing"} <= declared
+    # Recipes are read by the name of their model.
+    declared -= set(HARDENED)
     assert sorted(name for name in declared if not re.search(rf"\w\.{name}\b", code)) == []

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt.cli import attack
+from redoubt.cli import attack, verify
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,9 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 if all was done, 1 if it broke off and what was done so far was kept, 2 if it could not begin.
     """
-    parser = Parser(prog="redoubt", description="Measure how a Keras model resists attack.")
+    parser = Parser(
+        prog="redoubt", description="Measure how a Keras model resists attack, and verify what was measured."
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     attack.add_to(commands)
+    verify.add_to(commands)
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))

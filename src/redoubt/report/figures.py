@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8"}
+COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d", "smoothed": "#7c3aed"}
+# What a learning curve may hold beside the loss, and how it is drawn.
+SHARES = {
+    "accuracy": ":",
+    "val_accuracy": "-",
+    "val_natural": "-",
+    "val_pgd": "--",
+    "val_certified": "-.",
+    "val_noisy": "--",
+}
 LINES = {"undefended": "-", "oblivious": "--", "adaptive": ":"}
 NORMS = {"linf": "L-inf", "l2": "L2"}
 STYLE: dict[Any, Any] = {
@@ -46,19 +55,26 @@ def to_data_uri(figure: Figure) -> str:
 
 
 def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Loss and metric per epoch, training thin and validation thick, one row per model."""
-    metric = "accuracy" if "accuracy" in next(iter(histories.values())) else "mae"
+    """Per model the loss, training thin and validation thick, and the shares right; without shares, the error."""
     figure, axes = canvas(len(histories), 2, 8.0, 2.3 * len(histories))
-    for row, (name, history) in zip(axes, histories.items(), strict=True):
-        attacked = " (attacked batches)" if name == "adversarial" else ""
-        for axis, column in zip(row, ("loss", metric), strict=True):
-            axis.plot(history["epoch"], history[column], color=COLOURS[name], lw=1, alpha=0.6, label="training")
-            axis.plot(history["epoch"], history[f"val_{column}"], color=COLOURS[name], lw=2, label="validation")
-            axis.set(xlabel="epoch", title=f"{name}: {column}{attacked}")
-            axis.legend()
-            if column == "loss" or metric == "mae":
-                axis.set_yscale("log")
+    for (left, right), (name, history) in zip(axes, histories.items(), strict=True):
+        _pair(left, history, "loss", COLOURS[name])
+        left.set(xlabel="epoch", title=f"{name}: loss", yscale="log")
+        shares = [column for column in SHARES if column in history]
+        for column in shares:
+            label = column.removeprefix("val_") if column != "accuracy" else "training batches"
+            right.plot(history["epoch"], history[column], SHARES[column], color=COLOURS[name], label=label)
+        if not shares:
+            _pair(right, history, "mae", COLOURS[name])
+        right.set(xlabel="epoch", title=f"{name}: {'share right' if shares else 'mean absolute error'}")
+        for axis in (left, right):
+            axis.legend(fontsize=7)
     return figure
+
+
+def _pair(axis: Axes, history: pd.DataFrame, column: str, colour: str) -> None:
+    axis.plot(history["epoch"], history[column], color=colour, lw=1, alpha=0.6, label="training")
+    axis.plot(history["epoch"], history[f"val_{column}"], color=colour, lw=2, label="validation")
 
 
 def sweep(table: pd.DataFrame) -> Figure:
@@ -161,13 +177,15 @@ def _picture(axis: Axes, pixels: NDArray[Any], title: str, colour: str = "black"
 
 
 def certified(models: Mapping[str, Any]) -> Figure:
-    """Certified share against the L2 radius."""
-    figure, axes = canvas(1, 1, 4.4, 2.8)
-    axis: Axes = axes[0, 0]
+    """Certified share against size: L2 radius by smoothing, and L-inf eps by interval bounds."""
+    figure, axes = canvas(1, 2, 8.8, 3.0)
     for name, measured in models.items():
-        radii = [row["radius"] for row in measured["radii"]]
-        shares = [row["certified"]["share"] for row in measured["radii"]]
-        axis.plot(radii, shares, "o-", color=COLOURS[name], ms=3, label=name)
-    axis.set(xlabel="L2 radius", ylabel="certified share", ylim=(-0.02, 1.02))
-    axis.legend()
+        for axis, (rows, size) in zip(
+            axes[0], ((measured["smoothing"]["radii"], "radius"), (measured["interval"], "eps")), strict=True
+        ):
+            shares = [row["certified"]["share"] for row in rows]
+            axis.plot([row[size] for row in rows], shares, "o-", color=COLOURS[name], ms=3, label=name)
+    axes[0, 0].set(xlabel="L2 radius, randomized smoothing", ylabel="certified share", ylim=(-0.02, 1.02))
+    axes[0, 1].set(xlabel="L-inf eps, interval bounds", ylim=(-0.02, 1.02))
+    axes[0, 1].legend()
     return figure

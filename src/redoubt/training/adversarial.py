@@ -1,91 +1,60 @@
-"""PGD adversarial training (arXiv 1706.06083) with an eps that rises from 0."""
+"""Adversarial training: many steps (PGD, arXiv 1706.06083) or one from a random start (arXiv 2001.03994)."""
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import ascend
 from redoubt.attacks.gradient import PGD
-from redoubt.tasks import Batch
-from redoubt.training.fit import Validate, measure
+from redoubt.training.trainer import Moment
 
 
-@dataclass(frozen=True)
-class Ramp:
-    """eps rises linearly to its full value over the first updates."""
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """Learns from attacked inputs alone; of several threats each batch meets the next.
 
-    eps: float
-    updates: int
+    Attributes:
+        network: the one that is trained.
+        threats: attacked problems, on this network, each with its eps as a multiple of the ramp's.
+        attack: perturbs every batch.
+    """
 
-    def at(self, update: tf.Tensor) -> tf.Tensor:
-        """Eps at an update, a scalar."""
-        return self.eps * tf.minimum(1.0, tf.cast(update, tf.float32) / max(1, self.updates))
+    network: keras.Model
+    threats: Sequence[tuple[Problem, float]]
+    attack: PGD
 
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+        """Attacked inputs."""
+        under = [
+            lambda problem=problem, times=times: attacked(self.attack, problem, x, y, times * moment.eps, moment.seed)
+            for problem, times in self.threats
+        ]
+        return under[0]() if len(under) == 1 else tf.switch_case(moment.seed[1] % len(under), under)
 
-class AdversarialTrainer(keras.Model):
-    """Trains a network on attacked batches; everything else of `fit` stays Keras's own."""
-
-    def __init__(self, network: keras.Model, problem: Problem, attack: PGD, ramp: Ramp, seed: int) -> None:
-        """Wrap a network.
-
-        Args:
-            network: trained in place; save it, not the wrapper.
-            problem: the training threat, on this network.
-            attack: perturbs every batch.
-            ramp: of eps, by updates.
-            seed: of the attack's random starts.
-        """
-        super().__init__()
-        self.network, self.problem, self.attack, self.ramp, self.seed = network, problem, attack, ramp, seed
-        self.built = True
-
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The network's own output."""
-        return self.network(x, training=training)
-
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
-        """One update on the attacked batch."""
-        x, y = data
-        update = tf.cast(self.optimizer.iterations, tf.int32)
-        moved = self._attacked(x, y, self.ramp.at(update), tf.stack([self.seed, update]))
-        with tf.GradientTape() as tape:
-            outputs = self.network(moved, training=True)
-            loss = self.compute_loss(x=moved, y=y, y_pred=outputs)
-        variables = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return self._measure(y, outputs, loss)
-
-    def _attacked(self, x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        start = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
-        if self.problem.norm == "l2":
-            start = ascend(start, "l2", self.problem.bounds) / tf.where(
-                self.problem.bounds.scale > 0, self.problem.bounds.scale, 1.0
-            )
-        return tf.stop_gradient(self.attack.run(self.problem, x, y, start, eps, seed))
-
-    def _measure(self, y: tf.Tensor, outputs: tf.Tensor, loss: tf.Tensor) -> dict[str, Any]:
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, outputs)
-        return self.get_metrics_result()
+    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
+        """The criterion's own loss."""
+        outputs = self.network(moved, training=True)
+        return outputs, tf.reduce_mean(self.threats[0][0].criterion.loss(outputs, y))
 
 
-def on_attacked_rows(network: keras.Model, problem: Problem, attack: PGD, eps: float, batch: Batch) -> Validate:
-    """Loss and metric on rows attacked anew at full eps, from the same random starts every time."""
+def attacked(attack: PGD, problem: Problem, x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A batch perturbed from a random point of the ball, as graph code.
 
-    def validate() -> dict[str, float]:
-        moved = attack(problem, batch.x, batch.y, eps=eps, seed=0)
-        return measure(network(moved, training=False).numpy(), batch)
-
-    return validate
-
-
-def ramp_for(eps: float, share: float, epochs: int, rows: int, batch_size: int) -> Ramp:
-    """A ramp over the first `share` of all updates."""
-    return Ramp(eps, round(share * epochs * math.ceil(rows / batch_size)))
+    Args:
+        attack: how.
+        problem: on whom.
+        x: inputs `(rows, ...)`.
+        y: labels or values `(rows,)`.
+        eps: a scalar.
+        seed: `(2,)` int32.
+    """
+    start = tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
+    if problem.norm == "l2":
+        # All inputs weigh the same, whatever their units; those that must not change weigh nothing.
+        alike = replace(problem.bounds, scale=(problem.bounds.scale > 0).astype(np.float32))
+        start = ascend(start, "l2", alike)
+    return attack.run(problem, x, y, start, eps, seed)

@@ -19,6 +19,7 @@ from redoubt.tasks import Batch, Floats
 History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]
 SAVE_EVERY_SECONDS = 5.0
+HALF = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Plan:
         patience: epochs without a better validation loss before it stops; None trains all of them.
         decay: lower the learning rate to 0 along a cosine.
         seed: of the row order.
+        replays: times each batch is given in a row.
     """
 
     epochs: int
@@ -40,11 +42,16 @@ class Plan:
     patience: int | None = None
     decay: bool = False
     seed: int = 0
+    replays: int = 1
+
+    def updates(self, rows: int) -> int:
+        """In one epoch over so many rows."""
+        return math.ceil(rows / self.batch_size) * self.replays
 
 
 def compile_network(model: keras.Model, plan: Plan, rows: int, outputs: int) -> None:
     """Attach optimizer, loss and metric: cross-entropy and accuracy, or squared and absolute error."""
-    steps = math.ceil(rows / plan.batch_size)
+    steps = plan.updates(rows)
     rate: Any = plan.learning_rate
     if plan.decay:
         rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps)
@@ -80,7 +87,8 @@ def fit(
         train: rows to learn from.
         validate: measured after every epoch; its `loss` decides when to stop and which weights are best.
         plan: how long and how fast.
-        checkpoint: file of the resumable state; None trains without one.
+        checkpoint: file of the resumable state, which stays, so that a finished training is not done twice; None
+            trains without one.
         progress: receives Keras's events, such as a progress bar.
 
     Returns:
@@ -88,22 +96,20 @@ def fit(
     """
     journal = Journal(network, validate, plan, checkpoint)
     # Variables exist only after the first step, and the saved state must be put into them.
-    model.optimizer.build(network.trainable_variables)
+    model.optimizer.build(model.trainable_variables)
     first = journal.restore(model)
-    steps = math.ceil(len(train) / plan.batch_size)
     if not journal.finished:
         model.fit(
             _epochs(train, plan, first),
             epochs=plan.epochs,
             initial_epoch=first,
-            steps_per_epoch=steps,
+            steps_per_epoch=plan.updates(len(train)),
             shuffle=False,
             callbacks=[journal, *([progress] if progress else [])],
             verbose=0,
         )
+        journal.save()
     network.set_weights(journal.best)
-    if checkpoint:
-        checkpoint.unlink(missing_ok=True)
     return journal.history
 
 
@@ -135,10 +141,22 @@ def _epochs(train: Batch, plan: Plan, first: int) -> tf.data.Dataset:
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
         rows = tf.random.experimental.stateless_shuffle(tf.range(len(train)), seed=[plan.seed, epoch])
-        return tf.data.Dataset.from_tensor_slices(rows).batch(plan.batch_size)
+        batches = tf.data.Dataset.from_tensor_slices(rows).batch(plan.batch_size)
+        if plan.replays == 1:
+            return batches
+        return batches.flat_map(lambda batch: tf.data.Dataset.from_tensors(batch).repeat(plan.replays))
 
     epochs = tf.data.Dataset.range(first, plan.epochs, output_type=tf.int32)
     return epochs.flat_map(order).map(lambda rows: (tf.gather(x, rows), tf.gather(y, rows))).prefetch(2)
+
+
+def collapsed(history: History) -> bool:
+    """Whether training rows held out to watch have lost half of the accuracy under PGD that they once had.
+
+    That is catastrophic overfitting to a one-step attack (arXiv 2001.03994); it happens within an epoch.
+    """
+    watched = [epoch["val_held_out"] for epoch in history if "val_held_out" in epoch]
+    return len(watched) > 1 and watched[-1] < HALF * max(watched)
 
 
 class Journal(keras.callbacks.Callback):
@@ -154,10 +172,10 @@ class Journal(keras.callbacks.Callback):
 
     @property
     def finished(self) -> bool:
-        """Whether the last epoch, or patience, has been reached."""
+        """Whether the last epoch, the end of patience or a collapse has been reached."""
         waited = len(self.history) - 1 - self.best_epoch
         out_of_patience = self.plan.patience is not None and waited >= self.plan.patience
-        return len(self.history) >= self.plan.epochs or out_of_patience
+        return len(self.history) >= self.plan.epochs or out_of_patience or collapsed(self.history)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Note the epoch, keep the weights if they are the best, stop when patience ends."""
@@ -177,7 +195,7 @@ class Journal(keras.callbacks.Callback):
         """Write weights, optimizer, best weights and history, whole or not at all."""
         if self.path is None:
             return
-        state = {f"now_{i:03d}": np.asarray(v) for i, v in enumerate(self.network.variables)}
+        state = {f"now_{i:03d}": np.asarray(v) for i, v in enumerate(self.model.variables)}
         state |= {f"optimizer_{i:03d}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
         state |= {f"best_{i:03d}": v for i, v in enumerate(self.best)}
         state["history"] = np.array(json.dumps([self.best_epoch, self.history]))
@@ -193,7 +211,7 @@ class Journal(keras.callbacks.Callback):
         if self.path is None or not self.path.is_file():
             return 0
         state = read_arrays(self.path)
-        for prefix, variables in (("now", self.network.variables), ("optimizer", model.optimizer.variables)):
+        for prefix, variables in (("now", model.variables), ("optimizer", model.optimizer.variables)):
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{prefix}_{index:03d}"])
         self.best = [state[name] for name in sorted(state) if name.startswith("best_")]

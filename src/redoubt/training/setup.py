@@ -16,3 +16,5 @@ def make_deterministic(seed: int, threads: int = 0) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    # It merges additions into sums whose order, and so whose last bit, depends on which term is there first.
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})

@@ -41,7 +41,8 @@ def shown(channels: int, moved: float) -> Figure:
 
 
 def certificate(radii: int) -> dict[str, object]:
-    return {"radii": [{"radius": 0.1 * i, "certified": {"share": 1 / (i + 1)}} for i in range(radii)]}
+    shares = [{"radius": 0.1 * i, "eps": 0.1 * i, "certified": {"share": 1 / (i + 1)}} for i in range(radii)]
+    return {"smoothing": {"radii": shares}, "interval": shares}
 
 
 DRAWN: dict[str, Callable[[], Figure]] = {
@@ -98,9 +99,9 @@ def texts(figure: Figure) -> str:
         ("eps-curves", ["L-inf eps", "L2 eps", "natural, undefended", "adversarial, guard, adaptive", "random noise"]),
         ("sweep", ["logistic, batch 16, rate 0.1", "logistic, batch 32, rate 0.2"]),
         ("sweep-of-one-point", ["logistic, batch 16\n"]),
-        ("learning-curves", ["natural: loss", "adversarial: accuracy (attacked batches)", "validation"]),
+        ("learning-curves", ["natural: loss", "adversarial: share right", "validation", "training batches"]),
         ("pictures", ["original", "change", "natural", "adversarial"]),
-        ("certified", ["L2 radius", "natural"]),
+        ("certified", ["L2 radius, randomized smoothing", "L-inf eps, interval bounds", "natural"]),
     ],
 )
 def test_a_figure_says_what_it_shows(name: str, says: list[str]) -> None:

@@ -1,97 +1,60 @@
-import math
-from collections.abc import Callable
+"""Where attacked training batches start, and what is learned from them."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.contract import Problem, of_network
+from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
-from redoubt.models.networks import build
 from redoubt.params import Norm
-from redoubt.tasks import PIXELS
-from redoubt.training.adversarial import AdversarialTrainer, Ramp, on_attacked_rows, ramp_for
-from redoubt.training.fit import Plan, compile_network, fit
-from tests.tiny import IMAGE, MODELS, SCHEMAS, Case, rows
+from redoubt.tasks import Bounds
+from redoubt.training.adversarial import Attacked, attacked
+from redoubt.training.trainer import Moment
 
-EPS: dict[Norm, float] = {"linf": 0.25, "l2": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("ramp", "expected"),
-    [
-        (Ramp(0.4, 4), [0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4]),
-        (Ramp(0.4, 0), [0.0, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4]),
-    ],
-    ids=["rising", "at-once"],
-)
-def test_eps_rises_to_its_full_value_and_stays(ramp: Ramp, expected: list[float]) -> None:
-    assert [float(ramp.at(tf.constant(update))) for update in range(7)] == pytest.approx(expected)
+WIDE = Bounds(np.float32([-9, -90, -9]), np.float32([9, 90, 9]), np.float32([1.0, 10.0, 0.0]))
+STILL = PGD(steps=1, step_size=0.0)
+NORMS: list[Norm] = ["linf", "l2"]
 
 
-@pytest.mark.parametrize(
-    ("rows_", "batch_size", "updates"), [(100, 10, 40), (101, 10, 44), (5, 10, 4)], ids=["even", "odd", "one-batch"]
-)
-def test_a_ramp_takes_its_share_of_all_updates(rows_: int, batch_size: int, updates: int) -> None:
-    assert ramp_for(0.3, 0.4, 10, rows_, batch_size) == Ramp(0.3, updates)
-    assert updates == round(0.4 * 10 * math.ceil(rows_ / batch_size))
+def linear(norm: Norm) -> Problem:
+    """Two logits, the first falling with both inputs."""
+    return Problem(lambda x, seed: tf.stack([-x[:, 0] - 0.1 * x[:, 1], x[:, 2]], axis=1), Untargeted(), norm, WIDE)
 
 
-def trainer_of(norm: Norm, case: Case) -> AdversarialTrainer:
-    network = build(MODELS[IMAGE], SCHEMAS[IMAGE], case.scaler, seed=2)
-    problem = Problem(of_network(network), Untargeted(), norm, PIXELS)
-    return AdversarialTrainer(network, problem, PGD(steps=3), ramp_for(EPS[norm], 0.3, 12, 256, 32), seed=4)
+def moved(norm: Norm, attack: PGD, update: int = 1) -> np.ndarray:
+    x, y = tf.zeros((400, 3)), tf.zeros(400, tf.int64)
+    return attacked(attack, linear(norm), x, y, tf.constant(0.5), tf.constant([4, update])).numpy()
 
 
-@pytest.mark.parametrize("norm", EPS)
-def test_training_batches_keep_to_the_threat(norm: Norm, trained: Callable[[str], Case]) -> None:
-    trainer, batch = trainer_of(norm, trained(IMAGE)), rows(IMAGE, 32)
-    x, y, eps = tf.constant(batch.x), tf.constant(batch.y), tf.constant(EPS[norm])
-    one, again, other = (trainer._attacked(x, y, eps, tf.constant([4, update])).numpy() for update in (1, 1, 2))
-    PIXELS.check(one)
-    size = distance(one - batch.x, norm, PIXELS)
-    assert size.max() <= EPS[norm] * (1 + 1e-5)
-    assert np.median(size) > 0.5 * EPS[norm]
-    assert np.array_equal(one, again)
-    assert not np.array_equal(one, other), "every update must draw starts of its own"
-    assert np.array_equal(trainer._attacked(x, y, tf.constant(0.0), tf.constant([4, 1])), batch.x)
+@pytest.mark.parametrize("norm", NORMS)
+def test_batches_start_all_over_the_ball(norm: Norm) -> None:
+    start = moved(norm, STILL)
+    size = distance(start, norm, WIDE)
+    assert size.max() <= 0.5 * (1 + 1e-5)
+    assert size.max() > 0.45
+    assert np.all(start[:, 2] == 0), "an input that must not change"
+    for column, unit in ((0, 1.0), (1, 10.0)):
+        assert abs(np.mean(start[:, column])) < 0.06 * unit
+        assert np.std(start[:, column]) > 0.2 * unit
+    assert np.array_equal(start, moved(norm, STILL))
+    assert not np.allclose(start, moved(norm, STILL, update=2), atol=0.01)
 
 
-def test_every_update_has_an_eps_and_starts_of_its_own(
-    trained: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer, train = trainer_of("linf", trained(IMAGE)), rows(IMAGE, 64)
-    plan, seen = Plan(epochs=2, batch_size=32, learning_rate=0.02, seed=4), []
-
-    def watch(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        seen.append((round(float(eps), 6), *seed.numpy().tolist()))
-        return x
-
-    compile_network(trainer, plan, len(train), 3)
-    trainer.run_eagerly = True
-    trainer.ramp = Ramp(0.3, 3)
-    monkeypatch.setattr(trainer, "_attacked", watch)
-    fit(trainer, trainer.network, train, lambda: {"loss": 1.0}, plan)
-    assert seen == [(0.0, 4, 0), (0.1, 4, 1), (0.2, 4, 2), (0.3, 4, 3)]
+def test_a_long_step_of_a_linear_model_ends_in_the_worst_corner() -> None:
+    """As of `fast`, whose one step of 1.25 eps may start anywhere."""
+    end = moved("linf", PGD(steps=1, step_size=2.0))
+    assert np.allclose(end, np.float32([0.5, 5.0, 0.0]))
 
 
-@pytest.mark.parametrize("norm", EPS)
-def test_hardening_hardens(norm: Norm, trained: Callable[[str], Case]) -> None:
-    case, train, test = trained(IMAGE), rows(IMAGE, 256), rows(IMAGE, 128, seed=1)
-    trainer = trainer_of(norm, case)
-    plan = Plan(epochs=12, batch_size=32, learning_rate=0.02, decay=True, seed=4)
-    compile_network(trainer, plan, len(train), 3)
-    validate = on_attacked_rows(trainer.network, trainer.problem, trainer.attack, EPS[norm], test)
-    assert validate() == validate(), "measured from other random starts"
-    history = fit(trainer, trainer.network, train, validate, plan)
-    problem = Problem(of_network(case.network), Untargeted(), norm, PIXELS)
-    robust = {}
-    for name, each in {"natural": problem, "adversarial": trainer.problem}.items():
-        moved = PGD(steps=20)(each, test.x, test.y, eps=EPS[norm], seed=0)
-        logits = each.outputs(tf.constant(moved), tf.zeros(2, tf.int32)).numpy()
-        robust[name] = float((logits.argmax(axis=1) == test.y).mean())
-    assert robust["adversarial"] > robust["natural"] + 0.1
-    assert set(history[0]) == {"loss", "accuracy", "val_loss", "val_accuracy"}
-    assert history[0]["loss"] > history[-1]["loss"]
+def test_it_learns_from_the_attacked_inputs_alone() -> None:
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    objective = Attacked(network, [(linear("linf"), 1.0)], STILL)
+    rng = np.random.default_rng(0)
+    x, far = (tf.constant(rng.normal(size=(8, 3)).astype(np.float32)) for _ in range(2))
+    y, moment = tf.constant(rng.integers(2, size=8)), Moment(tf.constant(0.1), tf.constant(1.0), tf.constant([1, 1]))
+    outputs, loss = objective.loss(x, far, y, moment)
+    assert np.array_equal(outputs, network(far))
+    assert float(loss) == pytest.approx(float(tf.reduce_mean(Untargeted().loss(network(far), y))))

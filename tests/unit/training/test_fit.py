@@ -1,8 +1,8 @@
 """Training that can be stopped at any moment, and what it keeps."""
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import shutil
+from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from redoubt.attacks.contract import Problem, of_network
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Mlp
-from redoubt.tasks import PIXELS, Batch
+from redoubt.params import Mlp
+from redoubt.tasks import Batch
 from redoubt.training import fit as module
-from redoubt.training.adversarial import AdversarialTrainer, on_attacked_rows, ramp_for
-from redoubt.training.fit import History, Plan, compile_network, fit, measure, on_rows
+from redoubt.training.fit import History, Plan, collapsed, compile_network, fit, measure, on_rows
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
+from tests.unit.training.methods import HARDENINGS, NATURAL, Ready, Training, Trainings, start
 
 PLAN = Plan(epochs=6, batch_size=32, learning_rate=0.02, decay=True, seed=3)
 
@@ -51,57 +48,20 @@ class Killer(keras.callbacks.Callback):
             raise Killed
 
 
-Train = Callable[[Path | None, keras.callbacks.Callback | None], tuple[list[np.ndarray], History]]
-
-
-def natural(checkpoint: Path | None, progress: keras.callbacks.Callback | None) -> tuple[list[np.ndarray], History]:
-    train = rows(TABLE, 120)
-    model = Mlp(kind="mlp", units=(8,), dropout=0.4)
-    network = build(model, SCHEMAS[TABLE], fit_scaler(train, SCHEMAS[TABLE]), seed=1)
-    compile_network(network, PLAN, len(train), 2)
-    validate = on_rows(network, rows(TABLE, 60, seed=1))
-    history = fit(network, network, train, validate, PLAN, checkpoint=checkpoint, progress=progress)
-    return network.get_weights(), history
-
-
-def adversarial(checkpoint: Path | None, progress: keras.callbacks.Callback | None) -> tuple[list[np.ndarray], History]:
-    train = rows(IMAGE, 120)
-    model = Cnn(kind="cnn", filters=(3,), units=(6,), dropout=0.4)
-    network = build(model, SCHEMAS[IMAGE], fit_scaler(train, SCHEMAS[IMAGE]), seed=1)
-    problem, attack = Problem(of_network(network), Untargeted(), "l2", PIXELS), PGD(steps=2)
-    ramp = ramp_for(0.5, 0.4, PLAN.epochs, len(train), PLAN.batch_size)
-    trainer = AdversarialTrainer(network, problem, attack, ramp, PLAN.seed)
-    compile_network(trainer, PLAN, len(train), 3)
-    validate = on_attacked_rows(network, problem, attack, 0.5, rows(IMAGE, 60, seed=1))
-    history = fit(trainer, network, train, validate, PLAN, checkpoint=checkpoint, progress=progress)
-    return network.get_weights(), history
-
-
-TRAININGS: dict[str, Train] = {"natural": natural, "adversarial": adversarial}
-
-
-@functools.cache
-def whole(training: str) -> tuple[list[np.ndarray], History]:
-    """What a training gives when nothing stops it."""
-    return TRAININGS[training](None, None)
-
-
 @pytest.mark.parametrize(
-    ("training", "saves", "killer"),
+    ("saves", "killer"),
     [
-        ("natural", "every-epoch", Killer(0, False)),
-        ("natural", "every-epoch", Killer(3, False)),
-        ("natural", "every-epoch", Killer(4, True)),
-        ("natural", "every-epoch", Killer(5, False)),
-        ("natural", "after-epoch-1", Killer(0, False)),
-        ("natural", "after-epoch-1", Killer(4, True)),
-        ("adversarial", "every-epoch", Killer(1, False)),
-        ("adversarial", "after-epoch-1", Killer(4, True)),
+        ("every-epoch", Killer(0, False)),
+        ("every-epoch", Killer(3, False)),
+        ("every-epoch", Killer(4, True)),
+        ("every-epoch", Killer(11, False)),
+        ("after-epoch-1", Killer(0, False)),
+        ("after-epoch-1", Killer(4, True)),
     ],
     ids=str,
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
-    training: str, saves: str, killer: Killer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trainings: Trainings, saves: str, killer: Killer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path / "state.npz"
     monkeypatch.setattr(module, "SAVE_EVERY_SECONDS", -1.0)
@@ -109,41 +69,93 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     if saves == "after-epoch-1":
         monkeypatch.setattr(module.Journal, "save", lambda self: save(self) if len(self.history) == 2 else None)
     with pytest.raises(Killed):
-        TRAININGS[training](state, killer)
+        train(start(NATURAL, TABLE), state, killer)
     assert state.is_file() == (saves == "every-epoch" or killer.epoch > 1)
-    same(TRAININGS[training](state, None), whole(training))
-    assert not state.exists(), "a state that is left over would be resumed by the next training"
+    same(train(start(NATURAL, TABLE), state), trainings(NATURAL, TABLE))
 
 
-@pytest.mark.parametrize("training", TRAININGS)
-def test_two_trainings_are_the_same_bit_by_bit(training: str) -> None:
-    same(TRAININGS[training](None, None), whole(training))
+# Each method on one task, on which `test_contract` looks at it too.
+ON = dict(zip((NATURAL, *HARDENINGS), cycle((TABLE, IMAGE, NUMBER)), strict=False))
+ON |= {"two-norms": IMAGE, "averaged": IMAGE}
 
 
-def same(found: tuple[list[np.ndarray], History], expected: tuple[list[np.ndarray], History]) -> None:
-    assert found[1] == expected[1]
-    assert all(np.array_equal(a, b) for a, b in zip(found[0], expected[0], strict=True))
+@pytest.mark.parametrize(("method", "task"), ON.items(), ids=str)
+def test_killed_after_any_epoch_every_method_ends_with_the_same_weights(
+    trainings: Trainings, method: str, task: str, tmp_path: Path
+) -> None:
+    whole, ready, state = trainings(method, task), start(method, task), tmp_path / "state.npz"
+    assert len(whole.states) == ready.plan.epochs
+    # While eps rises in a process of its own; then, to spare compilations, in one whose variables stand elsewhere.
+    for epoch in (1, 0, 6, 10):
+        shutil.copy(whole.states[epoch], state)
+        same(train(ready, state), whole)
+
+
+@pytest.mark.parametrize(("method", "task"), ON.items(), ids=str)
+def test_a_finished_training_is_not_done_twice(trainings: Trainings, method: str, task: str, tmp_path: Path) -> None:
+    whole, ready, state = trainings(method, task), start(method, task), tmp_path / "state.npz"
+    shutil.copy(whole.states[-1], state)
+    same(train(replace(ready, validate=never), state, Killer(0, True)), whole)
+    assert state.is_file()
+
+
+def never() -> dict[str, float]:
+    raise AssertionError("it was measured again")
+
+
+@pytest.mark.parametrize(("method", "task"), [(NATURAL, TABLE), ("pgd", IMAGE)], ids=str)
+def test_two_trainings_are_the_same_bit_by_bit(trainings: Trainings, method: str, task: str) -> None:
+    same(train(start(method, task)), trainings(method, task))
+
+
+def train(
+    ready: Ready, state: Path | None = None, progress: keras.callbacks.Callback | None = None
+) -> tuple[list[np.ndarray], History]:
+    plan = ready.plan
+    history = fit(ready.model, ready.network, ready.train, ready.validate, plan, checkpoint=state, progress=progress)
+    return ready.network.get_weights(), history
+
+
+def same(found: tuple[list[np.ndarray], History], expected: Training) -> None:
+    assert found[1] == expected.history
+    assert all(np.array_equal(a, b) for a, b in zip(found[0], expected.weights, strict=True))
 
 
 def test_states_are_saved_only_so_often(tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        natural(tmp_path / "state.npz", Killer(5, False))
+        train(start(NATURAL, TABLE), tmp_path / "state.npz", Killer(5, False))
     assert list(tmp_path.iterdir()) == []
 
 
 @dataclass
 class Script:
-    """Validation losses known beforehand, and the weights that stood when each was asked for."""
+    """Validation figures known beforehand, and the weights that stood when each was asked for."""
 
     network: keras.Model
     losses: list[float]
+    held_out: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.seen: list[list[np.ndarray]] = []
 
     def __call__(self) -> dict[str, float]:
+        epoch = len(self.seen)
         self.seen.append(self.network.get_weights())
-        return {"loss": self.losses[len(self.seen) - 1]}
+        return {"loss": self.losses[epoch]} | ({"held_out": self.held_out[epoch]} if self.held_out else {})
+
+
+def play(losses: list[float], patience: int | None, held_out: list[float]) -> tuple[Script, History]:
+    """Train by a script; afterwards its network has the best weights."""
+    batch = rows(TABLE, 40)
+    network = build(Mlp(kind="mlp", units=(2,)), SCHEMAS[TABLE], fit_scaler(batch, SCHEMAS[TABLE]), seed=1)
+    plan = Plan(epochs=len(losses), batch_size=20, learning_rate=0.01, patience=patience)
+    compile_network(network, plan, len(batch), 2)
+    script = Script(network, losses, held_out)
+    return script, fit(network, network, batch, script, plan)
+
+
+def has_weights_of(script: Script, epoch: int) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(script.network.get_weights(), script.seen[epoch], strict=True))
 
 
 @pytest.mark.parametrize(
@@ -162,17 +174,50 @@ class Script:
 def test_patience_ends_it_and_the_best_weights_stay(
     losses: list[float], patience: int | None, trained: int, best: int
 ) -> None:
-    train = rows(TABLE, 40)
-    network = build(Mlp(kind="mlp", units=(2,)), SCHEMAS[TABLE], fit_scaler(train, SCHEMAS[TABLE]), seed=1)
-    plan = Plan(epochs=len(losses), batch_size=20, learning_rate=0.01, patience=patience)
-    compile_network(network, plan, len(train), 2)
-    script = Script(network, losses)
-    history = fit(network, network, train, script, plan)
+    script, history = play(losses, patience, [])
     assert len(history) == len(script.seen) == trained
     assert [epoch["val_loss"] for epoch in history] == pytest.approx(losses[:trained], nan_ok=True)
     assert {"loss", "accuracy", "val_loss"} == set(history[0])
-    assert all(np.array_equal(a, b) for a, b in zip(network.get_weights(), script.seen[best], strict=True))
+    assert has_weights_of(script, best)
     assert not np.array_equal(script.seen[0][3], script.seen[1][3]), "nothing was learned"
+
+
+@pytest.mark.parametrize(
+    ("held_out", "gone"),
+    [
+        ([], False),
+        ([0.9], False),
+        ([0.2, 0.9], False),
+        ([0.8, 0.41], False),
+        ([0.8, 0.4], False),
+        ([0.8, 0.39], True),
+        ([0.8, 0.9, 0.44], True),
+        ([0.8, 0.0, 0.8], False),
+        ([0.0, 0.0], False),
+    ],
+    ids=str,
+)
+def test_a_collapse_is_the_loss_of_more_than_half_of_the_best_held_out_share(held_out: list[float], gone: bool) -> None:
+    history = [{"val_loss": 1.0, "val_held_out": share} for share in held_out]
+    assert collapsed(history) == gone
+    assert not collapsed([{"val_loss": 1.0, "val_pgd": share} for share in held_out]), "nobody watched"
+
+
+@pytest.mark.parametrize(
+    ("losses", "held_out", "trained", "best"),
+    [
+        ([5, 4, 3, 6, 1], [0.5, 0.8, 0.9, 0.1, 0.9], 4, 2),
+        ([5, 4, 3, 2, 1], [0.5, 0.8, 0.9, 0.1, 0.9], 4, 3),
+        ([5, 4, 3, 2, 1], [0.5, 0.8, 0.9, 0.45, 0.9], 5, 4),
+    ],
+    ids=["worse", "unseen-by-validation", "half"],
+)
+def test_a_collapse_ends_it_and_the_best_weights_stay(
+    losses: list[float], held_out: list[float], trained: int, best: int
+) -> None:
+    script, history = play(losses, None, held_out)
+    assert [epoch["val_held_out"] for epoch in history] == held_out[:trained]
+    assert has_weights_of(script, best)
 
 
 @settings(max_examples=20, deadline=None)
@@ -194,6 +239,17 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own(
         assert not np.array_equal(orders[0], orders[1])
         other = next(iter(module._epochs(train, replace(plan, seed=6), 0)))[1]
         assert batch == 1 or not np.array_equal(other, seen[0][1])
+
+
+@settings(max_examples=10, deadline=None)
+@given(count=st.integers(1, 20), batch=st.integers(1, 25), replays=st.integers(1, 4), first=st.integers(0, 2))
+def test_replays_give_the_same_batches_several_times_in_a_row(count: int, batch: int, replays: int, first: int) -> None:
+    train = Batch(np.arange(count, dtype=np.float32)[:, None], np.arange(count))
+    plan = Plan(epochs=3, batch_size=batch, learning_rate=0.1, seed=5)
+    once = [y.numpy() for _, y in module._epochs(train, plan, first)]
+    again = [y.numpy() for _, y in module._epochs(train, replace(plan, replays=replays), first)]
+    assert len(again) == replays * len(once) == replace(plan, replays=replays).updates(count) * (3 - first)
+    assert all(np.array_equal(again[i], once[i // replays]) for i in range(len(again)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])

@@ -1,0 +1,77 @@
+"""Copy a task's hardened models into zoo/, each with a card that says how to make it again and what it is worth."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines._data import TaskData, load_data
+from pipelines._stage import run
+from pipelines.promote import example_request
+from redoubt.data.store import digest, digest_folder, read_json, whole_folder, write_json
+from redoubt.defenses.guarded import BUNDLE_FILES
+from redoubt.models.saved import WEIGHTS
+from redoubt.params import Params, Task
+
+ZOO = ("adversarial", "certified")
+LARGEST = 24 * 2**20
+
+
+class ZooError(ValueError):
+    """A zoo that would grow too large."""
+
+
+def work(params: Params, task: Task) -> None:
+    """Read bundles and reports; write zoo/TASK-MODEL."""
+    data = load_data(task.name)
+    for name in ZOO:
+        source = Path("models", task.name, name)
+        with whole_folder(Path("zoo", f"{task.name}-{name}")) as folder:
+            for file in BUNDLE_FILES:
+                shutil.copyfile(source / file, folder / file)
+            write_json(folder / "card.json", _card(name, params, task, data))
+            write_json(
+                folder / "example.json", {"task": f"{task.name}-{name}", "inputs": example_request(task.name, data)}
+            )
+    size = sum(path.stat().st_size for path in Path("zoo").rglob("*") if path.is_file())
+    if size > LARGEST:
+        raise ZooError(f"zoo/ holds {size / 2**20:.1f} MiB; at most {LARGEST // 2**20} MiB belong into the repository")
+
+
+def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, Any]:
+    source, reports = Path("models", task.name, name), Path("reports", task.name)
+    measured = read_json(reports / "robustness.json")["models"][name]
+    return {
+        "task": task.name,
+        "kind": task.kind,
+        "model": name,
+        "digest": digest_folder(source, BUNDLE_FILES),
+        "weights": digest((source / WEIGHTS).read_bytes()),
+        "passed": True,
+        "eps": task.attack.budget.linf,
+        "command": f"redoubt verify zoo/{task.name}-{name}",
+        "params": _own_params(task.name),
+        "selected": read_json(reports / "selected.json"),
+        "dataset": data.sha256,
+        "seed": params.seed,
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
+        "seconds": {
+            stage: read_json(reports / "timings" / f"{stage}.json")["seconds"] for stage in ("harden", "attack")
+        },
+        "numbers": measured["test"],
+        "clean": measured["clean"]["guarded"],
+        "certificates": read_json(reports / "certificates.json")["models"][name],
+    }
+
+
+def _own_params(task: str) -> dict[str, Any]:
+    """params.yaml with this task alone."""
+    whole: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    return {**whole, "run": [task], "tasks": {task: whole["tasks"][task]}}
+
+
+if __name__ == "__main__":
+    run("zoo", work)

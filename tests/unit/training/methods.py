@@ -1,0 +1,128 @@
+"""Every way to train, set up as the pipeline does it, on tasks so small that a training takes a second."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from redoubt.attacks.criteria import Tolerance, Untargeted
+from redoubt.data.scaling import fit as fit_scaler
+from redoubt.models.networks import build
+from redoubt.params import Fast, Free, Gaussian, Ibp, Mlp, Norm, Pgd, SmoothAdv, Threat, Trades
+from redoubt.tasks import Batch
+from redoubt.training.fit import History, Plan, Validate, compile_network, on_rows
+from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.training.trainer import Trainer
+from redoubt.training.watch import Watch
+from tests import tiny
+from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
+
+# So far that natural networks give way.
+EPS: dict[str, dict[Norm, float]] = {
+    IMAGE: {"linf": 0.25, "l2": 1.2},
+    TABLE: {"linf": 0.6, "l2": 1.0},
+    NUMBER: {"linf": 1.0, "l2": 1.2},
+}
+SIGMA = {IMAGE: 0.6, TABLE: 0.8, NUMBER: 1.0}
+MODELS = tiny.MODELS | {TABLE: Mlp(kind="mlp", units=(16, 16))}
+# Eight updates each; after about ninety TensorFlow reorders a graph's work, which must change nothing either.
+EPOCHS = 12
+AnyRecipe = Pgd | Fast | Free | Trades | Ibp | Gaussian | SmoothAdv
+
+
+def recipes(task: str) -> dict[str, AnyRecipe]:
+    """Every method of params.yaml, and every turn of it that takes another way through the code."""
+    linf, l2, sigma = EPS[task]["linf"], EPS[task]["l2"], SIGMA[task]
+    forgetful = MODELS[task].model_copy(update={"dropout": 0.1})
+    normalized = MODELS[task].model_copy(update={"normalize": True})
+    return {
+        "pgd": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, model=forgetful),
+        "two-norms": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, also=(Threat(norm="l2", eps=l2),)),
+        "fast": Fast(method="fast", eps=0.8 * linf if task == IMAGE else linf, epochs=EPOCHS),
+        "free": Free(method="free", eps=linf, epochs=2 * EPOCHS, replays=2),
+        "trades": Trades(method="trades", norm="l2", eps=l2, steps=3, epochs=EPOCHS),
+        "ibp": Ibp(method="ibp", eps=linf, steps=3, epochs=EPOCHS, model=normalized),
+        "gaussian": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS),
+        "averaged": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS, average=0.9, model=normalized),
+        "smoothadv": SmoothAdv(method="smoothadv", sigma=sigma, eps=l2, epochs=EPOCHS),
+    }
+
+
+HARDENINGS = tuple(recipes(IMAGE))
+NATURAL = "natural"
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """What `fit` wants."""
+
+    model: keras.Model
+    network: keras.Model
+    train: Batch
+    validate: Validate
+    plan: Plan
+
+    @property
+    def trainer(self) -> Trainer:
+        """The model of a hardening."""
+        assert isinstance(self.model, Trainer)
+        return self.model
+
+    @property
+    def watch(self) -> Watch:
+        """What measures a hardening."""
+        assert isinstance(self.validate, Watch)
+        return self.validate
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One that nothing stopped, and the state that each of its epochs left on disk."""
+
+    ready: Ready
+    weights: list[np.ndarray]
+    history: History
+    states: list[Path]
+
+
+Trainings = Callable[[str, str], Training]
+
+
+def ground(task: str, recipe: AnyRecipe, seed: int = 4) -> Ground:
+    """Rows and an untrained network for a recipe."""
+    train, validation = rows(task, 256), rows(task, 64, seed=1)
+    scaler, schema = fit_scaler(train, SCHEMAS[task]), SCHEMAS[task]
+    return Ground(
+        network=build(recipe.model or MODELS[task], schema, scaler, seed=1),
+        criterion=Untargeted() if schema.labels else Tolerance(TOLERANCE),
+        bounds=scaler.bounds(schema).covering(validation.x),
+        train=train,
+        validation=validation,
+        plan=plan_for(recipe, batch_size=32, learning_rate=0.02, seed=seed),
+    )
+
+
+def hardening(recipe: AnyRecipe, on: Ground) -> Ready:
+    """A recipe's trainer."""
+    prepared = prepare(recipe, on)
+    return Ready(prepared.trainer, prepared.trainer.kept, prepared.train, prepared.watch, on.plan)
+
+
+def natural(task: str) -> Ready:
+    """No hardening at all."""
+    train = rows(task, 256)
+    model = MODELS[task].model_copy(update={"dropout": 0.1})
+    network = build(model, SCHEMAS[task], fit_scaler(train, SCHEMAS[task]), seed=1)
+    plan = Plan(epochs=EPOCHS, batch_size=32, learning_rate=0.02, decay=True, seed=4)
+    compile_network(network, plan, len(train), SCHEMAS[task].outputs)
+    return Ready(network, network, train, on_rows(network, rows(task, 64, seed=1)), plan)
+
+
+def start(method: str, task: str) -> Ready:
+    """A training about to begin."""
+    if method == NATURAL:
+        return natural(task)
+    recipe = recipes(task)[method]
+    return hardening(recipe, ground(task, recipe))

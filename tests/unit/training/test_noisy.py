@@ -1,0 +1,69 @@
+"""Noise to learn from, and the smoothed network that an attacker sees."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import softmax
+
+from redoubt.attacks.contract import Problem
+from redoubt.attacks.gradient import PGD
+from redoubt.tasks import Bounds
+from redoubt.training.noisy import Noisy, noise, under_noise
+from redoubt.training.trainer import Moment
+from tests.tiny import IMAGE, TABLE, Case
+
+MOMENT = Moment(tf.constant(0.3), tf.constant(1.0), tf.constant([1, 2]))
+
+
+def test_noise_has_the_right_spread_in_each_unit_and_spares_what_must_not_change() -> None:
+    bounds = Bounds(np.full(3, -9, np.float32), np.full(3, 9, np.float32), np.float32([1.0, 100.0, 0.0]))
+    one, again, other = (noise((5000, 3), 0.5, bounds, tf.constant([1, seed])).numpy() for seed in (1, 1, 2))
+    assert np.allclose(one.std(axis=0), [0.5, 50.0, 0.0], rtol=0.03)
+    assert np.allclose(one.mean(axis=0), 0.0, atol=[0.03, 3.0, 0.0])
+    assert np.array_equal(one, again)
+    assert abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.1
+
+
+def test_a_batch_of_gaussian_training_is_the_rows_under_fresh_noise(case: Case) -> None:
+    objective = Noisy(case.network, Problem(case.network, case.criterion, "l2", case.bounds), 0.25)
+    x, y = np.repeat(case.test.x, 20, axis=0), np.repeat(case.test.y, 20, axis=0)
+    added = objective.inputs(tf.constant(x), tf.constant(y), MOMENT).numpy() - x
+    varies = np.broadcast_to(case.bounds.scale, added.shape[1:]) > 0
+    spread = added.std(axis=0) / np.where(varies, np.broadcast_to(case.bounds.scale, varies.shape), 1)
+    assert np.allclose(spread[varies], 0.25, rtol=0.1)
+    assert np.all(added[:, ~varies] == 0)
+    outputs, loss = objective.loss(x, tf.constant(x + added), tf.constant(y), MOMENT)
+    assert np.allclose(outputs, case.network(x + added), rtol=1e-5, atol=1e-5)
+    assert float(loss) == pytest.approx(float(tf.reduce_mean(case.criterion.loss(outputs, y))))
+
+
+@pytest.mark.parametrize("draws", [1, 4])
+def test_the_smoothed_network_is_the_mean_over_its_draws(case: Case, draws: int) -> None:
+    x, seed = case.test.x[:6], tf.constant([3, 4])
+    found = under_noise(case.network, 0.4, draws, case.bounds)(tf.constant(x), seed).numpy()
+    added = noise((draws, *x.shape), 0.4, case.bounds, seed + [0, 2]).numpy()
+    each = np.stack([case.network(x + one).numpy() for one in added])
+    if case.schema.labels:
+        assert np.allclose(found, np.log(softmax(each.astype(float), axis=2).mean(axis=0)), rtol=1e-4, atol=1e-5)
+        assert np.allclose(np.exp(found).sum(axis=1), 1.0, atol=1e-5)
+    else:
+        assert np.allclose(found, each.mean(axis=0), rtol=1e-5)
+    assert (np.ptp(each, axis=0).max() > 0.01) == (draws > 1)
+
+
+@pytest.mark.parametrize("name", [IMAGE, TABLE])
+def test_smoothed_training_moves_to_where_the_smoothed_network_gives_way(
+    trained: Callable[[str], Case], name: str
+) -> None:
+    case = trained(name)
+    smoothed = under_noise(case.network, 0.3, 2, case.bounds)
+    problem = Problem(smoothed, case.criterion, "l2", case.bounds)
+    x, y = tf.constant(case.test.x), tf.constant(case.test.y)
+    still, attack = Noisy(case.network, problem, 0.3), Noisy(case.network, problem, 0.3, PGD(steps=4))
+    change = attack.inputs(x, y, MOMENT) - still.inputs(x, y, MOMENT)
+    many = under_noise(case.network, 0.3, 100, case.bounds)
+    seed = tf.constant([7, 8])
+    before, after = (tf.reduce_mean(case.criterion.loss(many(each, seed), y)) for each in (x, x + change))
+    assert after > 1.5 * before
