@@ -226,7 +226,7 @@ def test_records_are_answered_as_offline(client: httpx.Client, models: Path) -> 
     assert list(said) == ["task", "model_digest", "predictions"]
     assert (said["task"], said["model_digest"]) == ("evolution", model.digest)
     for row, prediction in enumerate(said["predictions"]):
-        assert list(prediction) == ["value", "adversarial_score", "flagged", "variants"]
+        assert list(prediction) == ["value", "adversarial_score", "flagged", "certified", "variants"]
         assert prediction["variants"]["plain"] == pytest.approx(float(offline.outputs[row, 0, 0]), rel=1e-6)
         assert prediction["adversarial_score"] == pytest.approx(float(offline.score[row]), rel=1e-5)
         assert prediction["flagged"] == bool(offline.flagged[row])
@@ -236,7 +236,7 @@ def test_images_are_answered_with_and_without_their_channel(client: httpx.Client
     deep = np.array(GOOD)[..., None].tolist()
     first, second = client.post("/predict", content=digits(GOOD, deep), headers=JSON).json()["predictions"]
     assert first["adversarial_score"] == second["adversarial_score"]
-    assert list(first) == ["label", "probabilities", "adversarial_score", "flagged", "variants"]
+    assert list(first) == ["label", "probabilities", "adversarial_score", "flagged", "certified", "variants"]
 
 
 def test_an_upload_is_answered_as_its_pixels(client: httpx.Client) -> None:

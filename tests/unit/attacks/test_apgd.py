@@ -153,6 +153,42 @@ def test_rows_that_are_won_cost_nothing_more(threats: Callable[..., Threat]) -> 
     assert len(log) < 20, "all rows are won, and still it goes on"
 
 
+def test_against_a_random_model_it_goes_on_to_a_sure_win() -> None:
+    """What wins by one draw loses by most others; only near the peak it wins by all."""
+    peak = np.float32([0.13, -0.21])
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        far = tf.reduce_sum(tf.square(x - peak), axis=1)
+        noise = tf.random.stateless_normal(tf.shape(far), seed, stddev=0.1)
+        return tf.stack([tf.zeros_like(far), 0.2 - 2.0 * far + noise], axis=1)
+
+    problem = Problem(outputs, Untargeted(), "linf", wide([1.0, 1.0]))
+    x, y = np.zeros((200, 2), np.float32), np.zeros(200, np.int64)
+
+    def share(attack: APGD) -> float:
+        moved = attack(problem, x, y, eps=1.0, seed=0)
+        return float(np.mean([problem.criterion.won(problem.answers(moved, draw), y) for draw in range(1, 6)]))
+
+    assert share(APGD(steps=50, loss="margin")) < 0.85
+    assert share(APGD(steps=50, loss="margin", stop_when_won=False)) > 0.95
+
+
+@pytest.mark.parametrize("attack", [APGD, PGD])
+def test_more_draws_are_no_more_to_compile(attack: type[APGD | PGD]) -> None:
+    """The start and every draw of every step go through one compiled function."""
+    traced: list[tf.Tensor] = []
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        traced.append(x)
+        return tf.stack([x[:, 0], -x[:, 1]], axis=1)
+
+    x, y = np.ones((3, 2), np.float32), np.zeros(3, np.int64)
+    for eot in (1, 5):
+        attack(steps=4, eot=eot)(Problem(outputs, Untargeted(), "linf", wide([1.0, 1.0])), x, y, eps=0.1, seed=0)
+    once = [each for each in traced if not hasattr(each, "numpy")]
+    assert len(once) == 2
+
+
 @by_norm
 @pytest.mark.parametrize("attack", [APGD(steps=30), APGDT(steps=30)], ids=["ce", "targeted"])
 def test_a_targeted_attack_hits_its_target(threats: Callable[..., Threat], norm: Norm, attack: Attack) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redoubt.attacks.contract import AttackError
+from redoubt.attacks.contract import Attack, AttackError, Problem
 from redoubt.attacks.geometry import distance
+from redoubt.attacks.gradient import PGD
 from redoubt.defenses.guarded import Answers
+from redoubt.defenses.parts import Part, parts
 from redoubt.evaluation import robustness as module
 from redoubt.evaluation.conclusion import conclude
+from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.proofs import RefutedError
 from redoubt.evaluation.robustness import Evaluation
@@ -20,7 +23,7 @@ from redoubt.evaluation.subject import REDRAWS, Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
 from redoubt.params import AttackParams, Budget, Norm
 from redoubt.tasks import Floats
-from tests.tiny import Guarded
+from tests.tiny import TABLE, Guarded
 
 PARAMS = AttackParams(
     linf=(0.000001, 0.1, 0.3),
@@ -211,6 +214,47 @@ def test_parts_are_judged_one_by_one(guarded: Guarded, result: Robustness) -> No
     # Refusing costs clean rows and, against who does not know it, can only help.
     assert detector.clean.share <= result.clean.share
     assert detector.oblivious.share >= result.at("linf", 0.1).undefended.share
+
+
+def against_one_start(guarded: Guarded, part: Part) -> float:
+    """The share of rows that stand when the part is attacked by selective gradients from one random start."""
+    work, y = measured(guarded)[1], guarded.case.test.y
+    subject, moved = work.subject, work.examples["linf", 0.1].copy()
+    lost = subject.lost_part(part, subject.answers(moved), y)
+    standing = np.flatnonzero(~lost)
+    attack = PGD(steps=PARAMS.steps, eot=PARAMS.eot, stop_when_won=part.detects)
+    moved[standing] = subject.attack(attack, subject.through(part, "linf"), guarded.case.test.take(standing), 0.1)
+    return float(1 - (lost | subject.lost_part(part, subject.answers(moved), y)).mean())
+
+
+def test_a_part_is_no_better_than_against_one_start(guarded: Guarded, result: Robustness) -> None:
+    for part, cell in zip(parts(guarded.model.guard), result.parts, strict=True):
+        assert cell.adaptive.share <= against_one_start(guarded, part) + 1e-9, cell.part
+
+
+def test_a_detector_that_catches_one_start_every_time_is_evaded_all_the_same(bundles: Callable[[str], Guarded]) -> None:
+    guarded = bundles(TABLE)
+    subject, moved = evaluation(guarded, restarts=3).subject, measured(guarded)[1].examples["linf", 0.1]
+    found = {cell.part: cell.adaptive.share for cell in measure_parts(subject, guarded.case.test, moved, "linf")}
+    for part in parts(guarded.model.guard)[-2:]:
+        assert against_one_start(guarded, part) == 1.0
+        assert found[part.name] < 0.98
+
+
+def test_who_knows_the_guard_is_no_single_kind_of_attack(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[str, str, float]] = []
+    real = Subject.attack
+
+    def attack(self: Subject, attack: Attack, problem: Problem, *given: Any) -> Floats:
+        tried.append((problem.name, type(attack).__name__, given[1]))
+        return real(self, attack, problem, *given)
+
+    monkeypatch.setattr(Subject, "attack", attack)
+    work = evaluation(guarded)
+    for eps in (0.1, 0.3):
+        work.run("linf", eps)
+    through = [each[1:] for each in tried if each[0] == "guard"]
+    assert through == [("APGD", 0.1), ("PGD", 0.1), ("APGD", 0.3)]
 
 
 @pytest.mark.parametrize(
