@@ -116,7 +116,7 @@ def judged(case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guar
     class Itself:
         """Scores by the network, whatever the bundle holds."""
 
-        guard, schema, digest = bundle.model.guard, bundle.model.schema, "d"
+        guard, schema, digest, proves = bundle.model.guard, bundle.model.schema, "d", False
         answer = bundle.model.answer
 
         def network(self, x: Floats) -> Floats:

@@ -11,7 +11,7 @@ ROW = {
     "champion": "natural",
     "clean": 'accuracy "100" %',
     "threat": "L-inf 0.1 & more",
-    **{column: RATE.model_dump() for column in ("undefended", "oblivious", "adaptive")},
+    **{column: RATE.model_dump() for column in ("undefended", "oblivious", "adaptive", "certified")},
     "trusted": True,
 }
 
