@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, GradientAttack, Problem
+from redoubt.attacks.contract import Attack, GradientAttack, Problem, redrawn
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
 from redoubt.attacks.gradient import look, per_row
@@ -48,7 +48,7 @@ class APGD(GradientAttack):
 
         def step(index: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             state = {**state, **_move(problem, state, eps, index)}
-            return index + 1, self._evaluate(problem, state, seed + [0, 1000 * index * self.eot])
+            return index + 1, self._evaluate(problem, state, redrawn(seed, index * self.eot))
 
         def advance(interval: tf.Tensor, state: State) -> State:
             # The start is looked at as step 0: were it apart, all that differentiates the model would compile twice.

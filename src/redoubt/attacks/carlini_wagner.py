@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import GradientAttack, Problem
+from redoubt.attacks.contract import GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import pull_back
 from redoubt.attacks.gradient import per_row
 from redoubt.attacks.standing import State, while_standing
@@ -57,7 +57,7 @@ class CarliniWagner(GradientAttack):
 
         def search(index: tf.Tensor, found: State) -> tuple[tf.Tensor, State]:
             def step(count: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-                draw = seed + [0, 1000 * (index * self.steps + count)]
+                draw = redrawn(seed, index * self.steps + count)
                 return count + 1, self._step(problem, state, draw, tf.cast(count + 1, tf.float32))
 
             def advance(check: tf.Tensor, state: State) -> State:

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -16,6 +16,8 @@ from redoubt.params import Norm
 from redoubt.tasks import Bounds, Floats
 
 BATCH = 256
+# A seed holds the run's number, and in one more the draw's number above the batch's first row.
+ROWS = 2**16
 Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -57,6 +59,30 @@ class Problem:
             )
         graph: Outputs = self.compiled["answers"]
         return graph
+
+
+def redrawn(seed: tf.Tensor, draw: tf.Tensor | int) -> tf.Tensor:
+    """The seed of a later draw for the same rows.
+
+    Args:
+        seed: `(2,)` int32.
+        draw: its number, from 0, below 2^15.
+    """
+    return seed + [0, ROWS * draw]
+
+
+def rows_of(seed: Sequence[int], rows: int) -> tuple[list[int], slice]:
+    """How a random model draws so that a row meets the same chance in a batch of any size.
+
+    Args:
+        seed: as `Problem.outputs` gets it.
+        rows: in the batch.
+
+    Returns:
+        The seed of a generator that draws row after row, and which of its rows are this batch's.
+    """
+    draw, first = divmod(int(seed[1]), ROWS)
+    return [int(seed[0]), draw], slice(first, first + rows)
 
 
 def of_network(network: Callable[..., tf.Tensor]) -> Outputs:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks import losses
-from redoubt.attacks.contract import GradientAttack, Problem
+from redoubt.attacks.contract import GradientAttack, Problem, redrawn
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, pull_back
 from redoubt.attacks.gradient import loss_gradient
@@ -75,7 +75,7 @@ class GradientDescent(GradientAttack):
         eta = self.step_size * eps * np.square(problem.bounds.scale)
 
         def step(index: tf.Tensor, moved: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            moved = moved + eta * loss_gradient(problem, moved, y, seed + [0, 1000 * index])
+            moved = moved + eta * loss_gradient(problem, moved, y, redrawn(seed, index))
             return index + 1, pull_back(x, moved, eps, problem.norm, problem.bounds)
 
         _, moved = tf.while_loop(lambda index, _: index < self.steps, step, (tf.constant(0), x))

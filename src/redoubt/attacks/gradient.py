@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, GradientAttack, Problem
+from redoubt.attacks.contract import Attack, GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
 from redoubt.attacks.losses import Loss
 from redoubt.attacks.standing import State, until_won, while_standing
@@ -76,7 +76,7 @@ class PGD(GradientAttack):
         x, y, moved, state = state["x"], state["y"], state["moved"], dict(state)
         # A win between whole numbers would be rounded away.
         record = keep_whole_in_graph(x, moved, bounds)
-        _, margin, direction = look(problem, record, y, seed + [0, 1000 * index * self.eot], self.loss, self.eot)
+        _, margin, direction = look(problem, record, y, redrawn(seed, index * self.eot), self.loss, self.eot)
         if self.momentum:
             direction = state["direction"] = self.momentum * state["direction"] + _of_mean_size_1(direction, bounds)
         state["moved"] = pull_back(x, moved + eps * share * ascend(direction, norm, bounds), eps, norm, bounds)
@@ -131,7 +131,7 @@ def look(
         Loss `(rows,)`, margin `(rows,)` and the gradient of the loss with respect to the inputs `(rows, ...)`.
     """
     once = _look_once(problem, kind)
-    seen = [once(x, y, seed + [0, 1000 * draw]) for draw in range(eot)]
+    seen = [once(x, y, redrawn(seed, draw)) for draw in range(eot)]
     loss, margin, gradient = (sum(part) for part in zip(*seen, strict=True))
     return loss, margin, gradient
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.contract import BATCH, AttackError, Problem
+from redoubt.attacks.contract import BATCH, ROWS, AttackError, Problem
 from redoubt.attacks.transformations import place
 from redoubt.tasks import Bounds, Floats
 
@@ -108,7 +108,7 @@ class PatchLearning:
             rows = rng.integers(len(x), size=min(self.batch, len(x)))
             places = self.placing.draw(rng, len(rows), self.side, x.shape[1:3])
             size = tf.constant(self.step_size * (1 - step / self.steps))
-            pixels = climb(pixels, x[rows], y[rows], places, size, tf.constant([seed % 2**31, step]))
+            pixels = climb(pixels, x[rows], y[rows], places, size, [seed % 2**31, ROWS * step])
             if bar is not None:
                 bar.update()
         return Patch(np.asarray(pixels), self.placing)

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import BATCH, AttackError, GradientAttack, Problem
+from redoubt.attacks.contract import BATCH, AttackError, GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import ascend, pull_back
 from redoubt.attacks.transformations import Transformations, row_seeds
 from redoubt.tasks import Floats
@@ -85,7 +85,7 @@ class Physical(GradientAttack):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(moved)
                 seen = self.transformations(moved, row_seeds(seed, draw, tf.shape(moved)[0]), problem.bounds)
-                outputs = problem.outputs(seen, seed + [0, 1000 * draw])
+                outputs = problem.outputs(seen, redrawn(seed, draw))
                 # Its slope does not vanish where the network is sure, so a weight means the same for every row.
                 loss = problem.criterion.loss(outputs, y, "margin")
             return part + 1, total + tape.gradient(loss, moved)
@@ -182,7 +182,7 @@ def _photographer(problem: Problem, transformations: Transformations, x: Floats)
 
         def photograph(pictures: tf.Tensor, seed: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
             seen = transformations(pictures, row_seeds(seed, draw, tf.shape(pictures)[0]), problem.bounds)
-            return problem.outputs(seen, seed + [0, 1000 * draw])
+            return problem.outputs(seen, redrawn(seed, draw))
 
         signature = [rows, seed, tf.TensorSpec((), tf.int32)]
         problem.compiled[transformations] = tf.function(photograph, input_signature=signature, autograph=False)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.contract import AttackError, Problem, check_inputs, check_result
+from redoubt.attacks.contract import ROWS, AttackError, Problem, check_inputs, check_result
 from redoubt.attacks.geometry import ascend, keep_whole, pull_back, random_start
 from redoubt.tasks import Bounds, Floats
 
@@ -68,7 +68,7 @@ class Universal:
         delta *= problem.bounds.scale
         for index, rows in enumerate(batches):
             size = np.float32(eps * self.step_size * (1 - index / len(batches)))
-            delta = step(x[rows], y[rows], delta, size, np.float32(eps), [seed % 2**31, index])
+            delta = step(x[rows], y[rows], delta, size, np.float32(eps), [seed % 2**31, ROWS * index])
             if bar is not None:
                 bar.update()
         return np.asarray(delta)

@@ -66,14 +66,14 @@ class GuardConfig(BaseModel):
             shape = (rows, self.draws, *self.shape)
             scale = np.asarray(self.scale, dtype=np.float32)
             return {"noise": (rng.standard_normal(shape, dtype=np.float32) * self.noise * scale).astype(np.float32)}
-        sizes = self._sizes()
-        level = rng.integers(len(sizes[0]), size=(rows, self.draws))
+        # Row by row, so that the first rows' draws do not depend on how many come after.
+        size, *places = np.moveaxis(rng.random((rows, self.draws, 3)), -1, 0)
+        level = (size * len(self._sizes()[0])).astype(np.int64)
         return {
-            name: np.array(starts)[level] + rng.integers(0, np.array(counts)[level])
-            for name, (starts, counts) in {
-                "index_rows": self._offsets(0),
-                "index_columns": self._offsets(1),
-            }.items()
+            name: np.array(starts)[level] + (place * np.array(counts)[level]).astype(np.int64)
+            for name, place, (starts, counts) in zip(
+                ("index_rows", "index_columns"), places, (self._offsets(0), self._offsets(1)), strict=True
+            )
         }
 
     def placements(self, axis: int) -> Floats:

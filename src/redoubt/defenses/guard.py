@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Outputs
+from redoubt.attacks.contract import Outputs, rows_of
 from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import is_bounded
 from redoubt.defenses.config import GuardConfig
@@ -116,8 +117,9 @@ def _fixed(x: tf.Tensor, config: GuardConfig, name: str) -> tf.Tensor:
 
 def _random(x: tf.Tensor, config: GuardConfig, seed: tf.Tensor) -> tf.Tensor:
     # The draws come from the one NumPy definition that service uses, so the two cannot drift apart.
-    def draw(seed: Floats, rows: int) -> list[Floats]:
-        return list(config.draw(np.random.default_rng([int(part) for part in seed]), int(rows)).values())
+    def draw(seed: NDArray[np.int32], rows: int) -> list[Floats]:
+        own, these = rows_of(seed, int(rows))
+        return [drawn[these] for drawn in config.draw(np.random.default_rng(own), these.stop).values()]
 
     rows = tf.shape(x)[0]
     if config.kind == "table":

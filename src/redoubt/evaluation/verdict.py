@@ -27,7 +27,7 @@ class Cell(Found):
         undefended: undefended, worst case over all of the above and the ensemble.
         broken: rows that each attack of the worst case was the first to break, in the order tried.
         oblivious: guarded, under the perturbations made for the undefended network.
-        adaptive: guarded, worst case over those, PGD through the guard (BPDA and EOT) and Square against it.
+        adaptive: guarded, worst case over those, APGD and PGD through the guard (BPDA, EOT) and Square against it.
         query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
         certified: undefended, proven by interval bounds to stand all over the ball (L-inf).
         certified_guarded: guarded, proven likewise in most redraws.
@@ -61,7 +61,7 @@ class PartCell(Found):
         part: its name.
         clean: unperturbed rows that are answered right, and not refused.
         oblivious: under the perturbations made for the undefended network.
-        adaptive: worst case over those and PGD through this very part, its detector included.
+        adaptive: worst case over those, APGD and PGD through this very part, its detector included.
     """
 
     part: str

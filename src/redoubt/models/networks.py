@@ -9,6 +9,9 @@ from redoubt.data.scaling import Scaler
 from redoubt.params import Cnn, Linear, Mlp
 from redoubt.tasks import Schema
 
+# Keras's .99 leaves the moving statistics behind where an epoch is a few hundred updates and eps rises.
+MOMENTUM = 0.9
+
 
 def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) -> keras.Model:
     """Build an untrained network.
@@ -83,7 +86,11 @@ def _rectified(layer: keras.layers.Dense | keras.layers.Conv2D, normalize: bool)
         return [layer]
     layer.activation = keras.activations.linear
     name = layer.name
-    return [layer, keras.layers.BatchNormalization(name=f"{name}_norm"), keras.layers.ReLU(name=f"{name}_relu")]
+    return [
+        layer,
+        keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm"),
+        keras.layers.ReLU(name=f"{name}_relu"),
+    ]
 
 
 def _head(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seeds: Iterator[int]) -> list[keras.layers.Layer]:

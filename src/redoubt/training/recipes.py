@@ -78,9 +78,9 @@ def prepare(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, ground: Ground) ->
         IntervalError: certified training of a network with a layer that has no sound bound.
     """
     norm, eps = _threat(recipe)
-    _check_size(norm, eps, ground.bounds)
+    _check_size(norm, eps, ground)
     for also in recipe.also if isinstance(recipe, Pgd) else ():
-        _check_size(also.norm, also.eps, ground.bounds)
+        _check_size(also.norm, also.eps, ground)
     train, held_out = ground.train, None
     if isinstance(recipe, Fast):
         train, held_out = _parted(train, recipe.held_out)
@@ -147,10 +147,13 @@ def _judged(recipe: Recipe) -> str:
     return "noisy" if isinstance(recipe, Gaussian | SmoothAdv) else "pgd"
 
 
-def _check_size(norm: Norm, eps: float, bounds: Bounds) -> None:
-    sides = np.where(bounds.scale > 0, (bounds.upper - bounds.lower) / np.where(bounds.scale > 0, bounds.scale, 1), 0)
-    if norm == "linf" and not 0 < eps < sides.max():
-        raise RecipeError(f"eps is {eps:g}; it must lie between 0 and the inputs' range, {sides.max():g}")
+def _check_size(norm: Norm, eps: float, ground: Ground) -> None:
+    bounds, shape = ground.bounds, ground.network.input_shape[1:]
+    unit = np.where(bounds.scale > 0, bounds.scale, 1)
+    sides = np.broadcast_to(np.where(bounds.scale > 0, (bounds.upper - bounds.lower) / unit, 0), shape)
+    largest = float(sides.max() if norm == "linf" else np.sqrt(np.square(sides).sum()))
+    if not 0 < eps < largest:
+        raise RecipeError(f"eps is {eps:g}; it must lie between 0 and the inputs' range, {largest:g} in {norm}")
 
 
 def _parted(batch: Batch, share: float) -> tuple[Batch, Batch]:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from redoubt.attacks import contract
+from redoubt.attacks.contract import ROWS, Problem
+from redoubt.attacks.gradient import PGD
 from redoubt.data.store import digest_folder, read_json, write_json
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import calibrate, configure, export, knowing
@@ -16,7 +19,8 @@ from redoubt.models.saved import load_network
 from redoubt.tasks import Schema
 from tests.tiny import GUARDS, IMAGE, Guarded, rows
 
-SEED = [3, 7]
+# The first row of the first draw, as attacks number them.
+SEED = [3, 0]
 
 
 def answers(guarded: Guarded, seed: int | list[int] = 0) -> np.ndarray:
@@ -34,7 +38,7 @@ def test_the_attackers_tensors_are_the_served_graph(guarded: Guarded) -> None:
 
 def test_the_attacker_sees_fresh_draws_and_a_gradient_through_all_of_them(guarded: Guarded) -> None:
     outputs, x = knowing(guarded.case.network, guarded.model.guard), tf.constant(guarded.case.test.x)
-    one, again, other = (outputs(x, tf.constant(seed)).numpy() for seed in (SEED, SEED, [3, 8]))
+    one, again, other = (outputs(x, tf.constant(seed)).numpy() for seed in (SEED, SEED, [3, ROWS]))
     assert np.array_equal(one, again)
     assert not np.allclose(one, other)
     with tf.GradientTape() as tape:
@@ -43,6 +47,20 @@ def test_the_attacker_sees_fresh_draws_and_a_gradient_through_all_of_them(guarde
     gradient = tape.gradient(total, x).numpy()
     assert np.isfinite(gradient).all()
     assert np.mean(np.abs(gradient).reshape(len(x), -1).max(axis=1) > 0) > 0.9
+
+
+def test_the_size_of_its_batches_changes_no_attack_on_a_random_model(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, outputs = guarded.case, knowing(guarded.case.network, guarded.model.guard)
+
+    def attacked(batch: int) -> np.ndarray:
+        monkeypatch.setattr(contract, "BATCH", batch)
+        problem = Problem(outputs, case.criterion, "linf", case.bounds)
+        return PGD(steps=3, eot=2)(problem, case.test.x, case.test.y, eps=0.1, seed=4)
+
+    whole, parted = attacked(256), attacked(5)
+    assert np.abs(whole - parted).max() <= 1e-5 * max(1.0, float(np.abs(whole).max()))
 
 
 def test_the_first_variant_is_the_unguarded_network(guarded: Guarded) -> None:

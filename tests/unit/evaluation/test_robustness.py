@@ -232,13 +232,15 @@ def test_a_part_is_no_better_than_against_one_start(guarded: Guarded, result: Ro
         assert cell.adaptive.share <= against_one_start(guarded, part) + 1e-9, cell.part
 
 
-def test_a_detector_that_catches_one_start_every_time_is_evaded_all_the_same(bundles: Callable[[str], Guarded]) -> None:
+def test_a_detector_that_catches_nearly_every_single_start_is_evaded_more_often_by_several(
+    bundles: Callable[[str], Guarded],
+) -> None:
     guarded = bundles(TABLE)
     subject, moved = evaluation(guarded, restarts=3).subject, measured(guarded)[1].examples["linf", 0.1]
     found = {cell.part: cell.adaptive.share for cell in measure_parts(subject, guarded.case.test, moved, "linf")}
     for part in parts(guarded.model.guard)[-2:]:
-        assert against_one_start(guarded, part) == 1.0
-        assert found[part.name] < 0.98
+        assert found[part.name] < against_one_start(guarded, part)
+        assert against_one_start(guarded, part) > 0.95
 
 
 def test_who_knows_the_guard_is_no_single_kind_of_attack(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,15 +86,19 @@ BOX = Bounds(np.float32([0, 10, 0, 0]), np.float32([4, 50, 1, 1]), np.float32([2
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        (Pgd(method="pgd", eps=1.0, epochs=1), "eps is 1; it must lie between 0 and the inputs' range, 1"),
-        (Fast(method="fast", eps=2.5, epochs=1), "eps is 2.5; it must lie between 0 and the inputs' range, 1"),
-        (Ibp(method="ibp", eps=1.25, epochs=1), "eps is 1.25; it must lie between 0 and the inputs' range, 1"),
+        (Pgd(method="pgd", eps=1.0, epochs=1), "eps is 1; it must lie between 0 and the inputs' range, 1 in linf"),
+        (Fast(method="fast", eps=2.5, epochs=1), "eps is 2.5; it must lie between 0 and the inputs' range, 1 in linf"),
+        (Ibp(method="ibp", eps=1.25, epochs=1), "eps is 1.25; it must lie between 0 and the inputs' range, 1 in linf"),
         (
             Pgd(method="pgd", norm="l2", eps=0.5, epochs=1, also=(Threat(eps=1.5),)),
-            "eps is 1.5; it must lie between 0 and the inputs' range, 1",
+            "eps is 1.5; it must lie between 0 and the inputs' range, 1 in linf",
+        ),
+        (
+            Pgd(method="pgd", norm="l2", eps=9.0, epochs=1),
+            "eps is 9; it must lie between 0 and the inputs' range, 6 in l2",
         ),
     ],
-    ids=["pgd", "fast", "ibp", "also"],
+    ids=["pgd", "fast", "ibp", "also", "l2"],
 )
 def test_an_eps_as_large_as_the_range_is_refused(recipe: AnyRecipe, says: str) -> None:
     with pytest.raises(RecipeError, match=f"^{says}$"):
@@ -106,7 +110,7 @@ def test_the_range_of_a_table_is_in_units_of_eps() -> None:
     recipe = Pgd(method="pgd", eps=3.9, epochs=1)
     prepare(recipe, replace(ground(TABLE, recipe), bounds=BOX))
     far = recipe.model_copy(update={"eps": 4.0})
-    with pytest.raises(RecipeError, match="^eps is 4; it must lie between 0 and the inputs' range, 4$"):
+    with pytest.raises(RecipeError, match="^eps is 4; it must lie between 0 and the inputs' range, 4 in linf$"):
         prepare(far, replace(ground(TABLE, far), bounds=BOX))
 
 
