@@ -2,7 +2,7 @@
 
 import abc
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -71,7 +71,7 @@ def redrawn(seed: tf.Tensor, draw: tf.Tensor | int) -> tf.Tensor:
     return seed + [0, ROWS * draw]
 
 
-def rows_of(seed: Sequence[int], rows: int) -> tuple[list[int], slice]:
+def rows_of(seed: NDArray[np.int32], rows: int) -> tuple[list[int], slice]:
     """How a random model draws so that a row meets the same chance in a batch of any size.
 
     Args:
