@@ -4,7 +4,7 @@ BIN := .venv/bin
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 .DEFAULT_GOAL := help
-.PHONY: help repro mnist test serve ui report format check bench-attacks clean
+.PHONY: help repro mnist course test serve ui report format check bench-attacks clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ mnist: .venv/installed ## The same road on real MNIST, and its models into zoo/ 
 	@$(ACTIVE) dvc repro
 	@$(ACTIVE) python -m pipelines.zoo mnist
 	@$(ACTIVE) python -m pipelines.summary
+
+course: .venv/installed ## The course's experiments at full size, on its own data where that is found
+	@sed -i 's/^course: quick/course: full /' params.yaml
+	@$(ACTIVE) python -m pipelines.summary --check
+	@$(ACTIVE) dvc repro
+	@echo "Open $(CURDIR)/reports/course.html"
 
 test: .venv/installed ## Run the whole test suite
 	@$(ACTIVE) python -m pytest

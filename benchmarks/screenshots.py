@@ -1,4 +1,4 @@
-"""Takes the README's pictures with a real headless Chromium: two runs in MLflow, the report, the service's page."""
+"""Takes the README's pictures with a real headless Chromium: two runs in MLflow, report, study, service."""
 
 import argparse
 import json
@@ -33,7 +33,7 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"');
 """
-WIDTH, NARROW, TALL, MARGIN = 1320, 1100, 1200, 24
+WIDTH, NARROW, TALL, MARGIN, STUDY = 1320, 1100, 1200, 24, 820
 FIGURES = ("share right against eps", "originals, changes and attacked pictures")
 ROBUST, CURVE = "robust/linf", "eps_linf"
 PATIENCE = 30_000
@@ -150,6 +150,13 @@ def photograph_report(chromium: Browser, path: Path, task: str) -> None:
     lower.unlink()
 
 
+def photograph_study(chromium: Browser, path: Path, study: str) -> None:
+    """A study's section of the course."""
+    page = chromium.new_page(viewport={"width": STUDY, "height": TALL})
+    page.goto(Path("reports/course.html").resolve().as_uri())
+    page.locator(f"section#{study}").screenshot(path=path)
+
+
 def photograph_page(chromium: Browser, url: str, path: Path) -> None:
     """The top of a page."""
     page = chromium.new_page(viewport={"width": NARROW, "height": TALL})
@@ -179,6 +186,7 @@ def main() -> None:
     with browser() as chromium:
         photograph_runs(chromium, arguments.images / "mlflow-compare.png", arguments.task)
         photograph_report(chromium, arguments.images / "report.png", arguments.task)
+        photograph_study(chromium, arguments.images / "course.png", "polynomial")
         if arguments.service:
             photograph_page(chromium, arguments.service, arguments.images / "service.png")
 

@@ -1,8 +1,9 @@
-"""Join the sections into one HTML page and mirror every result into MLflow."""
+"""Join the sections into one HTML page, the studies into another, and mirror every result into MLflow."""
 
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from markupsafe import Markup
 from pipelines.headline import headline
 from redoubt.data.store import read_json, whole_file, write_json
 from redoubt.params import Params, ParamsError, load
+from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
+from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking import sync
 
 
@@ -24,11 +27,20 @@ def main() -> None:
         sys.exit(f"error: {error}")
     rows = [headline(params, name) for name in params.run]
     sections = [Markup(Path("reports/sections", f"{name}.html").read_text(encoding="utf-8")) for name in params.run]  # noqa: S704
-    with whole_file(Path("reports/index.html")) as path:
-        path.write_text(render("index.html", seed=params.seed, rows=rows, sections=sections), encoding="utf-8")
+    _write(Path("reports/index.html"), render("index.html", seed=params.seed, rows=rows, sections=sections))
+    chapters = [
+        (asdict(title), [name for name in names if name in params.studies]) for title, names in CHAPTERS.values()
+    ]
+    for language, page in LANGUAGES.items():
+        _write(Path("reports", page), course_page(language, chapters, Path("reports/studies")))
     write_json(Path("reports/metrics.json"), {row["task"]: _metrics(row) for row in rows})
     _write_timings(params)
     sync(Path())
+
+
+def _write(path: Path, page: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _write_timings(params: Params) -> None:

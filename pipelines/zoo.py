@@ -50,7 +50,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "model": name,
         "digest": digest_folder(source, BUNDLE_FILES),
         "weights": digest((source / WEIGHTS).read_bytes()),
-        "passed": True,
+        "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
         "eps": task.attack.budget.linf,
         "command": f"redoubt verify zoo/{task.name}-{name}",
         "params": _own_params(task.name),
@@ -70,7 +70,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
 def _own_params(task: str) -> dict[str, Any]:
     """params.yaml with this task alone."""
     whole: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-    return {**whole, "run": [task], "tasks": {task: whole["tasks"][task]}}
+    return {**whole, "run": [task], "studies": {}, "tasks": {task: whole["tasks"][task]}}
 
 
 if __name__ == "__main__":

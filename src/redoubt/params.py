@@ -422,11 +422,33 @@ class Task(Strict):
             raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
 
 
+class StudySizes(Strict):
+    """Sizes of a study, by the names that its module documents.
+
+    Attributes:
+        quick: what differs from the module's defaults, quick or full.
+        full: what differs further at full size.
+    """
+
+    quick: dict[str, Any] = {}
+    full: dict[str, Any] = {}
+
+
 class Params(Strict):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        seed: of everything that is drawn.
+        run: the tasks that `dvc repro` works on.
+        course: quick runs the studies on embedded stand-ins, full on the course's own data where it is found.
+        studies: the experiments that `dvc repro` runs.
+        tasks: all that are declared.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     run: Annotated[tuple[str, ...], Field(min_length=1)]
+    course: Literal["quick", "full"]
+    studies: dict[str, StudySizes]
     tasks: dict[str, Task]
 
     def task(self, name: str) -> Task:
@@ -476,18 +498,19 @@ def load(path: Path | str = "params.yaml") -> Params:
 
 
 def _resolve(raw: dict[str, Any], path: Path) -> Params:
-    expected = ["seed", "run", "tasks", *SHARED, *BY_KIND]
+    expected = ["seed", "run", "course", "studies", "tasks", *SHARED, *BY_KIND]
     _refuse_unknown(list(raw), expected, str(path))
     missing = [key for key in expected if key not in raw]
     if missing:
         raise ParamsError(f"{path}: missing key '{missing[0]}'")
-    for section in (*SHARED, "tasks", *BY_KIND):
+    for section in (*SHARED, "studies", "tasks", *BY_KIND):
         if not isinstance(raw[section], dict):
             raise ParamsError(f"{path}: '{section}' must hold keys and values, got {raw[section]!r}")
     for section in BY_KIND:
         _refuse_unknown(list(raw[section]), list(get_args(Kind)), f"{path}: {section}")
     tasks = {name: _task(name, block, raw, path) for name, block in raw["tasks"].items()}
-    params = _parse(Params, {"seed": raw["seed"], "run": raw["run"], "tasks": {}}, path, "")
+    shared = {key: raw[key] for key in ("seed", "run", "course", "studies")}
+    params = _parse(Params, {**shared, "tasks": {}}, path, "")
     params = params.model_copy(update={"tasks": tasks})
     for name in params.run:
         params.task(name)

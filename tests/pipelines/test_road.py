@@ -109,7 +109,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Project
     (folder / "data" / "own" / ".gitkeep").touch()
     loans().to_csv(folder / "data" / "own" / "loans.csv", index=False)
     made = Project(folder)
-    made.change(lambda params: params.update(run=["loans"], tasks={"loans": TASK}))
+    made.change(lambda params: params.update(run=["loans"], tasks={"loans": TASK}, studies={"estimators": {}}))
     for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@example.com commit -qm start"):
         made.good("git", *command.split())
     return made
@@ -147,6 +147,8 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Project) -> None:
     page = (finished.folder / "reports/index.html").read_text()
     assert "loans" in page
     assert "data:image/png" in page
+    for course in ("course.html", "course.zh-CN.html"):
+        assert 'id="estimators"' in (finished.folder / "reports" / course).read_text()
 
 
 def test_every_result_is_in_mlflow(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:

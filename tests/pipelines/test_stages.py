@@ -88,7 +88,7 @@ def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, truste
 
 def promoted(task: Task, **change: Any) -> dict[str, Any]:
     task = task.model_copy(update=change)
-    promote.work(Params(seed=1, run=("risk",), tasks={}), task)
+    promote.work(Params(seed=1, run=("risk",), course="quick", studies={}, tasks={}), task)
     decision: dict[str, Any] = read_json(Path("reports/risk/promotion.json"))
     return decision
 
@@ -138,7 +138,12 @@ def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) 
         "adversarial",
         first["digest"],
     )
-    row = headline(Params(seed=1, run=("risk",), tasks={}).model_copy(update={"tasks": {"risk": task}}), "risk")
+    row = headline(
+        Params(seed=1, run=("risk",), course="quick", studies={}, tasks={}).model_copy(
+            update={"tasks": {"risk": task}}
+        ),
+        "risk",
+    )
     assert row["clean"] == "accuracy 97.0 %", "the figure of a model that was not promoted"
     assert row["adaptive"]["share"] == 0.6
 

@@ -116,6 +116,8 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     "number-for-a-section": ({"split": 3}, "'split' must hold keys and values, got 3"),
     "number-for-an-override": ({"tasks.digits.train": 3}, "tasks.digits.train must hold keys and values, got 3"),
     "word-for-a-list": ({"run": "digits"}, "run: .*array; got 'digits'"),
+    "course-of-no-size": ({"course": "half"}, "course: .*'quick' or 'full'; got 'half'"),
+    "number-for-a-study": ({"studies.taylor": 3}, "studies.taylor: .*; got 3"),
     "negative-seed": ({"seed": -1}, "seed: .*greater than or equal to 0; got -1"),
     "no-share": ({"split.test": 0.0}, "split.test: .*greater than 0; got 0.0"),
     "share-above-one": ({"gates.image.clean": 1.5}, "gates.image.clean: .*less than or equal to 1; got 1.5"),

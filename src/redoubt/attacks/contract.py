@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, keep_whole, random_start
+from redoubt.attacks.straight_through import straight_through
 from redoubt.params import Norm
 from redoubt.tasks import Bounds, Floats
 
@@ -86,8 +87,9 @@ def rows_of(seed: NDArray[np.int32], rows: int) -> tuple[list[int], slice]:
 
 
 def of_network(network: Callable[..., tf.Tensor]) -> Outputs:
-    """A plain Keras network in the form `Problem.outputs` wants."""
-    return lambda x, seed: network(x, training=False)
+    """A plain Keras network in the form `Problem.outputs` wants; see `straight_through` for its gradient."""
+    seen = straight_through(network)
+    return lambda x, seed: seen(x)
 
 
 def of_callable(answer: Callable[[Floats], Floats], outputs: int) -> Outputs:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt.cli import attack, verify
+from redoubt.cli import attack, study, verify
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,11 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all was done, 1 if it broke off and what was done so far was kept, 2 if it could not begin.
     """
     parser = Parser(
-        prog="redoubt", description="Measure how a Keras model resists attack, and verify what was measured."
+        prog="redoubt", description="Measure how a Keras model resists attack, verify what was measured, study why."
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     attack.add_to(commands)
     verify.add_to(commands)
+    study.add_to(commands)
     args = parser.parse_args(argv)
     try:
         return int(args.run(args))

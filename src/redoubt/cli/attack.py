@@ -150,13 +150,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _carry_out(job: "Job") -> "Findings":
     from redoubt.attacks.contract import check_inputs
+    from redoubt.cli.learned import LEARNED
     from redoubt.cli.plain import plain
-    from redoubt.cli.studies import STUDIES
 
     if "data" not in job.entry.ignores:
         check_inputs(job.problem(), job.batch.x, job.batch.y, job.eps)
     if job.entry.make is None:
-        return STUDIES[job.entry.name](job)
+        return LEARNED[job.entry.name](job)
     return plain(job, job.entry.make(**job.options))
 
 

@@ -109,10 +109,43 @@ def _digits(task: Task) -> Raw:
     return _images(task, bundle.images.astype(np.uint8), bundle.target, DIGITS, "scikit-learn, load_digits", levels=16)
 
 
-def _mnist(task: Task) -> Raw:
+def mnist() -> dict[str, NDArray[Any]]:
+    """MNIST's own arrays: x_train, y_train, x_test, y_test, uint8.
+
+    Raises:
+        SourceError: not to be found, or other content.
+    """
     path = locate(MNIST)
     arrays = _arrays(path, ("x_train", "y_train", "x_test", "y_test"))
     _accept(MNIST.name, digest_arrays(arrays), CONTENT[MNIST.name], path)
+    return arrays
+
+
+def pokemon_cp() -> pd.DataFrame:
+    """The 75 evolutions in the course's order: species, cp, hp, weight, height, newcp.
+
+    Raises:
+        SourceError: not to be found, or other content.
+    """
+    path = locate(POKEMON_CP)
+    table = _text_table(path).rename(columns={"cp_new": "newcp"})
+    return _public_table(POKEMON_CP, path, table, "species", ("cp", "hp", "weight", "height", "newcp"))
+
+
+def pokemon_stats() -> pd.DataFrame:
+    """800 Pokémon in the order of the Pokédex: Type_1, #, HP, Attack, Defense, Sp_Atk, Sp_Def, Speed.
+
+    Raises:
+        SourceError: not to be found, or other content.
+    """
+    path = locate(POKEMON_STATS)
+    stats = ("HP", "Attack", "Defense", "Sp_Atk", "Sp_Def", "Speed")
+    table = _text_table(path).rename(columns=lambda name: name.replace(". ", "_").replace(" ", "_"))
+    return _public_table(POKEMON_STATS, path, table, "Type_1", ("#", *stats)).sort_values("#", kind="stable")
+
+
+def _mnist(task: Task) -> Raw:
+    arrays = mnist()
     x = np.concatenate([arrays["x_train"], arrays["x_test"]])
     y = np.concatenate([arrays["y_train"], arrays["y_test"]])
     return _images(task, x, y, DIGITS, MNIST.url, test_from=len(arrays["x_train"]))
@@ -135,18 +168,12 @@ def _cifar10(task: Task) -> Raw:
 
 
 def _pokemon_cp(task: Task) -> Raw:
-    path = locate(POKEMON_CP)
-    table = _text_table(path).rename(columns={"cp_new": "newcp"})
-    table = _public_table(POKEMON_CP, path, table, "species", ("cp", "hp", "weight", "height", "newcp"))
-    return build(table, task, Origin(POKEMON_CP.url))
+    return build(pokemon_cp(), task, Origin(POKEMON_CP.url))
 
 
 def _pokemon_types(task: Task) -> Raw:
-    path = locate(POKEMON_STATS)
-    stats = ("HP", "Attack", "Defense", "Sp_Atk", "Sp_Def", "Speed")
-    table = _text_table(path).rename(columns=lambda name: name.replace(". ", "_").replace(" ", "_"))
-    table = _public_table(POKEMON_STATS, path, table, "Type_1", ("#", *stats))
-    table = table[table["Type_1"].isin(["Water", "Normal"])].sort_values("#", kind="stable")
+    table = pokemon_stats()
+    table = table[table["Type_1"].isin(["Water", "Normal"])]
     # The course trains on the first generations and asks about the later ones.
     test_from = int((table["#"] < 400).sum())
     return build(table.drop(columns="#").rename(columns={"Type_1": "type"}), task, Origin(POKEMON_STATS.url, test_from))

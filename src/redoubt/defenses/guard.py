@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.contract import Outputs, rows_of
+from redoubt.attacks.straight_through import straight_through
 from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import is_bounded
 from redoubt.defenses.config import GuardConfig
@@ -94,7 +95,7 @@ def _opinions(
     variants = [_fixed(x, config, name)[:, None] for name in names if name in config.fixed_variants]
     if any(name not in config.fixed_variants for name in names):
         variants.append(_random(x, config, seed))
-    flat = network(tf.reshape(tf.concat(variants, axis=1), (-1, *config.shape)), training=False)
+    flat = straight_through(network)(tf.reshape(tf.concat(variants, axis=1), (-1, *config.shape)))
     each = tf.reshape(flat, (-1, len(names), flat.shape[-1]))
     return tf.nn.log_softmax(each) if flat.shape[-1] > 1 else each
 

@@ -1,10 +1,11 @@
 """Renders the HTML of the report from templates beside this file."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from redoubt.evaluation.metrics import Rate
 
@@ -16,6 +17,11 @@ def _percent(rate: Rate | dict[str, Any]) -> Markup:
     return Markup('<span title="{}">{:.1f} % <small>{:.1f}–{:.1f}</small></span>').format(title, share, low, high)
 
 
+def _code(text: str) -> Markup:
+    """Words between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
 def render(template: str, **values: Any) -> str:
     """Fill a template; an unknown name in it is an error, and text is escaped."""
     environment = Environment(
@@ -25,5 +31,5 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
+    environment.filters |= {"percent": _percent, "code": _code}
     return environment.get_template(template).render(**values)

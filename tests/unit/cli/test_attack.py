@@ -12,7 +12,7 @@ import pytest
 from redoubt.attacks.catalogue import CATALOGUE, Entry
 from redoubt.attacks.gradient import PGD
 from redoubt.cli import main, plain
-from redoubt.cli.studies import STUDIES
+from redoubt.cli.learned import LEARNED
 from redoubt.data.store import read_arrays
 from tests import tiny
 from tests.tiny import IMAGE, NUMBER, TABLE
@@ -70,7 +70,7 @@ def test_the_same_words_write_the_same_bytes(name: str, tmp_path: Path) -> None:
 
 
 def test_what_needs_a_procedure_has_one() -> None:
-    assert set(STUDIES) == {name for name, entry in CATALOGUE.items() if entry.make is None}
+    assert set(LEARNED) == {name for name, entry in CATALOGUE.items() if entry.make is None}
 
 
 def test_the_record_is_what_the_arrays_say(trained: Callable[[str], tiny.Case], tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def _student(job: Job, x: Floats) -> keras.Model:
     return keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Flatten(), centred, *layers, last])
 
 
-STUDIES: Mapping[str, Callable[[Job], Findings]] = {
+LEARNED: Mapping[str, Callable[[Job], Findings]] = {
     "minimal": minimal,
     "landscape": landscape,
     "same-length": same_lengths,

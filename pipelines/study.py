@@ -1,0 +1,63 @@
+"""Run one experiment of the course; write its numbers, figures and words."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from redoubt.data.store import plain, write_json
+from redoubt.params import Params, ParamsError, load
+from redoubt.quiet import no_stderr
+from redoubt.records import Record
+from redoubt.studies.catalogue import find
+from redoubt.studies.contract import Result, StudyError
+from redoubt.studies.files import write
+from redoubt.studies.given import Given
+from redoubt.studies.sizes import sizes_of
+
+STUDIES = Path("reports/studies")
+
+
+def main() -> None:
+    """Run the study named on the command line at the size that params.yaml asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.study",
+        description=f"{__doc__} Usually started by `dvc repro`; reads params.yaml. By hand: `redoubt study NAME`.",
+    )
+    parser.add_argument("name", help="a study of params.yaml, such as polynomial")
+    name = parser.parse_args().name
+    try:
+        work(load(), name)
+    except (ParamsError, StudyError) as error:
+        sys.exit(f"error: study@{name}: {error}")
+
+
+def work(params: Params, name: str) -> None:
+    """Run a study; write reports/studies/NAME and its record."""
+    started = time.perf_counter()
+    full = params.course == "full"
+    # Where a study imports TensorFlow is its own affair; its chatter is nobody's.
+    with no_stderr():
+        study = find(name)
+        sizes = sizes_of(name, study, params, full=full)
+        result = study.run(Given(course=full, seed=params.seed), sizes, params.seed)
+    settings = {"name": name, "seed": params.seed, "sizes": plain(sizes.model_dump())}
+    write(STUDIES / name, study, result, settings)
+    write_json(STUDIES / "records" / f"{name}.json", _record(name, params, result).model_dump())
+    print(f"study@{name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
+
+
+def _record(name: str, params: Params, result: Result) -> Record:
+    return Record(
+        run=name,
+        stage="study",
+        task="course",
+        params={"seed": params.seed, "size": params.course},
+        metrics={key: float(value) for key, value in result.numbers.items()},
+        tags={"data": result.origin.en},
+        artifacts=[str(STUDIES / name)],
+    )
+
+
+if __name__ == "__main__":
+    main()

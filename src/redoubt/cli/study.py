@@ -1,0 +1,100 @@
+"""The subcommand `study`: an experiment of the course, run by itself."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from redoubt.params import Params, load
+from redoubt.quiet import no_stderr
+
+if TYPE_CHECKING:
+    from redoubt.cli import Parser
+    from redoubt.studies.contract import Result
+
+EPILOG = """\
+Each study is one module, src/redoubt/studies/NAME.py: read it beside what it prints. It takes the course's own data
+where REDOUBT_DATA_MIRROR or the network has it, else an embedded stand-in, and says which.
+
+examples:
+  redoubt study --list
+  redoubt study polynomial
+  redoubt study universes --full --out universes
+"""
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "study",
+        help="run an experiment of the machine-learning course; write its numbers and figures",
+        description="Run one experiment of the course that Redoubt grew from.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="which; --list shows them")
+    parser.add_argument("--list", action="store_true", help="what there is, in the course's order, and what it asks")
+    parser.add_argument(
+        "--full", action="store_true", help="at the full sizes of params.yaml instead of the quick ones"
+    )
+    parser.add_argument("--stand-in", action="store_true", help="on the embedded stand-in even where the data is found")
+    parser.add_argument("--seed", type=int, default=20, help="of everything drawn (default: 20)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: study-NAME")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the studies, or run one."""
+    from redoubt.studies.catalogue import CHAPTERS, NAMES, find
+    from redoubt.studies.contract import StudyError
+
+    if args.list:
+        table = Table("study", "asks", box=None)
+        for chapter, names in CHAPTERS.values():
+            table.add_row(f"[bold]{chapter.en}")
+            for name in names:
+                with no_stderr():
+                    table.add_row(f"  {name}", find(name).title.en)
+        Console().print(table)
+        return 0
+    if args.name is None:
+        raise StudyError(f"name a study; there are: {', '.join(NAMES)}")
+    return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from redoubt.studies.catalogue import find
+    from redoubt.studies.files import write
+    from redoubt.studies.given import Given
+    from redoubt.studies.sizes import sizes_of
+
+    with no_stderr():
+        study = find(args.name)
+    params: Params | None = load() if Path("params.yaml").is_file() else None
+    sizes = sizes_of(args.name, study, params, full=args.full)
+    console = Console(highlight=False)
+    with console.status(f"{args.name}: {study.title.en}"), no_stderr():
+        result = study.run(Given(course=not args.stand_in, seed=args.seed), sizes, args.seed)
+    folder = args.out or Path(f"study-{args.name}")
+    write(folder, study, result, {"name": args.name, "seed": args.seed, "sizes": sizes.model_dump()})
+    _show(console, study.title.en, result)
+    console.print(f"Numbers and figures: {folder.resolve()}")
+    return 0
+
+
+def _show(console: Console, title: str, result: "Result") -> None:
+    console.print(f"[bold]{title}[/bold]\n{result.origin.en}")
+    for given in result.tables:
+        table = Table(*[head.en for head in given.columns], title=given.caption.en, title_justify="left")
+        for row in given.rows:
+            table.add_row(*[_cell(cell) for cell in row])
+        console.print(table)
+    console.print(result.takeaway.en)
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4g}"
+    return str(getattr(cell, "en", cell))

@@ -1,0 +1,69 @@
+"""The course as a chapter of the report: one page in English, one in Chinese."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from redoubt.data.store import read_json
+from redoubt.report.formula import to_svg
+from redoubt.report.page import render
+
+LANGUAGES = {"en": "course.html", "zh": "course.zh-CN.html"}
+
+
+def course_page(language: str, chapters: Sequence[tuple[Mapping[str, str], Sequence[str]]], folder: Path) -> str:
+    """The page in one language.
+
+    Args:
+        language: a key of `LANGUAGES`.
+        chapters: titles in both languages, and the studies of each; studies without a result are left out.
+        folder: holds a folder with result.json and pictures per study.
+    """
+    shown = []
+    for title, names in chapters:
+        studies = [_study(folder / name, language) for name in names if (folder / name / "result.json").is_file()]
+        if studies:
+            shown.append({"title": title[language], "studies": studies})
+    return render("course.html", language=language, pages=LANGUAGES, chapters=shown)
+
+
+def _study(folder: Path, language: str) -> dict[str, Any]:
+    found = read_json(folder / "result.json")
+    return {
+        "name": found["name"],
+        "title": found["title"][language],
+        "question": found["question"][language].split("\n\n"),
+        "formulas": [
+            {"svg": to_svg(each["tex"]), "tex": each["tex"], "says": each["says"][language]}
+            for each in found["formulas"]
+        ],
+        "origin": found["origin"][language],
+        "sizes": ", ".join(f"{key} {value}" for key, value in found["sizes"].items()),
+        "seed": found["seed"],
+        "tables": [_table(each, language) for each in found["tables"]],
+        "pictures": [
+            {"source": _png(folder / f"{name}.png"), "caption": caption[language]}
+            for name, caption in found["pictures"].items()
+        ],
+        "takeaway": found["takeaway"][language],
+    }
+
+
+def _table(found: Mapping[str, Any], language: str) -> dict[str, Any]:
+    rows = [[_cell(cell, language) for cell in row] for row in found["rows"]]
+    return {
+        "caption": found["caption"][language],
+        "columns": [head[language] for head in found["columns"]],
+        "rows": rows,
+    }
+
+
+def _cell(cell: Any, language: str) -> str:
+    if isinstance(cell, dict):
+        return str(cell[language])
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _png(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

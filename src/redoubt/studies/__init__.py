@@ -1,0 +1,1 @@
+"""The experiments of Hung-yi Lee's machine-learning course, one module each."""

@@ -1,0 +1,65 @@
+"""The course's pages in a real headless Chromium, on a wide screen and on a phone."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from benchmarks.screenshots import CHROMIUM, browser
+from redoubt.report.course import LANGUAGES, course_page
+from redoubt.studies.catalogue import CHAPTERS, find
+from redoubt.studies.files import write
+from redoubt.studies.given import Given
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: run .ci/system-packages"),
+    pytest.mark.timeout(180),
+]
+# Of the widest formulas, tables and figures, none with a network to train.
+STUDIES = ("estimators", "species", "generative")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("course")
+    for name in STUDIES:
+        study = find(name)
+        result = study.run(Given(course=False, seed=20), study.sizes(), 20)
+        write(folder / "studies" / name, study, result, {"name": name, "seed": 20, "sizes": {}})
+    chapters = [(asdict(title), names) for title, names in CHAPTERS.values()]
+    for language, page in LANGUAGES.items():
+        (folder / page).write_text(course_page(language, chapters, folder / "studies"), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("width", [1100, 360])
+@pytest.mark.parametrize("page", LANGUAGES.values())
+def test_a_page_fits_the_screen_and_shows_every_picture(pages: Path, chromium: Browser, page: str, width: int) -> None:
+    opened = chromium.new_page(viewport={"width": width, "height": 800})
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+    opened.goto((pages / page).as_uri())
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert opened.locator("section").count() == len(STUDIES)
+    assert opened.locator("section .takeaway").count() == len(STUDIES)
+    assert not said
+    opened.close()
+
+
+def test_a_click_changes_the_language(pages: Path, chromium: Browser) -> None:
+    opened = chromium.new_page()
+    opened.goto((pages / LANGUAGES["en"]).as_uri())
+    opened.get_by_role("link", name="中文").click()
+    assert opened.url.endswith(LANGUAGES["zh"])
+    assert "课程" in opened.title()
+    opened.close()

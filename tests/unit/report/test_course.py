@@ -1,0 +1,92 @@
+"""The course's pages: both languages, nothing from elsewhere, formulas as pictures."""
+
+import base64
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from redoubt.report.course import LANGUAGES, course_page
+from redoubt.report.figures import canvas
+from redoubt.report.formula import to_svg
+from redoubt.studies.contract import Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.estimators import Sizes
+from redoubt.studies.files import write
+
+CHAPTERS = [({"en": "First", "zh": "第一章"}, ["tiny", "not-run"]), ({"en": "Second", "zh": "第二章"}, ["nor-this"])]
+
+
+def some_text(word: str) -> Text:
+    return Text(f"{word} & `code` <b>", f"{word}，中文")
+
+
+def nothing(*_: object) -> Result:
+    raise AssertionError("a page is made of files")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    study = Study(
+        title=some_text("Title"),
+        question=Text("One.\n\nTwo.", "一。\n\n二。"),
+        formulas=[Formula(r"\frac{a}{b}", some_text("Ratio"))],
+        sizes=Sizes,
+        run=nothing,
+    )
+    result = Result(
+        origin=some_text("Origin"),
+        numbers={"a/b": 0.5},
+        tables=[
+            Table(some_text("Table"), [Text("name", "名称"), Text("value", "值")], [[Text("one", "一"), 0.123456]])
+        ],
+        pictures={"drawn": Picture(canvas(1, 1, 2, 2)[0], some_text("Caption"))},
+        takeaway=some_text("Takeaway"),
+    )
+    write(tmp_path / "tiny", study, result, {"name": "tiny", "seed": 3, "sizes": {"draws": 7}})
+    return tmp_path
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_holds_all_that_a_study_says_in_its_language(folder: Path, language: str) -> None:
+    page = course_page(language, CHAPTERS, folder)
+    for word in ("Title", "Ratio", "Origin", "Table", "Caption", "Takeaway"):
+        assert f"{word}{' &amp; <code>code</code> &lt;b&gt;' if language == 'en' else '，中文'}" in page
+    assert ("<p>One.</p>" in page) == (language == "en")
+    assert ("<td>一</td><td>0.1235</td>" in page) == (language == "zh")
+    assert "draws 7" in page
+    assert "../src/redoubt/studies/tiny.py" in page
+
+
+def test_what_was_not_run_is_left_out(folder: Path) -> None:
+    page = course_page("en", CHAPTERS, folder)
+    assert "not-run" not in page
+    assert "Second" not in page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_page_leads_to_the_other_and_loads_nothing(folder: Path, language: str) -> None:
+    page = course_page(language, CHAPTERS, folder)
+    assert set(re.findall(r'href="([^"#]+)"', page)) == {
+        "index.html",
+        *(file for other, file in LANGUAGES.items() if other != language),
+        "../src/redoubt/studies/tiny.py",
+    }
+    assert all(source.startswith("data:image/") for source in re.findall(r'src="([^"]+)"', page))
+
+
+def test_a_formula_is_one_outline_inside_its_frame() -> None:
+    head, encoded = to_svg(r"\sum_{i=1}^{n} \frac{x_i^2}{\sqrt{2\pi}}").split(",")
+    assert head == "data:image/svg+xml;base64"
+    svg = ElementTree.fromstring(base64.b64decode(encoded))
+    left, top, width, height = (float(part) for part in svg.attrib["viewBox"].split())
+    (path,) = svg
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", path.attrib["d"])]
+    across, down = numbers[0::2], [-y for y in numbers[1::2]]
+    assert left <= min(across) <= max(across) <= left + width
+    assert top <= min(down) <= max(down) <= top + height
+
+
+def test_a_formula_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="frac"):
+        to_svg(r"\frac{a}")

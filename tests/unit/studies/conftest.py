@@ -1,0 +1,34 @@
+"""What the tests of the studies share: the course's data, and each study's quick result, once."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from redoubt.data.locate import MIRROR
+from redoubt.studies.catalogue import find
+from redoubt.studies.contract import Result
+from redoubt.studies.given import Given
+
+Run = Callable[[str], Result]
+
+
+@cache
+def result(name: str, *, course: bool) -> Result:
+    study = find(name)
+    return study.run(Given(course=course, seed=20), study.sizes(), 20)
+
+
+@pytest.fixture(scope="session")
+def quick() -> Run:
+    """A study's result at its quick size on the stand-ins."""
+    return lambda name: result(name, course=False)
+
+
+@pytest.fixture(scope="session")
+def course() -> Run:
+    """A study's result at its quick size on the course's own data, where the mirror has it."""
+    if not os.environ.get(MIRROR):
+        pytest.skip(f"{MIRROR} is not set")
+    return lambda name: result(name, course=True)
