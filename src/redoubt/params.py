@@ -148,6 +148,30 @@ class Recipe(Strict):
     learning_rate: Positive | None = None
 
 
+class Augment(Strict):
+    """How far each picture may be turned, enlarged and shifted anew every time it is learnt from.
+
+    Attributes:
+        rotation: largest turn either way, degrees.
+        scale: largest change of size either way, a share.
+        shift: largest shift along each side, a share of the side.
+    """
+
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    scale: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    shift: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+
+class Augmented(Recipe):
+    """A hardening that may move its pictures.
+
+    Attributes:
+        augment: how; an image task's only: what is robust generalizes worse than what is right (arXiv 2103.01946).
+    """
+
+    augment: Augment | None = None
+
+
 class Threat(Strict):
     """A norm and the largest perturbation in it, in the units of `attack`."""
 
@@ -155,7 +179,7 @@ class Threat(Strict):
     eps: Positive
 
 
-class Pgd(Recipe, Threat):
+class Pgd(Augmented, Threat):
     """Adversarial training by PGD (arXiv 1706.06083).
 
     Attributes:
@@ -168,7 +192,7 @@ class Pgd(Recipe, Threat):
     also: tuple[Threat, ...] = ()
 
 
-class Fast(Recipe, Threat):
+class Fast(Augmented, Threat):
     """One step from a random start (arXiv 2001.03994), stopped when PGD on held-out training rows says it overfits.
 
     Attributes:
@@ -192,7 +216,7 @@ class Free(Recipe, Threat):
     replays: Count = 4
 
 
-class Trades(Recipe, Threat):
+class Trades(Augmented, Threat):
     """TRADES (arXiv 1901.08573).
 
     Attributes:
@@ -205,7 +229,7 @@ class Trades(Recipe, Threat):
     beta: Positive = 6.0
 
 
-class Ibp(Recipe):
+class Ibp(Augmented):
     """Certified training by interval bounds (arXiv 1810.12715), L-inf.
 
     Attributes:
@@ -224,14 +248,14 @@ class Ibp(Recipe):
     steps: Annotated[int, Field(ge=0)] = 0
 
 
-class Gaussian(Recipe):
+class Gaussian(Augmented):
     """Training under noise, for randomized smoothing (arXiv 1902.02918)."""
 
     method: Literal["gaussian"]
     sigma: Positive
 
 
-class SmoothAdv(Recipe):
+class SmoothAdv(Augmented):
     """Training under noise round points where the smoothed network gives way (arXiv 1906.04584), L2.
 
     Attributes:
@@ -400,6 +424,9 @@ class Task(Strict):
             raise ValueError(f"an image task takes no '{given}'")
         if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):
             raise ValueError("a cnn needs images; this task is a table")
+        moving = next((name for name in HARDENED if getattr(self.harden.recipe(name), "augment", None)), None)
+        if self.kind != "image" and moving:
+            raise ValueError(f"harden.{moving}: 'augment' moves pictures; this task is a table")
         if self.features:
             self.check_declared(self.features)
         return self

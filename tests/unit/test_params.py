@@ -75,8 +75,8 @@ MISTYPED: dict[str, tuple[Change, str]] = {
     ),
     "key-of-another-method": (
         {"harden.image.adversarial": {"method": "pgd", "eps": 0.1, "epochs": 1, "beta": 4}},
-        "harden.image.adversarial.pgd: unknown key 'beta'; valid keys: also, average, batch_size, epochs, eps, "
-        "learning_rate, method, model, norm, ramp, steps",
+        "harden.image.adversarial.pgd: unknown key 'beta'; valid keys: also, augment, average, batch_size, epochs, "
+        "eps, learning_rate, method, model, norm, ramp, steps",
     ),
     "model-of-a-recipe": (
         {"harden.image.certified.model": {"kind": "cnn", "filters": [4], "contrst": [0.1, 0.9]}},
@@ -203,6 +203,14 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     "cnn-on-a-table": (
         {"tasks.diagnosis.sweep": {"models": [{"kind": "cnn", "filters": [4]}]}},
         "tasks.diagnosis: a cnn needs images",
+    ),
+    "augmented-table": (
+        {"tasks.diagnosis.harden": {"adversarial": {"augment": {"rotation": 5}}}},
+        "tasks.diagnosis: harden.adversarial: 'augment' moves pictures; this task is a table",
+    ),
+    "augmented-free": (
+        {"tasks.digits.harden": {"adversarial": {"method": "free", "augment": {"rotation": 5}}}},
+        "tasks.digits.harden.adversarial.free: unknown key 'augment'",
     ),
     "features-of-an-image": ({"tasks.digits.features": ["a"]}, "tasks.digits: an image task takes no 'features'"),
     "integers-of-an-image": ({"tasks.digits.integer": ["a"]}, "tasks.digits: an image task takes no 'integer'"),

@@ -8,10 +8,12 @@ import numpy as np
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
-from redoubt.params import Adversarial, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
+from redoubt.params import Adversarial, Augmented, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
 from redoubt.tasks import Batch, Bounds
 from redoubt.training.adversarial import Attacked
+from redoubt.training.augment import Augmentation
 from redoubt.training.certified import Certified, initialize
 from redoubt.training.fit import Plan, compile_network
 from redoubt.training.free import FreeTrainer
@@ -92,7 +94,8 @@ def prepare(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, ground: Ground) ->
     if isinstance(recipe, Free):
         trainer: Trainer = FreeTrainer(ground.network, problem, ramp, plan.batch_size, plan.seed, recipe.average)
     else:
-        trainer = Trainer(ground.network, _objective(recipe, ground, problem), ramp, plan.seed, recipe.average)
+        objective, augment = _objective(recipe, ground, problem), _augmentation(recipe, ground)
+        trainer = Trainer(ground.network, objective, ramp, plan.seed, recipe.average, augment)
     compile_network(trainer, plan, len(train), ground.network.output_shape[-1])
     watch = Watch(
         network=trainer.kept,
@@ -126,6 +129,12 @@ def _objective(recipe: Pgd | Fast | Trades | Ibp | Gaussian | SmoothAdv, ground:
     noisy = under_noise(network, recipe.sigma, recipe.draws, ground.bounds)
     smoothed = Problem(noisy, ground.criterion, "l2", ground.bounds)
     return Noisy(network, smoothed, recipe.sigma, PGD(steps=recipe.steps))
+
+
+def _augmentation(recipe: Augmented, ground: Ground) -> Augmentation | None:
+    if recipe.augment is None:
+        return None
+    return Augmentation(Transformations(**recipe.augment.model_dump()), ground.bounds)
 
 
 def _problem(network: keras.Model, norm: Norm, ground: Ground) -> Problem:

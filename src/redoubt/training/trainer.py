@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from redoubt.training.augment import Augmentation
+
 # Averaged weights follow the first updates closely and settle later, as in TensorFlow's moving averages.
 WARM_UP = 10.0
 
@@ -61,7 +63,15 @@ class Trainer(keras.Model):
         kept: the network to validate and save: the one that is trained, or its running average.
     """
 
-    def __init__(self, network: keras.Model, objective: Objective, ramp: Ramp, seed: int, average: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        objective: Objective,
+        ramp: Ramp,
+        seed: int,
+        average: float = 0.0,
+        augment: Augmentation | None = None,
+    ) -> None:
         """Wrap a network.
 
         Args:
@@ -71,9 +81,11 @@ class Trainer(keras.Model):
             seed: of the objective's randomness.
             average: share of the averaged weights that each update keeps (arXiv 1803.05407, as a moving average);
                 0 keeps none.
+            augment: moves the pictures of every batch before the objective sees them.
         """
         super().__init__()
         self.network, self.objective, self.ramp, self.seed, self.average = network, objective, ramp, seed, average
+        self.augment = augment
         self.kept = network
         if average:
             self.kept = keras.models.clone_model(network)
@@ -93,6 +105,8 @@ class Trainer(keras.Model):
         """One update."""
         x, y = data
         moment = self.moment()
+        if self.augment is not None:
+            x = self.augment(x, moment.seed)
         moved = tf.stop_gradient(self.objective.inputs(x, y, moment))
         with tf.GradientTape() as tape:
             outputs, loss = self.objective.loss(x, moved, y, moment)

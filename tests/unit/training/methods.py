@@ -10,7 +10,7 @@ import numpy as np
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params import Fast, Free, Gaussian, Ibp, Mlp, Norm, Pgd, SmoothAdv, Threat, Trades
+from redoubt.params import Augment, Fast, Free, Gaussian, Ibp, Mlp, Norm, Pgd, SmoothAdv, Threat, Trades
 from redoubt.tasks import Batch
 from redoubt.training.fit import History, Plan, Validate, compile_network, on_rows
 from redoubt.training.recipes import Ground, plan_for, prepare
@@ -37,13 +37,14 @@ def recipes(task: str) -> dict[str, AnyRecipe]:
     linf, l2, sigma = EPS[task]["linf"], EPS[task]["l2"], SIGMA[task]
     forgetful = MODELS[task].model_copy(update={"dropout": 0.1})
     normalized = MODELS[task].model_copy(update={"normalize": True})
+    moving = Augment(rotation=10.0, scale=0.05, shift=0.1) if task == IMAGE else None
     return {
-        "pgd": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, model=forgetful),
+        "pgd": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, model=forgetful, augment=moving),
         "two-norms": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, also=(Threat(norm="l2", eps=l2),)),
         "fast": Fast(method="fast", eps=0.8 * linf if task == IMAGE else linf, epochs=EPOCHS),
         "free": Free(method="free", eps=linf, epochs=2 * EPOCHS, replays=2),
         "trades": Trades(method="trades", norm="l2", eps=l2, steps=3, epochs=EPOCHS),
-        "ibp": Ibp(method="ibp", eps=linf, steps=3, epochs=EPOCHS, model=normalized),
+        "ibp": Ibp(method="ibp", eps=linf, steps=3, epochs=EPOCHS, model=normalized, augment=moving),
         "gaussian": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS),
         "averaged": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS, average=0.9, model=normalized),
         "smoothadv": SmoothAdv(method="smoothadv", sigma=sigma, eps=l2, epochs=EPOCHS),
