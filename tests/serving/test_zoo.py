@@ -1,0 +1,44 @@
+"""The trained weights that are committed: what their cards say of them holds, and they serve."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from redoubt.cli import main
+from redoubt.data.store import digest_folder, read_json
+from redoubt.defenses.guarded import BUNDLE_FILES
+from serving.runtime import load
+from serving.schema import PredictRequest
+
+ZOO = Path(__file__).resolve().parents[2] / "zoo"
+BUNDLES = ["mnist-adversarial", "mnist-certified"]
+every_bundle = pytest.mark.parametrize("name", BUNDLES)
+
+
+def test_it_holds_these_bundles_and_stays_small() -> None:
+    assert sorted(path.name for path in ZOO.iterdir() if path.is_dir()) == BUNDLES
+    assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) <= 24 * 2**20
+
+
+@every_bundle
+def test_its_files_are_those_of_the_card(name: str) -> None:
+    assert digest_folder(ZOO / name, BUNDLE_FILES) == read_json(ZOO / name / "card.json")["digest"]
+
+
+@every_bundle
+def test_the_service_answers_the_example_beside_it(name: str) -> None:
+    served = load(ZOO)
+    assert sorted(served.champions) == BUNDLES
+    request = PredictRequest.model_validate(read_json(ZOO / name / "example.json"))
+    answer = served.predict(request)
+    assert answer.model_digest == read_json(ZOO / name / "card.json")["digest"]
+    assert len(answer.predictions) == len(request.inputs)
+    assert all(prediction.label in prediction.probabilities for prediction in answer.predictions)
+
+
+def test_a_card_comes_out_of_its_files_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    if "REDOUBT_DATA_MIRROR" not in os.environ:
+        pytest.skip("REDOUBT_DATA_MIRROR is not set: it names the directory that holds MNIST")
+    monkeypatch.chdir(ZOO.parent)
+    assert main(["verify", "zoo/mnist-certified", "--quick"]) == 0
