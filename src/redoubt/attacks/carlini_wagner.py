@@ -17,14 +17,15 @@ UNKNOWN = 1e10
 # A row is left alone once its objective falls by less than this share in a tenth of the steps.
 STALLED = 0.9999
 CHECKS = 10
-# tanh reaches the ends of the box at infinity only.
-INSIDE = 0.999999
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
 class CarliniWagner(GradientAttack):
     """Minimize squared L2 distance + constant x what the margin lacks, by Adam, for constants found by bisection.
+
+    Of the paper's three ways to stay in the box it takes projection after each step. The paper's own choice, a tanh
+    whose argument is searched, stands still where pixels are black or white: there its slope is next to nothing.
 
     The distance is L2 in units of `Bounds.scale`, whatever the problem's norm. eps does not steer the search: a result
     beyond it is pulled back, and then wins rarely. So a row is won where its smallest known perturbation is within eps;
@@ -33,7 +34,7 @@ class CarliniWagner(GradientAttack):
     Attributes:
         steps: of Adam per constant, >= 1.
         searches: constants tried per row, >= 1.
-        learning_rate: of Adam, in the space whose tanh fills the box.
+        learning_rate: of Adam, in units of `Bounds.scale`.
         constant: the first one tried, > 0.
         kappa: margin by which a row must be won, >= 0, in the criterion's own unit: logits or tolerances.
     """
@@ -66,7 +67,7 @@ class CarliniWagner(GradientAttack):
                 stalled = state["objective"] > STALLED * state["mark"]
                 return {**state, "mark": state["objective"], "done": stalled}
 
-            state = while_standing(CHECKS, advance, _begin(x, y, found, problem.bounds))
+            state = while_standing(CHECKS, advance, _begin(x, y, found))
             return index + 1, _next_constant({name: state[name] for name in found})
 
         rows = tf.shape(x)[:1]
@@ -83,21 +84,21 @@ class CarliniWagner(GradientAttack):
 
     def _step(self, problem: Problem, state: State, seed: tf.Tensor, count: tf.Tensor) -> State:
         """Look at the point, keep it if it is the nearest that wins, and take one step of Adam."""
+        x, moved, bounds = state["x"], state["moved"], problem.bounds
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(state["w"])
-            moved = _to_box(state["w"], state["x"], problem.bounds)
-            distance = _squared_distance(moved - state["x"], problem.bounds)
+            tape.watch(moved)
+            distance = _squared_distance(moved - x, bounds)
             margin = problem.criterion.margin(problem.outputs(moved, seed), state["y"])
             objective = distance + state["constant"] * tf.nn.relu(self.kappa - margin)
-        gradient = tape.gradient(objective, state["w"])
+        gradient = tape.gradient(objective, moved) * bounds.scale
         first = BETA1 * state["first"] + (1 - BETA1) * gradient
         second = BETA2 * state["second"] + (1 - BETA2) * tf.square(gradient)
-        size = self.learning_rate * tf.sqrt(1 - BETA2**count) / (1 - BETA1**count)
+        size = self.learning_rate * bounds.scale * tf.sqrt(1 - BETA2**count) / (1 - BETA1**count)
         won = margin > self.kappa
         nearer = won & (distance < state["distance"])
         return {
             **state,
-            "w": state["w"] - size * _pace(state["w"], problem.bounds) * first / (tf.sqrt(second) + TINY),
+            "moved": tf.clip_by_value(moved - size * first / (tf.sqrt(second) + TINY), bounds.lower, bounds.upper),
             "first": first,
             "second": second,
             "objective": objective,
@@ -107,9 +108,9 @@ class CarliniWagner(GradientAttack):
         }
 
 
-def _begin(x: tf.Tensor, y: tf.Tensor, found: State, bounds: Bounds) -> State:
+def _begin(x: tf.Tensor, y: tf.Tensor, found: State) -> State:
     none, largest = tf.zeros_like(x), tf.fill(tf.shape(x)[:1], x.dtype.max)
-    fresh = {"w": _from_box(x, bounds), "first": none, "second": none, "objective": largest, "mark": largest}
+    fresh = {"moved": x, "first": none, "second": none, "objective": largest, "mark": largest}
     done = tf.zeros(tf.shape(x)[:1], tf.bool)
     return {**found, **fresh, "x": x, "y": y, "won": done, "done": done}
 
@@ -121,22 +122,6 @@ def _next_constant(found: State) -> State:
     high = tf.where(won, tf.minimum(found["high"], constant), found["high"])
     constant = tf.where(high < UNKNOWN, (low + high) / 2, 10 * constant)
     return {**found, "constant": constant, "low": low, "high": high}
-
-
-def _to_box(w: tf.Tensor, x: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    inside = bounds.lower + (bounds.upper - bounds.lower) * (tf.tanh(w) + 1) / 2
-    return tf.where(bounds.scale > 0, inside, x)
-
-
-def _from_box(x: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    share = tf.math.divide_no_nan(2 * (x - bounds.lower), tf.zeros_like(x) + (bounds.upper - bounds.lower)) - 1
-    return tf.atanh(tf.clip_by_value(share, -1.0, 1.0) * INSIDE)
-
-
-def _pace(w: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    """Share of the learning rate: 1 for pictures; less where the box holds many units of scale, but for its ends."""
-    slope = (bounds.upper - bounds.lower) * (1 - tf.square(tf.tanh(w)))
-    return tf.minimum(1.0, bounds.scale / tf.maximum(slope, TINY))
 
 
 def _squared_distance(change: tf.Tensor, bounds: Bounds) -> tf.Tensor:

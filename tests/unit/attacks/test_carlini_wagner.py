@@ -94,3 +94,18 @@ def test_no_distance_is_much_above_what_pgd_finds(threats: Callable[..., Threat]
     assert np.isfinite(by_pgd).all()
     assert np.all(found <= 1.1 * by_pgd + 0.02)
     assert np.mean(found <= by_pgd) > 0.7
+
+
+def test_black_and_white_pixels_move_in_a_few_steps() -> None:
+    """Most pixels of a scanned digit sit at an end of the box, where a tanh has no slope."""
+    weights = np.linspace(-1, 1, 16, dtype=np.float32).reshape(16, 1) @ np.float32([[1.0, -1.0]])
+    x: Floats = np.float32(np.arange(16) >= 8)[None]
+    box = Bounds(np.zeros(16, np.float32), np.ones(16, np.float32), np.ones(16, np.float32))
+    problem = Problem(lambda x, seed: tf.matmul(x, weights), Untargeted(), "l2", box)
+    moved = CarliniWagner(steps=30, searches=3, constant=1.0, learning_rate=0.05)(
+        problem, x, np.zeros(1, np.int64), eps=4.0, seed=0
+    )
+    # Along the weights to the line: every pixel can go that way.
+    nearest = np.linalg.norm((x @ weights)[0, 0] / np.linalg.norm(weights[:, 0]))
+    assert Untargeted().won(problem.answers(moved), np.zeros(1)).all()
+    assert distance(moved - x, "l2", box)[0] < 1.1 * nearest
