@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -35,9 +36,16 @@ def run(name: str, work: Work) -> None:
             raise
         _record_failure(task.name, name, error)
         sys.exit(f"error: {name}@{task.name}: {error}")
-    # Outside DVC's outputs: how long a stage took is a fact of the machine and must not change dvc.lock.
-    seconds = round(time.perf_counter() - started, 2)
-    write_json(Path("reports", task.name, "timings", f"{name}.json"), {"seconds": seconds, "cores": os.cpu_count()})
+    # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
+    took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
+    write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
+
+
+def _peak_mib() -> int:
+    """Memory of this process or of its largest child, whichever was more, at its height."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) // unit
 
 
 def arguments(name: str) -> tuple[Params, Task, str | None]:

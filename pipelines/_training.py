@@ -1,5 +1,6 @@
 """What train and harden share: the selected model, a progress bar, the outputs of a trained network."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from redoubt.defenses.guard import configure
 from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.params import Task
 from redoubt.records import Record
-from redoubt.training.fit import History
+from redoubt.training.fit import History, seconds_spent
 from redoubt.training.sweep import Selected
 
 
@@ -51,6 +52,12 @@ class EpochBar(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Close it."""
         self.bar.close()
+
+
+def write_seconds(task: str, name: str, state: Path) -> None:
+    """Note beside the stage's own time how long one model's training took, also where it was killed and resumed."""
+    took = {"seconds": round(seconds_spent(state), 2), "cores": os.cpu_count()}
+    write_json(Path("reports", task, "timings", "training", f"{name}.json"), took)
 
 
 def write_training(

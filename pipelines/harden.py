@@ -6,7 +6,7 @@ from pathlib import Path
 import pipelines._quiet  # noqa: F401
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from pipelines._training import EpochBar, checkpoint, selected, write_training
+from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.attacks.criteria import aim
 from redoubt.data.store import plain
 from redoubt.models.networks import build
@@ -62,6 +62,7 @@ def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
         "seed": params.seed,
     }
     write_training(task, name, trainer.kept, history, data, settings)
+    write_seconds(task.name, name, state)
     return state
 
 

@@ -3,7 +3,7 @@
 import pipelines._quiet  # noqa: F401
 from pipelines._data import load_data
 from pipelines._stage import run
-from pipelines._training import EpochBar, checkpoint, selected, write_training
+from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.models.networks import build
 from redoubt.params import Params, Task
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
@@ -38,6 +38,8 @@ def work(params: Params, task: Task) -> None:
         "seed": params.seed,
     }
     write_training(task, "natural", network, history, data, settings)
+    write_seconds(task.name, "natural", state)
+    state.unlink()
 
 
 if __name__ == "__main__":

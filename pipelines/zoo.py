@@ -44,6 +44,7 @@ def work(params: Params, task: Task) -> None:
 def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, Any]:
     source, reports = Path("models", task.name, name), Path("reports", task.name)
     measured = read_json(reports / "robustness.json")["models"][name]
+    took = {stage: read_json(reports / "timings" / f"{stage}.json") for stage in ("harden", "attack")}
     return {
         "task": task.name,
         "kind": task.kind,
@@ -59,8 +60,10 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "seed": params.seed,
         "machine": {"cores": os.cpu_count(), "processor": platform.machine()},
         "seconds": {
-            stage: read_json(reports / "timings" / f"{stage}.json")["seconds"] for stage in ("harden", "attack")
+            "training": read_json(reports / "timings" / "training" / f"{name}.json")["seconds"],
+            "attack": took["attack"]["seconds"],
         },
+        "peak_mib": {stage: facts["peak_mib"] for stage, facts in took.items()},
         "numbers": measured["test"],
         "clean": measured["clean"]["guarded"],
         "certificates": read_json(reports / "certificates.json")["models"][name],

@@ -51,6 +51,7 @@ PARENT = "mlflow.parentRunId"
 COMMIT = "mlflow.source.git.commit"
 NOTE = "mlflow.note.content"
 ALIAS = "champion"
+TRAINING_STAGES = ("train", "harden")
 
 # The colours of the report; the UI would draw its own by chance.
 COLOUR = "mlflow.runColor"
@@ -331,7 +332,11 @@ def _dataset(task: str, data: Mapping[str, Any]) -> DatasetInput:
 
 
 def _seconds(root: Path, record: Record) -> dict[str, float]:
-    found = {stage: root / "reports" / record.task / "timings" / f"{stage}.json" for stage in record.stages}
+    timings = root / "reports" / record.task / "timings"
+    trained = timings / "training" / f"{record.run}.json"
+    # `harden` makes several models and may have been resumed; a model's own training time says more.
+    stages = [stage for stage in record.stages if not (trained.is_file() and stage in TRAINING_STAGES)]
+    found = {"training": trained} | {stage: timings / f"{stage}.json" for stage in stages}
     return {f"seconds/{stage}": read_json(path)["seconds"] for stage, path in found.items() if path.is_file()}
 
 

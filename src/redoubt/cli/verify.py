@@ -80,9 +80,8 @@ def run(args: argparse.Namespace) -> int:
         test = _data(project, card)
         good &= _shares(table, "these files", card, args.bundle, test)
         if not args.quick:
-            print(
-                f"training again: {card['command']} took {card['seconds']['harden']:.0f} s for all of its task's models"
-            )
+            minutes, cores = card["seconds"]["training"] / 60, card["machine"]["cores"]
+            print(f"training again: it took {minutes:.0f} min on {cores} cores when the card was made")
             _stage(project, "harden", card["task"], "--model", card["model"])
             again = project / "models" / card["task"] / card["model"]
             weights = digest((again / "model.weights.h5").read_bytes())

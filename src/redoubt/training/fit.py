@@ -20,6 +20,7 @@ History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]
 SAVE_EVERY_SECONDS = 5.0
 HALF = 0.5
+SECONDS = "seconds"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,11 @@ def fit(
     return journal.history
 
 
+def seconds_spent(checkpoint: Path) -> float:
+    """How long the training behind a state took, all its sessions together; what a kill undid does not count."""
+    return float(read_arrays(checkpoint)[SECONDS])
+
+
 def on_rows(network: keras.Model, batch: Batch) -> Validate:
     """Loss and metric of a network on some rows; one graph call, far cheaper than `evaluate` for small ones."""
     outputs = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
@@ -168,7 +174,8 @@ class Journal(keras.callbacks.Callback):
         self.history: History = []
         self.best = network.get_weights()
         self.best_epoch = 0
-        self._saved_at = time.monotonic()
+        self._before = 0.0
+        self._started = self._saved_at = time.monotonic()
 
     @property
     def finished(self) -> bool:
@@ -199,8 +206,9 @@ class Journal(keras.callbacks.Callback):
         state |= {f"optimizer_{i:03d}": np.asarray(v) for i, v in enumerate(self.model.optimizer.variables)}
         state |= {f"best_{i:03d}": v for i, v in enumerate(self.best)}
         state["history"] = np.array(json.dumps([self.best_epoch, self.history]))
-        write_arrays(self.path, state)
         self._saved_at = time.monotonic()
+        state[SECONDS] = np.array(self._before + self._saved_at - self._started)
+        write_arrays(self.path, state)
 
     def restore(self, model: keras.Model) -> int:
         """Put a saved state back.
@@ -216,4 +224,5 @@ class Journal(keras.callbacks.Callback):
                 variable.assign(state[f"{prefix}_{index:03d}"])
         self.best = [state[name] for name in sorted(state) if name.startswith("best_")]
         self.best_epoch, self.history = json.loads(str(state["history"]))
+        self._before = float(state[SECONDS])
         return len(self.history)

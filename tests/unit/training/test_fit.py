@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -18,7 +19,7 @@ from redoubt.models.networks import build
 from redoubt.params import Mlp
 from redoubt.tasks import Batch
 from redoubt.training import fit as module
-from redoubt.training.fit import History, Plan, collapsed, compile_network, fit, measure, on_rows
+from redoubt.training.fit import History, Plan, collapsed, compile_network, fit, measure, on_rows, seconds_spent
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 from tests.unit.training.methods import HARDENINGS, NATURAL, Ready, Training, Trainings, start
 
@@ -70,6 +71,16 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
         train(start(NATURAL, TABLE), state, killer)
     assert state.is_file() == (saves == "every-epoch" or killer.epoch > 1)
     same(train(start(NATURAL, TABLE), state), trainings(NATURAL, TABLE))
+
+
+def test_a_state_tells_the_time_of_all_its_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state, clock = tmp_path / "state.npz", iter(float(second) for second in range(0, 10_000, 10))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with pytest.raises(Killed):
+        train(start(NATURAL, TABLE), state, Killer(1, False))
+    first = seconds_spent(state)
+    train(start(NATURAL, TABLE), state)
+    assert 0 < first < seconds_spent(state)
 
 
 # Each method on one task, on which `test_contract` looks at it too.
