@@ -1,5 +1,6 @@
 # One vocabulary for people, hooks and CI. `make` alone prints this help.
 PYTHON ?= python3.11
+TASK ?= mnist
 BIN := .venv/bin
 ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
@@ -22,11 +23,11 @@ repro: .venv/installed ## Run the pipeline for the tasks in params.yaml, end wit
 	@$(ACTIVE) dvc repro
 	@$(ACTIVE) python -m pipelines.summary
 
-mnist: .venv/installed ## The same road on real MNIST, and its models into zoo/ (see README)
-	@sed -i 's/^run: \[[^]]*\]/run: [mnist]/' params.yaml
+mnist: .venv/installed ## The same road on real MNIST, and its models into zoo/ (see README; TASK=mnist_01 within 0.1)
+	@sed -i 's/^run: \[[^]]*\]/run: [$(TASK)]/' params.yaml
 	@$(ACTIVE) python -m pipelines.summary --check
 	@$(ACTIVE) dvc repro
-	@$(ACTIVE) python -m pipelines.zoo mnist
+	@$(ACTIVE) python -m pipelines.zoo $(TASK)
 	@$(ACTIVE) python -m pipelines.summary
 
 course: .venv/installed ## The course's experiments at full size, on its own data where that is found
