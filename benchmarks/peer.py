@@ -24,7 +24,7 @@ with catch_warnings():
     from art.estimators.classification import TensorFlowV2Classifier
 
 CLASSES, SHAPE = 10, (28, 28, 1)
-# Of Carlini and Wagner's attack: the constant it tries first, Adam's learning rate (ours in pixels, theirs inside tanh).
+# Of Carlini and Wagner's attack: the constant it tries first; Adam's learning rate, ours in pixels, theirs inside tanh.
 CONSTANT, LEARNING_RATE = 1.0, 0.05
 Run = Callable[[Floats, Ints], Floats]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
@@ -26,7 +27,7 @@ def work(params: Params, task: Task) -> None:
         guarded = GuardedModel.load(Path("models", task.name, name))
         smoothing = _classes if data.schema.labels else _numbers
         models[name] = {
-            "smoothing": smoothing(guarded, data, task, params.seed),
+            "smoothing": smoothing(guarded, data, task, params.seed, f"certify@{task.name} {name}"),
             "interval": _interval(guarded, data, task),
         }
         write_json(reports / "records" / f"certify-{name}.json", _record(task, name, models[name]).model_dump())
@@ -44,10 +45,10 @@ def _interval(guarded: GuardedModel, data: TaskData, task: Task) -> list[dict[st
     return rows
 
 
-def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> dict[str, Any]:
+def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label: str) -> dict[str, Any]:
     """Share of rows whose smoothed class is right and certain at each radius; radius 0 is the clean share."""
     batch = some_rows(data.test, task.certify.points)
-    smoothed = certify_classes(guarded.network, batch.x, task.certify, data.bounds, seed)
+    smoothed = certify_classes(guarded.network, batch.x, task.certify, data.bounds, seed, label)
     right = smoothed.label == batch.y
     return {
         "abstained": rate(smoothed.label < 0).model_dump(),
@@ -58,10 +59,10 @@ def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> di
     }
 
 
-def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> dict[str, Any]:
+def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label: str) -> dict[str, Any]:
     """Share of rows whose smoothed value stays within the tolerance everywhere inside each radius."""
     batch, rows = some_rows(data.test, task.certify.points), []
-    for radius in (0.0, *task.certify.radii):
+    for radius in tqdm((0.0, *task.certify.radii), desc=label, unit="radius"):
         low, high = certify_numbers(guarded.network, batch.x, radius, task.certify, data.bounds, seed)
         error = np.maximum(np.abs(low - batch.y), np.abs(high - batch.y))
         finite = np.isfinite(error)

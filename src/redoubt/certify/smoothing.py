@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm
+from tqdm import tqdm
 
 from redoubt.params import CertifyParams
 from redoubt.tasks import Bounds, Floats
@@ -26,7 +27,9 @@ class Smoothed:
     radius: Floats
 
 
-def certify_classes(predict: Predict, x: Floats, params: CertifyParams, bounds: Bounds, seed: int) -> Smoothed:
+def certify_classes(
+    predict: Predict, x: Floats, params: CertifyParams, bounds: Bounds, seed: int, label: str | None = None
+) -> Smoothed:
     """Certify the smoothed classifier's answer on every row.
 
     With probability 1 - alpha per row, no perturbation below the radius changes the label.
@@ -37,9 +40,10 @@ def certify_classes(predict: Predict, x: Floats, params: CertifyParams, bounds: 
         params: sigma, sample sizes, alpha.
         bounds: gives the unit of sigma.
         seed: of the noise.
+        label: of a progress bar; None shows none.
     """
     labels, radii = [], []
-    for index, row in enumerate(x):
+    for index, row in enumerate(tqdm(x, desc=label, unit="row", disable=label is None)):
         rng = np.random.default_rng([seed, index])
         guess = int(_votes(predict, row, params.selection_draws, params, bounds, rng).argmax())
         hits = int(_votes(predict, row, params.draws, params, bounds, rng)[guess])

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt.cli import attack, study, verify
+from redoubt.cli import attack, certify, study, verify
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,10 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all was done, 1 if it broke off and what was done so far was kept, 2 if it could not begin.
     """
     parser = Parser(
-        prog="redoubt", description="Measure how a Keras model resists attack, verify what was measured, study why."
+        prog="redoubt",
+        description="Measure how a Keras model resists attack, prove what can be proven, verify it, study why.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     attack.add_to(commands)
+    certify.add_to(commands)
     verify.add_to(commands)
     study.add_to(commands)
     args = parser.parse_args(argv)

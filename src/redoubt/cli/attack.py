@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from redoubt.attacks.catalogue import CATALOGUE, Entry, find
+from redoubt.cli.words import AskedError, add_rows, check_rows, count, folder_name
 
 if TYPE_CHECKING:
     from redoubt.attacks.contract import Outputs
@@ -49,10 +50,6 @@ A network that stands against one attack of the list stands against that one: `e
 """
 
 
-class AskedError(ValueError):
-    """Words on the command line that do not go together."""
-
-
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
@@ -75,23 +72,10 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
-    rows = parser.add_argument_group("what is attacked")
-    rows.add_argument("--data", type=Path, metavar="FILE.npz", help="rows x, in raw units, with their true y")
-    rows.add_argument(
-        "--task", help="of this project: its test rows, and what to ask a URL for (default: the bundle's)"
-    )
     more = find("transfer-matrix")
-    rows.add_argument(
-        "--points",
-        type=_count,
-        metavar="N",
-        help=f"rows, from the first (default {Entry.points}, {more.name} {more.points})",
-    )
+    points = f"rows, from the first (default {Entry.points}, {more.name} {more.points})"
+    rows = add_rows(parser, "what is attacked", points)
     rows.add_argument("--bundle", type=Path, metavar="FOLDER", help="that a URL serves (default models/TASK/champion)")
-    rows.add_argument(
-        "--bounds", type=float, nargs=2, metavar=("LO", "HI"), help="of a .keras file's inputs (default 0 1)"
-    )
-    rows.add_argument("--tolerance", type=float, metavar="ERROR", help="of a number: a larger error is a wrong answer")
 
 
 def _add_threat(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +86,7 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
     threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
     threat.add_argument("--targeted", metavar="CLASS", help="class to be answered; rows of that class are not counted")
     for option, says in EFFORT.items():
-        threat.add_argument(f"--{option}", type=_count, metavar="N", help=says)
+        threat.add_argument(f"--{option}", type=count, metavar="N", help=says)
     threat.add_argument(
         "--proxy",
         action="append",
@@ -138,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         started = time.perf_counter()
         findings = _carry_out(job)
         seconds = time.perf_counter() - started
-    written = write(args.out or _folder(job), job, findings)
+    written = write(args.out or Path("reports", "attacks", folder_name(target), entry.name), job, findings)
     show(job, findings, seconds, written)
     if findings.stopped is None:
         return 0
@@ -213,23 +197,11 @@ def _refuse_unread(entry: Entry, args: argparse.Namespace) -> None:
         raise AskedError(f"{entry.name} has no use for --proxy")
     if entry.name == "transfer" and not args.proxy:
         raise AskedError("transfer needs the attacker's own networks: name at least one with --proxy")
-    if args.data and args.task and not args.target.startswith("http"):
-        raise AskedError("--data names rows and --task names others: leave one of them out")
-    if args.seed < 0:
-        raise AskedError(f"--seed is {args.seed}; it must be >= 0")
+    check_rows(args)
 
 
 def _without_gradients() -> str:
     return ", ".join(entry.name for entry in CATALOGUE.values() if entry.knows != "gradients")
-
-
-def _folder(job: "Job") -> Path:
-    said = job.target.said
-    parts = (
-        [said.split("://")[1].replace(":", "-")] if "://" in said else Path(said).with_suffix("").absolute().parts[-2:]
-    )
-    slug = "-".join(parts).strip("/").replace("/", "-")
-    return Path("reports", "attacks", slug if job.target.kind != "network" else Path(said).stem, job.entry.name)
 
 
 def _list() -> None:
@@ -241,9 +213,3 @@ def _list() -> None:
         print(f"\n{entry.name:<16}{entry.knows:<17}{entry.paper:<22}{effort}".rstrip())
         print(f"    {entry.says}")
     print("\nSee `redoubt attack --help` for how to run one.")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number >= 1")
-    return int(text)

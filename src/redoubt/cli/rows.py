@@ -32,14 +32,14 @@ class Rows:
         return dataset.digest_arrays({"x": self.batch.x, "y": self.batch.y})
 
 
-def load_rows(target: Target, data: Path | None, task: str | None, points: int) -> Rows:
+def load_rows(target: Target, data: Path | None, task: str | None, points: int | None) -> Rows:
     """The first `points` rows of a file, or else of a task's test rows.
 
     Args:
         target: says what fits, and its task where none is named.
         data: an NPZ file with `x` `(rows, ...)` in raw units and `y` `(rows,)`.
         task: whose test rows are attacked if there is no file.
-        points: how many at most.
+        points: how many at most; None takes all.
 
     Raises:
         RowsError: no rows, or rows that do not fit the target.
@@ -47,7 +47,7 @@ def load_rows(target: Target, data: Path | None, task: str | None, points: int) 
     """
     name = task or target.task
     if data is None and name is None:
-        raise RowsError("no rows to attack: give an NPZ file with x and y by --data, or a task by --task")
+        raise RowsError("no rows: give an NPZ file with x and y by --data, or a task by --task")
     x, y, source = _from_file(data) if data is not None else _of_task(str(name))
     some = Rows(Batch(_inputs(x[:points], target), _targets(y[:points], target)), source)
     if not len(some.batch):

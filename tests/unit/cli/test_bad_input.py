@@ -42,7 +42,7 @@ MISTAKES = {
     "no-bundle": (f"pgd . {ROWS} --eps 0.1", ". is no whole bundle: "),
     "no-target": ("pgd", "say which attack and on what: redoubt attack NAME TARGET"),
     "name": (f"pdg bars.keras {ROWS}", "no attack 'pdg'; did you mean 'pgd'? known attacks: noise, fgsm, "),
-    "no-rows": ("pgd bars.keras --eps 0.1", "no rows to attack: give an NPZ file with x and y by --data"),
+    "no-rows": ("pgd bars.keras --eps 0.1", "no rows: give an NPZ file with x and y by --data"),
     "no-file": ("pgd bars.keras --data=none --eps 0.1", "none cannot be read as an NPZ file (FileNotFoundError"),
     "no-npz": ("pgd bars.keras --data=notes.txt --eps 0.1", "notes.txt cannot be read as an NPZ file"),
     "npy": (

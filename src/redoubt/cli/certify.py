@@ -1,0 +1,188 @@
+"""The subcommand `certify`: what no attacker can change, proven instead of tried."""
+
+import argparse
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from redoubt.cli.words import add_rows, check_rows, count, folder_name
+
+if TYPE_CHECKING:
+    from redoubt.cli import Parser
+    from redoubt.cli.rows import Rows
+    from redoubt.cli.targets import Target
+    from redoubt.params import CertifyParams
+
+ROWS_AT_ONCE = 500
+RADII = (0.25, 0.5, 0.75, 1.0)
+DRAWS, ALPHA, SMOOTHED = 10_000, 0.001, 500
+EPILOG = """\
+Two kinds of proof, each of the network alone:
+  interval bounds (default)   one pass; nothing within an L-inf eps of a row is answered wrong. Worth something for
+                              networks trained for it (recipe `ibp`), next to nothing for others
+  --sigma, smoothing          the network under Gaussian noise, answering by vote: within an L2 radius its answer stays,
+                              with probability 1 - alpha per row. Worth something for networks trained on such noise
+
+examples:
+  redoubt certify zoo/mnist-certified --eps 0.1 0.2 0.3         every test row of the task, from this project
+  redoubt certify models/mnist/smoothed --sigma 0.5             the first 500 test rows, 10,000 draws each
+  redoubt certify model.keras --data test.npz --eps 0.1
+
+exit status: 0 all done; 2 could not begin
+"""
+
+
+class CertifyError(ValueError):
+    """What cannot be certified; the message says why."""
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "certify",
+        help="prove what share of rows no attack within eps can change; write a record",
+        description="Prove, without any attack, for what share of rows the answer is right and stays so all around.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("target", metavar="TARGET", help="a bundle folder or a .keras file")
+    add_rows(parser, "what is certified", f"rows, from the first (default all; under noise {SMOOTHED})")
+    bounds = parser.add_argument_group("interval bounds, L-inf")
+    bounds.add_argument("--eps", type=float, nargs="+", help="1 is a pixel's range or a feature's spread")
+    noise = parser.add_argument_group("randomized smoothing, L2, of classes")
+    noise.add_argument("--sigma", type=float, help="of the noise, in the units of eps")
+    noise.add_argument("--radii", type=float, nargs="+", metavar="R", help=f"default {' '.join(map(str, RADII))}")
+    noise.add_argument("--draws", type=count, metavar="N", help=f"of noise per row (default {DRAWS})")
+    noise.add_argument("--alpha", type=float, help=f"chance that a row's radius is wrong (default {ALPHA})")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/certificates/TARGET")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
+    check_rows(args)
+    params = _smoothing(args)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from redoubt.quiet import import_tensorflow
+
+    import_tensorflow()
+    from redoubt.cli.rows import load_rows
+    from redoubt.cli.targets import open_target
+    from redoubt.training.setup import make_deterministic
+
+    make_deterministic(args.seed)
+    if "://" in args.target:
+        raise CertifyError("a URL gives answers, not the network that a proof needs; certify the bundle it serves")
+    with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=None)) as target:
+        points = args.points or (None if params is None else SMOOTHED)
+        rows = load_rows(target, args.data, args.task, points)
+        found = _intervals(args, target, rows) if params is None else _smoothed(params, args.seed, target, rows)
+    _show(args, target, rows, found)
+    return 0
+
+
+def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
+    """What `--sigma` and its like say; None where interval bounds are wanted."""
+    from redoubt.params import CertifyParams
+
+    if args.sigma is None:
+        for name in ("radii", "draws", "alpha"):
+            if getattr(args, name) is not None:
+                raise CertifyError(f"--{name} is of randomized smoothing: say the noise too, with --sigma")
+        return None
+    if args.eps is not None:
+        raise CertifyError("--eps is of interval bounds and --sigma of smoothing: leave one of them out")
+    try:
+        return CertifyParams(
+            sigma=args.sigma,
+            radii=tuple(args.radii or RADII),
+            selection_draws=100,
+            draws=args.draws or DRAWS,
+            alpha=ALPHA if args.alpha is None else args.alpha,
+            points=args.points or SMOOTHED,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"--{part}: " for part in first["loc"][:1])
+        came = f"; {first['input']} came" if first["loc"] else ""
+        raise CertifyError(f"{where}{first['msg'].removeprefix('Value error, ')}{came}") from None
+
+
+def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict[str, Any]:
+    """The share proven within each L-inf eps; that within 0 is the clean one."""
+    import numpy as np
+    import tensorflow as tf
+    from tqdm import tqdm
+
+    from redoubt.certify.interval import check_bounded
+    from redoubt.certify.margins import ball, worst_outputs
+    from redoubt.cli.job import criterion_of, size_of
+    from redoubt.evaluation.metrics import rate
+
+    criterion, network, batch = criterion_of(target, args.tolerance), target.network, rows.batch
+    sizes = args.eps or [size_of(target, "linf")]
+    if min(sizes) < 0:
+        raise CertifyError(f"--eps is {min(sizes):g}; it must be >= 0")
+    check_bounded(network)
+    bounds = target.bounds.covering(batch.x)
+
+    @tf.function
+    def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        return worst_outputs(network, ball(x, eps, bounds), y, criterion)
+
+    def proven(eps: float) -> list[bool]:
+        starts = range(0, len(batch), ROWS_AT_ONCE)
+        parts = (batch.take(np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))) for start in starts)
+        held = [~criterion.won(worst(part.x, part.y, tf.constant(eps)).numpy(), part.y) for part in parts]
+        return [bool(flag) for flag in np.concatenate(held)]
+
+    return {
+        f"L-inf {eps:g}": rate(np.array(proven(eps)))
+        for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
+    }
+
+
+def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:
+    """The share that the smoothed network answers right, with certainty, within each L2 radius."""
+    from redoubt.certify.smoothing import certify_classes
+    from redoubt.evaluation.metrics import rate
+
+    if not target.labels or target.network is None:
+        raise CertifyError(f"{target.said} answers a number; --sigma is for classes: give --eps")
+    x, y = rows.batch.x, rows.batch.y
+    found = certify_classes(target.network.predict_on_batch, x, params, target.bounds, seed, "smoothing")
+    right = found.label == y
+    shares: dict[str, Any] = {
+        f"L2 {radius:g}": rate(right & (found.radius >= radius)) for radius in sorted({0.0, *params.radii})
+    }
+    return {**shares, "abstains": rate(found.label < 0)}
+
+
+def _show(args: argparse.Namespace, target: "Target", rows: "Rows", found: dict[str, Any]) -> None:
+    """Write the record, print the table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from redoubt.data.store import write_json
+
+    given = {name: getattr(args, name) for name in ("sigma", "draws", "alpha", "seed")}
+    record = {
+        "target": {"name": target.said, "kind": target.kind, "task": target.task, "digest": target.digest},
+        "data": {"source": rows.source, "digest": rows.digest, "rows": len(rows.batch)},
+        "given": given,
+        "found": {name: value.model_dump() for name, value in found.items()},
+    }
+    path = (args.out or Path("reports", "certificates", folder_name(target))) / "record.json"
+    write_json(path, record)
+    how = "interval bounds" if args.sigma is None else f"smoothing, sigma {args.sigma:g}"
+    table = Table("within", "right, proven", "95 %", title=f"{how} on {target.said}", title_justify="left")
+    for name, value in found.items():
+        share, low, high = (f"{100 * part:.2f}" for part in (value.share, value.low, value.high))
+        table.add_row(name, f"{share} % of {value.n}", f"{low} to {high}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(path)

@@ -1,0 +1,57 @@
+"""Words that subcommands share: which rows, how many, and the folder named after a target."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redoubt.cli.targets import Target
+
+
+class AskedError(ValueError):
+    """Words on the command line that do not go together."""
+
+
+def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argparse._ArgumentGroup:
+    """Add the options that say which rows; `points` is the help of how many."""
+    rows = parser.add_argument_group(title)
+    rows.add_argument("--data", type=Path, metavar="FILE.npz", help="rows x, in raw units, with their true y")
+    rows.add_argument(
+        "--task", help="of this project: its test rows, and what to ask a URL for (default: the bundle's)"
+    )
+    rows.add_argument("--points", type=count, metavar="N", help=points)
+    rows.add_argument(
+        "--bounds", type=float, nargs=2, metavar=("LO", "HI"), help="of a .keras file's inputs (default 0 1)"
+    )
+    rows.add_argument("--tolerance", type=float, metavar="ERROR", help="of a number: a larger error is a wrong answer")
+    return rows
+
+
+def check_rows(args: argparse.Namespace) -> None:
+    """Refuse rows named twice, and a seed that is none.
+
+    Raises:
+        AskedError: they are.
+    """
+    if args.data and args.task and not args.target.startswith("http"):
+        raise AskedError("--data names rows and --task names others: leave one of them out")
+    if args.seed < 0:
+        raise AskedError(f"--seed is {args.seed}; it must be >= 0")
+
+
+def count(text: str) -> int:
+    """A number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number >= 1")
+    return int(text)
+
+
+def folder_name(target: "Target") -> str:
+    """What results on a target are kept under."""
+    said = target.said
+    if target.kind == "network":
+        return Path(said).stem
+    parts = (
+        [said.split("://")[1].replace(":", "-")] if "://" in said else Path(said).with_suffix("").absolute().parts[-2:]
+    )
+    return "-".join(parts).strip("/").replace("/", "-")

@@ -1,0 +1,91 @@
+"""Proofs from the command line: the service's own bounds, smoothing, and one sentence per mistake."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from redoubt.certify.proof import proven
+from redoubt.cli import main
+from redoubt.defenses.guarded import GuardedModel
+from tests import tiny
+from tests.tiny import IMAGE
+
+
+def certify(folder: Path, *words: str) -> dict[str, Any]:
+    assert main(["certify", *words, f"--out={folder}"]) == 0
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
+
+
+def test_a_bundles_share_is_that_of_the_graph_that_serves(
+    desk: Path, bundles: Callable[[str], tiny.Guarded], tmp_path: Path
+) -> None:
+    folder, rows = bundles(IMAGE).folder, np.load(desk / "rows.npz")
+    record = certify(tmp_path, str(folder), f"--data={desk}/rows.npz", "--eps", "0.01", "0.05")
+    assert list(record["found"]) == ["L-inf 0", "L-inf 0.01", "L-inf 0.05"]
+    model = GuardedModel.load(folder)
+    for eps in (0.0, 0.01, 0.05):
+        proof = model.prove(rows["x"], eps, np.random.default_rng(0))[:, 0]
+        share = float(proven(proof, rows["y"], None).mean())
+        assert record["found"][f"L-inf {eps:g}"]["share"] == pytest.approx(share, abs=1e-6)
+    assert record["target"]["digest"] == model.digest
+
+
+def test_no_attack_goes_below_what_is_proven(desk: Path, tmp_path: Path) -> None:
+    words = (f"{desk}/bars.keras", f"--data={desk}/rows.npz", "--eps=0.05")
+    found = certify(tmp_path / "proof", *words)["found"]["L-inf 0.05"]
+    assert main(["attack", "ensemble", *words, "--queries=50", f"--out={tmp_path}/attack"]) == 0
+    attacked = json.loads((tmp_path / "attack/record.json").read_text())["found"]
+    assert 0 < found["share"] <= attacked["stands"]["share"]
+
+
+def test_a_number_is_proven_within_its_tolerance(desk: Path, tmp_path: Path) -> None:
+    words = (f"{desk}/price.keras", f"--data={desk}/price.npz", "--bounds", "-9", "5000", "--eps", "0.001")
+    near, far = (certify(tmp_path, *words, f"--tolerance={size}")["found"]["L-inf 0.001"]["share"] for size in (1, 1e6))
+    assert near <= far == 1.0
+
+
+def test_under_noise_less_is_certain_the_further_one_goes(desk: Path, tmp_path: Path) -> None:
+    words = (f"{desk}/bars.keras", f"--data={desk}/rows.npz", "--sigma=0.25", "--draws=200", "--points=20")
+    first = certify(tmp_path / "a", *words, "--radii", "0.5", "0.1")
+    shares = [first["found"][f"L2 {radius}"]["share"] for radius in ("0", "0.1", "0.5")]
+    assert 1 >= shares[0] >= shares[1] >= shares[2]
+    assert shares[0] > 0.5
+    assert first["data"]["rows"] == first["found"]["abstains"]["n"] == 20
+    assert certify(tmp_path / "b", *words, "--radii", "0.5", "0.1") == first
+
+
+MISTAKES = {
+    "url": ("http://127.0.0.1:9 --eps 0.1", "certify the bundle it serves"),
+    "two-kinds": ("bars.keras --data=rows.npz --eps 0.1 --sigma 0.5", "leave one of them out"),
+    "radii": ("bars.keras --data=rows.npz --radii 0.5", "--radii is of randomized smoothing: say the noise too"),
+    "sigma": ("bars.keras --data=rows.npz --sigma 0", "--sigma: Input should be greater than 0; 0.0 came"),
+    "draws": ("bars.keras --data=rows.npz --sigma 1 --draws 5", "even a unanimous vote proves nothing below 11"),
+    "alpha": ("bars.keras --data=rows.npz --sigma 1 --alpha 1", "--alpha: Input should be less than 0.5; 1.0 came"),
+    "eps": ("bars.keras --data=rows.npz --eps 0.1 -0.1", "--eps is -0.1; it must be >= 0"),
+    "eps-missing": ("bars.keras --data=rows.npz", "say how large a perturbation may be with --eps"),
+    "rows": ("bars.keras --eps 0.1", "no rows: give an NPZ file with x and y by --data"),
+    "number": ("price.keras --data=price.npz --bounds -9 5000 --sigma 1", "--sigma is for classes: give --eps"),
+    "layer": ("wavy.keras --data=rows.npz --eps 0.1", "wave"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_one_sentence(
+    name: str, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk)
+    if name == "layer":
+        layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softsign", name="wave")]
+        keras.Sequential([keras.Input((6, 6, 1)), *layers]).save("wavy.keras")
+    line, says = MISTAKES[name]
+    assert main(["certify", *line.split()]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert says in told.err
+    assert len(told.err.strip().splitlines()) == 1
