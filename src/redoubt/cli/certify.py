@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     import_tensorflow()
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_target
+    from redoubt.data.store import write_json
     from redoubt.training.setup import make_deterministic
 
     make_deterministic(args.seed)
@@ -81,7 +82,11 @@ def run(args: argparse.Namespace) -> int:
         points = args.points or (None if params is None else SMOOTHED)
         rows = load_rows(target, args.data, args.task, points)
         found = _intervals(args, target, rows) if params is None else _smoothed(params, args.seed, target, rows)
-    _show(args, target, rows, found)
+    given = {} if params is None else {**params.model_dump(exclude={"radii", "points"}), "seed": args.seed}
+    path = (args.out or Path("reports", "certificates", folder_name(target))) / "record.json"
+    write_json(path, _record(target, rows, given, found))
+    how = "interval bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
+    _show(f"{how} on {target.said}", found, path)
     return 0
 
 
@@ -162,24 +167,22 @@ def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows"
     return {**shares, "abstains": rate(found.label < 0)}
 
 
-def _show(args: argparse.Namespace, target: "Target", rows: "Rows", found: dict[str, Any]) -> None:
-    """Write the record, print the table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from redoubt.data.store import write_json
-
-    given = {name: getattr(args, name) for name in ("sigma", "draws", "alpha", "seed")}
-    record = {
+def _record(target: "Target", rows: "Rows", given: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """No time, no machine: the same run gives the same bytes."""
+    return {
         "target": {"name": target.said, "kind": target.kind, "task": target.task, "digest": target.digest},
         "data": {"source": rows.source, "digest": rows.digest, "rows": len(rows.batch)},
         "given": given,
         "found": {name: value.model_dump() for name, value in found.items()},
     }
-    path = (args.out or Path("reports", "certificates", folder_name(target))) / "record.json"
-    write_json(path, record)
-    how = "interval bounds" if args.sigma is None else f"smoothing, sigma {args.sigma:g}"
-    table = Table("within", "right, proven", "95 %", title=f"{how} on {target.said}", title_justify="left")
+
+
+def _show(title: str, found: dict[str, Any], path: Path) -> None:
+    """Print the table and where the record is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("within", "right, proven", "95 %", title=title, title_justify="left")
     for name, value in found.items():
         share, low, high = (f"{100 * part:.2f}" for part in (value.share, value.low, value.high))
         table.add_row(name, f"{share} % of {value.n}", f"{low} to {high}")
