@@ -9,7 +9,6 @@ import numpy as np
 
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
 from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
 from redoubt.data.scaling import fit as fit_scaler
@@ -17,10 +16,10 @@ from redoubt.data.sources import fetch
 from redoubt.data.store import whole_folder
 from redoubt.models.networks import build
 from redoubt.models.saved import load_network, save_network
-from redoubt.params import Cnn, Norm, load
+from redoubt.params import Cnn, Norm, Pgd, load
 from redoubt.tasks import PIXELS, Batch
-from redoubt.training.adversarial import AdversarialTrainer, on_attacked_rows, ramp_for
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
+from redoubt.training.recipes import Ground, plan_for, prepare
 
 PIPELINE, CACHE = Path("models/mnist"), Path(".redoubt/benchmarks")
 NATURAL, ADVERSARIAL = "natural", "adversarial"
@@ -31,7 +30,8 @@ MODELS = {
     ADVERSARIAL: Cnn(kind="cnn", filters=(16, 32), units=(100,), kernel=4, pooling="stride"),
 }
 EPOCHS = {NATURAL: 4, ADVERSARIAL: 10}
-TRAINED_ON, VALIDATED_ON, STEPS, RAMP = 20_000, 1_000, 5, 0.4
+RECIPE = Pgd(method="pgd", eps=EPS[ADVERSARIAL][0], steps=5, epochs=EPOCHS[ADVERSARIAL])
+TRAINED_ON, VALIDATED_ON, BATCH_SIZE, LEARNING_RATE = 20_000, 1_000, 100, 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def victim(name: str, raw: Raw, seed: int) -> Victim:
     ours, eps = PIPELINE / name, EPS[name][0]
     if ours.is_dir():
         return Victim(name, load_network(ours), f"the pipeline's own, {ours}", eps)
-    setting = f"{MODELS[name]!r} {EPOCHS[name]} {TRAINED_ON} {STEPS} {RAMP} {eps} {seed}"
+    setting = f"{MODELS[name]!r} {EPOCHS[name]} {TRAINED_ON} {RECIPE!r} {eps} {seed}"
     folder = CACHE / f"{name}-{sha256(setting.encode()).hexdigest()[:8]}"
     if not folder.is_dir():
         print(f"training the {name} network, {EPOCHS[name]} epochs of {TRAINED_ON:,} images; it is kept in {folder}")
@@ -94,16 +94,22 @@ def _train(name: str, raw: Raw, seed: int) -> keras.Model:
     rows = np.random.default_rng(seed).permutation(learnable)
     train, validation = _batch(raw, rows[:TRAINED_ON]), _batch(raw, rows[-VALIDATED_ON:])
     network = build(MODELS[name], raw.schema, fit_scaler(train, raw.schema), seed)
-    plan = Plan(epochs=EPOCHS[name], batch_size=100, learning_rate=0.002, decay=True, seed=seed)
-    model, validate = network, on_rows(network, validation)
     if name == ADVERSARIAL:
-        problem, attack, eps = Victim(name, network, "", 0.0).problem("linf"), PGD(steps=STEPS), EPS[name][0]
-        ramp = ramp_for(eps, RAMP, plan.epochs, len(train), plan.batch_size)
-        model = AdversarialTrainer(network, problem, attack, ramp, seed)
-        validate = on_attacked_rows(network, problem, attack, eps, validation)
-    compile_network(model, plan, len(train), raw.schema.outputs)
-    fit(model, network, train, validate, plan)
+        return _harden(network, train, validation, seed)
+    plan = Plan(epochs=EPOCHS[name], batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, decay=True, seed=seed)
+    compile_network(network, plan, len(train), raw.schema.outputs)
+    fit(network, network, train, on_rows(network, validation), plan)
     return network
+
+
+def _harden(network: keras.Model, train: Batch, validation: Batch, seed: int) -> keras.Model:
+    plan = plan_for(RECIPE, BATCH_SIZE, LEARNING_RATE, seed)
+    ground = Ground(
+        network=network, criterion=Untargeted(), bounds=PIXELS, train=train, validation=validation, plan=plan
+    )
+    ready = prepare(RECIPE, ground)
+    fit(ready.trainer, ready.trainer.kept, ready.train, ready.watch, plan)
+    return ready.trainer.kept
 
 
 def _cut(raw: Raw) -> tuple[np.ndarray, np.ndarray]:
