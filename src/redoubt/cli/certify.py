@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from redoubt.cli.words import add_rows, check_rows, count, folder_name
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from redoubt.cli import Parser
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
@@ -123,42 +125,46 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     import tensorflow as tf
     from tqdm import tqdm
 
+    from redoubt.attacks.contract import Problem, check_inputs
     from redoubt.certify.interval import check_bounded
     from redoubt.certify.margins import ball, worst_outputs
-    from redoubt.cli.job import criterion_of, size_of
+    from redoubt.cli.job import bounds_for, criterion_of, size_of
     from redoubt.evaluation.metrics import rate
 
     criterion, network, batch = criterion_of(target, args.tolerance), target.network, rows.batch
     sizes = args.eps or [size_of(target, "linf")]
-    if min(sizes) < 0:
-        raise CertifyError(f"--eps is {min(sizes):g}; it must be >= 0")
+    bounds = bounds_for(target, batch.x)
+    for eps in sizes:
+        check_inputs(Problem(target.outputs, criterion, "linf", bounds), batch.x, batch.y, eps)
     check_bounded(network)
-    bounds = target.bounds.covering(batch.x)
 
     @tf.function
     def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
         return worst_outputs(network, ball(x, eps, bounds), y, criterion)
 
-    def proven(eps: float) -> list[bool]:
+    def proven(eps: float) -> "NDArray[np.bool_]":
         starts = range(0, len(batch), ROWS_AT_ONCE)
         parts = (batch.take(np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))) for start in starts)
         held = [~criterion.won(worst(part.x, part.y, tf.constant(eps)).numpy(), part.y) for part in parts]
-        return [bool(flag) for flag in np.concatenate(held)]
+        return np.concatenate(held)
 
     return {
-        f"L-inf {eps:g}": rate(np.array(proven(eps)))
-        for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
+        f"L-inf {eps:g}": rate(proven(eps)) for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
     }
 
 
 def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:
     """The share that the smoothed network answers right, with certainty, within each L2 radius."""
+    from redoubt.attacks.contract import Problem, check_inputs
+    from redoubt.attacks.criteria import Untargeted
     from redoubt.certify.smoothing import certify_classes
+    from redoubt.cli.job import bounds_for
     from redoubt.evaluation.metrics import rate
 
     if not target.labels or target.network is None:
         raise CertifyError(f"{target.said} answers a number; --sigma is for classes: give --eps")
     x, y = rows.batch.x, rows.batch.y
+    check_inputs(Problem(target.outputs, Untargeted(), "l2", bounds_for(target, x)), x, y, 0.0)
     found = certify_classes(target.network.predict_on_batch, x, params, target.bounds, seed, "smoothing")
     right = found.label == y
     shares: dict[str, Any] = {

@@ -59,9 +59,8 @@ class Job:
 
     @property
     def bounds(self) -> Bounds:
-        """The target's; a table's widened to hold rows that were not among its training rows."""
-        table = self.target.kind != "network" and len(self.target.shape) == 1
-        return self.target.bounds.covering(self.batch.x) if table else self.target.bounds
+        """What holds its rows."""
+        return bounds_for(self.target, self.batch.x)
 
     @property
     def outputs(self) -> Outputs:
@@ -127,6 +126,12 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
         raise JobError(f"{len(batch)} rows came; half of them are learned from and half measured on: give more")
     place = np.arange(len(batch))
     return batch.take(place[::2]), batch.take(place[1::2])
+
+
+def bounds_for(target: Target, x: Floats) -> Bounds:
+    """The target's; a table's widened to hold rows that were not among its training rows."""
+    table = target.kind != "network" and len(target.shape) == 1
+    return target.bounds.covering(x) if table else target.bounds
 
 
 def criterion_of(target: Target, tolerance: float | None) -> Criterion:

@@ -219,6 +219,8 @@ class Journal(keras.callbacks.Callback):
         if self.path is None or not self.path.is_file():
             return 0
         state = read_arrays(self.path)
+        if SECONDS not in state:
+            return 0  # Left by a version that did not note the time.
         for prefix, variables in (("now", model.variables), ("optimizer", model.optimizer.variables)):
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{prefix}_{index:03d}"])

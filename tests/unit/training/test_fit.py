@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from redoubt.data.scaling import fit as fit_scaler
+from redoubt.data.store import read_arrays, write_arrays
 from redoubt.models.networks import build
 from redoubt.params import Mlp
 from redoubt.tasks import Batch
@@ -81,6 +82,15 @@ def test_a_state_tells_the_time_of_all_its_sessions(tmp_path: Path, monkeypatch:
     first = seconds_spent(state)
     train(start(NATURAL, TABLE), state)
     assert 0 < first < seconds_spent(state)
+
+
+def test_a_state_of_an_older_form_is_trained_anew(trainings: Trainings, tmp_path: Path) -> None:
+    state = tmp_path / "state.npz"
+    whole = trainings(NATURAL, TABLE)
+    old = {name: value for name, value in read_arrays(whole.states[-1]).items() if name != module.SECONDS}
+    write_arrays(state, old)
+    same(train(start(NATURAL, TABLE), state), whole)
+    assert seconds_spent(state) > 0
 
 
 # Each method on one task, on which `test_contract` looks at it too.
