@@ -47,7 +47,7 @@ def test_a_service_is_attacked_by_its_url(http: httpx.Client) -> None:
         problem = Problem(of_callable(oracle, 1), Tolerance(10.0), "linf", BOX)
         done = Square(queries=20).count(problem, RECORDS, y, eps=0.2, seed=0)
         answers = endpoint(done.moved)[:, 0]
-    # The service draws its own noise: which way a record moves differs from run to run, by how much the answer does not.
+    # The service draws its own noise: which way a record moves differs from run to run, how far its answer does not.
     assert (np.abs(answers - y) > 2).all()
     assert oracle.queries == done.queries.sum() + 2
 
