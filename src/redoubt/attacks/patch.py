@@ -102,16 +102,35 @@ class PatchLearning:
             raise AttackError(
                 f"the sticker's side is {self.side}; it must be 1..{min(x.shape[1:3])} for these pictures"
             )
-        rng, climb = np.random.default_rng(seed), _climber(problem)
+        rng, climb = np.random.default_rng(seed), self._compile(problem, x, y)
         pixels = np.full((self.side, self.side, x.shape[3]), np.mean(_box(problem.bounds)), np.float32)
         for step in range(self.steps):
             rows = rng.integers(len(x), size=min(self.batch, len(x)))
             places = self.placing.draw(rng, len(rows), self.side, x.shape[1:3])
-            size = tf.constant(self.step_size * (1 - step / self.steps))
+            size = np.float32(self.step_size * (1 - step / self.steps))
             pixels = climb(pixels, x[rows], y[rows], places, size, [seed % 2**31, ROWS * step])
             if bar is not None:
                 bar.update()
         return Patch(np.asarray(pixels), self.placing)
+
+    def _compile(self, problem: Problem, x: Floats, y: NDArray[Any]) -> Callable[..., tf.Tensor]:
+        lower, upper = _box(problem.bounds)
+
+        def climb(
+            pixels: tf.Tensor, x: tf.Tensor, y: tf.Tensor, places: tf.Tensor, size: tf.Tensor, seed: tf.Tensor
+        ) -> tf.Tensor:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(pixels)
+                loss = problem.criterion.loss(problem.outputs(stick(x, pixels, places), seed), y)
+            moved = pixels + size * (upper - lower) * tf.sign(tape.gradient(loss, pixels))
+            return tf.clip_by_value(moved, lower, upper)
+
+        floats = ((self.side, self.side, x.shape[3]), (None, *x.shape[1:]), (None, 4), ())
+        sticker, rows, places, size = (tf.TensorSpec(shape, tf.float32) for shape in floats)
+        labels, seed = tf.TensorSpec((None, *y.shape[1:]), y.dtype), tf.TensorSpec((2,), tf.int32)
+        # Without it the seed, a list that differs from step to step, would have every step compiled anew.
+        signature = [sticker, rows, labels, places, size, seed]
+        return tf.function(climb, input_signature=signature, autograph=False)
 
 
 def stick(x: tf.Tensor, pixels: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
@@ -164,22 +183,6 @@ def misled_rate(problem: Problem, patch: Patch, x: Floats, y: NDArray[Any], *, p
         return float(np.mean([problem.criterion.won(answer, y) for answer in answers]))
 
     return Misled(won(patch), won(noise), float(problem.criterion.won(problem.answers(x, seed), y).mean()))
-
-
-def _climber(problem: Problem) -> Callable[..., tf.Tensor]:
-    lower, upper = _box(problem.bounds)
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def climb(
-        pixels: tf.Tensor, x: tf.Tensor, y: tf.Tensor, places: tf.Tensor, size: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(pixels)
-            loss = problem.criterion.loss(problem.outputs(stick(x, pixels, places), seed), y)
-        moved = pixels + size * (upper - lower) * tf.sign(tape.gradient(loss, pixels))
-        return tf.clip_by_value(moved, lower, upper)
-
-    return climb
 
 
 def _box(bounds: Bounds) -> tuple[float, float]:

@@ -91,6 +91,17 @@ def test_a_bar_moves_once_per_step(pictures: Threat) -> None:
         assert bar.n == 5
 
 
+def test_a_step_is_compiled_once_not_once_per_step(pictures: Threat) -> None:
+    traced = []
+
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        traced.append(x.shape)
+        return pictures.problem.outputs(x, seed)
+
+    PatchLearning(side=3, steps=5)(Problem(outputs, Untargeted(), "linf", PIXELS), TRAIN.x, TRAIN.y, seed=0)
+    assert len(traced) == 1
+
+
 def test_values_are_learnt_in_the_units_of_the_bounds(pictures: Threat) -> None:
     bytes_ = Bounds(np.float32(0), np.float32(255), np.float32(1))
     problem = Problem(lambda x, seed: pictures.case.network(x / 255.0), Untargeted(), "linf", bytes_)
