@@ -7,11 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import tiny
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "DVC_NO_ANALYTICS": "1"}
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+
+# How long an example takes says how busy the machine is; the first one may import TensorFlow.
+settings.register_profile("redoubt", deadline=None)
+settings.load_profile("redoubt")
 
 ROOT = Path(__file__).resolve().parents[1]
 

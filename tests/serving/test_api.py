@@ -280,7 +280,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(task=st.sampled_from(sorted(SCHEMAS)), inputs=st.lists(ANY, min_size=1, max_size=3))
 def test_any_json_is_answered_or_refused(task: str, inputs: list[Any], asgi: httpx.Client) -> None:
     answer = asgi.post("/predict", content=json.dumps({"task": task, "inputs": inputs}).encode(), headers=JSON)

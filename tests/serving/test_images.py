@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from bentoml.exceptions import InvalidArgument
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -81,7 +81,6 @@ def test_a_task_of_other_channels_takes_no_uploads() -> None:
 
 # Pillow warns of some damage before it gives up on it.
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(deadline=None)
 @given(data=st.data(), kind=st.sampled_from(["PNG", "JPEG"]))
 def test_damage_is_refused_or_harmless(data: st.DataObject, kind: str) -> None:
     damaged = bytearray(encoded(Image.fromarray(PIXELS), kind))

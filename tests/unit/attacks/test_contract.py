@@ -29,7 +29,7 @@ sizes = st.sampled_from([1e-6, 1e-3]) | st.floats(0.01, 3.0)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(eps=sizes, seed=st.integers(0, 2**40), count=st.integers(1, 64))
 def test_every_attack_keeps_the_contract(threat: Threat, name: str, eps: float, seed: int, count: int) -> None:
     x, y, bounds = threat.case.test.x[:count], threat.case.test.y[:count], threat.problem.bounds
@@ -274,7 +274,7 @@ def records(schema: Schema, x: Floats) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(eps=sizes, seed=st.integers(0, 2**40))
 def test_every_attack_on_a_table_makes_real_records(bound: Bound, name: str, eps: float, seed: int) -> None:
     moved = ATTACKS[name](bound.problem, bound.x, bound.y, eps=eps, seed=seed)

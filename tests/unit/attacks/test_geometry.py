@@ -33,7 +33,7 @@ def test_random_starts_fill_the_unit_ball(norm: Norm, shape: tuple[int, ...]) ->
 
 
 @by_norm
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(x=inside, moved=anywhere, eps=st.floats(0, 4))
 def test_pulled_back_points_stay(norm: Norm, x: Floats, moved: Floats, eps: float) -> None:
     once = pull_back(tf.constant(x), tf.constant(moved), tf.constant(eps, tf.float32), norm, BOX).numpy()
@@ -45,7 +45,7 @@ def test_pulled_back_points_stay(norm: Norm, x: Floats, moved: Floats, eps: floa
 
 
 @by_norm
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(x=inside, share=arrays.arrays(np.float32, (4, 3), elements=st.floats(-1, 1, width=32)), eps=st.floats(0.1, 4))
 def test_points_within_reach_are_left_where_they_are(norm: Norm, x: Floats, share: Floats, eps: float) -> None:
     moved = np.clip(x + 0.5 * eps * share * BOX.scale, BOX.lower, BOX.upper).astype(np.float32)
@@ -85,7 +85,7 @@ def boxes(draw: st.DrawFn) -> tuple[Bounds, Floats, Floats]:
 
 
 @by_norm
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(drawn=boxes())
 def test_whole_numbers_stay_whole_and_nothing_moves_further(norm: Norm, drawn: tuple[Bounds, Floats, Floats]) -> None:
     bounds, x, moved = drawn

@@ -64,7 +64,7 @@ def test_dlr_does_not_care_how_sure_a_model_is(classes: int, factor: float) -> N
 
 
 @by_classes
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_no_logits_give_nan(classes: int, data: st.DataObject) -> None:
     """Ties and logits of any size included: neither the loss nor its gradient."""

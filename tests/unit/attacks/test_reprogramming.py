@@ -26,7 +26,7 @@ def centre(board: Board, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
     return np.pad(inside, [(margin // 2, margin - margin // 2) for margin in margins])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cells=st.integers(1, 4), pixels=st.integers(1, 3), seed=st.integers(0, 99), odd=st.booleans(), data=st.data())
 def test_boards_hold_as_many_squares_as_their_label_says(
     cells: int, pixels: int, seed: int, odd: bool, data: st.DataObject

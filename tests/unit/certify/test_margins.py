@@ -31,7 +31,7 @@ def box(low: Floats, high: Floats) -> Box:
     return Box(tf.constant(low), tf.constant(high))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, widths, st.booleans())
 def test_leads_are_exact_and_tighter_than_the_logits_own_bounds(seed: int, width: float, bias: bool) -> None:
     last, low, high, y = made(seed, width, bias)
@@ -94,7 +94,7 @@ def test_what_is_not_won_by_the_worst_outputs_is_won_nowhere() -> None:
     assert not np.any(somewhere & ~won)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.floats(0, 2))
 def test_a_ball_is_all_of_the_box_within_eps(seed: int, eps: float) -> None:
     rng = np.random.default_rng(seed)

@@ -62,7 +62,7 @@ def test_promises_are_kept_for_all_but_alpha_of_the_rows() -> None:
     assert np.mean(found.radius > distances) > 0.02, "so careful that alpha means nothing"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.01, 2), st.floats(1.05, 3))
 def test_farther_from_the_line_the_radius_is_larger(distance: float, factor: float) -> None:
     found = certify_classes(sides, at([distance, distance * factor]), PARAMS, PIXELS, seed=1)
@@ -104,7 +104,7 @@ def test_an_interval_of_numbers_holds_what_every_shift_can_do(radius: float) -> 
     assert np.all(high - low <= 6 * radius + 0.6), "wider than chance explains"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=2).map(sorted))
 def test_a_larger_radius_has_a_wider_interval(radii: list[float]) -> None:
     (low, high), (lower, higher) = (certify_numbers(line, at([1.0]), r, PARAMS, PIXELS, seed=1) for r in radii)

@@ -32,7 +32,7 @@ def run(graph: Graph, outcome: str, **inputs: NDArray[np.generic]) -> Floats:
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(x=pictures)
 def test_the_median_is_scipys(size: int, x: Floats) -> None:
     expected = ndimage.median_filter(x, size=(1, size, size, 1), mode="mirror")
@@ -54,7 +54,7 @@ def test_the_medians_gradient_flows_to_the_pixel_that_was_the_median() -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 3, 8])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(x=arrays.arrays(np.float32, (4, 3), elements=st.floats(-10, 5000, width=32, allow_subnormal=False)))
 def test_squeezing_leaves_the_levels_alone(bits: int, x: Floats) -> None:
     squeezed = squeeze(tf.constant(x), bits, LOWER, UPPER).numpy()

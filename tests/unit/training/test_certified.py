@@ -108,7 +108,7 @@ def test_regularizers_of_known_boxes(befores: list[tuple[list[float], float]], e
     assert float(regularizer(inputs, boxes(*befores))) == pytest.approx(expected, abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.floats(0.01, 5))
 def test_regularizers_are_those_of_the_paper(seed: int, width: float) -> None:
     rng = np.random.default_rng(seed)

@@ -256,7 +256,7 @@ def test_a_training_that_ended_early_is_not_taken_up_again(
     assert all(np.array_equal(a, b) for a, b in zip(again.network.get_weights(), script.seen[1], strict=True))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(count=st.integers(1, 40), batch=st.integers(1, 50), epochs=st.integers(1, 4), first=st.integers(0, 3))
 def test_every_epoch_sees_every_row_once_in_an_order_of_its_own(
     count: int, batch: int, epochs: int, first: int
@@ -277,7 +277,7 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own(
         assert batch == 1 or not np.array_equal(other, seen[0][1])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(count=st.integers(1, 20), batch=st.integers(1, 25), replays=st.integers(1, 4), first=st.integers(0, 2))
 def test_replays_give_the_same_batches_several_times_in_a_row(count: int, batch: int, replays: int, first: int) -> None:
     train = Batch(np.arange(count, dtype=np.float32)[:, None], np.arange(count))
