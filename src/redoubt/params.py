@@ -248,25 +248,35 @@ class Ibp(Augmented):
     steps: Annotated[int, Field(ge=0)] = 0
 
 
-class Gaussian(Augmented):
-    """Training under noise, for randomized smoothing (arXiv 1902.02918)."""
-
-    method: Literal["gaussian"]
-    sigma: Positive
-
-
-class SmoothAdv(Augmented):
-    """Training under noise round points where the smoothed network gives way (arXiv 1906.04584), L2.
+class UnderNoise(Augmented):
+    """Training under noise, for randomized smoothing.
 
     Attributes:
         sigma: of the noise.
+        consistency: weight of agreement between two draws of it per row (arXiv 2006.04062), which doubles the cost
+            of an update; 0 learns from one draw.
+    """
+
+    sigma: Positive
+    consistency: Annotated[float, Field(ge=0.0)] = 0.0
+
+
+class Gaussian(UnderNoise):
+    """The rows themselves under noise (arXiv 1902.02918)."""
+
+    method: Literal["gaussian"]
+
+
+class SmoothAdv(UnderNoise):
+    """Noise round points where the smoothed network gives way (arXiv 1906.04584), L2.
+
+    Attributes:
         eps: L2 size of the attack.
         steps: of the attack.
         draws: of noise per gradient.
     """
 
     method: Literal["smoothadv"]
-    sigma: Positive
     eps: Positive
     steps: Count = 2
     draws: Count = 2

@@ -1,5 +1,9 @@
-"""Training for randomized smoothing: on noise (arXiv 1902.02918), or on noise round attacked points (1906.04584)."""
+"""Training for randomized smoothing: on noise (arXiv 1902.02918), or on noise round attacked points (1906.04584).
 
+Both may ask two draws of noise to agree (arXiv 2006.04062).
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -7,10 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.contract import Outputs, Problem
+from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
 from redoubt.tasks import Bounds
 from redoubt.training.adversarial import attacked
+from redoubt.training.trades import Apart
 from redoubt.training.trainer import Moment
+
+# Weight of the mean answer's entropy beside the agreement, as the authors run it.
+ENTROPY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,22 +31,49 @@ class Noisy:
         problem: the L2 threat to the smoothed network; see `under_noise`.
         sigma: of the noise, in units of the bounds' scale, > 0.
         attack: moves the inputs first (SmoothAdv); None leaves them (Gaussian augmentation).
+        consistency: weight of agreement between the draws, >= 0; where it is 0 there is one.
     """
 
     network: keras.Model
     problem: Problem
     sigma: float
     attack: PGD | None = None
+    consistency: float = 0.0
+
+    @property
+    def draws(self) -> int:
+        """Of noise, per row."""
+        return 2 if self.consistency else 1
 
     def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
-        """Moved inputs under fresh noise; the noise may leave the bounds, as it does where the answer is certified."""
+        """Moved inputs under fresh noise, `(draws * rows, ...)`; it may leave the bounds, as it does in certifying."""
         moved = x if self.attack is None else attacked(self.attack, self.problem, x, y, moment.eps, moment.seed)
-        return moved + noise(tf.shape(x), self.sigma, self.problem.bounds, moment.seed + [0, 1])
+        moved = tf.concat([moved] * self.draws, axis=0)
+        return moved + noise(tf.shape(moved), self.sigma, self.problem.bounds, moment.seed + [0, 1])
 
     def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
-        """The criterion's own loss."""
-        outputs = self.network(moved, training=True)
-        return outputs, tf.reduce_mean(self.problem.criterion.loss(outputs, y))
+        """The criterion's own loss, the draws' mean, and how far they disagree; the outputs are the first draw's."""
+        each = tf.split(self.network(moved, training=True), self.draws)
+        loss = sum(self.problem.criterion.loss(outputs, y) for outputs in each) / self.draws
+        if self.consistency:
+            loss += disagreement(self.problem.criterion, each, self.consistency)
+        return each[0], tf.reduce_mean(loss)
+
+
+def disagreement(criterion: Criterion, each: Sequence[tf.Tensor], weight: float) -> tf.Tensor:
+    """How far answers under noise part from their mean, and how undecided that mean is (arXiv 2006.04062).
+
+    Args:
+        criterion: says whether the answers are classes.
+        each: per draw, logits `(rows, classes)` or values `(rows, 1)`.
+        weight: of the first; of the second, which numbers do not have, it is `ENTROPY`.
+
+    Returns:
+        `(rows,)`.
+    """
+    mean, apart = _mean(each), Apart(criterion)
+    parted = weight * sum(apart.loss(outputs, mean) for outputs in each) / len(each)
+    return parted - ENTROPY * tf.reduce_sum(tf.exp(mean) * mean, axis=1) if criterion.classes else parted
 
 
 def noise(shape: tf.Tensor, sigma: float, bounds: Bounds, seed: tf.Tensor) -> tf.Tensor:
@@ -62,9 +98,14 @@ def under_noise(network: keras.Model, sigma: float, draws: int, bounds: Bounds) 
         shape = tf.concat([[draws], tf.shape(x)], axis=0)
         noisy = x[None] + noise(shape, sigma, bounds, seed + [0, 2])
         flat = network(tf.reshape(noisy, (-1, *x.shape[1:])), training=False)
-        each = tf.reshape(flat, (draws, -1, flat.shape[-1]))
-        if flat.shape[-1] == 1:
-            return tf.reduce_mean(each, axis=0)
-        return tf.reduce_logsumexp(tf.nn.log_softmax(each), axis=0) - np.float32(np.log(draws))
+        return _mean(tf.split(flat, draws))
 
     return outputs
+
+
+def _mean(each: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Logarithms of the mean probabilities `(rows, classes)`, or the mean value `(rows, 1)`."""
+    answers = tf.stack(each)
+    if answers.shape[-1] == 1:
+        return tf.reduce_mean(answers, axis=0)
+    return tf.reduce_logsumexp(tf.nn.log_softmax(answers), axis=0) - np.float32(np.log(len(each)))

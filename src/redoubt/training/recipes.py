@@ -125,10 +125,10 @@ def _objective(recipe: Pgd | Fast | Trades | Ibp | Gaussian | SmoothAdv, ground:
         attack = PGD(steps=recipe.steps) if recipe.steps else None
         return Certified(network, problem, recipe.natural, recipe.regularize, attack)
     if isinstance(recipe, Gaussian):
-        return Noisy(network, problem, recipe.sigma)
+        return Noisy(network, problem, recipe.sigma, consistency=recipe.consistency)
     noisy = under_noise(network, recipe.sigma, recipe.draws, ground.bounds)
     smoothed = Problem(noisy, ground.criterion, "l2", ground.bounds)
-    return Noisy(network, smoothed, recipe.sigma, PGD(steps=recipe.steps))
+    return Noisy(network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
 
 
 def _augmentation(recipe: Augmented, ground: Ground) -> Augmentation | None:

@@ -47,6 +47,7 @@ def recipes(task: str) -> dict[str, AnyRecipe]:
         "ibp": Ibp(method="ibp", eps=linf, steps=3, epochs=EPOCHS, model=normalized, augment=moving),
         "gaussian": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS),
         "averaged": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS, average=0.9, model=normalized),
+        "consistent": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS, consistency=1.0),
         "smoothadv": SmoothAdv(method="smoothadv", sigma=sigma, eps=l2, epochs=EPOCHS),
     }
 

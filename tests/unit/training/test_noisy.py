@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import softmax
+from scipy.stats import entropy
 
 from redoubt.attacks.contract import Problem
+from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD
 from redoubt.tasks import Bounds
-from redoubt.training.noisy import Noisy, noise, under_noise
+from redoubt.training.noisy import ENTROPY, Noisy, disagreement, noise, under_noise
 from redoubt.training.trainer import Moment
 from tests.tiny import IMAGE, TABLE, Case
 
@@ -51,6 +53,37 @@ def test_the_smoothed_network_is_the_mean_over_its_draws(case: Case, draws: int)
     else:
         assert np.allclose(found, each.mean(axis=0), rtol=1e-5)
     assert (np.ptp(each, axis=0).max() > 0.01) == (draws > 1)
+
+
+def test_classes_under_noise_agree_with_their_mean_and_the_mean_is_decided() -> None:
+    each = np.random.default_rng(0).normal(0, 3, (2, 6, 4)).astype(np.float32)
+    shares = softmax(each.astype(float), axis=2)
+    mean = shares.mean(axis=0)
+    parted = np.mean([entropy(mean, one, axis=1) for one in shares], axis=0)
+    found = disagreement(Untargeted(), [tf.constant(one) for one in each], 5.0)
+    assert parted.min() > 0.001
+    assert np.allclose(found, 5.0 * parted + ENTROPY * entropy(mean, axis=1), rtol=1e-4)
+    alike = disagreement(Untargeted(), [tf.constant(each[0])] * 2, 5.0)
+    assert np.allclose(alike, ENTROPY * entropy(shares[0], axis=1), atol=1e-5)
+
+
+def test_numbers_under_noise_agree_with_their_mean() -> None:
+    found = disagreement(Tolerance(2.0), [tf.constant([[5.0], [1.0]]), tf.constant([[1.0], [1.0]])], 3.0)
+    assert np.allclose(found, [3.0 * (2.0 / 2.0) ** 2, 0.0])
+
+
+def test_consistent_training_asks_two_draws_of_each_row(case: Case) -> None:
+    problem = Problem(case.network, case.criterion, "l2", case.bounds)
+    x, y = tf.constant(case.test.x[:8]), tf.constant(case.test.y[:8])
+    single, consistent = (Noisy(case.network, problem, 0.4, consistency=weight) for weight in (0.0, 3.0))
+    moved = consistent.inputs(x, y, MOMENT)
+    first, second = moved[:8], moved[8:]
+    assert not np.allclose(first, second)
+    outputs, loss = consistent.loss(x, moved, y, MOMENT)
+    each = [single.loss(x, half, y, MOMENT) for half in (first, second)]
+    parted = disagreement(case.criterion, [answers for answers, _ in each], 3.0)
+    assert np.allclose(outputs, each[0][0], rtol=1e-5, atol=1e-5)
+    assert float(loss) == pytest.approx(float((each[0][1] + each[1][1]) / 2 + tf.reduce_mean(parted)), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", [IMAGE, TABLE])
