@@ -18,7 +18,8 @@ import yaml
 
 from redoubt.data.store import read_json, write_json
 from redoubt.defenses.guarded import GuardedModel
-from redoubt.tracking import MlflowClient, store_uri
+from redoubt.tracking import MlflowClient
+from redoubt.tracking_uri import store_uri
 
 STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 COPIED = ["pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml"]
