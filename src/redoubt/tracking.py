@@ -385,18 +385,21 @@ def _bounded(work: Callable[[_Progress], T], uri: str, progress: _Progress) -> T
     def run() -> None:
         try:
             answers.append(work(progress))
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     while thread.is_alive() and (left := progress.moment + PATIENCE - time.monotonic()) > 0:
         thread.join(left)
-    if errors:
+    if answers:
+        return answers[0]
+    if errors and not isinstance(errors[0], STORE_ERRORS):
         raise errors[0]
-    if not answers:
-        raise TrackingError(_sentence(uri, f"nothing has moved for {PATIENCE:.0f} s", progress))
-    return answers[0]
+    trouble = explain(errors[0], uri) if errors else f"nothing has moved for {PATIENCE:.0f} s"
+    recorded = f"; {progress.done} of {progress.total} runs recorded so far" if progress.total else ""
+    # A new error rather than one raised from the store's own, whose traceback would show the secrets.
+    raise TrackingError(f"MLflow at {shown(uri)}: {trouble}{recorded}")
 
 
 @contextmanager
@@ -404,27 +407,15 @@ def _mirror(root: Path, uri: str, progress: _Progress) -> Iterator[_Mirror]:
     """One mirror at a time: two that create the same database or the same run would get in each other's way."""
     lock = home(root) / ".redoubt" / "tracking.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    trouble = None
     with lock.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        try:
-            check(uri)
-            _connect(uri)
-            # Model.log knows no other way to be told.
-            mlflow.set_tracking_uri(uri)
-            mlflow.set_registry_uri(uri)
-            progress.touch()
-            yield _Mirror(root, uri, progress)
-        except STORE_ERRORS as error:
-            trouble = explain(error, uri)
-    if trouble:
-        # Out here, so that no traceback shows the driver's error with its secrets.
-        raise TrackingError(_sentence(uri, trouble, progress))
-
-
-def _sentence(uri: str, trouble: str, progress: _Progress) -> str:
-    recorded = f"; {progress.done} of {progress.total} runs recorded so far" if progress.total else ""
-    return f"MLflow at {shown(uri)}: {trouble}{recorded}"
+        check(uri)
+        _connect(uri)
+        # Model.log knows no other way to be told.
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        progress.touch()
+        yield _Mirror(root, uri, progress)
 
 
 def _connect(uri: str) -> None:

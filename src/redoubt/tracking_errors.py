@@ -35,7 +35,10 @@ TROUBLES = (
         r"No module named '(psycopg)'",
         "the Python package {} is not installed; write postgresql+psycopg2://, whose package is",
     ),
-    (r"No module named '(\w+)", "the Python package {} is not installed, without which this database cannot be reached"),
+    (
+        r"No module named '(\w+)",
+        "the Python package {} is not installed, without which this database cannot be reached",
+    ),
     (
         r"(?i)unsupported URI|Could not find a registered artifact repository|Can't load plugin",
         "MLflow knows no such scheme; expected http, https, sqlite, postgresql, mysql or mssql",
@@ -81,6 +84,6 @@ def _of_schema(found: str, file: Path | None) -> str:
     folder = Path(package.origin or "").parent if package else Path()
     here = importlib.metadata.version("mlflow")
     if list(folder.glob(f"store/db_migrations/versions/{found}_*.py")):
-        return f"its tables are of an MLflow older than {here}; back it up, then bring it up to date by `mlflow db upgrade`"
+        return f"its tables are of an MLflow older than {here}; back it up, then run `mlflow db upgrade` on it"
     away = f", or move {file} away and let `python -m pipelines.record` fill a new one from reports/" if file else ""
     return f"its tables (schema {found}) are of an MLflow newer than {here}; use that one{away}"

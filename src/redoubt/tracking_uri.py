@@ -80,7 +80,8 @@ def check(uri: str) -> None:
             of MLflow's that can be written.
     """
     scheme = re.match(r"([a-zA-Z][\w.-]*)(\+[\w.-]+)?:(?!\d)", uri)
-    kind = scheme[1].lower() if scheme else ""
+    # `user:secret@host` has no scheme, though it looks as if.
+    kind = scheme[1].lower() if scheme and ("://" in uri or "@" not in uri) else ""
     if kind == "sqlite":
         _check_file(uri)
     elif kind in PORTS:
@@ -127,13 +128,14 @@ def _user_info(uri: str) -> str:
 
 
 def _secrets(uri: str) -> Iterator[str]:
-    user_info = _user_info(uri)
+    rest, user_info = _split(uri)[1], _user_info(uri)
     name, colon, password = user_info.partition(":")
     if not colon and uri.startswith("http"):
         # A token in the user's place.
         password = name
     values = [password, *re.split(r"[/?#@:]", password)]
-    for pair in re.split(r"[&;]", uri.partition("?")[2]):
+    query_and_fragment = re.split(r"[?#]", rest[len(user_info) :], maxsplit=1)[1:]
+    for pair in re.split(r"[&;#]", "".join(query_and_fragment)):
         key, _, value = pair.partition("=")
         if key.lower() not in HARMLESS:
             # Without a '=', all of it may be the token.
@@ -145,14 +147,17 @@ def _secrets(uri: str) -> Iterator[str]:
 
 
 def _spellings(secret: str) -> re.Pattern[str]:
-    """Matches a secret however it is percent-encoded or escaped; a very short one only as a word of its own."""
+    """Matches a secret however it is percent-encoded or escaped; a very short one only as a word of its own.
+
+    Whatever the case: a password taken for a host's name is lowered.
+    """
     pattern = "".join(_spelling(character) for character in secret)
-    return re.compile(pattern if len(secret) >= SHORTEST_ANYWHERE else rf"(?<!\w){pattern}(?!\w)")
+    return re.compile(pattern if len(secret) >= SHORTEST_ANYWHERE else rf"(?<!\w){pattern}(?!\w)", re.IGNORECASE)
 
 
 def _spelling(character: str) -> str:
     encoded = "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
-    forms = [re.escape(character), f"(?i:{encoded})", re.escape(character.encode("unicode_escape").decode())]
+    forms = [re.escape(character), encoded, re.escape(character.encode("unicode_escape").decode())]
     forms += [r"\\" + re.escape(character)] if character in "'\"\\" else []
     forms += [r"\+"] if character == " " else []
     return f"(?:{'|'.join(forms)})"
