@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 import sqlalchemy
 from alembic.util import CommandError
-from google.protobuf.json_format import ParseError
+from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -48,6 +48,10 @@ for _name, _value in {
 import mlflow.onnx  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run  # noqa: E402
+from mlflow.environment_variables import (  # noqa: E402
+    MLFLOW_HTTP_REQUEST_MAX_RETRIES,
+    MLFLOW_HTTP_REQUEST_TIMEOUT,
+)
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.types import ColSpec, Schema, TensorSpec  # noqa: E402
@@ -74,7 +78,7 @@ COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d
 PARAMS_AT_ONCE = 100
 METRICS_AT_ONCE = 1000
 LONGEST_ERROR = 5000
-# No call to the store may take longer, whatever keeps it: longer than all tries of one request together.
+# No step of a sync may take longer, whatever keeps it.
 PATIENCE = 300.0
 # A run that another checkout has been logging for longer was given up.
 GIVEN_UP_AFTER_MS = 3_600_000
@@ -375,7 +379,7 @@ class _Mirror:
 
 
 def _bounded(work: Callable[[_Progress], T], uri: str, progress: _Progress) -> T:
-    """Do work that asks the store, and give up on it once nothing has moved for `PATIENCE` seconds.
+    """Do work that asks the store, and give up on it once nothing has moved for `PATIENCE` seconds or all tries' time.
 
     In a thread, since nothing else ends a wait inside a database's driver or a name's resolution.
     """
@@ -388,15 +392,17 @@ def _bounded(work: Callable[[_Progress], T], uri: str, progress: _Progress) -> T
         except BaseException as error:
             errors.append(error)
 
+    tries = MLFLOW_HTTP_REQUEST_MAX_RETRIES.get() + 1
+    patience = max(PATIENCE, tries * MLFLOW_HTTP_REQUEST_TIMEOUT.get())
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    while thread.is_alive() and (left := progress.moment + PATIENCE - time.monotonic()) > 0:
+    while thread.is_alive() and (left := progress.moment + patience - time.monotonic()) > 0:
         thread.join(left)
     if answers:
         return answers[0]
     if errors and not isinstance(errors[0], STORE_ERRORS):
         raise errors[0]
-    trouble = explain(errors[0], uri) if errors else f"nothing has moved for {PATIENCE:.0f} s"
+    trouble = explain(errors[0], uri) if errors else f"nothing has moved for {patience:.0f} s"
     recorded = f"; {progress.done} of {progress.total} runs recorded so far" if progress.total else ""
     # A new error rather than one raised from the store's own, whose traceback would show the secrets.
     raise TrackingError(f"MLflow at {shown(uri)}: {trouble}{recorded}")
