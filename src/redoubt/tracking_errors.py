@@ -23,8 +23,9 @@ TROUBLES = (
         "the server refuses who asks; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, "
         "or MLFLOW_TRACKING_TOKEN, to those of somebody who may write",
     ),
-    (r"error code 404\b|error code 405\b|not in a valid JSON|Response: \{", NOT_MLFLOW),
+    (r"error code 40[45]\b|not in a valid JSON|Response: \{|ParseError", NOT_MLFLOW),
     (r"error code (5\d\d)\b|too many (5\d\d) error responses", "the server itself fails ({}); its log says why"),
+    (r"FATAL:\s+([^\n]+)", "the database refuses: {}"),
     (r"(?i)timeout|timed out", "no answer within {seconds} s; is the server up?"),
     (r"(?i)connection refused", "nobody listens there; is the server up, and MLFLOW_TRACKING_URI right?"),
     (
@@ -62,7 +63,7 @@ def explain(error: BaseException, uri: str) -> str:
     for pattern, sentence in TROUBLES:
         if found := re.search(pattern, said):
             seconds = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT" if uri.startswith("http") else "PGCONNECT_TIMEOUT")
-            return sentence.format(*(group for group in found.groups() if group), seconds=seconds)
+            return sentence.format(*(redact(group, uri) for group in found.groups() if group), seconds=seconds)
     first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return redact(first, uri)[:LONGEST]
 

@@ -117,6 +117,7 @@ def answering(status: int, body: str, drip: float = 0.0) -> Iterator[int]:
         (200, "<!doctype html><title>a wiki</title>", "no MLflow server's API"),
         (200, "", "no MLflow server's API"),
         (200, '{"a": 1}', "no MLflow server's API"),
+        (200, '{"experiment": 3}', "no MLflow server's API"),
         (404, "<html>not\nfound</html>", "no MLflow server's API"),
         (404, '{"detail": "Not Found"}', "no MLflow server's API"),
         (401, "You are not authenticated", "MLFLOW_TRACKING_USERNAME"),

@@ -215,6 +215,12 @@ def test_a_file_that_cannot_be_written_is_named(file: Path) -> None:
     assert said == f"{file} cannot be written (attempt to write a readonly database); make it and its folder writable"
 
 
+def test_what_a_database_refuses_is_told_in_its_words() -> None:
+    said = f'server at "host" failed: FATAL:  password authentication failed for "{SECRET}"\nmore'
+    uri = f"postgresql://user:{SECRET}@host/db"
+    assert explain(ValueError(said), uri) == 'the database refuses: password authentication failed for "***"'
+
+
 def test_a_port_that_answers_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         check(f"http://user:{SECRET}@127.0.0.1:{server.getsockname()[1]}")
