@@ -43,8 +43,7 @@ serve: .venv/installed ## Serve every champion on 127.0.0.1:3000
 	@$(ACTIVE) bentoml serve serving.service:Redoubt --host 127.0.0.1 --port 3000
 
 ui: .venv/installed ## Compare runs in the MLflow UI on 127.0.0.1:5000
-	@$(ACTIVE) python -m pipelines.record
-	@$(ACTIVE) mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+	@$(ACTIVE) python -m pipelines.ui
 
 report: .venv/installed ## Bring reports/index.html up to date and say where it is
 	@$(ACTIVE) dvc repro

@@ -1,7 +1,6 @@
 """The edge that every stage shares: arguments, params, one-line errors, time taken."""
 
 import argparse
-import contextlib
 import os
 import resource
 import sys
@@ -9,9 +8,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from redoubt.data.store import write_json
 from redoubt.params import HARDENED, Params, ParamsError, Task, load
+from redoubt.tracking_uri import TrackingError
 
 Work = Callable[..., None]
 # Stages that can be told to make one model alone, by `--model`.
@@ -34,8 +35,7 @@ def run(name: str, work: Work) -> None:
     except ValueError as error:
         if not type(error).__module__.startswith("redoubt"):
             raise
-        _record_failure(task.name, name, error)
-        sys.exit(f"error: {name}@{task.name}: {error}")
+        fail(f"{name}@{task.name}", task.name, name, error)
     # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
     took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
     write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
@@ -65,9 +65,21 @@ def arguments(name: str) -> tuple[Params, Task, str | None]:
         sys.exit(f"error: {error}")
 
 
-def _record_failure(task: str, stage: str, error: Exception) -> None:
-    from redoubt import tracking
+def fail(where: str, task: str, run: str, error: Exception) -> NoReturn:
+    """End the process with one line, and leave the reason in MLflow.
 
-    # A tracking server that is down must not hide why the stage failed.
-    with contextlib.suppress(tracking.TrackingError):
-        tracking.failed(task, stage, error)
+    Args:
+        where: what the line names, such as `validate@digits`.
+        task: whose experiment shows the failure.
+        run: its run there.
+        error: its message is the line.
+    """
+    # First, so that a tracking server that is down or slow cannot hide why the stage failed.
+    print(f"error: {where}: {error}", file=sys.stderr, flush=True)
+    from redoubt.tracking import failed
+
+    try:
+        failed(task, run, error)
+    except TrackingError as trouble:
+        print(f"warning: this failure is not in MLflow: {trouble}", file=sys.stderr)
+    sys.exit(1)

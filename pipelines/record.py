@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from redoubt.records import RunRecordError
-from redoubt.tracking import Summary, TrackingError, sync
+from redoubt.tracking import Summary, sync
+from redoubt.tracking_uri import TrackingError
 
 CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
 

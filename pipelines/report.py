@@ -12,10 +12,14 @@ from markupsafe import Markup
 from pipelines.headline import headline
 from redoubt.data.store import read_json, whole_file, write_json
 from redoubt.params import Params, ParamsError, load
+from redoubt.records import RunRecordError
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking import sync
+from redoubt.tracking_uri import TrackingError
+
+MIRRORED = Path("reports/mirrored.json")
 
 
 def main() -> None:
@@ -35,7 +39,20 @@ def main() -> None:
         _write(Path("reports", page), course_page(language, chapters, Path("reports/studies")))
     write_json(Path("reports/metrics.json"), {row["task"]: _metrics(row) for row in rows})
     _write_timings(params)
-    sync(Path())
+    _mirror(params)
+
+
+def _mirror(params: Params) -> None:
+    """Bring MLflow into line; leave the output that says so only if that worked, else DVC takes the stage for done."""
+    MIRRORED.unlink(missing_ok=True)
+    try:
+        sync(Path())
+    except (RunRecordError, TrackingError) as error:
+        sys.exit(
+            f"error: report: {error}. The pages in reports/ are written; once that is mended, the next `dvc repro`, "
+            "or `python -m pipelines.record`, records the runs"
+        )
+    write_json(MIRRORED, {"tasks": params.run})
 
 
 def _write(path: Path, page: str) -> None:

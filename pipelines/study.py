@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from pipelines._stage import fail
 from redoubt.data.store import plain, write_json
 from redoubt.params import Params, ParamsError, load
 from redoubt.quiet import no_stderr
@@ -16,6 +17,7 @@ from redoubt.studies.given import Given
 from redoubt.studies.sizes import sizes_of
 
 STUDIES = Path("reports/studies")
+TASK = "course"
 
 
 def main() -> None:
@@ -28,8 +30,10 @@ def main() -> None:
     name = parser.parse_args().name
     try:
         work(load(), name)
-    except (ParamsError, StudyError) as error:
+    except ParamsError as error:
         sys.exit(f"error: study@{name}: {error}")
+    except StudyError as error:
+        fail(f"study@{name}", TASK, name, error)
 
 
 def work(params: Params, name: str) -> None:
@@ -51,7 +55,7 @@ def _record(name: str, params: Params, result: Result) -> Record:
     return Record(
         run=name,
         stage="study",
-        task="course",
+        task=TASK,
         params={"seed": params.seed, "size": params.course},
         metrics={key: float(value) for key, value in result.numbers.items()},
         tags={"data": result.origin.en},

@@ -9,19 +9,34 @@ from rich.table import Table
 
 from pipelines.headline import headline
 from redoubt.params import Params, ParamsError, load
+from redoubt.tracking_uri import TrackingError, check, store_uri
 
 
 def main() -> None:
     """Print one of the two."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.summary", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only read params.yaml and say what is wrong with it")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only say what is wrong with params.yaml, or with where the runs are to be recorded",
+    )
     only_check = parser.parse_args().check
     try:
         params = load()
     except ParamsError as error:
         sys.exit(f"error: {error}")
-    if not only_check:
+    if only_check:
+        _warn_of_tracking()
+    else:
         _print(params)
+
+
+def _warn_of_tracking() -> None:
+    """Say before the work begins what would keep its last stage from recording it; the work itself needs no MLflow."""
+    try:
+        check(store_uri(Path.cwd()))
+    except TrackingError as error:
+        print(f"warning: {error}. The work goes on; until that is mended its last stage fails", file=sys.stderr)
 
 
 def _print(params: Params) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from redoubt.data.store import digest, dumps
 
@@ -28,7 +28,7 @@ class Record(BaseModel):
         stage: the DVC stage that wrote it; after `merge`, all of them, comma-separated.
         task: the task, which is the MLflow experiment.
         params: what was chosen.
-        metrics: what came out, one number each.
+        metrics: what came out, one number each; one that is None was not measured, and is left out.
         curves: stepped metrics as (step, value) with rising steps: epochs, or 1000 * eps.
         tags: what identifies it, such as the digest of the data.
         artifacts: files and folders to attach, relative to the project's top folder.
@@ -46,6 +46,13 @@ class Record(BaseModel):
     tags: dict[Name, str] = {}
     artifacts: list[str] = []
     children: list["Record"] = []
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _only_what_was_measured(cls, metrics: Any) -> Any:
+        if not isinstance(metrics, Mapping):
+            return metrics
+        return {name: value for name, value in metrics.items() if value is not None}
 
     @model_validator(mode="after")
     def _can_be_read_back(self) -> "Record":

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,8 @@ import yaml
 
 from redoubt.data.store import read_json, write_json
 from redoubt.defenses.guarded import GuardedModel
-from redoubt.tracking import MlflowClient, store_uri
+from redoubt.tracking import MlflowClient
+from redoubt.tracking_uri import store_uri
 
 STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 COPIED = ["pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml"]
@@ -223,6 +225,21 @@ def test_one_hardened_model_can_be_made_alone(finished: Project) -> None:
 
 
 def test_a_second_run_does_nothing(finished: Project) -> None:
+    assert "Data and pipelines are up to date." in finished.good("dvc", "repro")
+
+
+def test_a_report_that_could_not_be_recorded_is_not_taken_for_done(finished: Project) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        server = f"http://user:s3cret@127.0.0.1:{unused.getsockname()[1]}"
+        done = finished.run("env", f"MLFLOW_TRACKING_URI={server}", "dvc", "repro", "-f", "-s", "report")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "error: report: MLflow at http://127.0.0.1:" in said
+    assert "Traceback" not in said
+    assert "s3cret" not in said
+    assert (finished.folder / "reports/index.html").is_file()
+    assert "Running stage 'report'" in finished.good("dvc", "repro")
     assert "Data and pipelines are up to date." in finished.good("dvc", "repro")
 
 

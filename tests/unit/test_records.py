@@ -75,6 +75,10 @@ def test_stages_that_disagree_are_refused(left: dict[str, Any], right: dict[str,
         merge([record(**left), record(stage="attack", **right)])
 
 
+def test_what_was_not_measured_is_left_out() -> None:
+    assert record(metrics={"clean": 0.9, "robust": None}) == record(metrics={"clean": 0.9})
+
+
 NAMES = st.text("abc/_", min_size=1, max_size=4)
 RECORDS = st.lists(
     st.builds(

@@ -17,7 +17,8 @@ from mlflow.entities import Run
 
 from redoubt.data.store import write_json
 from redoubt.records import Record, key
-from redoubt.tracking import Summary, TrackingError, failed, home, store_uri, sync
+from redoubt.tracking import Summary, failed, sync
+from redoubt.tracking_uri import TrackingError, home, store_uri
 from tests.toy_champion import write_champion
 
 TOP = Path(__file__).parents[2]
