@@ -47,6 +47,7 @@ ui: .venv/installed ## Compare runs in the MLflow UI on 127.0.0.1:5000
 	@$(ACTIVE) mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
 report: .venv/installed ## Bring reports/index.html up to date and say where it is
+	@$(ACTIVE) python -m pipelines.summary --check
 	@$(ACTIVE) dvc repro
 	@echo "Open $(CURDIR)/reports/index.html"
 

@@ -10,12 +10,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from pipelines._lock import keep_lock
+from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
 from redoubt.params import HARDENED, Params, ParamsError, Task, load
 
 Work = Callable[..., None]
 # Stages that can be told to make one model alone, by `--model`.
 MODELS = {"harden": HARDENED}
+# Modules whose errors are one line: what a user can mend.
+OURS = ("redoubt", "pipelines", "__main__")
+WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "zoo")
+UNFINISHED = (".redoubt/attack", ".redoubt/checkpoints", ".redoubt/sweep")
 
 
 def run(name: str, work: Work) -> None:
@@ -30,15 +36,28 @@ def run(name: str, work: Work) -> None:
         work = partial(work, models=[model] if model else MODELS[name])
     started = time.perf_counter()
     try:
+        begin()
         work(params, task)
+        # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
+        took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
+        write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
     except ValueError as error:
-        if not type(error).__module__.startswith("redoubt"):
+        if not type(error).__module__.startswith(OURS):
             raise
         _record_failure(task.name, name, error)
         sys.exit(f"error: {name}@{task.name}: {error}")
-    # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
-    took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
-    write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
+
+
+def begin() -> None:
+    """Before a stage's own work: clear away what killed processes left half-written, keep a copy of dvc.lock.
+
+    Raises:
+        LockError: dvc.lock is damaged and nothing can be done with it.
+        StoreError: the copy cannot be written.
+    """
+    for folder in (*WRITTEN, *UNFINISHED):
+        clear(Path(folder))
+    keep_lock()
 
 
 def _peak_mib() -> int:
@@ -68,6 +87,6 @@ def arguments(name: str) -> tuple[Params, Task, str | None]:
 def _record_failure(task: str, stage: str, error: Exception) -> None:
     from redoubt import tracking
 
-    # A tracking server that is down must not hide why the stage failed.
-    with contextlib.suppress(tracking.TrackingError):
+    # A tracking server that is down, or a full disk, must not hide why the stage failed.
+    with contextlib.suppress(tracking.TrackingError, OSError):
         tracking.failed(task, stage, error)

@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from redoubt.data.store import plain, write_json
+from pipelines._lock import LockError
+from pipelines._stage import begin
+from redoubt.data.store import StoreError, plain, write_json
 from redoubt.params import Params, ParamsError, load
 from redoubt.quiet import no_stderr
 from redoubt.records import Record
@@ -27,8 +29,9 @@ def main() -> None:
     parser.add_argument("name", help="a study of params.yaml, such as polynomial")
     name = parser.parse_args().name
     try:
+        begin()
         work(load(), name)
-    except (ParamsError, StudyError) as error:
+    except (LockError, ParamsError, StoreError, StudyError) as error:
         sys.exit(f"error: study@{name}: {error}")
 
 

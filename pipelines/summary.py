@@ -1,4 +1,4 @@
-"""Before a run: check params.yaml. After it: the table of champions, and what to do next."""
+"""Before a run: check params.yaml and dvc.lock. After it: the table of champions, and what to do next."""
 
 import argparse
 import sys
@@ -7,18 +7,26 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipelines._lock import LockError, keep_lock
 from pipelines.headline import headline
+from redoubt.data.store import StoreError
 from redoubt.params import Params, ParamsError, load
 
 
 def main() -> None:
     """Print one of the two."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.summary", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only read params.yaml and say what is wrong with it")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only say what is wrong with params.yaml, and mend dvc.lock where an interruption cut it off",
+    )
     only_check = parser.parse_args().check
     try:
         params = load()
-    except ParamsError as error:
+        if only_check:
+            keep_lock()
+    except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: {error}")
     if not only_check:
         _print(params)
