@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from redoubt.data.store import whole_file
 
@@ -21,8 +21,12 @@ class LockError(ValueError):
     """A dvc.lock that nothing can be done with; the message says what to do."""
 
 
-class _File(BaseModel):
+class _File(BaseModel, strict=True):
     path: str
+    hash: str = ""
+    md5: str | None = Field(None, min_length=3)
+    size: int = 0
+    nfiles: int = 0
 
 
 class _Stage(BaseModel):
@@ -49,7 +53,7 @@ def keep_lock() -> None:
     if not LOCK.is_file():
         return
     now, kept = LOCK.read_bytes(), KEPT.read_bytes() if KEPT.is_file() else b""
-    if now == kept:
+    if kept and now == kept:
         return
     if re.search(rb"^<<<<<<< ", now, re.MULTILINE):
         raise LockError(f"{LOCK} holds the marks of an unsettled merge: settle it; {COMMITTED}, then dvc repro")
@@ -65,7 +69,7 @@ def keep_lock() -> None:
 
 
 def _put_back(now: bytes, kept: bytes) -> None:
-    if not _valid(kept):
+    if not (_valid(kept) and kept.endswith(b"\n")):
         raise LockError(
             f"{LOCK} is damaged, as an interrupted DVC leaves it, and there is no copy in {KEPT}: {COMMITTED}; if "
             "none is committed, delete it, and DVC makes a new one"
