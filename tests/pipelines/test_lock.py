@@ -149,8 +149,12 @@ def test_dvc_killed_while_it_writes_its_lock(tmp_path: Path) -> None:
     """The real one, in a project with the lock of this one, which takes it a while to write."""
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    stage = {"cmd": "python -c 'from pipelines._stage import begin; begin()' && echo done > out", "outs": ["out"]}
+    for name in ("params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, tmp_path)
+    stage = {
+        "cmd": "python -c 'from pipelines._stage import begin; begin()' && mkdir -p out && echo done > out/result",
+        "outs": ["out"],
+    }
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"first": stage}}))
     lock = tmp_path / "dvc.lock"
     lock.write_bytes(WHOLE)
@@ -176,4 +180,7 @@ def test_dvc_killed_while_it_writes_its_lock(tmp_path: Path) -> None:
     assert lock.read_bytes() == WHOLE
     assert command(tmp_path, "dvc", "repro").returncode == 0
     assert lock.read_bytes().startswith(WHOLE)
-    assert (tmp_path / "out").read_text() == "done\n"
+    assert (tmp_path / "out/result").read_text() == "done\n"
+    # What a killed process leaves in a tracked folder is no part of it.
+    (tmp_path / "out/.result.0123abcd.part").write_text("half")
+    assert "up to date" in command(tmp_path, "dvc", "status").stdout
