@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.data.dataset import digest_arrays
-from redoubt.data.state import resume
+from redoubt.data.state import code_digest, resume
 from redoubt.data.store import digest, dumps, write_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -32,13 +32,14 @@ class Ledger:
         """The stored result for this key and these arrays, or else that of `compute`, stored whole or not at all.
 
         Args:
-            key: plain values that the result depends on.
+            key: plain values that the result depends on; the package's own code is taken into account too.
             given: arrays that it depends on.
             compute: called only if nothing is stored.
         """
         if self._folder is None:
             return compute()
-        mark = digest(dumps({**key, "given": digest_arrays(given)}).encode())
+        whole = {**key, "given": digest_arrays(given), "code": code_digest()}
+        mark = digest(dumps(whole).encode())
         path = self._folder / f"{mark}.npz"
         stored = resume(path, partial(_of_key, mark))
         if stored is not None:

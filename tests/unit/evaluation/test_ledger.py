@@ -37,6 +37,14 @@ def test_other_settings_and_other_rows_are_other_work(tmp_path: Path) -> None:
     assert work.times == len(list(tmp_path.iterdir())) == 4
 
 
+def test_what_other_code_left_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Counted()
+    Ledger(tmp_path).remember({}, GIVEN, work)
+    monkeypatch.setattr("redoubt.evaluation.ledger.code_digest", lambda: "of the next version")
+    Ledger(tmp_path).remember({}, GIVEN, work)
+    assert work.times == 2
+
+
 def test_without_a_folder_nothing_is_remembered() -> None:
     work, ledger = Counted(), Ledger(None)
     for _ in range(2):
