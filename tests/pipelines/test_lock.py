@@ -135,6 +135,26 @@ def test_a_merge_is_left_to_the_user(here: Path) -> None:
     assert (LOCK.read_bytes(), KEPT.read_bytes()) == (merging, SHORT)
 
 
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+MODULES = sorted({re.findall(r"-m (pipelines\.\w+)", str(stage))[0] for stage in STAGES.values()})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_stage_keeps_the_lock_when_it_begins(module: str) -> None:
+    """By `_stage.run`, which begins with it, or by itself."""
+    text = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+    assert re.search(r'^    run\("\w+", work\)|^        begin\(\)', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", ["repro", "mnist", "course", "report"])
+def test_make_mends_the_lock_before_dvc_reads_it(target: str) -> None:
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe
+    lines = recipe[1].splitlines()
+    mended, started = (next(i for i, line in enumerate(lines) if what in line) for what in ("--check", "dvc repro"))
+    assert mended < started
+
+
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=240)
 
