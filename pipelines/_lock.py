@@ -1,5 +1,6 @@
-"""Keeps a whole copy of dvc.lock: DVC rewrites it in place, and an interruption at that moment leaves it cut off."""
+"""Mends what DVC rewrites in place and an interruption leaves cut off: dvc.lock, by a copy of it, and rwlock."""
 
+import json
 import re
 import sys
 import time
@@ -12,6 +13,8 @@ from pydantic import BaseModel, Field, ValidationError
 from redoubt.data.store import whole_file
 
 LOCK, KEPT, DAMAGED = Path("dvc.lock"), Path(".redoubt/dvc.lock"), Path(".redoubt/dvc.lock.damaged")
+# Which DVC process reads and writes what at this moment: nothing in it outlives the process.
+RUNNING = Path(".dvc/tmp/rwlock")
 # Longer than DVC takes to write it: until then somebody may be writing.
 WRITING_SECONDS = 1.0
 COMMITTED = f"`git checkout {LOCK}` takes the committed one"
@@ -66,6 +69,24 @@ def keep_lock() -> None:
     time.sleep(WRITING_SECONDS)
     if LOCK.read_bytes() == now:
         _put_back(now, kept)
+
+
+def drop_torn_rwlock() -> None:
+    """Remove DVC's note of its running processes if it was cut off: DVC would start nothing, and makes a new one."""
+    if not RUNNING.is_file() or _is_json(now := RUNNING.read_bytes()):
+        return
+    time.sleep(WRITING_SECONDS)
+    if RUNNING.is_file() and RUNNING.read_bytes() == now:
+        RUNNING.unlink()
+        print(f"{RUNNING} was cut off by an interruption and is removed: DVC makes a new one", file=sys.stderr)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _put_back(now: bytes, kept: bytes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines._lock import LockError, keep_lock
+from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
 from pipelines.headline import headline
 from redoubt.data.store import StoreError
 from redoubt.params import Params, ParamsError, load
@@ -19,13 +19,14 @@ def main() -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only say what is wrong with params.yaml, and mend dvc.lock where an interruption cut it off",
+        help="only say what is wrong with params.yaml, and mend DVC's own files where an interruption cut them off",
     )
     only_check = parser.parse_args().check
     try:
         params = load()
         if only_check:
             keep_lock()
+            drop_torn_rwlock()
     except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: {error}")
     if not only_check:

@@ -23,7 +23,7 @@ TASK = {
     "source": "data/own/own.csv",
     "target": "left",
     "split": {"folds": 3},
-    "sweep": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 40},
+    "sweep": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 10},
 }
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from voluptuous import MultipleInvalid
 
 from pipelines import _lock
-from pipelines._lock import DAMAGED, KEPT, LOCK, LockError, keep_lock
+from pipelines._lock import DAMAGED, KEPT, LOCK, LockError, drop_torn_rwlock, keep_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = (ROOT / "dvc.lock").read_bytes()
@@ -135,6 +135,15 @@ def test_a_merge_is_left_to_the_user(here: Path) -> None:
     assert (LOCK.read_bytes(), KEPT.read_bytes()) == (merging, SHORT)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_only_a_torn_note_of_running_processes_is_removed(whole: bool, here: Path) -> None:
+    note = here / ".dvc/tmp/rwlock"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"read": {}, "write": {}}'[: None if whole else 12])
+    drop_torn_rwlock()
+    assert note.exists() == whole
+
+
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 MODULES = sorted({re.findall(r"-m (pipelines\.\w+)", str(stage))[0] for stage in STAGES.values()})
 
@@ -194,9 +203,11 @@ def test_dvc_killed_while_it_writes_its_lock(tmp_path: Path) -> None:
     assert lock.stat().st_size < len(WHOLE)
     broken = command(tmp_path, "dvc", "status")
     assert "dvc.lock" in broken.stderr + broken.stdout
+    (tmp_path / ".dvc/tmp/rwlock").write_bytes(b"")
     mended = command(tmp_path, "python", "-m", "pipelines.summary", "--check")
     assert mended.returncode == 0, mended.stderr
     assert "was cut off by an interruption" in mended.stderr
+    assert "rwlock was cut off by an interruption and is removed" in mended.stderr
     assert lock.read_bytes() == WHOLE
     assert command(tmp_path, "dvc", "repro").returncode == 0
     assert lock.read_bytes().startswith(WHOLE)
