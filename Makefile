@@ -46,6 +46,7 @@ ui: .venv/installed ## Compare runs in the MLflow UI on 127.0.0.1:5000
 	@$(ACTIVE) python -m pipelines.ui
 
 report: .venv/installed ## Bring reports/index.html up to date and say where it is
+	@$(ACTIVE) python -m pipelines.summary --check
 	@$(ACTIVE) dvc repro
 	@echo "Open $(CURDIR)/reports/index.html"
 

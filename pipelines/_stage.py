@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from pipelines._lock import keep_lock
+from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
 from redoubt.params import HARDENED, Params, ParamsError, Task, load
 from redoubt.tracking_uri import TrackingError
@@ -17,6 +19,10 @@ from redoubt.tracking_uri import TrackingError
 Work = Callable[..., None]
 # Stages that can be told to make one model alone, by `--model`.
 MODELS = {"harden": HARDENED}
+# Modules whose errors are one line: what a user can mend.
+OURS = ("redoubt", "pipelines", "__main__")
+WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "zoo")
+UNFINISHED = (".redoubt/attack", ".redoubt/checkpoints", ".redoubt/sweep")
 
 
 def run(name: str, work: Work) -> None:
@@ -31,14 +37,27 @@ def run(name: str, work: Work) -> None:
         work = partial(work, models=[model] if model else MODELS[name])
     started = time.perf_counter()
     try:
+        begin()
         work(params, task)
+        # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
+        took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
+        write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
     except ValueError as error:
-        if not type(error).__module__.startswith("redoubt"):
+        if not type(error).__module__.startswith(OURS):
             raise
         fail(f"{name}@{task.name}", task.name, name, error)
-    # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
-    took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
-    write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
+
+
+def begin() -> None:
+    """Before a stage's own work: clear away what killed processes left half-written, keep a copy of dvc.lock.
+
+    Raises:
+        LockError: dvc.lock is damaged and nothing can be done with it.
+        StoreError: the copy cannot be written.
+    """
+    for folder in (*WRITTEN, *UNFINISHED):
+        clear(Path(folder))
+    keep_lock()
 
 
 def _peak_mib() -> int:
@@ -80,6 +99,6 @@ def fail(where: str, task: str, run: str, error: Exception) -> NoReturn:
 
     try:
         failed(task, run, error)
-    except TrackingError as trouble:
+    except (TrackingError, OSError) as trouble:
         print(f"warning: this failure is not in MLflow: {trouble}", file=sys.stderr)
     sys.exit(1)

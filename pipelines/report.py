@@ -9,8 +9,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipelines._lock import LockError
+from pipelines._stage import begin
 from pipelines.headline import headline
-from redoubt.data.store import read_json, whole_file, write_json
+from redoubt.data.store import StoreError, read_json, whole_file, write_json
 from redoubt.params import Params, ParamsError, load
 from redoubt.records import RunRecordError
 from redoubt.report.course import LANGUAGES, course_page
@@ -26,8 +28,9 @@ def main() -> None:
     """Write reports/index.html and metrics.json for the tasks in `run`, then record the runs."""
     argparse.ArgumentParser(prog="python -m pipelines.report", description=f"{__doc__} Reads params.yaml.").parse_args()
     try:
+        begin()
         params = load()
-    except ParamsError as error:
+    except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: {error}")
     rows = [headline(params, name) for name in params.run]
     sections = [Markup(Path("reports/sections", f"{name}.html").read_text(encoding="utf-8")) for name in params.run]  # noqa: S704
@@ -64,7 +67,8 @@ def _write_timings(params: Params) -> None:
     """How long each stage took here; beside the page, since it differs from run to run."""
     folders = {name: Path("reports", name, "timings") for name in params.run}
     timings = {
-        name: {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))} for name, folder in folders.items()
+        name: {path.stem: read_json(path) for path in sorted(folder.glob("[!.]*.json"))}
+        for name, folder in folders.items()
     }
     with whole_file(Path("reports/timings.js")) as path:
         path.write_text(f"timings = {json.dumps(timings)};\n", encoding="utf-8")

@@ -5,8 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines._stage import fail
-from redoubt.data.store import plain, write_json
+from pipelines._lock import LockError
+from pipelines._stage import begin, fail
+from redoubt.data.store import StoreError, plain, write_json
 from redoubt.params import Params, ParamsError, load
 from redoubt.quiet import no_stderr
 from redoubt.records import Record
@@ -29,8 +30,9 @@ def main() -> None:
     parser.add_argument("name", help="a study of params.yaml, such as polynomial")
     name = parser.parse_args().name
     try:
+        begin()
         work(load(), name)
-    except ParamsError as error:
+    except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: study@{name}: {error}")
     except StudyError as error:
         fail(f"study@{name}", TASK, name, error)

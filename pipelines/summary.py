@@ -1,4 +1,4 @@
-"""Before a run: check params.yaml. After it: the table of champions, and what to do next."""
+"""Before a run: check params.yaml and dvc.lock. After it: the table of champions, and what to do next."""
 
 import argparse
 import sys
@@ -7,7 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
 from pipelines.headline import headline
+from redoubt.data.store import StoreError
 from redoubt.params import Params, ParamsError, load
 from redoubt.tracking_uri import TrackingError, check, store_uri
 
@@ -18,12 +20,15 @@ def main() -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only say what is wrong with params.yaml, or with where the runs are to be recorded",
+        help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
     )
     only_check = parser.parse_args().check
     try:
         params = load()
-    except ParamsError as error:
+        if only_check:
+            keep_lock()
+            drop_torn_rwlock()
+    except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: {error}")
     if only_check:
         _warn_of_tracking()

@@ -11,6 +11,7 @@ from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_json
+from redoubt.evaluation.ledger import Ledger
 from redoubt.params import Params, Task
 from redoubt.records import Record
 from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
@@ -21,7 +22,9 @@ def work(params: Params, task: Task) -> None:
     data = load_data(task.name)
     points = grid(task.sweep)
     folds = _folds(data, task.sweep.rows, params.seed)
-    jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed) for point in points]
+    # Folds done before a kill are not done again.
+    ledger = Ledger(Path(".redoubt", "sweep", task.name))
+    jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed, ledger.remember) for point in points]
     curves = spread(cross_validate, jobs, f"sweep@{task.name}")
     best = winner([score(each) for each in curves])
     reports = Path("reports", task.name)
@@ -37,6 +40,7 @@ def work(params: Params, task: Task) -> None:
     selected = {**_settings(points[best], data), "settings": points[best].model.model_dump()}
     write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[best])})
     write_json(reports / "records" / "sweep.json", _record(task.name, data, points, curves).model_dump())
+    ledger.close()
 
 
 def _folds(data: TaskData, rows: int | None, seed: int) -> Folds:

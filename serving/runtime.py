@@ -114,8 +114,8 @@ def load(folder: Path) -> Runtime:
     """
     champions: dict[str, Champion] = {}
     problems: dict[str, str] = {}
-    zoo = [card.parent for card in folder.glob("*/card.json")]
-    for bundle in sorted([*folder.glob("*/champion"), *zoo]):
+    zoo = [card.parent for card in folder.glob("[!.]*/card.json")]
+    for bundle in sorted([*folder.glob("[!.]*/champion"), *zoo]):
         task = bundle.name if bundle in zoo else bundle.parent.name
         if (bundle / NOT_PROMOTED).is_file():
             log.info("task %s is not served: no model of it cleared the gates", task)

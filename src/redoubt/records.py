@@ -93,12 +93,12 @@ def merge(records: Iterable[Record]) -> list[Record]:
 
 
 def read_records(root: Path) -> list[Record]:
-    """Read every `reports/TASK/records/*.json` of a project and merge them.
+    """Read every `reports/TASK/records/*.json` of a project and merge them; hidden files are nobody's records.
 
     Raises:
         RunRecordError: a file that is no record, or two that disagree.
     """
-    return merge(_read(path) for path in sorted(root.glob("reports/*/records/*.json")))
+    return merge(_read(path) for path in sorted(root.glob("reports/*/records/[!.]*.json")))
 
 
 def _read(path: Path) -> Record:

@@ -85,6 +85,13 @@ def test_a_zoo_is_served_by_the_names_of_its_folders(models: Path, tmp_path: Pat
     assert predict(zoo, "digits-hardened", IMAGE).task == "digits-hardened"
 
 
+def test_a_bundle_that_was_never_finished_is_not_served(models: Path, tmp_path: Path) -> None:
+    for name in ("digits-hardened", ".digits-hardened.0123abcd.part", ".digits/champion"):
+        shutil.copytree(models / "digits" / "champion", tmp_path / name)
+    served = load(tmp_path)
+    assert (list(served.champions), served.problems) == (["digits-hardened"], {})
+
+
 def test_full_contrast_is_flagged_and_a_faint_picture_is_not(loaded: Runtime) -> None:
     faint = np.full((8, 8), 0.05).tolist()
     flags = [prediction.flagged for prediction in predict(loaded, "digits", [IMAGE[0], faint]).predictions]

@@ -127,3 +127,12 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "reports/digits/records/train.json", {"run": "natural", "stage": "train", "task": 3})
     with pytest.raises(RunRecordError, match=r"train\.json: task: .*dvc repro"):
         read_records(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".promote.json.x3k2_9ab.json", "._promote.json", ".promote.json.0123abcd.part"])
+def test_hidden_files_are_no_records(name: str, tmp_path: Path) -> None:
+    """A process killed while it wrote leaves one, and so does a Mac on a foreign disk."""
+    folder = tmp_path / "reports/digits/records"
+    write_json(folder / "natural.json", record().model_dump())
+    (folder / name).write_bytes(b"\0half")
+    assert read_records(tmp_path) == [record()]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from redoubt.cli.job import Job
+from redoubt.data.leftovers import clear_beside
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.evaluation.metrics import Rate
 
@@ -35,6 +36,8 @@ class Findings:
 def write(folder: Path, job: Job, findings: Findings) -> list[Path]:
     """Write `record.json`, `picture.png` and `arrays.npz`, each whole or not at all; returns what was written."""
     record, picture, arrays = (folder / name for name in ("record.json", "picture.png", "arrays.npz"))
+    for path in (record, picture, arrays):
+        clear_beside(path)
     for path in (picture, arrays):
         path.unlink(missing_ok=True)
     write_json(record, _record(job, findings))

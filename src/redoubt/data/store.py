@@ -1,46 +1,186 @@
 """The only disk I/O of the package: JSON, arrays and folders that are whole or absent, and the same byte for byte."""
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+# Ends every temporary name: no `*.json`, `*.npz` or `*.csv` finds one, and DVC and git are told to ignore `.*.part`.
+PART = ".part"
+# Ends the name of an old folder, set aside while the new one takes its place.
+OLD = f"-old{PART}"
+_SPACE = "free some space there, then run it again"
+_RIGHTS = "make the folder writable for you, or write to another one"
+_FIXES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.EIO: "check the disk, then run it again",
+}
+
+
+class StoreError(ValueError):
+    """A file or folder that cannot be written; the message says which, why, and what to do."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Yield a temporary path beside `path` that takes its place, with the umask's permissions, if the block succeeds.
+
+    The name ends in `.part`, whatever that of `path` ends in: say the format to what derives it from a name.
+
+    Raises:
+        StoreError: the disk is full, or the folder cannot be made or written to.
+    """
+    with _temporary(path, lambda new: os.close(os.open(new, os.O_CREAT | os.O_EXCL, 0o666))) as new:
+        yield new
+        _sync(new)
+        os.replace(new, path)
+        _sync(path.parent)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that takes its place only if the block succeeds."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    temporary.chmod(0o755)
+    """Yield a temporary folder beside `path` that takes its place if the block succeeds.
+
+    Raises:
+        StoreError: the disk is full, or the folder cannot be made or written to.
+    """
+    with _temporary(path, os.mkdir) as new:
+        yield new
+        for folder, _, names in os.walk(new, topdown=False):
+            for name in names:
+                _sync(Path(folder, name))
+            _sync(Path(folder))
+        _swap(new, path)
+        _sync(path.parent)
+
+
+def hold(path: Path) -> int | None:
+    """Lock a temporary file or folder, so that nobody takes it for a leftover.
+
+    Returns:
+        The descriptor that holds the lock until it is closed, at the latest by the end of the process; None if another
+        process has the lock, or if `path` is gone.
+
+    Raises:
+        OSError: the file system knows no locks.
+    """
     try:
-        yield temporary
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had the lock a moment ago may have removed what it was on.
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that it holds, as far as that can be done."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new, lock = _make(path, make)
+    try:
+        with _explained(path, new):
+            yield new
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(new)
+        if lock is not None:
+            os.close(lock)
+
+
+def _make(path: Path, make: Callable[[Path], None]) -> tuple[Path, int | None]:
+    while True:
+        new = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+        make(new)
+        try:
+            if (lock := hold(new)) is not None:
+                return new, lock
+        except OSError:
+            # Where nothing can be locked, nothing is ever taken for a leftover either.
+            return new, None
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Killed between the two renames, it leaves the old folder aside, and `leftovers` puts it back."""
+    old = new.with_name(new.name.removesuffix(PART) + OLD)
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(new, path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+    remove(old)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written, so that a power cut cannot leave a name without its content."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:
+        return  # A folder may be written to and not be read.
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do it for a folder.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path, inside: Path | None = None) -> Iterator[None]:
+    """Say in one sentence why `path` cannot be written; errors about other files pass through.
+
+    Args:
+        path: to be written.
+        inside: what the block writes to; None while that is being made.
+    """
+    try:
+        yield
+    except StoreError as error:
+        # Of a file within a temporary folder: nobody knows that by its name.
+        raise StoreError(str(error).replace(str(inside), str(path))) from None
+    except OSError as error:
+        ours = error.filename is None or inside is None or Path(os.fsdecode(error.filename)).is_relative_to(inside)
+        if inside is not None and not (ours and error.errno in _FIXES):
+            raise
+        why, fix = error.strerror or str(error), _FIXES.get(error.errno or 0, "name a folder that can be made")
+        raise StoreError(f"{path} could not be written: {why}; {fix}") from error
 
 
 def plain(value: Any) -> Any:
@@ -76,9 +216,9 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(file: Path | BinaryIO) -> dict[str, NDArray[Any]]:
     """Read an NPZ file; pickled objects are refused."""
-    with np.load(path, allow_pickle=False) as stored:
+    with np.load(file, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
 
 

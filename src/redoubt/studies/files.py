@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from redoubt.data.leftovers import clear_beside
 from redoubt.data.store import whole_folder, write_json
 from redoubt.studies.contract import Result, Study
 
@@ -22,6 +23,7 @@ def write(folder: Path, study: Study, result: Result, settings: dict[str, Any]) 
         result: what it found.
         settings: name, seed and sizes, for the reader.
     """
+    clear_beside(folder)
     with whole_folder(folder) as made:
         for name, picture in result.pictures.items():
             picture.figure.savefig(made / f"{name}.png", dpi=130, metadata={"Software": None})

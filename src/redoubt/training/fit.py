@@ -5,14 +5,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from redoubt.data.state import resume
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.tasks import Batch, Floats
 
@@ -216,15 +219,40 @@ class Journal(keras.callbacks.Callback):
         Returns:
             The epoch to go on with; 0 where nothing was saved.
         """
-        if self.path is None or not self.path.is_file():
+        state = None if self.path is None else resume(self.path, partial(self._read, model))
+        if state is None:
             return 0
-        state = read_arrays(self.path)
-        if SECONDS not in state:
-            return 0  # Left by a version that did not note the time.
-        for prefix, variables in (("now", model.variables), ("optimizer", model.optimizer.variables)):
-            for index, variable in enumerate(variables):
-                variable.assign(state[f"{prefix}_{index:03d}"])
-        self.best = [state[name] for name in sorted(state) if name.startswith("best_")]
-        self.best_epoch, self.history = json.loads(str(state["history"]))
-        self._before = float(state[SECONDS])
+        for variable, value in state.variables:
+            variable.assign(value)
+        self.best, self.best_epoch, self.history = state.best, state.best_epoch, state.history
+        self._before = state.seconds
         return len(self.history)
+
+    def _read(self, model: keras.Model, stored: dict[str, NDArray[Any]]) -> "_State":
+        """All of a state, so that one of another network, or of an older form, changes nothing of this training."""
+        best = [stored[f"best_{index:03d}"] for index in range(len(self.best))]
+        groups = {"now": model.variables, "optimizer": model.optimizer.variables}
+        variables = [
+            (variable, stored[f"{prefix}_{index:03d}"])
+            for prefix, group in groups.items()
+            for index, variable in enumerate(group)
+        ]
+        expected = [tuple(variable.shape) for variable, _ in variables] + [each.shape for each in self.best]
+        found = [value.shape for _, value in variables] + [each.shape for each in best]
+        if found != expected:
+            raise ValueError("its arrays have the shapes of another network")
+        best_epoch, history = json.loads(str(stored["history"]))
+        if not 0 <= best_epoch < len(history) <= self.plan.epochs:
+            raise ValueError(f"its best epoch is {best_epoch} of {len(history)}, {self.plan.epochs} are planned")
+        return _State(variables, best, best_epoch, history, float(stored[SECONDS]))
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A state on disk, each variable with the value it had."""
+
+    variables: list[tuple[keras.Variable, NDArray[Any]]]
+    best: list[NDArray[Any]]
+    best_epoch: int
+    history: History
+    seconds: float

@@ -2,10 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redoubt.data.scaling import Scaler
 from redoubt.params import Cnn, Linear, ModelParams, Strict, SweepParams
@@ -13,6 +16,8 @@ from redoubt.quiet import import_tensorflow
 from redoubt.tasks import Batch, Schema
 
 Curve = list[dict[str, float]]
+Arrays = Mapping[str, NDArray[Any]]
+Remember = Callable[[Mapping[str, Any], Arrays, Callable[[], Arrays]], Arrays]
 
 
 class SweepError(ValueError):
@@ -47,6 +52,17 @@ class Folds:
     scalers: Sequence[Scaler]
 
 
+@dataclass(frozen=True)
+class Fold:
+    """One training of a sweep."""
+
+    model: ModelParams
+    schema: Schema
+    scaler: Scaler
+    train: Batch
+    validation: Batch
+
+
 def describe(model: ModelParams, outputs: int) -> str:
     """A short name in the field's terms, such as `logistic` or `cnn 16-32-64`."""
     if isinstance(model, Linear):
@@ -67,7 +83,14 @@ def grid(params: SweepParams) -> list[Point]:
     ]
 
 
-def cross_validate(point: Point, folds: Folds, schema: Schema, epochs: int, seed: int) -> list[Curve]:
+def compute_anew(key: Mapping[str, Any], given: Arrays, compute: Callable[[], Arrays]) -> Arrays:
+    """Remembers nothing."""
+    return compute()
+
+
+def cross_validate(
+    point: Point, folds: Folds, schema: Schema, epochs: int, seed: int, remember: Remember = compute_anew
+) -> list[Curve]:
     """Train a point once per fold on the other folds' rows and measure it on the fold's own.
 
     Args:
@@ -76,25 +99,47 @@ def cross_validate(point: Point, folds: Folds, schema: Schema, epochs: int, seed
         schema: of the task.
         epochs: of each training.
         seed: of weights and row order; the same for every point, so that points differ by their choices alone.
+        remember: gives what a fold came to before the process was killed, or computes it; like `Ledger.remember`.
 
     Returns:
         A learning curve per fold: one mapping of metric names to values per epoch.
     """
+    curves = []
+    for number, scaler in enumerate(folds.scalers):
+        held_out = folds.fold == number
+        train, validation = folds.batch.take(np.flatnonzero(~held_out)), folds.batch.take(np.flatnonzero(held_out))
+        plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
+        key = {
+            "plan": plan,
+            "model": point.model.model_dump(),
+            "schema": schema.model_dump(),
+            "scaler": scaler.to_json(),
+        }
+        given = {"train_x": train.x, "train_y": train.y, "x": validation.x, "y": validation.y}
+        fold = Fold(point.model, schema, scaler, train, validation)
+        curves.append(_as_curve(remember(key, given, partial(_train, fold, plan))))
+    return curves
+
+
+def _train(fold: Fold, plan: dict[str, Any]) -> Arrays:
     import_tensorflow()
     from redoubt.models.networks import build
     from redoubt.training.fit import Plan, compile_network, fit, on_rows
     from redoubt.training.setup import make_deterministic
 
-    make_deterministic(seed, threads=1)
-    plan = Plan(epochs=epochs, batch_size=point.batch_size, learning_rate=point.learning_rate, seed=seed)
-    curves = []
-    for number, scaler in enumerate(folds.scalers):
-        held_out = folds.fold == number
-        train, validation = folds.batch.take(np.flatnonzero(~held_out)), folds.batch.take(np.flatnonzero(held_out))
-        network = build(point.model, schema, scaler, seed)
-        compile_network(network, plan, len(train), schema.outputs)
-        curves.append(fit(network, network, train, on_rows(network, validation), plan))
-    return curves
+    made = Plan(**plan)
+    make_deterministic(made.seed, threads=1)
+    network = build(fold.model, fold.schema, fold.scaler, made.seed)
+    compile_network(network, made, len(fold.train), fold.schema.outputs)
+    curve = fit(network, network, fold.train, on_rows(network, fold.validation), made)
+    return {name: np.array([epoch[name] for epoch in curve]) for name in curve[0]}
+
+
+def _as_curve(arrays: Arrays) -> Curve:
+    return [
+        {name: float(value) for name, value in zip(arrays, epoch, strict=True)}
+        for epoch in zip(*arrays.values(), strict=True)
+    ]
 
 
 def best_epoch(curve: Curve) -> dict[str, float]:

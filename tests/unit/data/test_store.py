@@ -1,6 +1,9 @@
+import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -40,7 +43,128 @@ def test_a_block_that_succeeds_replaces_the_old(
             assert not target.exists() or text(target) == "first"
         assert text(target) == content
     assert os.listdir(target.parent) == ["result.json"]
-    assert stat.S_IMODE(target.stat().st_mode) == (0o755 if target.is_dir() else 0o644)
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002], ids=oct)
+def test_permissions_are_those_the_umask_leaves(
+    whole: Callable[[Path], AbstractContextManager[Path]], umask: int, tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        with whole(tmp_path / "result.json") as temporary:
+            put(temporary, "new")
+    finally:
+        os.umask(before)
+    made = tmp_path / "result.json"
+    assert stat.S_IMODE(made.stat().st_mode) == (0o777 if made.is_dir() else 0o666) & ~umask
+
+
+def test_what_is_not_finished_has_no_name_that_anybody_looks_for(
+    whole: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    for name in ("a.json", "a.npz", "a.csv", "a.html", "champion"):
+        with whole(tmp_path / name):
+            assert not list(tmp_path.glob(f"*{Path(name).suffix or 'champion'}"))
+            assert [path.suffix for path in tmp_path.glob(".*")] == [".part"]
+
+
+def test_the_disk_has_it_before_it_takes_its_name(
+    whole: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        did.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.split(".")[-1])
+        sync(descriptor)
+
+    def noted_replace(old: Path, new: Path) -> None:
+        did.append("replace")
+        replace(old, new)
+
+    with whole(tmp_path / "result") as temporary:
+        put(temporary, "new")
+        kind = ["part", "part"] if temporary.is_dir() else ["part"]
+        monkeypatch.setattr(os, "fsync", noted_sync)
+        monkeypatch.setattr(os, "replace", noted_replace)
+    assert did == [*kind, "replace", tmp_path.name]
+
+
+@pytest.mark.parametrize("second", [KeyboardInterrupt, OSError(errno.EIO, "Input/output error")], ids=str)
+def test_an_exchange_that_fails_puts_the_old_folder_back(
+    second: type[BaseException] | BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, replace = tmp_path / "bundle", os.replace
+    with store.whole_folder(target) as temporary:
+        put(temporary, "old")
+
+    def fails(old: Path, new: Path) -> None:
+        if new == target and text(old) == "new":
+            raise second
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises((KeyboardInterrupt, store.StoreError)), store.whole_folder(target) as temporary:
+        put(temporary, "new")
+    assert text(target) == "old"
+    assert os.listdir(tmp_path) == ["bundle"]
+
+
+def test_a_full_disk_is_one_sentence(whole: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    with whole(target) as temporary:
+        put(temporary, "old")
+    with pytest.raises(store.StoreError) as error, whole(target) as temporary:
+        put(temporary, "half")
+        with open("/dev/full", "w") as full:
+            full.write("no room for it")
+    assert str(error.value) == f"{target} could not be written: No space left on device; free some space there, " + (
+        "then run it again"
+    )
+    assert text(target) == "old"
+    assert os.listdir(tmp_path) == ["result.json"]
+
+
+def test_a_limit_on_the_size_of_files_is_one_sentence_too(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path; from redoubt.data.store import StoreError, whole_folder\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try:\n"
+        "    with whole_folder(Path('bundle')) as new: (new / 'weights').write_bytes(bytes(10_000))\n"
+        "except StoreError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "bundle could not be written: File too large; raise the limit on the size of files " + (
+        "(`ulimit -f`)\n"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["/proc/none/result.json", "{}/file/result.json"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(
+    whole: Callable[[Path], AbstractContextManager[Path]], place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    path = Path(place.format(tmp_path))
+    with pytest.raises(store.StoreError, match="could not be written: .*; name a folder that can be made"), whole(path):
+        raise AssertionError("it began")
+
+
+def test_a_file_in_a_folder_is_called_by_its_later_name(tmp_path: Path) -> None:
+    with (
+        pytest.raises(store.StoreError, match="bundle/card.json could not be written"),
+        store.whole_folder(tmp_path / "bundle") as folder,
+        store.whole_file(folder / "card.json"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_errors_about_other_files_are_not_called_errors_of_writing(
+    whole: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    for error in (FileNotFoundError(errno.ENOENT, "none", "x"), PermissionError(errno.EACCES, "closed", "x")):
+        with pytest.raises(type(error)), whole(tmp_path / "result.json"):
+            raise error
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

@@ -1,6 +1,8 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from redoubt.evaluation.ledger import Arrays, Ledger
 
@@ -35,6 +37,14 @@ def test_other_settings_and_other_rows_are_other_work(tmp_path: Path) -> None:
     assert work.times == len(list(tmp_path.iterdir())) == 4
 
 
+def test_what_other_code_left_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Counted()
+    Ledger(tmp_path).remember({}, GIVEN, work)
+    monkeypatch.setattr("redoubt.evaluation.ledger.code_digest", lambda: "of the next version")
+    Ledger(tmp_path).remember({}, GIVEN, work)
+    assert work.times == 2
+
+
 def test_without_a_folder_nothing_is_remembered() -> None:
     work, ledger = Counted(), Ledger(None)
     for _ in range(2):
@@ -50,3 +60,33 @@ def test_a_closed_ledger_is_empty(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     ledger.remember({}, GIVEN, work)
     assert work.times == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "half"])
+def test_a_damaged_batch_is_computed_again(
+    damage: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = Ledger(tmp_path).remember({}, GIVEN, Counted())
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:200] if damage is None else damage)
+    for again in (Counted(), Counted()):
+        assert np.array_equal(Ledger(tmp_path).remember({}, GIVEN, again)["moved"], first["moved"])
+    assert again.times == 0, "what was computed again is not kept"
+    said = capsys.readouterr().err
+    assert said.startswith(f"{path} is damaged (")
+    assert said.count("\n") == 1
+
+
+def test_a_batch_under_the_name_of_another_is_not_taken_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work, ledger = Counted(), Ledger(tmp_path)
+    ledger.remember({"eps": 0.1}, GIVEN, work)
+    (first,) = tmp_path.iterdir()
+    wanted = ledger.remember({"eps": 0.2}, GIVEN, work)
+    (second,) = set(tmp_path.iterdir()) - {first}
+    shutil.copy(first, second)
+    work.times = 1
+    assert np.array_equal(ledger.remember({"eps": 0.2}, GIVEN, work)["moved"], wanted["moved"])
+    assert work.times == 2
+    assert "the result of another key" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """Training that can be stopped at any moment, and what it keeps."""
 
+import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
@@ -91,6 +93,59 @@ def test_a_state_of_an_older_form_is_trained_anew(trainings: Trainings, tmp_path
     write_arrays(state, old)
     same(train(start(NATURAL, TABLE), state), whole)
     assert seconds_spent(state) > 0
+
+
+def emptied(state: Path) -> None:
+    state.write_bytes(b"")
+
+
+def halved(state: Path) -> None:
+    state.write_bytes(state.read_bytes()[: state.stat().st_size // 2])
+
+
+def overwritten(state: Path) -> None:
+    state.write_bytes(b"something else")
+
+
+def robbed(state: Path) -> None:
+    write_arrays(state, {name: value for name, value in read_arrays(state).items() if name != "optimizer_003"})
+
+
+def of_another_network(state: Path) -> None:
+    stored = read_arrays(state)
+    write_arrays(state, stored | {"best_002": np.zeros((2, 2), np.float32)})
+
+
+def of_a_longer_plan(state: Path) -> None:
+    stored = read_arrays(state)
+    best, history = json.loads(str(stored["history"]))
+    write_arrays(state, stored | {"history": np.array(json.dumps([best, history * 2]))})
+
+
+@pytest.mark.parametrize("damage", [emptied, halved, overwritten, robbed, of_another_network, of_a_longer_plan])
+def test_a_damaged_state_is_named_and_changes_nothing(
+    damage: Callable[[Path], None], trainings: Trainings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, ready = tmp_path / "state.npz", start(NATURAL, TABLE)
+    shutil.copy(trainings(NATURAL, TABLE).states[-1], state)
+    damage(state)
+    ready.model.optimizer.build(ready.model.trainable_variables)
+    before = [np.asarray(variable) for variable in (*ready.model.variables, *ready.model.optimizer.variables)]
+    journal = module.Journal(ready.network, ready.validate, ready.plan, state)
+    assert journal.restore(ready.model) == 0
+    after = [np.asarray(variable) for variable in (*ready.model.variables, *ready.model.optimizer.variables)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    assert (journal.history, journal.best_epoch) == ([], 0)
+    assert f"{state} is damaged (" in capsys.readouterr().err
+    assert not state.exists()
+
+
+def test_after_a_damaged_state_the_training_is_that_of_a_clean_start(trainings: Trainings, tmp_path: Path) -> None:
+    state, whole = tmp_path / "state.npz", trainings(NATURAL, TABLE)
+    shutil.copy(whole.states[-1], state)
+    halved(state)
+    same(train(start(NATURAL, TABLE), state), whole)
+    same(train(replace(start(NATURAL, TABLE), validate=never), state), whole)
 
 
 # Each method on one task, on which `test_contract` looks at it too.

@@ -1,9 +1,14 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from redoubt.compute import spread
 from redoubt.data.scaling import fit
+from redoubt.evaluation.ledger import Ledger
 from redoubt.params import Cnn, Linear, Mlp, SweepParams
+from redoubt.training import sweep as module
 from redoubt.training.sweep import Folds, Point, SweepError, best_epoch, cross_validate, describe, grid, score, winner
 from tests.tiny import SCHEMAS, TABLE, rows
 
@@ -77,3 +82,31 @@ def test_the_sweep_finds_the_better_point_and_repeats_itself_in_any_process() ->
     assert results[1] == results[2]
     assert score(results[1]) < score(results[0])
     assert results[1][0] != results[1][1], "both folds were trained on the same rows"
+
+
+def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, ledger = rows(TABLE, 60), Ledger(tmp_path)
+    scaler = fit(batch, SCHEMAS[TABLE])
+    folds = Folds(batch, np.arange(60) % 3, [scaler, scaler, scaler])
+    trained: list[dict[str, Any]] = []
+
+    def counted(fold: module.Fold, plan: dict[str, Any]) -> module.Arrays:
+        trained.append(plan)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        found = {"loss": len(fold.train) / 7, "val_loss": plan["learning_rate"] / 3 + len(trained)}
+        return {name: np.array([value, np.nan]) for name, value in found.items()}
+
+    monkeypatch.setattr(module, "_train", counted)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(Point(MLP, 16, 0.1), folds, SCHEMAS[TABLE], 2, 5, ledger.remember)
+    first, again = (cross_validate(Point(MLP, 16, 0.1), folds, SCHEMAS[TABLE], 2, 5, ledger.remember) for _ in "12")
+    assert str(first) == str(again)
+    assert [list(curve[0]) for curve in first] == [["loss", "val_loss"]] * 3
+    assert [curve[0]["val_loss"] for curve in first] == [0.1 / 3 + 1, 0.1 / 3 + 2, 0.1 / 3 + 4]
+    assert len(trained) == 4
+    others: list[tuple[Point, int, int]] = [(Point(MLP, 32, 0.1), 2, 5), (Point(LINEAR, 16, 0.1), 2, 5)]
+    others += [(Point(MLP, 16, 0.1), 1, 5), (Point(MLP, 16, 0.1), 2, 6)]
+    for point, epochs, seed in others:
+        cross_validate(point, folds, SCHEMAS[TABLE], epochs, seed, ledger.remember)
+    assert len(trained) == 4 + 3 * len(others)

@@ -1,0 +1,81 @@
+"""A sweep killed by a signal goes on with the folds that it had finished, and ends with the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipelines import ingest, scale, split
+from redoubt.data.store import read_json
+from redoubt.params import load
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUTS = ("sweep.csv", "selected.json", "records/sweep.json")
+TASK = {
+    "kind": "classification",
+    "source": "data/own/own.csv",
+    "target": "left",
+    "split": {"folds": 3},
+    "sweep": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 10},
+}
+
+
+def sweep(folder: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    command = [sys.executable, "-m", "pipelines.sweep", "own"]
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def good(folder: Path) -> None:
+    process = sweep(folder)
+    said = process.communicate(timeout=200)[1].decode()
+    assert process.returncode == 0, said
+
+
+@pytest.fixture
+def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small table, brought as far as the sweep."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.normal(40, 9, 200).round(1), "spend": rng.normal(90, 9, 200).round(1)})
+    (tmp_path / "data/own").mkdir(parents=True)
+    table.assign(left=np.where(table["age"] > 40, "yes", "no")).to_csv(tmp_path / "data/own/own.csv", index=False)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params.update(run=["own"], tasks={"own": TASK}, studies={})
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    monkeypatch.chdir(tmp_path)
+    known = load()
+    for before in (ingest, split, scale):
+        before.work(known, known.task("own"))
+    return tmp_path
+
+
+def test_a_killed_sweep_goes_on_where_it_was(ready: Path) -> None:
+    kept, reports = ready / ".redoubt/sweep/own", ready / "reports/own"
+    process = sweep(ready)
+    until = time.monotonic() + 200
+    while not list(kept.glob("*.npz")) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    done = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.npz")}
+    assert 1 <= len(done) < 3, "it was killed too late"
+    assert not (reports / "selected.json").exists()
+    # What it was killed at stands beside the records too.
+    (reports / "records").mkdir(parents=True, exist_ok=True)
+    (reports / "records/.sweep.json.0123abcd.part").write_text("{")
+    good(ready)
+    resumed = [(reports / name).read_bytes() for name in OUTPUTS]
+    assert not list(kept.iterdir())
+    assert os.listdir(reports / "records") == ["sweep.json"]
+    for name in OUTPUTS:
+        (reports / name).unlink()
+    good(ready)
+    assert [(reports / name).read_bytes() for name in OUTPUTS] == resumed
+    assert read_json(reports / "selected.json")["model"] == "logistic"
