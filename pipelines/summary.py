@@ -20,8 +20,21 @@ def main() -> None:
         params = load()
     except ParamsError as error:
         sys.exit(f"error: {error}")
-    if not only_check:
+    if only_check:
+        _check_studies(params)
+    else:
         _print(params)
+
+
+def _check_studies(params: Params) -> None:
+    from redoubt.studies.catalogue import check_known
+    from redoubt.studies.contract import StudyError
+
+    try:
+        for name in params.studies:
+            check_known(name)
+    except StudyError as error:
+        sys.exit(f"error: params.yaml: studies: {error}")
 
 
 def _print(params: Params) -> None:
