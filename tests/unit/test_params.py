@@ -382,8 +382,11 @@ def test_the_fewest_draws_that_are_taken_can_prove_something_of_classes_and_of_n
     assert binom.cdf(0, fewest, 0.5) < alpha / 2 <= binom.cdf(0, fewest - 1, 0.5)
 
 
-NOT_NAMES = ["x; touch pwned #", "../../../out", "a b", "my churn", "churn.v2", ".", "..", "", "-x", "_x", "a/b", "a\\b",
-    "/tmp/x", "$(touch pwned)", "`id`", "a'b", 'a"b', "a\n", "a\nb", "流失", "café", "a@b", "a:b", "a" * 65, "${seed}", "%s", "\0"]  # fmt: skip
+NOT_NAMES = [
+    *("x; touch pwned #", "../../../out", "a b", "my churn", "churn.v2", ".", "..", "", "-x", "_x", "a/b", "a\\b"),
+    *("/tmp/x", "$(touch pwned)", "`id`", "a'b", 'a"b', "a\n", "a\nb", "流失", "café", "a@b", "a:b", "a" * 65),
+    *("${seed}", "%s", "\0"),
+]
 
 
 def _raw_load(change: Change, text: dict[str, Any], tmp_path: Path) -> None:
