@@ -535,6 +535,16 @@ class Params(Strict):
         return self.tasks[name]
 
 
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that is wrong, in one sentence: the field, what was expected and, where it is short, what came."""
+    first = error.errors(include_url=False)[0]
+    where = "".join(f"{part}: " for part in first["loc"])
+    came = repr(first["input"])
+    short = first["type"] not in ("missing", "json_invalid") and not isinstance(first["input"], dict) and len(came) < 80
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
+    return f"{where[:160]}{message}" + (f"; got {came}" if short else "")
+
+
 def _unknown(key: str, valid: list[str], noun: str = "key") -> str:
     near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"valid {noun}s: {', '.join(valid)}"

@@ -127,7 +127,10 @@ def _cut(bundle: Path) -> None:
 
 REFUSED = {
     "no card": (lambda bundle: (bundle / "card.json").unlink(), "card.json cannot be read"),
-    "card is not JSON": (lambda bundle: (bundle / "card.json").write_text("{"), "is not a card"),
+    "card is not JSON": (
+        lambda bundle: (bundle / "card.json").write_text("{"),
+        "card.json cannot be read: Invalid JSON",
+    ),
     "gates not passed": (lambda bundle: write_card(bundle, SCHEMAS["digits"], passed=False), "gates were not passed"),
     "other digest": (lambda bundle: write_card(bundle, SCHEMAS["digits"], digest="0" * 64), "its card vouches for 000"),
     "graph cut short": (_cut, "has digest"),
