@@ -536,7 +536,7 @@ class Params(Strict):
 
 
 def first_mistake(error: ValidationError) -> str:
-    """The first thing that is wrong, in one sentence: the field, what was expected and, where it is short, what came."""
+    """The first thing that is wrong, in one sentence: the field, what was expected and, if short, what came."""
     first = error.errors(include_url=False)[0]
     where = "".join(f"{part}: " for part in first["loc"])
     came = repr(first["input"])

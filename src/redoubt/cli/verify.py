@@ -21,7 +21,7 @@ from redoubt.data.store import digest, digest_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel
 from redoubt.defenses.untrusted import read_typed
 from redoubt.params import Name, ParamsError, Share, Task, load
-from redoubt.tasks import Batch
+from redoubt.tasks import Batch, Schema
 from redoubt.training.sweep import Selected
 
 if TYPE_CHECKING:
@@ -151,7 +151,8 @@ def run(args: argparse.Namespace) -> int:
     card = _card(args.bundle)
     if not Path("pipelines/harden.py").is_file():
         raise VerifyError("run it in the project's top folder: pipelines/harden.py is not here")
-    if GuardedModel.load(args.bundle).schema.task != card.task:
+    schema = GuardedModel.load(args.bundle).schema
+    if schema.task != card.task:
         raise VerifyError(f"{args.bundle}: schema.json is of another task than the card, which is of '{card.task}'")
     found = digest_folder(args.bundle, BUNDLE_FILES)
     table = Table("what", "card", "found", "holds", title=str(args.bundle))
@@ -159,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         task = _recipe(project, card, args.bundle)
-        test = _data(project, card)
+        test = _data(project, card, schema)
         good &= _shares(table, "these files", card, (args.bundle, task.tolerance), test)
         if not args.quick:
             print(
@@ -221,18 +222,18 @@ def _recipe(project: Path, card: Card, bundle: Path) -> Task:
     source = PurePosixPath(task.source)
     if task.source not in SOURCES and (source.parts[:2] != ("data", "own") or ".." in source.parts):
         raise VerifyError(
-            f"{bundle / 'card.json'}: params: source is {task.source[:80]!r}; expected a file below data/own/, or one of"
-            f" {', '.join(SOURCES)}"
+            f"{bundle / 'card.json'}: params: source is {task.source[:80]!r};"
+            f" expected a file below data/own/, or one of {', '.join(SOURCES)}"
         )
     write_json(project / "reports" / card.task / "selected.json", card.selected.model_dump())
     return task
 
 
-def _data(project: Path, card: Card) -> Batch:
+def _data(project: Path, card: Card, schema: Schema) -> Batch:
     """Fetch and split the data in a project of its own, and take the test rows.
 
     Raises:
-        VerifyError: the data are others.
+        VerifyError: the data are others, or not what the bundle takes.
     """
     own = Path("data/own").resolve()
     if own.is_dir():
@@ -243,6 +244,12 @@ def _data(project: Path, card: Card) -> Batch:
     stored = dataset.load(project / "data/raw" / card.task)
     if stored.sha256 != card.dataset:
         raise VerifyError(f"the data have digest {stored.sha256[:12]}; the card's have {card.dataset[:12]}")
+    ours = stored.schema
+    if (ours.kind, ours.shape, ours.labels) != (schema.kind, schema.shape, schema.labels):
+        raise VerifyError(
+            f"the data are of kind {ours.kind}, shape {list(ours.shape)} and {len(ours.labels)} classes;"
+            f" schema.json says {schema.kind}, {list(schema.shape)} and {len(schema.labels)}, or other names of them"
+        )
     return stored.batch.take(splits.read(project / "data/splits" / f"{card.task}.npz").test)
 
 

@@ -170,7 +170,10 @@ def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, An
     # Bounds cost twice what an answer does, and are computed only for whom they are asked.
     options = onnxruntime.RunOptions()
     options.only_execute_path_to_fetches = True
-    return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
+    try:
+        return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
+    except _BROKEN_GRAPH as error:
+        raise BundleError(f"model.onnx cannot be run: {' '.join(str(error).split())[:300]}") from None
 
 
 def _check_fit(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:

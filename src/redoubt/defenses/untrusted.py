@@ -1,4 +1,4 @@
-"""What is read of a bundle that a stranger may have made: bounded files, typed JSON, a graph that reads nothing else."""
+"""What is read of a bundle that a stranger may have made: bounded files, typed JSON, a graph that reads no more."""
 
 import stat
 from functools import cache
@@ -63,7 +63,7 @@ def read_typed(path: Path, model: type[M]) -> M:
     """A JSON file as a model.
 
     Raises:
-        BundleError: too large, no JSON of this model's kind, or a value out of its bounds; names the file and the field.
+        BundleError: too large, no JSON of this kind, or a value out of its bounds; names the file and the field.
         OSError: it is not there or may not be read.
     """
     content = read_bytes(path, LARGEST_JSON)
