@@ -129,7 +129,7 @@ REFUSED = {
     "no card": (lambda bundle: (bundle / "card.json").unlink(), "card.json cannot be read"),
     "card is not JSON": (
         lambda bundle: (bundle / "card.json").write_text("{"),
-        "card.json cannot be read: Invalid JSON",
+        "card.json: Invalid JSON",
     ),
     "gates not passed": (lambda bundle: write_card(bundle, SCHEMAS["digits"], passed=False), "gates were not passed"),
     "other digest": (lambda bundle: write_card(bundle, SCHEMAS["digits"], digest="0" * 64), "its card vouches for 000"),

@@ -53,9 +53,9 @@ def read_bytes(path: Path, largest: int) -> bytes:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise BundleError(f"{path} cannot be read: it is no regular file; expected a file of at most {largest:,} bytes")
+        raise BundleError(f"{path}: it is no regular file; expected a file of at most {largest:,} bytes")
     if found.st_size > largest:
-        raise BundleError(f"{path} cannot be read: it holds {found.st_size:,} bytes; expected at most {largest:,}")
+        raise BundleError(f"{path}: it holds {found.st_size:,} bytes; expected at most {largest:,}")
     return path.read_bytes()
 
 
@@ -70,7 +70,7 @@ def read_typed(path: Path, model: type[M]) -> M:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise BundleError(f"{path} cannot be read: {first_mistake(error)}") from None
+        raise BundleError(f"{path}: {first_mistake(error)}") from None
 
 
 def check_graph(graph: bytes, said: str = "model.onnx") -> None:
@@ -89,24 +89,22 @@ def check_graph(graph: bytes, said: str = "model.onnx") -> None:
     try:
         model = _messages()["Model"].FromString(graph)
     except DecodeError:
-        raise BundleError(f"{said} cannot be read: it is no ONNX model") from None
+        raise BundleError(f"{said}: it is no ONNX model") from None
     if model.training_info or model.functions or model.graph.sparse_initializer:
-        raise BundleError(f"{said} is refused: it holds functions, training or sparse tensors; expected plain nodes")
+        raise BundleError(f"{said}: it holds functions, training or sparse tensors; expected plain nodes")
     tensors = list(model.graph.initializer)
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
-            raise BundleError(f"{said} is refused: operator {node.op_type[:60]!r} is not one of ONNX's own")
+            raise BundleError(f"{said}: operator {node.op_type[:60]!r} is not one of ONNX's own")
         for attribute in node.attribute:
             if attribute.HasField("g") or attribute.graphs or attribute.HasField("sparse_tensor"):
-                raise BundleError(f"{said} is refused: operator {node.op_type[:60]!r} holds a graph of its own")
+                raise BundleError(f"{said}: operator {node.op_type[:60]!r} holds a graph of its own")
             if attribute.sparse_tensors:
-                raise BundleError(f"{said} is refused: operator {node.op_type[:60]!r} holds sparse tensors")
+                raise BundleError(f"{said}: operator {node.op_type[:60]!r} holds sparse tensors")
             tensors += [*attribute.tensors, *([attribute.t] if attribute.HasField("t") else [])]
     outside = next((each for each in tensors if each.data_location == _EXTERNAL or each.external_data), None)
     if outside is not None:
-        raise BundleError(
-            f"{said} is refused: tensor {outside.name[:60]!r} is kept in another file; expected all inside"
-        )
+        raise BundleError(f"{said}: tensor {outside.name[:60]!r} is kept in another file; expected all inside")
 
 
 @cache

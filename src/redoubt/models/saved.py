@@ -11,13 +11,17 @@ from redoubt.models.export import LAYERS
 
 ARCHITECTURE = "arch.json"
 WEIGHTS = "model.weights.h5"
-# Bytes of an architecture; one of a hundred layers takes a fiftieth of it.
+# Bytes of an architecture: those of a thousand layers.
 LARGEST = 4 * 2**20
-# What a saved network is made of, by the module that Keras looks the class up in.
+# What a saved network and its training are made of, by the module that Keras looks the class up in.
 PARTS = {
     "keras": {"DTypePolicy", "Functional", "Sequential"},
     "keras.layers": LAYERS,
-    "keras.initializers": {name for name in dir(keras.initializers) if name[0].isupper()},
+    **{
+        f"keras.{module.__name__.rpartition('.')[2]}": {name for name in dir(module) if name[0].isupper()}
+        for module in (keras.initializers, keras.losses, keras.metrics, keras.optimizers)
+    },
+    "keras.optimizers.schedules": {name for name in dir(keras.optimizers.schedules) if name[0].isupper()},
 }
 
 
