@@ -124,8 +124,8 @@ class Schema(BaseModel):
             raise ValueError(f"the columns take {inputs} inputs; got shape {list(self.shape)}")
         if self.kind == "regression" and self.labels:
             raise ValueError("a regression has no labels")
-        if self.kind != "regression" and len(self.labels) < 2:
-            raise ValueError(f"expected at least two labels, the classes; got {len(self.labels)}")
+        if self.kind != "regression" and not self.labels:
+            raise ValueError("expected labels, the names of the classes; got none")
         for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
             twice = _twice(names)
             if twice is not None:

@@ -168,6 +168,21 @@ def test_a_task_without_champion_does_not_stop_the_others(models: Path, tmp_path
     assert list(served.champions) == ["evolution"]
 
 
+def test_a_folder_that_is_no_name_is_not_served(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "digits", tmp_path / "digits; x")
+    shutil.copytree(models / "digits" / "champion", tmp_path / "my digits")
+    served = load(tmp_path)
+    assert not served.champions
+    assert sorted(served.problems) == ["digits; x", "my digits"]
+    assert all("is not served: a name is made of the letters" in said for said in served.problems.values())
+
+
+def test_a_folder_that_is_a_bundle_and_holds_one_is_refused(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "digits", tmp_path / "digits")
+    shutil.copytree(models / "digits" / "champion", tmp_path / "digits", dirs_exist_ok=True)
+    assert "holds a bundle itself and a champion's too" in load(tmp_path).problems["digits"]
+
+
 def test_a_bundle_in_anothers_place_is_refused(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "digits", tmp_path / "mnist")
     assert "was made for task 'digits'" in load(tmp_path).problems["mnist"]

@@ -182,6 +182,10 @@ def _check_fit(session: onnxruntime.InferenceSession, schema: Schema, guard: Gua
     Raises:
         BundleError: names what differs.
     """
+    if len(schema.labels) == 1:
+        raise BundleError(
+            f"schema.json: labels: expected at least two classes, or none; got {schema.labels[0]!r} alone"
+        )
     if guard.shape != schema.shape or (guard.kind == "image") != (schema.kind == "image"):
         raise BundleError(
             f"guard.json is of kind {guard.kind} and shape {list(guard.shape)}, schema.json of {schema.kind} and"

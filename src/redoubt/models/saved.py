@@ -56,6 +56,8 @@ def load_network(folder: Path) -> keras.Model:
                 known = ", ".join(sorted(LAYERS))
                 raise NetworkError(f"{path} holds {module[:60]}.{name[:60]}; expected Keras's own {known}")
         network = keras.models.model_from_json(text)
+        if not isinstance(network, keras.Model):
+            raise NetworkError(f"{path} holds no network; expected a Keras model's configuration")
         path = folder / WEIGHTS
         network.load_weights(path)
     except NetworkError:
