@@ -73,15 +73,22 @@ def arguments(name: str) -> tuple[Params, Task, str | None]:
         prog=f"python -m pipelines.{name}",
         description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads params.yaml.",
     )
-    parser.add_argument("task", help="a task declared in params.yaml, such as digits")
+    parser.add_argument(
+        "task", help="a task declared in params.yaml, such as digits; or DVC's name of the stage for it"
+    )
     if name in MODELS:
         parser.add_argument("--model", choices=MODELS[name], help="make this one alone, outside of DVC; default: all")
     given = parser.parse_args()
     try:
         params = load()
-        return params, params.task(given.task), getattr(given, "model", None)
+        return params, params.task(item_of(name, given.task)), getattr(given, "model", None)
     except ParamsError as error:
         sys.exit(f"error: {error}")
+
+
+def item_of(stage: str, given: str) -> str:
+    """The task or study meant by its own name, or by DVC's: `digits`, `ingest@digits`, `../dvc.yaml:ingest@digits`."""
+    return given.partition(f"{stage}@")[2] or given
 
 
 def fail(where: str, task: str, run: str, error: Exception) -> NoReturn:

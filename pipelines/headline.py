@@ -18,7 +18,7 @@ def headline(params: Params, name: str) -> dict[str, Any]:
     card = read_json(path)
     norm, eps = promotion["threat"]["norm"], promotion["threat"]["eps"]
     cell = next(each for each in card["numbers"]["cells"] if each["norm"] == norm and each["eps"] == eps)
-    clean = card["clean"]
+    clean = card["clean"]["guarded"]
     label = (
         f"accuracy {100 * clean['accuracy']:.1f} %"
         if "accuracy" in clean

@@ -4,14 +4,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from redoubt.data import dataset
 from redoubt.data.store import digest, read_json, whole_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, BundleError, GuardedModel
+from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
+from redoubt.defenses.untrusted import BundleError, read_typed
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Params, Task
+from redoubt.params import GatesParams, Name, Params, Task
 from redoubt.records import Record
 
 
@@ -28,7 +31,7 @@ def work(params: Params, task: Task) -> None:
     champion = Path("models", task.name, "champion")
     terms = _terms(task, data, report["norm"])
     incumbent = _incumbent(champion, terms, task.gates)
-    kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent["selection"]))
+    kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent.selection.model_dump()))
     if not kept:
         _install(champion, task, data, chosen, report | {"terms": terms})
     decision = {
@@ -36,8 +39,8 @@ def work(params: Params, task: Task) -> None:
         "gates": task.gates.model_dump(),
         "threat": {"norm": threat[0], "eps": threat[1]},
         "candidates": [{**each.model_dump(), "failed": each.failed(task.gates)} for each in candidates],
-        "champion": incumbent["model"] if kept and incumbent else chosen.name if chosen else None,
-        "digest": incumbent["digest"] if kept and incumbent else chosen.digest if chosen else None,
+        "champion": incumbent.model if kept and incumbent else chosen.name if chosen else None,
+        "digest": incumbent.digest if kept and incumbent else chosen.digest if chosen else None,
         "kept_incumbent": kept,
     }
     write_json(reports / "promotion.json", decision)
@@ -53,15 +56,24 @@ def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
     return {"dataset": data.sha256, "split": rows, "norm": norm, "attack": task.attack.model_dump(mode="json")}
 
 
-def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> dict[str, Any] | None:
+class _Incumbent(BaseModel):
+    """What is compared of an incumbent's card."""
+
+    model: Name
+    digest: str
+    comparable: dict[str, Any]
+    selection: Candidate
+
+
+def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> _Incumbent | None:
     """The card of a whole champion that clears the gates and was measured on the same terms."""
     try:
         whole = GuardedModel.load(champion).digest
-        card: dict[str, Any] = read_json(champion / "card.json")
-    except (BundleError, FileNotFoundError):
+        card = read_typed(champion / "card.json", _Incumbent)
+    except (BundleError, OSError):
         return None
-    usable = card["digest"] == whole and card["comparable"] == terms
-    return card if usable and not Candidate(**card["selection"]).failed(gates) else None
+    usable = card.digest == whole and card.comparable == terms
+    return card if usable and not card.selection.failed(gates) else None
 
 
 def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None, report: dict[str, Any]) -> None:
@@ -82,10 +94,15 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
-            "clean": report["models"][chosen.name]["clean"]["guarded"],
+            "clean": clean_figures(report["models"][chosen.name]),
         }
         write_json(temporary / "card.json", card)
         write_json(temporary / "example.json", {"task": task.name, "inputs": example_request(task.name, data)})
+
+
+def clean_figures(measured: dict[str, Any]) -> dict[str, Any]:
+    """Clean figures on the test split, of the network alone and as it is served: behind its guard."""
+    return {"network": measured["clean"]["undefended"], "guarded": measured["clean"]["guarded"]}
 
 
 def example_request(task: str, data: TaskData) -> list[Any]:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pipelines._lock import LockError
-from pipelines._stage import begin, fail
+from pipelines._stage import begin, fail, item_of
 from redoubt.data.store import StoreError, plain, write_json
 from redoubt.params import Params, ParamsError, load
 from redoubt.quiet import no_stderr
@@ -27,8 +27,8 @@ def main() -> None:
         prog="python -m pipelines.study",
         description=f"{__doc__} Usually started by `dvc repro`; reads params.yaml. By hand: `redoubt study NAME`.",
     )
-    parser.add_argument("name", help="a study of params.yaml, such as polynomial")
-    name = parser.parse_args().name
+    parser.add_argument("name", help="a study of params.yaml, such as polynomial; or DVC's name of the stage for it")
+    name = item_of("study", parser.parse_args().name)
     try:
         begin()
         work(load(), name)

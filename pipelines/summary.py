@@ -31,9 +31,21 @@ def main() -> None:
     except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: {error}")
     if only_check:
+        _check_studies(params)
         _warn_of_tracking()
     else:
         _print(params)
+
+
+def _check_studies(params: Params) -> None:
+    from redoubt.studies.catalogue import check_known
+    from redoubt.studies.contract import StudyError
+
+    try:
+        for name in params.studies:
+            check_known(name)
+    except StudyError as error:
+        sys.exit(f"error: params.yaml: studies: {error}")
 
 
 def _warn_of_tracking() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
-from pipelines.promote import example_request
+from pipelines.promote import clean_figures, example_request
 from redoubt.data.store import digest, digest_folder, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.models.saved import WEIGHTS
@@ -65,7 +65,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         },
         "peak_mib": {stage: facts["peak_mib"] for stage, facts in took.items()},
         "numbers": measured["test"],
-        "clean": measured["clean"]["guarded"],
+        "clean": clean_figures(measured),
         "certificates": read_json(reports / "certificates.json")["models"][name],
     }
 

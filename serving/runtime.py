@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from redoubt.certify.proof import certified_eps, certified_interval
 from redoubt.data.store import digest_folder
-from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, Answers, BundleError, GuardedModel
+from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, Answers, GuardedModel
+from redoubt.defenses.untrusted import BundleError, read_typed
+from redoubt.params import NAME_RULE, Name, Positive, is_name
 from redoubt.tasks import Floats, Schema
 from serving.images import decode
 from serving.inputs import reader
@@ -35,12 +37,12 @@ log = logging.getLogger("bentoml.redoubt")
 class Card(BaseModel):
     """What the service needs to know of a champion's card.json; `eps` is the L-inf size of its threat."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, strict=True)
 
-    task: str
+    task: Name
     digest: str
     passed: bool
-    eps: float
+    eps: Positive
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,16 @@ def load(folder: Path) -> Runtime:
     zoo = [card.parent for card in folder.glob("[!.]*/card.json")]
     for bundle in sorted([*folder.glob("[!.]*/champion"), *zoo]):
         task = bundle.name if bundle in zoo else bundle.parent.name
+        if not is_name(task):
+            problems[task] = f"the folder {short(task)} of {folder} is not served: {NAME_RULE}"
+            log.error("%s", problems[task])
+            continue
         if (bundle / NOT_PROMOTED).is_file():
             log.info("task %s is not served: no model of it cleared the gates", task)
             continue
         try:
+            if task in champions:
+                raise BundleError(f"{bundle.parent} holds a bundle itself and a champion's too; remove one of them")
             champions[task] = _vouched(bundle)
             log.info("task %s: serving model %s", task, champions[task].model.digest)
         except BundleError as error:
@@ -133,12 +141,10 @@ def load(folder: Path) -> Runtime:
 
 def _vouched(bundle: Path) -> Champion:
     try:
-        card = Card.model_validate_json((bundle / "card.json").read_bytes())
+        card = read_typed(bundle / "card.json", Card)
         digest = digest_folder(bundle, BUNDLE_FILES)
     except OSError as error:
         raise BundleError(f"{error.filename} cannot be read; run `dvc repro` again") from None
-    except ValidationError as error:
-        raise BundleError(f"{bundle / 'card.json'} is not a card: {error}") from None
     if not card.passed:
         raise BundleError(f"the card of {bundle} says that its gates were not passed")
     # Compared before the graph is opened: what nobody vouched for is not even parsed.

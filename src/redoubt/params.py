@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -13,8 +14,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 Kind = Literal["regression", "classification", "image"]
 Norm = Literal["linf", "l2"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0, le=1e38, allow_inf_nan=False)]
+# Ends that no sensible run comes near: a figure above them is a slip, or meant to use up somebody's memory or time.
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Width = Annotated[int, Field(ge=1, le=65_536)]
+GuardDraws = Annotated[int, Field(ge=1, le=64)]
+DEEPEST = 16
 # What float32 can hold, with room to compute.
 Number = Annotated[float, Field(ge=-1e38, le=1e38, allow_inf_nan=False)]
 
@@ -26,6 +31,35 @@ def _rising(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
+
+# Names become folders, parts of file names, words of addresses and MLflow's experiments.
+NAME_RULE = (
+    "a name is made of the letters a to z, digits, '-' and '_', begins with a letter or a digit"
+    " and has at most 64 characters"
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# What the project itself keeps beside the tasks' own folders and experiments, by names compared without case.
+RESERVED = {
+    "attacks": "reports/attacks holds what `redoubt attack` writes",
+    "certificates": "reports/certificates holds what `redoubt certify` writes",
+    "course": "MLflow's experiment 'course' holds the studies",
+    "sections": "reports/sections holds a page of every task",
+    "studies": "reports/studies holds the studies",
+}
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a task, study, model or bundle; see `NAME_RULE`."""
+    return _NAME.fullmatch(text) is not None
+
+
+def _named(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(NAME_RULE)
+    return text
+
+
+Name = Annotated[str, AfterValidator(_named)]
 
 BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
 SHARED = ("split", "validate")
@@ -51,7 +85,7 @@ class SplitParams(Strict):
 
     test: Annotated[float, Field(gt=0.0, lt=0.9)]
     validation: Annotated[float, Field(gt=0.0, lt=0.9)]
-    folds: Annotated[int, Field(ge=2)]
+    folds: Annotated[int, Field(ge=2, le=1000)]
 
     @model_validator(mode="after")
     def _leave_rows_to_train(self) -> "SplitParams":
@@ -83,7 +117,7 @@ class Mlp(Strict):
     """
 
     kind: Literal["mlp"]
-    units: Annotated[tuple[Count, ...], Field(min_length=1)]
+    units: Annotated[tuple[Width, ...], Field(min_length=1, max_length=DEEPEST)]
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     normalize: bool = False
 
@@ -98,9 +132,9 @@ class Cnn(Strict):
     """
 
     kind: Literal["cnn"]
-    filters: Annotated[tuple[Count, ...], Field(min_length=1)]
-    units: tuple[Count, ...] = ()
-    kernel: Count = 3
+    filters: Annotated[tuple[Width, ...], Field(min_length=1, max_length=DEEPEST)]
+    units: Annotated[tuple[Width, ...], Field(max_length=DEEPEST)] = ()
+    kernel: Annotated[int, Field(ge=1, le=64)] = 3
     pooling: Literal["max", "stride"] = "max"
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     normalize: bool = False
@@ -313,7 +347,7 @@ class ImageGuard(Strict):
     median: Annotated[int, Field(ge=2, le=9)]
     bits: Annotated[int, Field(ge=1, le=8)]
     shrink: Annotated[float, Field(gt=0.3, lt=1.0)]
-    draws: Count
+    draws: GuardDraws
     false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
 
 
@@ -322,7 +356,7 @@ class TableGuard(Strict):
 
     bits: Annotated[int, Field(ge=1, le=16)]
     noise: Positive
-    draws: Count
+    draws: GuardDraws
     false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
 
 
@@ -404,7 +438,7 @@ class Task(Strict):
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
     """
 
-    name: str
+    name: Name
     kind: Kind
     source: str
     target: str
@@ -483,10 +517,10 @@ class Params(Strict):
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    run: Annotated[tuple[str, ...], Field(min_length=1)]
+    run: Annotated[tuple[Name, ...], Field(min_length=1)]
     course: Literal["quick", "full"]
-    studies: dict[str, StudySizes]
-    tasks: dict[str, Task]
+    studies: dict[Name, StudySizes]
+    tasks: dict[Name, Task]
 
     def task(self, name: str) -> Task:
         """The task of that name.
@@ -499,6 +533,16 @@ class Params(Strict):
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise ParamsError(f"params.yaml: no task '{name}'; {hint}declared tasks: {', '.join(self.tasks)}")
         return self.tasks[name]
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first thing that is wrong, in one sentence: the field, what was expected and, if short, what came."""
+    first = error.errors(include_url=False)[0]
+    where = "".join(f"{part}: " for part in first["loc"])
+    came = repr(first["input"])
+    short = first["type"] not in ("missing", "json_invalid") and not isinstance(first["input"], dict) and len(came) < 80
+    message = " ".join(first["msg"].removeprefix("Value error, ").split())
+    return f"{where[:160]}{message}" + (f"; got {came}" if short else "")
 
 
 def _unknown(key: str, valid: list[str], noun: str = "key") -> str:
@@ -545,13 +589,41 @@ def _resolve(raw: dict[str, Any], path: Path) -> Params:
             raise ParamsError(f"{path}: '{section}' must hold keys and values, got {raw[section]!r}")
     for section in BY_KIND:
         _refuse_unknown(list(raw[section]), list(get_args(Kind)), f"{path}: {section}")
+    _check_names(raw, path)
     tasks = {name: _task(name, block, raw, path) for name, block in raw["tasks"].items()}
     shared = {key: raw[key] for key in ("seed", "run", "course", "studies")}
     params = _parse(Params, {**shared, "tasks": {}}, path, "")
     params = params.model_copy(update={"tasks": tasks})
-    for name in params.run:
+    for place, name in enumerate(params.run):
         params.task(name)
+        if name in params.run[:place]:
+            raise ParamsError(f"{path}: run names task '{name}' twice; leave one of them out")
     return params
+
+
+def _check_names(raw: dict[str, Any], path: Path) -> None:
+    """Refuse names that cannot be a folder's, or whose folder is another's.
+
+    Raises:
+        ParamsError: not a name, the name of something that the pipeline keeps itself, or two that differ in case alone.
+    """
+    for section in ("studies", "tasks"):
+        for name in raw[section]:
+            if not isinstance(name, str):
+                kind = type(name).__name__
+                raise ParamsError(f"{path}: {section}: YAML reads {name!r} as {kind}; put the name in quotes")
+            if not is_name(name):
+                raise ParamsError(f"{path}: {section}: {NAME_RULE}; got {name[:80]!r}")
+    known: dict[str, str] = {}
+    for name in raw["tasks"]:
+        if name.lower() in RESERVED:
+            raise ParamsError(f"{path}: tasks: '{name}' is taken: {RESERVED[name.lower()]}; choose another name")
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            raise ParamsError(
+                f"{path}: tasks: '{other}' and '{name}' differ in case alone, and would share their folders on many"
+                " machines; rename one of them"
+            )
 
 
 def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:

@@ -3,23 +3,53 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.params import Kind
+from redoubt.params import Kind, Name
 
 # A Python float, which any integer can be compared with.
 LARGEST = float(np.finfo(np.float32).max)
+
+# Values of one input: an image of 1182 x 1182 pixels in colour, or so many columns.
+MOST_VALUES = 2**22
+# Longest name of a column, category or class.
+LONGEST = 1000
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
+def _not_too_large(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if math.prod(shape) > MOST_VALUES:
+        raise ValueError(f"{math.prod(shape):,} values in one input; expected at most {MOST_VALUES:,}")
+    return shape
+
+
+# Of one input: `(features,)` or `(height, width, channels)`.
+Shape = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MOST_VALUES)], ...],
+    Field(min_length=1, max_length=3),
+    AfterValidator(_not_too_large),
+]
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST)]
+
+
 class RecordError(ValueError):
     """An input that does not fit the schema; the message names the row, the column and the value."""
+
+
+# No more than float32 holds: what is compared with it is turned into float32 first.
+Limit = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """The first name that stands there a second time."""
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 
 
 class Column(BaseModel):
@@ -33,11 +63,24 @@ class Column(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Text
     kind: Literal["number", "integer", "category"]
-    categories: tuple[str, ...] = ()
+    categories: tuple[Text, ...] = ()
     immutable: bool = False
-    limits: tuple[float, float] | None = None
+    limits: tuple[Limit, Limit] | None = None
+
+    @model_validator(mode="after")
+    def _values_fit_the_kind(self) -> Self:
+        if (self.kind == "category") != bool(self.categories):
+            raise ValueError(f"column {self.name!r} of kind {self.kind} has {len(self.categories)} categories")
+        twice = _twice(self.categories)
+        if twice is not None:
+            raise ValueError(f"column {self.name!r} has category {twice!r} twice")
+        if self.limits and self.kind == "category":
+            raise ValueError(f"column {self.name!r} of categories has limits; expected none")
+        if self.limits and self.limits[0] > self.limits[1]:
+            raise ValueError(f"column {self.name!r} has limits {list(self.limits)}; expected the smaller first")
+        return self
 
     @property
     def inputs(self) -> int:
@@ -65,12 +108,29 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: str
+    task: Name
     kind: Kind
-    target: str
+    target: Text
     columns: tuple[Column, ...] = ()
-    shape: Annotated[tuple[int, ...], Field(min_length=1)]
-    labels: tuple[str, ...] = ()
+    shape: Shape
+    labels: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fit_each_other(self) -> Self:
+        image, inputs = self.kind == "image", sum(column.inputs for column in self.columns)
+        if image and (self.columns or len(self.shape) != 3):
+            raise ValueError(f"an image has no columns and a shape of three sides; got shape {list(self.shape)}")
+        if not image and self.shape != (inputs,):
+            raise ValueError(f"the columns take {inputs} inputs; got shape {list(self.shape)}")
+        if self.kind == "regression" and self.labels:
+            raise ValueError("a regression has no labels")
+        if self.kind != "regression" and not self.labels:
+            raise ValueError("expected labels, the names of the classes; got none")
+        for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
+            twice = _twice(names)
+            if twice is not None:
+                raise ValueError(f"{noun} {twice!r} stands there twice")
+        return self
 
     @property
     def outputs(self) -> int:

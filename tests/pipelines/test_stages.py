@@ -81,7 +81,7 @@ def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, truste
         ).model_dump()
         folder = Path("models/risk", name)
         measured["digest"] = promote.GuardedModel.load(folder).digest
-        figures = {"undefended": {"accuracy": accuracy}, "guarded": {"accuracy": accuracy}}
+        figures = {"undefended": {"accuracy": 0.99}, "guarded": {"accuracy": accuracy}}
         models[name] = {"validation": measured, "test": measured, "clean": figures}
     write_json(Path("reports/risk/robustness.json"), {"task": "risk", "norm": task.harden.norm, "models": models})
 
@@ -104,6 +104,7 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     assert (decision["champion"], decision["kept_incumbent"]) == ("adversarial", False)
     assert decision["digest"] == card["digest"] == promote.GuardedModel.load(folder).digest
     assert card.items() >= {"task": "risk", "kind": task.kind, "model": "adversarial", "passed": True}.items()
+    assert card["clean"] == {"network": {"accuracy": 0.99}, "guarded": {"accuracy": 0.9}}
     assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
     data = load_data("risk")
     request = read_json(folder / "example.json")

@@ -134,7 +134,10 @@ def _cut(bundle: Path) -> None:
 
 REFUSED = {
     "no card": (lambda bundle: (bundle / "card.json").unlink(), "card.json cannot be read"),
-    "card is not JSON": (lambda bundle: (bundle / "card.json").write_text("{"), "is not a card"),
+    "card is not JSON": (
+        lambda bundle: (bundle / "card.json").write_text("{"),
+        "card.json: Invalid JSON",
+    ),
     "gates not passed": (lambda bundle: write_card(bundle, SCHEMAS["digits"], passed=False), "gates were not passed"),
     "other digest": (lambda bundle: write_card(bundle, SCHEMAS["digits"], digest="0" * 64), "its card vouches for 000"),
     "graph cut short": (_cut, "has digest"),
@@ -170,6 +173,21 @@ def test_a_task_without_champion_does_not_stop_the_others(models: Path, tmp_path
     served = load(tmp_path)
     assert served.ready
     assert list(served.champions) == ["evolution"]
+
+
+def test_a_folder_that_is_no_name_is_not_served(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "digits", tmp_path / "digits; x")
+    shutil.copytree(models / "digits" / "champion", tmp_path / "my digits")
+    served = load(tmp_path)
+    assert not served.champions
+    assert sorted(served.problems) == ["digits; x", "my digits"]
+    assert all("is not served: a name is made of the letters" in said for said in served.problems.values())
+
+
+def test_a_folder_that_is_a_bundle_and_holds_one_is_refused(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "digits", tmp_path / "digits")
+    shutil.copytree(models / "digits" / "champion", tmp_path / "digits", dirs_exist_ok=True)
+    assert "holds a bundle itself and a champion's too" in load(tmp_path).problems["digits"]
 
 
 def test_a_bundle_in_anothers_place_is_refused(models: Path, tmp_path: Path) -> None:

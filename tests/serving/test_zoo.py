@@ -37,6 +37,13 @@ def test_the_service_answers_the_example_beside_it(name: str) -> None:
     assert all(prediction.label in prediction.probabilities for prediction in answer.predictions)
 
 
+@every_bundle
+def test_its_card_tells_the_network_from_the_guarded_model(name: str) -> None:
+    clean = read_json(ZOO / name / "card.json")["clean"]
+    assert sorted(clean) == ["guarded", "network"]
+    assert all(0.9 < figures["accuracy"] < 1.0 for figures in clean.values())
+
+
 def test_a_card_comes_out_of_its_files_again(monkeypatch: pytest.MonkeyPatch) -> None:
     if "REDOUBT_DATA_MIRROR" not in os.environ:
         pytest.skip("REDOUBT_DATA_MIRROR is not set: it names the directory that holds MNIST")

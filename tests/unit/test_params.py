@@ -1,16 +1,21 @@
 import copy
 import re
+import shlex
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binom
 
 from redoubt import params as module
-from redoubt.params import HARDENED, Cnn, HardenParams, ParamsError, Pgd, Strict, Threat, Trades, load
+from redoubt.params import HARDENED, Cnn, HardenParams, ParamsError, Pgd, Strict, Threat, Trades, is_name, load
 
 Change = dict[str, Any]
 
@@ -230,6 +235,17 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         "tasks.evolution: immutable: all of cp, hp, weight, height; leave a number that an attacker can change",
     ),
     "regression-without-tolerance": ({"tasks.evolution.tolerance": None}, "tasks.evolution: .*needs 'tolerance'"),
+    "draws-of-a-guard": ({"guard.image.draws": 10**9}, "guard.image.draws: .*equal to 64; got 1000000000"),
+    "endless-eps": ({"attack.image.budget.linf": float("inf")}, "attack.image.budget.linf: .*; got inf"),
+    "endless-epochs": ({"train.image.epochs": 10**12}, "train.image.epochs: .*equal to 10000000; got 1000000000000"),
+    "widest-layer": (
+        {"sweep.image.models": [{"kind": "mlp", "units": [10**9]}]},
+        "sweep.image.models.0.mlp.units.0: .*equal to 65536; got 1000000000",
+    ),
+    "deepest-network": (
+        {"sweep.image.models": [{"kind": "mlp", "units": [1] * 17}]},
+        "sweep.image.models.0.mlp.units: .*at most 16 items",
+    ),
 }
 
 
@@ -364,6 +380,77 @@ def test_the_fewest_draws_that_are_taken_can_prove_something_of_classes_and_of_n
     fewest = next(draws for draws in range(1, 100) if taken(draws))
     assert alpha ** (1 / fewest) > 0.5
     assert binom.cdf(0, fewest, 0.5) < alpha / 2 <= binom.cdf(0, fewest - 1, 0.5)
+
+
+NOT_NAMES = [
+    *("x; touch pwned #", "../../../out", "a b", "my churn", "churn.v2", ".", "..", "", "-x", "_x", "a/b", "a\\b"),
+    *("/tmp/x", "$(touch pwned)", "`id`", "a'b", 'a"b', "a\n", "a\nb", "流失", "café", "a@b", "a:b", "a" * 65),
+    *("${seed}", "%s", "\0"),
+]
+
+
+def _raw_load(change: Change, text: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({**text, **change}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    load(path)
+
+
+@pytest.mark.parametrize("name", NOT_NAMES, ids=ascii)
+def test_what_is_no_name_is_refused_by_name(project: Path, tmp_path: Path, name: str) -> None:
+    whole = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    for change in (
+        {"run": ["digits"], "tasks": {"digits": whole["tasks"]["digits"], name: whole["tasks"]["digits"]}},
+        {"run": [name]},
+        {"studies": {name: {}}},
+    ):
+        with pytest.raises(ParamsError) as raised:
+            _raw_load(change, whole, tmp_path)
+        said = str(raised.value)
+        assert "a name is made of the letters a to z, digits, '-' and '_'" in said
+        assert f"got {name[:64]!r}"[:20] in said
+        assert "\n" not in said
+
+
+@given(st.text(max_size=80) | st.from_regex(r"[\w./ -]{1,70}", fullmatch=True))
+def test_a_name_is_one_word_of_a_path_a_command_and_an_address(text: str) -> None:
+    safe = bool(text) and all(each in ascii_letters + digits + "-_" for each in text)
+    assert is_name(text) == (safe and len(text) <= 64 and text[0] not in "-_")
+    if is_name(text):
+        assert (Path("top") / text).resolve().parent == Path("top").resolve()
+        assert shlex.split(f"stage {text}") == ["stage", text]
+        assert quote(text) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["churn", "Churn"], "'churn' and 'Churn' differ in case alone"),
+        (["Studies"], "'Studies' is taken: reports/studies holds the studies"),
+        (["sections"], "'sections' is taken: reports/sections holds a page of every task"),
+        (["attacks"], "'attacks' is taken: reports/attacks holds what `redoubt attack` writes"),
+        (["certificates"], "'certificates' is taken"),
+        (["course"], "'course' is taken: MLflow's experiment 'course' holds the studies"),
+        ([2024], "YAML reads 2024 as int; put the name in quotes"),
+        ([True], "YAML reads True as bool; put the name in quotes"),
+    ],
+    ids=str,
+)
+def test_a_name_that_is_anothers_is_refused(project: Path, tmp_path: Path, names: list[Any], says: str) -> None:
+    whole = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    tasks = dict.fromkeys(["digits", *names], whole["tasks"]["digits"])
+    with pytest.raises(ParamsError, match=re.escape(f"params.yaml: tasks: {says}")):
+        _raw_load({"run": ["digits"], "tasks": tasks}, whole, tmp_path)
+
+
+def test_names_that_look_odd_are_good(written: Callable[[Change], Path], project: Path) -> None:
+    block = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["tasks"]["digits"]
+    for name in ("own", "index", "2024", "Churn-2024_b", "a" * 64):
+        assert load(written({f"tasks.{name}": block, "run": [name]})).task(name).name == name
+
+
+def test_a_task_named_twice_in_run_is_refused(written: Callable[[Change], Path]) -> None:
+    with pytest.raises(ParamsError, match="run names task 'digits' twice"):
+        load(written({"run": ["digits", "diagnosis", "digits"]}))
 
 
 def _fields() -> set[str]:

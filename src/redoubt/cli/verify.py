@@ -5,23 +5,29 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 
 from redoubt.certify.proof import proven
 from redoubt.data import dataset, splits
-from redoubt.data.store import digest, digest_folder, read_json, write_json
+from redoubt.data.sources import NAMED, SIMULATED
+from redoubt.data.store import digest, digest_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel
-from redoubt.tasks import Batch
+from redoubt.defenses.untrusted import read_typed
+from redoubt.params import Name, ParamsError, Share, Task, load
+from redoubt.tasks import Batch, Schema
+from redoubt.training.sweep import Selected
 
 if TYPE_CHECKING:
     from redoubt.cli import Parser
 
+SOURCES = (*SIMULATED, *NAMED)
 DATA_STAGES = ("ingest", "split", "scale")
 # What another kind of processor, which rounds differently, may change of a share: half a point.
 CLOSE = 0.005
@@ -41,8 +47,81 @@ exit status: 0 all holds; 1 something does not; 2 could not begin
 """
 
 
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Size = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+
+
 class VerifyError(ValueError):
     """What cannot be verified; the message says why."""
+
+
+class Part(BaseModel):
+    """What is read of a stranger's card: typed, bounded, and nothing else of it used."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class Certified(Part):
+    """The share of rows that is certified."""
+
+    share: Share
+
+
+class Interval(Part):
+    """What interval bounds prove within one eps."""
+
+    eps: Size
+    certified: Certified
+
+
+class Certificates(Part):
+    """Certificates of the card; those of randomized smoothing are not made again."""
+
+    interval: Annotated[tuple[Interval, ...], Field(max_length=1000)]
+
+
+class Seconds(Part):
+    """How long the training took."""
+
+    training: Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)]
+
+
+class Machine(Part):
+    """On how many cores."""
+
+    cores: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Card(Part):
+    """A card of a bundle with a recipe.
+
+    Attributes:
+        task: which the recipe makes; the bundle's own.
+        model: which of the task's hardened models.
+        digest: of the bundle's files.
+        weights: SHA-256 of the weights' file.
+        dataset: of the data's canonical content.
+        eps: L-inf size of the threat.
+        params: a params.yaml with this task alone.
+        selected: the winner of the sweep, which the recipe builds on.
+    """
+
+    task: Name
+    model: Literal["adversarial", "certified", "smoothed"]
+    digest: Digest
+    weights: Digest
+    dataset: Digest
+    eps: Size
+    params: dict[str, Any]
+    selected: Selected
+    certificates: Certificates
+    seconds: Seconds
+    machine: Machine
+
+    @property
+    def minutes(self) -> float:
+        """The training took."""
+        return self.seconds.training / 60
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -65,83 +144,138 @@ def run(args: argparse.Namespace) -> int:
     """Verify; prints a table.
 
     Raises:
-        VerifyError: no card, a card without a recipe, or not in the project's top folder.
+        VerifyError: no card, a card without a recipe or with one that reaches out of its own folder, or not in the
+            project's top folder.
+        BundleError: a file of the bundle cannot be read or holds what it must not.
     """
     card = _card(args.bundle)
     if not Path("pipelines/harden.py").is_file():
         raise VerifyError("run it in the project's top folder: pipelines/harden.py is not here")
-    found = {"files": digest_folder(args.bundle, BUNDLE_FILES)}
+    schema = GuardedModel.load(args.bundle).schema
+    if schema.task != card.task:
+        raise VerifyError(f"{args.bundle}: schema.json is of another task than the card, which is of '{card.task}'")
+    found = digest_folder(args.bundle, BUNDLE_FILES)
     table = Table("what", "card", "found", "holds", title=str(args.bundle))
-    good = _row(
-        table, "digest of the files", card["digest"][:12], found["files"][:12], card["digest"] == found["files"]
-    )
+    good = _row(table, "digest of the files", card.digest[:12], found[:12], card.digest == found)
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        test = _data(project, card)
-        good &= _shares(table, "these files", card, args.bundle, test)
+        task = _recipe(project, card, args.bundle)
+        test = _data(project, card, schema)
+        good &= _shares(table, "these files", card, (args.bundle, task.tolerance), test)
         if not args.quick:
-            minutes, cores = card["seconds"]["training"] / 60, card["machine"]["cores"]
-            print(f"training again: it took {minutes:.0f} min on {cores} cores when the card was made")
-            _stage(project, "harden", card["task"], "--model", card["model"])
-            again = project / "models" / card["task"] / card["model"]
+            print(
+                f"training again: it took {card.minutes:.0f} min on {card.machine.cores} cores when the card was made"
+            )
+            _stage(project, "harden", card.task, "--model", card.model)
+            again = project / "models" / card.task / card.model
             weights = digest((again / "model.weights.h5").read_bytes())
-            same = weights == card["weights"]
-            _row(table, "weights trained again", card["weights"][:12], weights[:12], same)
+            same = weights == card.weights
+            _row(table, "weights trained again", card.weights[:12], weights[:12], same)
             # Other rounding, other weights: then the shares must agree.
-            good &= _shares(table, "trained again", card, again, test) or same
+            good &= _shares(table, "trained again", card, (again, task.tolerance), test) or same
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     return 0 if good else 1
 
 
-def _card(bundle: Path) -> dict[str, Any]:
+def _card(bundle: Path) -> Card:
+    """The card of a bundle whose files are all its own.
+
+    Raises:
+        VerifyError: a symbolic link, which may lead anywhere; no card, or one without a recipe.
+        BundleError: a card that cannot be read.
+    """
+    if bundle.is_dir():
+        for path in sorted(bundle.iterdir()):
+            if path.is_symlink():
+                raise VerifyError(f"{path} is a symbolic link; a bundle to be verified must hold its files itself")
     try:
-        card: dict[str, Any] = read_json(bundle / "card.json")
-    except FileNotFoundError:
+        if read_typed(bundle / "card.json", _Recipe).params is None:
+            raise VerifyError(
+                f"the card of {bundle} has no recipe; only bundles of zoo/ have one, made by `make mnist`"
+            )
+        return read_typed(bundle / "card.json", Card)
+    except (FileNotFoundError, NotADirectoryError):
         raise VerifyError(f"{bundle} has no card.json; give a bundle of zoo/") from None
-    if "params" not in card:
-        raise VerifyError(f"the card of {bundle} has no recipe; only bundles of zoo/ have one, made by `make mnist`")
-    return card
+    except OSError as error:
+        raise VerifyError(f"{bundle} cannot be read: {error}") from None
 
 
-def _data(project: Path, card: dict[str, Any]) -> Batch:
+class _Recipe(Part):
+    params: Any = None
+
+
+def _recipe(project: Path, card: Card, bundle: Path) -> Task:
+    """Write the card's params.yaml and selection into a project of its own, once they are known to stay inside it.
+
+    Raises:
+        VerifyError: params that cannot be used, of other tasks, or with data outside the project.
+    """
+    path = project / "params.yaml"
+    path.write_text(yaml.safe_dump(card.params, sort_keys=False), encoding="utf-8")
+    try:
+        params = load(path)
+        task = params.task(card.task)
+    except ParamsError as error:
+        raise VerifyError(f"{bundle / 'card.json'}: params: {str(error).removeprefix(f'{path}: ')}") from None
+    if list(params.tasks) != [card.task] or params.run != (card.task,):
+        raise VerifyError(f"{bundle / 'card.json'}: params: expected the task '{card.task}' alone")
+    source = PurePosixPath(task.source)
+    if task.source not in SOURCES and (source.parts[:2] != ("data", "own") or ".." in source.parts):
+        raise VerifyError(
+            f"{bundle / 'card.json'}: params: source is {task.source[:80]!r};"
+            f" expected a file below data/own/, or one of {', '.join(SOURCES)}"
+        )
+    write_json(project / "reports" / card.task / "selected.json", card.selected.model_dump())
+    return task
+
+
+def _data(project: Path, card: Card, schema: Schema) -> Batch:
     """Fetch and split the data in a project of its own, and take the test rows.
 
     Raises:
-        VerifyError: the data are others.
+        VerifyError: the data are others, or not what the bundle takes.
     """
-    (project / "params.yaml").write_text(yaml.safe_dump(card["params"], sort_keys=False), encoding="utf-8")
-    write_json(project / "reports" / card["task"] / "selected.json", card["selected"])
     own = Path("data/own").resolve()
     if own.is_dir():
         (project / "data").mkdir()
         (project / "data/own").symlink_to(own)
     for stage in DATA_STAGES:
-        _stage(project, stage, card["task"])
-    stored = dataset.load(project / "data/raw" / card["task"])
-    if stored.sha256 != card["dataset"]:
-        raise VerifyError(f"the data have digest {stored.sha256[:12]}; the card's have {card['dataset'][:12]}")
-    return stored.batch.take(splits.read(project / "data/splits" / f"{card['task']}.npz").test)
+        _stage(project, stage, card.task)
+    stored = dataset.load(project / "data/raw" / card.task)
+    if stored.sha256 != card.dataset:
+        raise VerifyError(f"the data have digest {stored.sha256[:12]}; the card's have {card.dataset[:12]}")
+    ours = stored.schema
+    if (ours.kind, ours.shape, ours.labels) != (schema.kind, schema.shape, schema.labels):
+        raise VerifyError(
+            f"the data are of kind {ours.kind}, shape {list(ours.shape)} and {len(ours.labels)} classes;"
+            f" schema.json says {schema.kind}, {list(schema.shape)} and {len(schema.labels)}, or other names of them"
+        )
+    return stored.batch.take(splits.read(project / "data/splits" / f"{card.task}.npz").test)
 
 
 def _stage(project: Path, stage: str, task: str, *more: str) -> None:
     command = [sys.executable, "-m", f"pipelines.{stage}", task, *more]
     paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(command, cwd=project, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, check=False)  # noqa: S603
+    # A stage that fails tells MLflow; a stranger's recipe tells nobody but the temporary project.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))}
+    done = subprocess.run(command, cwd=project, env={**kept, "PYTHONPATH": os.pathsep.join(paths)}, check=False)  # noqa: S603
     if done.returncode:
         raise VerifyError(f"stage {stage} ended with status {done.returncode}; see above")
 
 
-def _shares(table: Table, whose: str, card: dict[str, Any], bundle: Path, test: Batch) -> bool:
-    """Compare the clean and certified share of a bundle with the card's."""
-    model, eps = GuardedModel.load(bundle), card["eps"]
-    tolerance = card["params"]["tasks"][card["task"]].get("tolerance")
+def _shares(table: Table, whose: str, card: Card, made: tuple[Path, float | None], test: Batch) -> bool:
+    """Compare the clean and certified share of a bundle, and the tolerance it goes by, with the card's."""
+    bundle, tolerance = made
+    model = GuardedModel.load(bundle)
+    rows = [row for row in card.certificates.interval if row.eps in (0.0, card.eps)]
+    if not rows or not model.proves:
+        raise VerifyError(f"the card of {bundle} has no certificates at eps 0 and {card.eps:g}, or its graph no bounds")
     good = True
-    for row in card["certificates"]["interval"]:
-        if row["eps"] in (0.0, eps):
-            proof = model.prove(test.x, row["eps"], np.random.default_rng(0))[:, 0]
-            share, said = float(proven(proof, test.y, tolerance).mean()), row["certified"]["share"]
-            what = f"{whose}: " + ("clean" if row["eps"] == 0 else f"certified at L-inf {eps:g}")
-            good &= _row(table, what, f"{100 * said:.2f} %", f"{100 * share:.2f} %", abs(share - said) <= CLOSE)
+    for row in rows:
+        proof = model.prove(test.x, row.eps, np.random.default_rng(0))[:, 0]
+        share, said = float(proven(proof, test.y, tolerance).mean()), row.certified.share
+        what = f"{whose}: " + ("clean" if row.eps == 0 else f"certified at L-inf {card.eps:g}")
+        good &= _row(table, what, f"{100 * said:.2f} %", f"{100 * share:.2f} %", abs(share - said) <= CLOSE)
     return good
 
 

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redoubt.params import NAME_RULE, is_name
+
 if TYPE_CHECKING:
     from redoubt.cli.targets import Target
 
@@ -17,7 +19,9 @@ def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argpar
     rows = parser.add_argument_group(title)
     rows.add_argument("--data", type=Path, metavar="FILE.npz", help="rows x, in raw units, with their true y")
     rows.add_argument(
-        "--task", help="of this project: its test rows, and what to ask a URL for (default: the bundle's)"
+        "--task",
+        type=task_name,
+        help="of this project: its test rows, and what to ask a URL for (default: the bundle's)",
     )
     rows.add_argument("--points", type=count, metavar="N", help=points)
     rows.add_argument(
@@ -44,6 +48,13 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no number >= 1")
     return int(text)
+
+
+def task_name(text: str) -> str:
+    """A name that a task can have."""
+    if not is_name(text):
+        raise argparse.ArgumentTypeError(f"{NAME_RULE}; got {text[:80]!r}")
+    return text
 
 
 def folder_name(target: "Target") -> str:

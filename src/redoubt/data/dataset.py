@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from redoubt.data.store import digest, read_arrays, read_json, whole_folder, write_arrays, write_json
+from redoubt.params import first_mistake
 from redoubt.tasks import Batch, Floats, Ints, Schema
 
 TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
@@ -119,6 +121,10 @@ def read(folder: Path) -> Raw:
             images = read_arrays(folder / IMAGES)
             return Raw(schema, **known, x=images["x"], y=images["y"])
         return Raw(schema, **known, table=_read_table(folder / TABLE, schema))
+    except ValidationError as error:
+        raise DatasetError(
+            f"{folder / SCHEMA} cannot be used: {first_mistake(error)}; run the ingest stage again: dvc repro"
+        ) from None
     except (FileNotFoundError, KeyError) as error:
         raise DatasetError(f"{folder} holds no data set ({error}); run the ingest stage: dvc repro") from None
 

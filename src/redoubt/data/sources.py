@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from redoubt.data import pokemon_go
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, locate
 from redoubt.data.store import read_arrays
 from redoubt.data.tables import Origin, build, numbers
-from redoubt.params import Task
+from redoubt.params import Task, first_mistake
 from redoubt.tasks import Ints, Schema
 
 SIMULATED_ROWS = 1200
@@ -73,6 +74,13 @@ def fetch(task: Task, seed: int) -> Raw:
     Raises:
         SourceError: unknown or not to be found, wrong checksum, or content that does not fit the task.
     """
+    try:
+        return _fetch(task, seed)
+    except ValidationError as error:
+        raise SourceError(f"task '{task.name}': '{task.source}' cannot be used: {first_mistake(error)}") from None
+
+
+def _fetch(task: Task, seed: int) -> Raw:
     if task.source in SIMULATED:
         return SIMULATED[task.source](task, seed)
     if task.source in NAMED:

@@ -9,7 +9,8 @@ import tensorflow as tf
 from redoubt.data.store import whole_folder, write_json
 from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.guard import calibrate, export
-from redoubt.defenses.guarded import BundleError, GuardedModel
+from redoubt.defenses.guarded import GuardedModel
+from redoubt.defenses.untrusted import BundleError
 from redoubt.models.saved import save_network
 from redoubt.tasks import Floats, Schema
 

@@ -1,13 +1,16 @@
 """What a guard is made of, as data, and the random draws it takes; NumPy only, shared by attack and service."""
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.tasks import Floats
+from redoubt.params import GuardDraws, Number, Positive
+from redoubt.tasks import Floats, Shape
+
+Unit = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
 
 
 class GuardConfig(BaseModel):
@@ -19,7 +22,7 @@ class GuardConfig(BaseModel):
         bits: bit depth of the squeezed variant; of a table, over each feature's training range.
         draws: random variants per input.
         false_positives: share of clean validation inputs the detector may flag.
-        threshold: adversarial score above which an input is flagged.
+        threshold: adversarial score above which an input is flagged, >= 0; infinite only until it is calibrated.
         median: side of the median window in pixels (images).
         shrink: smallest side after the random resize, as a share of the full side (images).
         noise: standard deviation of the noise in units of `scale` (tables).
@@ -32,18 +35,38 @@ class GuardConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["image", "table"]
-    shape: tuple[int, ...]
-    bits: int
-    draws: int
-    false_positives: float
-    threshold: float = math.inf
-    median: int = 0
-    shrink: float = 1.0
-    noise: float = 0.0
-    lower: tuple[float, ...] = ()
-    upper: tuple[float, ...] = ()
-    scale: tuple[float, ...] = ()
-    output_scale: float = 1.0
+    shape: Shape
+    bits: Annotated[int, Field(ge=1, le=16)]
+    draws: GuardDraws
+    false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
+    threshold: Annotated[float, Field(ge=0.0)] = math.inf
+    median: Annotated[int, Field(ge=0, le=9)] = 0
+    shrink: Annotated[float, Field(gt=0.3, le=1.0)] = 1.0
+    noise: Unit = 0.0
+    lower: tuple[Number, ...] = ()
+    upper: tuple[Number, ...] = ()
+    scale: tuple[Unit, ...] = ()
+    output_scale: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _parts_fit_each_other(self) -> Self:
+        image = self.kind == "image"
+        if len(self.shape) != (3 if image else 1):
+            raise ValueError(
+                f"shape is {list(self.shape)}; expected {'height, width, channels' if image else 'one length'}"
+            )
+        if image and (self.median < 2 or self.shrink == 1.0):
+            raise ValueError(
+                f"median is {self.median} and shrink {self.shrink:g}; expected at least 2, and less than 1"
+            )
+        for name in ("lower", "upper", "scale"):
+            values, expected = getattr(self, name), 0 if image else self.shape[0]
+            if len(values) != expected:
+                raise ValueError(f"{name} holds {len(values)} numbers; expected {expected}, one per feature of a table")
+        for place, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
+            if low > high:
+                raise ValueError(f"lower is {low:g} and upper {high:g} at feature {place}; expected no reversed range")
+        return self
 
     @property
     def fixed_variants(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The guarded model as it is served: the exported graph under ONNX Runtime, the vote and the detector."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import RootModel
 
 from redoubt.data.store import digest_folder
 from redoubt.defenses.config import GuardConfig
+from redoubt.defenses.untrusted import LARGEST_BINARY, BundleError, check_graph, read_bytes, read_typed
 from redoubt.tasks import Floats, Schema
 
 BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.weights.h5", "schema.json"]
@@ -20,12 +22,11 @@ ROWS_AT_ONCE = 256
 # ONNX Runtime's exceptions have no base of their own.
 _BROKEN_GRAPH = tuple(
     getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
-    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented")
+    for name in ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
 )
 
 
-class BundleError(ValueError):
-    """A bundle folder that is not whole or not readable; the message names the file."""
+Labels = RootModel[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -63,30 +64,43 @@ class GuardedModel:
             guard: its parts and threshold.
             digest: of the bundle; empty while it is being made.
             threads: of ONNX Runtime; 0 leaves the choice to it.
+
+        Raises:
+            BundleError: a graph that is more than nodes and constants, or of other inputs and outputs than these.
         """
+        check_graph(graph)
         self.schema, self.guard, self.digest = schema, guard, digest
         self._graph, self._threads = graph, threads
         self._session = _open(graph, threads)
         self._network: onnxruntime.InferenceSession | None = None
+        _check_fit(self._session, schema, guard)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> "GuardedModel":
         """Open a bundle.
 
         Raises:
-            BundleError: a file is missing or cannot be read.
+            BundleError: a file is missing, cannot be read or does not fit the others; names the file and the field.
         """
         missing = [name for name in BUNDLE_FILES if not (folder / name).is_file()]
         if missing:
             raise BundleError(f"{folder} is no whole bundle: {', '.join(missing)} missing; run `dvc repro` again")
         try:
-            schema = Schema.model_validate_json((folder / "schema.json").read_bytes())
-            guard = GuardConfig.model_validate_json((folder / "guard.json").read_bytes())
-            return cls(
-                (folder / "model.onnx").read_bytes(), schema, guard, digest_folder(folder, BUNDLE_FILES), threads
-            )
-        except (ValidationError, *_BROKEN_GRAPH) as error:
+            schema, guard = read_typed(folder / "schema.json", Schema), read_typed(folder / "guard.json", GuardConfig)
+            if not math.isfinite(guard.threshold):
+                raise BundleError("guard.json: threshold: expected a finite number; without one nothing is flagged")
+            if read_typed(folder / "labels.json", Labels).root != schema.labels:
+                raise BundleError("labels.json holds other labels than schema.json")
+            graph = read_bytes(folder / "model.onnx", LARGEST_BINARY)
+            read_bytes(folder / "model.weights.h5", LARGEST_BINARY)
+            return cls(graph, schema, guard, digest_folder(folder, BUNDLE_FILES), threads)
+        except OSError as error:
             raise BundleError(f"{folder} cannot be read: {error}") from None
+        except _BROKEN_GRAPH as error:
+            said = " ".join(str(error).split())[:300]
+            raise BundleError(f"{folder} cannot be read: model.onnx: {said}") from None
+        except BundleError as error:
+            raise BundleError(f"{folder} cannot be read: {str(error).replace(f'{folder}/', '')}") from None
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -156,11 +170,48 @@ def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, An
     # Bounds cost twice what an answer does, and are computed only for whom they are asked.
     options = onnxruntime.RunOptions()
     options.only_execute_path_to_fetches = True
-    return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
+    try:
+        return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
+    except _BROKEN_GRAPH as error:
+        raise BundleError(f"model.onnx cannot be run: {' '.join(str(error).split())[:300]}") from None
+
+
+def _check_fit(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:
+    """Refuse a guard and a graph that are not made for these inputs and outputs.
+
+    Raises:
+        BundleError: names what differs.
+    """
+    if len(schema.labels) == 1:
+        raise BundleError(
+            f"schema.json: labels: expected at least two classes, or none; got {schema.labels[0]!r} alone"
+        )
+    if guard.shape != schema.shape or (guard.kind == "image") != (schema.kind == "image"):
+        raise BundleError(
+            f"guard.json is of kind {guard.kind} and shape {list(guard.shape)}, schema.json of {schema.kind} and"
+            f" {list(schema.shape)}"
+        )
+    draws = {name: [*each.shape[1:]] for name, each in guard.draw(np.random.default_rng(0), 1).items()}
+    expected = {"x": [*schema.shape], "eps": [], **draws}
+    _check_ends("takes", {each.name: each.shape[1:] for each in session.get_inputs()}, expected)
+    variants = len(guard.variants)
+    expected = {"variants": [variants, schema.outputs], "proof": [variants, max(schema.outputs, 2)]}
+    given = {each.name: each.shape[1:] for each in session.get_outputs()}
+    # A network whose layers have no interval bounds proves nothing.
+    _check_ends(
+        "gives", given, {name: shape for name, shape in expected.items() if name in given or name == "variants"}
+    )
+
+
+def _check_ends(verb: str, given: dict[str, list[Any]], expected: dict[str, list[int]]) -> None:
+    if given != expected:
+        raise BundleError(f"model.onnx {verb} {str(given)[:300]} per row; schema.json and guard.json expect {expected}")
 
 
 def _open(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4
+    # Else it would take a file of its own other format, whatever else the bytes can be read as.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

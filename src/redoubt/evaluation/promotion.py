@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Norm
+from redoubt.params import GatesParams, Norm, Share
 
 
 class Candidate(BaseModel):
@@ -15,8 +15,8 @@ class Candidate(BaseModel):
 
     name: str
     digest: str
-    clean: float
-    robust: float
+    clean: Share
+    robust: Share
     doubts: tuple[str, ...] = ()
 
     def failed(self, gates: GatesParams) -> list[str]:

@@ -164,3 +164,5 @@ _WRITERS: dict[str, Callable[[Graph, Any, str], str]] = {
     "ReLU": _relu,
     "Rescaling": _rescaling,
 }
+# The types of layer that have an ONNX form here.
+LAYERS = frozenset(_WRITERS)

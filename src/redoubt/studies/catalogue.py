@@ -31,15 +31,24 @@ CHAPTERS: Mapping[str, tuple[Text, tuple[str, ...]]] = {
 NAMES = tuple(name for _, names in CHAPTERS.values() for name in names)
 
 
+def check_known(name: str) -> None:
+    """Refuse a name that no study has.
+
+    Raises:
+        StudyError: the message lists those there are.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise StudyError(f"no study '{name[:80]}'; {hint}there are: {', '.join(NAMES)}")
+
+
 def find(name: str) -> Study:
     """The study of that name, imported now: some need TensorFlow, which is slow to start.
 
     Raises:
         StudyError: there is none; the message lists those there are.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        raise StudyError(f"no study '{name}'; {hint}there are: {', '.join(NAMES)}")
+    check_known(name)
     study: Study = importlib.import_module(f"redoubt.studies.{name}").STUDY
     return study

@@ -53,6 +53,10 @@ MISTAKES = {
     "empty": ("pgd bars.keras --data=none.npz --eps 0.1", "none.npz holds no rows"),
     "two-sources": (f"pgd bars.keras {ROWS} --task digits", "--data names rows and --task names others"),
     "task": ("pgd bars.keras --task digits --eps 0.1", "holds no data set"),
+    "task-no-name": (
+        "pgd bars.keras --task ../../out --eps 0.1",
+        "argument --task: a name is made of the letters a to z, digits, '-' and '_'",
+    ),
     "option-unread": (
         f"fgsm bars.keras {ROWS} --steps 3",
         "--steps means nothing to fgsm, whose effort is set by nothing",

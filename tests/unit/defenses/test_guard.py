@@ -14,7 +14,8 @@ from redoubt.attacks.gradient import PGD
 from redoubt.data.store import digest_folder, read_json, write_json
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import calibrate, configure, export, knowing
-from redoubt.defenses.guarded import BUNDLE_FILES, BundleError, GuardedModel, softmax
+from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel, softmax
+from redoubt.defenses.untrusted import BundleError
 from redoubt.models.saved import load_network
 from redoubt.tasks import Schema
 from tests.tiny import GUARDS, IMAGE, Guarded, rows

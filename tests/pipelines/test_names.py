@@ -1,0 +1,70 @@
+"""What a task is called never reaches a shell, and a name that is none is refused before anything is made."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines._stage import item_of
+from tests.pipelines.test_road import COPIED, TASK, Project, loans
+
+BAD = "x; touch pwned #"
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Project:
+    """A project whose only task has a name that a shell would take for two commands."""
+    folder = tmp_path_factory.mktemp("names")
+    for name in COPIED:
+        source, target = project / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
+    (folder / "data" / "own").mkdir(parents=True)
+    loans().to_csv(folder / "data" / "own" / "loans.csv", index=False)
+    made = Project(folder)
+    made.change(lambda params: params.update(run=[BAD], tasks={BAD: TASK}, studies={"estimators": {}}))
+    made.good("git", "init", "-q")
+    return made
+
+
+def test_no_command_line_of_dvc_holds_a_name(project: Path) -> None:
+    stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    commands = {name: stage.get("do", stage)["cmd"] for name, stage in stages.items()}
+    for name, command in commands.items():
+        assert command == f"python -m pipelines.{name}" + (' "$DVC_STAGE"' if "foreach" in stages[name] else "")
+
+
+def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Project) -> None:
+    done = named.run("dvc", "repro", f"ingest@{BAD}")
+    assert done.returncode != 0
+    assert "error: params.yaml: tasks: a name is made of the letters a to z, digits, '-' and '_'" in done.stderr
+    assert repr(BAD) in done.stderr
+    assert sorted(path.name for path in named.folder.rglob("pwned*")) == []
+    assert not (named.folder / "data" / "raw").exists()
+
+
+@pytest.mark.parametrize("stage", ["summary --check", "ingest", "scale", "promote"])
+def test_every_stage_refuses_the_name_itself(named: Project, stage: str) -> None:
+    words = stage.split() if " " in stage else [stage, BAD]
+    done = named.run(sys.executable, "-m", f"pipelines.{words[0]}", *words[1:])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: params.yaml: tasks: a name is made of")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [
+        ("digits", "digits"),
+        ("ingest@digits", "digits"),
+        ("../dvc.yaml:ingest@digits", "digits"),
+        ("ingest@x; touch pwned #", "x; touch pwned #"),
+        ("ingest@", "ingest@"),
+        ("train@digits", "train@digits"),
+    ],
+)
+def test_a_stage_knows_its_task_by_dvcs_name_too(given: str, means: str) -> None:
+    assert item_of("ingest", given) == means
