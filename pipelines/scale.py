@@ -15,6 +15,8 @@ def work(_: Params, task: Task) -> None:
     split = splits.read(Path("data/splits", f"{task.name}.npz"))
     folds = [scaling.fit(data.batch.take(split.without(fold)), data.schema) for fold in range(split.folds)]
     whole = scaling.fit(data.batch.take(split.train), data.schema)
+    for scaler in (whole, *folds):
+        scaling.require_scalable(scaler, data.schema)
     scalers = {"whole": whole.to_json(), "folds": [fold.to_json() for fold in folds]}
     write_json(Path("models", task.name, "scaler.json"), scalers)
 

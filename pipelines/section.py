@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
+from redoubt.data.dataset import COLUMNS
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file
 from redoubt.params import CANDIDATES, HARDENED, Params, Task
@@ -18,6 +19,7 @@ from redoubt.training.sweep import Selected
 
 NORMS = ("linf", "l2")
 SIMULATED = 1000
+COLUMNS_SHOWN = 100
 
 
 def work(params: Params, task: Task) -> None:
@@ -34,6 +36,7 @@ def work(params: Params, task: Task) -> None:
         origin=provenance["origin"],
         sha256=data.sha256,
         rows=_rows(data),
+        columns=_columns(task.name),
         **{key: promotion[key] for key in ("champion", "digest", "candidates", "gates")},
         kept=promotion["kept_incumbent"],
         norm=figures.NORMS[promotion["threat"]["norm"]],
@@ -57,6 +60,12 @@ def work(params: Params, task: Task) -> None:
     )
     with whole_file(Path("reports/sections", f"{task.name}.html")) as path:
         path.write_text(page, encoding="utf-8")
+
+
+def _columns(task: str) -> dict[str, Any]:
+    """What ingest found in the source, the last of many columns aside."""
+    found = read_json(Path("data/raw", task, COLUMNS))
+    return {"shown": found["columns"][:COLUMNS_SHOWN], "all": len(found["columns"]), "notes": found["notes"]}
 
 
 def _rows(data: TaskData) -> dict[str, int]:

@@ -63,6 +63,8 @@ Name = Annotated[str, AfterValidator(_named)]
 
 BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
 SHARED = ("split", "validate")
+# The largest params file that is read, its depth, and its values with aliases written out.
+YAML_BYTES, YAML_DEPTH, YAML_VALUES = 2**20, 50, 100_000
 # Keys that tell the members of a union apart.
 TAGS = {"kind", "method"}
 
@@ -567,15 +569,59 @@ def load(path: Path | str = "params.yaml") -> Params:
         ParamsError: unreadable file, unknown or mistyped key, value out of range, unknown task in `run`.
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file; run the command in the project's top folder") from None
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+    raw = _read_yaml(path)
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected keys and values, got {type(raw).__name__}")
     return _resolve(raw, path)
+
+
+def _read_yaml(path: Path) -> Any:
+    """What a YAML file holds; one that is too large, too deep or grows by its aliases is refused before it is built."""
+    try:
+        if path.stat().st_size > YAML_BYTES:
+            raise ParamsError(
+                f"{path}: the file has {path.stat().st_size:,} bytes, at most {YAML_BYTES:,} are read; "
+                "keep settings alone in it"
+            )
+        text = path.read_text(encoding="utf-8")
+        _check_size(text, path)
+        return yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run the command in the project's top folder") from None
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8") from None
+    except ParamsError:
+        raise
+    # A number of 5,000 digits or a 31st of February is a plain ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+
+
+def _check_size(text: str, path: Path) -> None:
+    """Walk through the events of a YAML text, which builds nothing, and count its values with aliases written out."""
+    depth, values, sizes = 0, 0, dict[str | None, int]()
+    opened: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        where = f"{path}: line {event.start_mark.line + 1 if event.start_mark else '?'}"
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            anchor, before = opened.pop()
+            sizes |= {anchor: values - before} if anchor else {}
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in {anchor for anchor, _ in opened}:
+                raise ParamsError(f"{where}: '*{event.anchor}' holds itself")
+            values += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.NodeEvent):
+            values += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                opened.append((event.anchor, values - 1))
+        if depth > YAML_DEPTH:
+            raise ParamsError(f"{where}: values nested more than {YAML_DEPTH} deep; settings need no more than 8")
+        if values > YAML_VALUES:
+            raise ParamsError(f"{where}: more than {YAML_VALUES:,} values, aliases written out; leave some away")
 
 
 def _resolve(raw: dict[str, Any], path: Path) -> Params:
@@ -688,6 +734,8 @@ def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
             message, loc = _unknown(str(loc[-1]), valid), loc[:-1]
         elif first["type"] != "missing" and not isinstance(first["input"], dict):
             message += f"; got {first['input']!r}"
+            if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
+                message += "; YAML takes no, yes, on, off and digits for flags and numbers: put the word in quotes"
         key = ".".join([where, *(str(part) for part in loc)]).strip(".")
         raise ParamsError(f"{path}: {key}: {message}") from None
     except TypeError as error:

@@ -468,3 +468,53 @@ def test_no_option_is_dead(project: Path) -> None:
     # Recipes are read by the name of their model.
     declared -= set(HARDENED)
     assert sorted(name for name in declared if not re.search(rf"\w\.{name}\b", code)) == []
+
+
+def nested(depth: int) -> str:
+    return "seed: " + "[" * depth + "]" * depth
+
+
+LAUGHS = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+TOO_MUCH = {
+    "deep-flow": (nested(5000), "line 1: values nested more than 50 deep"),
+    "deep-block": ("\n".join(f"{'  ' * i}k:" for i in range(600)), "line 5.: values nested more than 50 deep"),
+    "aliases": (LAUGHS, "line 5: more than 100,000 values, aliases written out"),
+    "itself": ("a: &a [*a]\n", r"line 1: '\*a' holds itself"),
+    "itself-deep": ("a: &a {b: {c: [*a]}}\n", r"line 1: '\*a' holds itself"),
+    "long": ("# " + "x" * 2**20, "the file has 1,048,578 bytes, at most 1,048,576 are read"),
+    "many": ("a: [" + "1," * 110_000 + "]", "line 1: more than 100,000 values"),
+    "digits": ("seed: " + "9" * 5000, "not valid YAML: Exceeds the limit"),
+    "no-day": ("seed: 2026-02-31", "not valid YAML: day is out of range"),
+    "tag": ("seed: !!python/object/apply:os.getcwd []", "not valid YAML: could not determine a constructor"),
+    "latin-1": ("seed: 1 # ö".encode("latin-1"), "not UTF-8: .* at byte 10"),
+}
+
+
+@pytest.mark.parametrize("case", TOO_MUCH)
+def test_a_file_that_would_take_too_much_is_refused_before_it_is_built(case: str, tmp_path: Path) -> None:
+    content, says = TOO_MUCH[case]
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ParamsError, match=rf"^{re.escape(str(path))}: {says}"):
+        load(path)
+
+
+def test_a_folder_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+def test_aliases_and_merges_are_for_use(project: Path, tmp_path: Path) -> None:
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace("  diagnosis: ", "  diagnosis: &own", 1)
+    text = text.replace("  digits: ", "  again: {<<: *own, target: diagnosis}\n  digits: ", 1)
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert load(path).tasks["again"].source == "breast_cancer"
+
+
+def test_an_unquoted_no_is_told_to_take_quotes(written: Callable[[Change], Path]) -> None:
+    with pytest.raises(ParamsError, match="target: .* got False; YAML takes no, .* put the word in quotes"):
+        load(written({"tasks.diagnosis.target": False}))

@@ -1,6 +1,5 @@
 """The rows to attack: an NPZ file of the user's, or the test rows of a task of the project."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.cli.targets import Target
 from redoubt.data import dataset
+from redoubt.data.arrays import read_npz
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays
 from redoubt.tasks import Batch
@@ -43,6 +43,7 @@ def load_rows(target: Target, data: Path | None, task: str | None, points: int |
 
     Raises:
         RowsError: no rows, or rows that do not fit the target.
+        SourceError: a file that is none, or larger than the limits on data.
         DatasetError: the task has not been ingested.
     """
     name = task or target.task
@@ -62,14 +63,7 @@ def no_rows(target: Target) -> Rows:
 
 
 def _from_file(path: Path) -> tuple[NDArray[Any], NDArray[Any], str]:
-    try:
-        stored = read_arrays(path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RowsError(f"{path} cannot be read as an NPZ file ({type(error).__name__}: {error})") from None
-    except (AttributeError, TypeError):
-        raise RowsError(f"{path} holds one array; expected an NPZ file with x and y") from None
-    if not {"x", "y"} <= set(stored):
-        raise RowsError(f"{path} holds {', '.join(stored) or 'nothing'}; expected arrays x and y")
+    stored = read_npz(path, ("x", "y"))
     x, y = stored["x"], stored["y"]
     if y.ndim != 1 or not x.ndim or len(x) != len(y):
         raise RowsError(f"{path}: x has shape {x.shape} and y {y.shape}; expected (rows, ...) and (rows,)")
@@ -88,13 +82,13 @@ def _of_task(task: str) -> tuple[NDArray[Any], NDArray[Any], str]:
 def _inputs(x: NDArray[Any], target: Target) -> NDArray[np.float32]:
     if not target.fits(x.shape[1:]):
         raise RowsError(f"the rows have shape {x.shape[1:]}; {target.said} takes {target.shape}")
-    if not np.issubdtype(x.dtype, np.number):
-        raise RowsError(f"x holds {x.dtype}; expected numbers in raw units")
+    if not np.issubdtype(x.dtype, np.number) or np.issubdtype(x.dtype, np.complexfloating):
+        raise RowsError(f"x holds {x.dtype}; expected real numbers in raw units")
     return x.astype(np.float32)
 
 
 def _targets(y: NDArray[Any], target: Target) -> NDArray[Any]:
-    if not np.issubdtype(y.dtype, np.number):
+    if not np.issubdtype(y.dtype, np.number) or np.issubdtype(y.dtype, np.complexfloating):
         raise RowsError(f"y holds {y.dtype}; expected {'class numbers from 0' if target.labels else 'numbers'}")
     if not target.labels:
         return y.astype(np.float32)

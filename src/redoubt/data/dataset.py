@@ -1,10 +1,11 @@
 """A data set as it came (`Raw`, in `data/raw/TASK`) and as the network takes it (`Dataset`)."""
 
+import csv
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from redoubt.data.store import digest, read_arrays, read_json, whole_folder, write_arrays, write_json
+from redoubt.data.survey import Survey, listed
 from redoubt.params import first_mistake
 from redoubt.tasks import Batch, Floats, Ints, Schema
 
 TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
+COLUMNS = "columns.json"
 
 
 class DatasetError(ValueError):
@@ -34,6 +37,7 @@ class Raw:
         y: class indices `(rows,)`.
         levels: the value of a white pixel; `x / levels` is in [0, 1].
         test_from: rows from here on are the source's own test set.
+        survey: what was found in the source and how it is used; written by `save`, not read back.
     """
 
     schema: Schema
@@ -44,6 +48,7 @@ class Raw:
     y: Ints | None = None
     levels: int = 1
     test_from: int | None = None
+    survey: Survey = field(default_factory=Survey)
 
     def __len__(self) -> int:
         return len(self.images[0] if self.table is None else self.table)
@@ -103,6 +108,7 @@ def save(folder: Path, raw: Raw) -> None:
             sha256 = digest(text)
             (temporary / TABLE).write_bytes(text)
         write_json(temporary / SCHEMA, raw.schema.model_dump())
+        write_json(temporary / COLUMNS, asdict(raw.survey))
         provenance = {"source": raw.source, "origin": raw.origin, "rows": len(raw), "sha256": sha256}
         write_json(temporary / PROVENANCE, provenance | {"levels": raw.levels, "test_from": raw.test_from})
 
@@ -147,7 +153,11 @@ def load(folder: Path) -> Dataset:
 
 
 def _text(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    # A carriage return alone would end the row when read back, unless quoted.
+    words = table.select_dtypes(exclude="number")
+    alone = any(words[name].str.contains("\r", regex=False).any() for name in words)
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if alone else csv.QUOTE_MINIMAL
+    return table.to_csv(index=False, lineterminator="\n", quoting=quoting).encode()
 
 
 def _read_table(path: Path, schema: Schema) -> pd.DataFrame:
@@ -202,7 +212,7 @@ def _floats(cells: "pd.Series[Any]") -> Floats:
 
 def _codes(cells: "pd.Series[Any]", known: tuple[str, ...]) -> Ints:
     codes = pd.Index(known).get_indexer(pd.Index(cells))
-    _refuse(cells, codes < 0, f"expected one of {', '.join(known)}")
+    _refuse(cells, codes < 0, f"expected one of {listed(known)}")
     return codes.astype(np.int64)
 
 

@@ -22,16 +22,23 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaSectionView
+from great_expectations.validator.validation_statistics import calc_validation_statistics
 from numpy.typing import NDArray
 
 from redoubt.data.dataset import Raw
+from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.splits import needed
 from redoubt.data.store import plain
+from redoubt.data.survey import listed
 from redoubt.params import Task, ValidateParams
 from redoubt.tasks import Schema
 
 LARGEST = float(np.finfo(np.float32).max)
+# The column of a column's values as a network takes them.
+IN_32_BITS = "{} (in 32 bits)"
 _SHOWN = 10
+# So many rules at a time: Great Expectations compares each with all others of its suite.
+_SUITE = 60
 
 
 class ValidationError(ValueError):
@@ -96,6 +103,7 @@ def _content_rules(raw: Raw, checks: ValidateParams) -> Iterator[Rule]:
         yield from _image_rules(raw.levels)
     else:
         yield from _table_rules(raw.schema, checks)
+        yield from _precision_rules(raw.table, raw.schema)
     what = "image" if raw.table is None else "row"
     yield Rule(
         "duplicates",
@@ -140,7 +148,7 @@ def _size_rules(schema: Schema, checks: ValidateParams, least: int) -> Iterator[
     )
     yield Rule(
         "known classes",
-        f"one of {', '.join(schema.labels)}",
+        f"one of {listed(schema.labels)}",
         "run the ingest stage again",
         gxe.ExpectColumnValuesToBeInSet(column=schema.target, value_set=list(schema.labels)),
     )
@@ -151,7 +159,7 @@ def _table_rules(schema: Schema, checks: ValidateParams) -> Iterator[Rule]:
     names = [column.name for column in schema.columns]
     yield Rule(
         "columns",
-        ", ".join([*names, schema.target]),
+        listed([*names, schema.target], 50),
         "run the ingest stage again",
         gxe.ExpectTableColumnsToMatchSet(column_set=[*names, schema.target], exact_match=False),
     )
@@ -167,7 +175,7 @@ def _table_rules(schema: Schema, checks: ValidateParams) -> Iterator[Rule]:
         if column.kind == "category":
             yield Rule(
                 "known categories",
-                f"one of {', '.join(column.categories)}",
+                f"one of {listed(column.categories)}",
                 "run the ingest stage again",
                 gxe.ExpectColumnValuesToBeInSet(column=column.name, value_set=list(column.categories)),
             )
@@ -190,6 +198,32 @@ def _number_rules(name: str) -> Iterator[Rule]:
         "correct the cells in the source",
         gxe.ExpectColumnValuesToBeBetween(column=name, min_value=-LARGEST, max_value=LARGEST),
     )
+
+
+def _precision_rules(table: pd.DataFrame, schema: Schema) -> Iterator[Rule]:
+    """Of columns that vary: a spread that the network's scaler can hold, and values that float32 keeps apart."""
+    names = [column.name for column in schema.columns if column.kind != "category"]
+    for name in names if schema.labels else [*names, schema.target]:
+        precision = measure(table[name]) if name in table and pd.api.types.is_numeric_dtype(table[name]) else None
+        if precision is None:
+            continue
+        yield Rule(
+            "spread that 32 bits can hold",
+            f"a standard deviation from {SMALLEST_STD:g} to {LARGEST_STD:g}",
+            "change the unit of the column (say nF for F, or t for kg), or leave it out",
+            gxe.ExpectColumnStdevToBeBetween(column=name, min_value=SMALLEST_STD, max_value=LARGEST_STD),
+        )
+        if precision.matters:
+            yield Rule(
+                "values that 32 bits keep apart",
+                f"at least {KEPT:.0%} of the column's {precision.distinct:,} different values still different as "
+                f"float32, in which a network computes (there neighbours of {precision.largest:.6g} are "
+                f"{precision.step:.3g} apart, the column's standard deviation is {precision.std:.3g})",
+                "subtract a start from the column (say its smallest value), or leave it out",
+                gxe.ExpectColumnUniqueValueCountToBeBetween(
+                    column=IN_32_BITS.format(name), min_value=math.ceil(KEPT * precision.distinct)
+                ),
+            )
 
 
 def _image_rules(levels: int) -> Iterator[Rule]:
@@ -229,6 +263,9 @@ def _derive(raw: Raw) -> pd.DataFrame:
     learnable = np.arange(len(frame)) < (len(frame) if raw.test_from is None else raw.test_from)
     complete = frame.notna().all(axis=1) & learnable
     if raw.table is not None:
+        for name in [column for column in frame if _is_blurred(frame[column])]:
+            with np.errstate(over="ignore"):
+                frame[IN_32_BITS.format(name)] = frame[name].astype(np.float32).astype("float64")
         frame["(content digest)"] = [f"{key:016x}" for key in pd.util.hash_pandas_object(raw.table, index=False)]
     frame["(learnable)"] = complete.astype("int64")
     if raw.schema.labels and raw.schema.target in frame:
@@ -236,6 +273,11 @@ def _derive(raw: Raw) -> pd.DataFrame:
         frame["(rows of its class)"] = classes.map(classes[complete].value_counts()).fillna(0).where(classes.notna())
         frame["(share of its class)"] = classes.map(classes.value_counts(normalize=True))
     return frame
+
+
+def _is_blurred(cells: "pd.Series[Any]") -> bool:
+    precision = measure(cells) if pd.api.types.is_float_dtype(cells) else None
+    return precision is not None and precision.matters
 
 
 def _image_figures(raw: Raw) -> pd.DataFrame:
@@ -259,13 +301,20 @@ def _digests(flat: NDArray[Any]) -> list[str]:
 def _run(frame: pd.DataFrame, rules: list[Rule], name: str) -> ExpectationSuiteValidationResult:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    suite = gx.ExpectationSuite(name=name)
-    for order, rule in enumerate(rules):
-        rule.expectation.meta = {"order": order}
-        suite.add_expectation(rule.expectation)
     asset = context.data_sources.add_pandas("raw").add_dataframe_asset(name)
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    result = batch.validate(suite, result_format="SUMMARY")
+    for order, rule in enumerate(rules):
+        rule.expectation.meta = {"order": order}
+    results = []
+    for start in range(0, len(rules), _SUITE):
+        suite = gx.ExpectationSuite(name=name)
+        for rule in rules[start : start + _SUITE]:
+            suite.add_expectation(rule.expectation)
+        result = batch.validate(suite, result_format="SUMMARY")
+        results += result.results
+    found = calc_validation_statistics(results)
+    result.results, result.success = results, found.success
+    result.statistics = {key: value for key, value in found._asdict().items() if key != "success"}
     result.meta["batch_spec"]["data_asset_name"] = name
     for outcome in result.results:
         outcome.result = plain(outcome.result)
@@ -282,7 +331,7 @@ def _finding(rule: Rule, outcome: ExpectationValidationResult) -> dict[str, Any]
     # A rule that could not be checked at all, such as one on a column that is missing, comes back empty.
     observed = "could not be checked: the column is missing or of the wrong type"
     if "observed_value" in found:
-        observed = _shown(found["observed_value"])
+        observed = found["observed_value"] = _rounded(_shown(found["observed_value"]))
     elif "element_count" in found:
         observed = f"{found['unexpected_count']} of {found['element_count']} rows otherwise"
     rows, values = found.get("partial_unexpected_index_list") or [], found.get("partial_unexpected_list") or []
@@ -295,6 +344,11 @@ def _finding(rule: Rule, outcome: ExpectationValidationResult) -> dict[str, Any]
         "mend": rule.mend,
         "rows": [{"row": row, "value": _shown(value)} for row, value in list(zip(rows, values, strict=False))[:_SHOWN]],
     }
+
+
+def _rounded(value: Any) -> Any:
+    """A figure without the digits that depend on the order in which a machine adds up."""
+    return float(f"{value:.6g}") if isinstance(value, float) and value % 1 else value
 
 
 def _shown(value: Any) -> Any:

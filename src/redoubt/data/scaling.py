@@ -6,8 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from redoubt.data.precision import LARGEST_STD, SMALLEST_STD
 from redoubt.data.store import plain
 from redoubt.tasks import PIXELS, Batch, Bounds, Floats, Schema
+
+
+class ScalingError(ValueError):
+    """Training rows that cannot be scaled in float32; the message names the column and what to do."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,27 @@ def fit(batch: Batch, schema: Schema) -> Scaler:
     mean, std, lower, upper = _channels(batch.x) if schema.kind == "image" else _inputs(batch.x, schema)
     target = (float(batch.y.mean(dtype=float)), _spread(batch.y)) if schema.kind == "regression" else (0.0, 1.0)
     return Scaler(mean, std, lower, upper, *target)
+
+
+def require_scalable(scaler: Scaler, schema: Schema) -> None:
+    """Refuse statistics by which the network's first layer would not bring its inputs to a spread of 1.
+
+    `validate` looks at all rows; here only the training rows count, which a single odd row may have left without it.
+
+    Raises:
+        ScalingError: names the column and its standard deviation.
+    """
+    if schema.kind == "image":
+        return
+    spreads = dict(zip(schema.input_names, scaler.std.tolist(), strict=True))
+    spreads |= {schema.target: scaler.target_std} if schema.kind == "regression" else {}
+    for name, std in spreads.items():
+        if not SMALLEST_STD <= std <= LARGEST_STD:
+            raise ScalingError(
+                f"column '{name}' has a standard deviation of {std:.3g} on the training rows; expected "
+                f"{SMALLEST_STD:g} to {LARGEST_STD:g}: change its unit, look for rows far from all others, "
+                "or leave it out"
+            )
 
 
 def _inputs(x: Floats, schema: Schema) -> tuple[Floats, Floats, Floats, Floats]:

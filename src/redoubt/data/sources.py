@@ -3,7 +3,6 @@
 import difflib
 import gzip
 import tarfile
-import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from redoubt.data import pokemon_go
+from redoubt.data import limits, pokemon_go, survey
+from redoubt.data.arrays import read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, locate
-from redoubt.data.store import read_arrays
+from redoubt.data.readers import read_csv, read_parquet
 from redoubt.data.tables import Origin, build, numbers
 from redoubt.params import Task, first_mistake
 from redoubt.tasks import Ints, Schema
@@ -88,6 +88,12 @@ def _fetch(task: Task, seed: int) -> Raw:
     suffix = Path(task.source).suffix.lower()
     if suffix in READERS:
         return READERS[suffix](task, Path(task.source))
+    if Path(task.source).is_dir():
+        raise SourceError(
+            f"task '{task.name}': source '{task.source}' is a folder; expected a file that ends in "
+            f"{', '.join(READERS)}: images as arrays x (rows, height, width, channels) and y, "
+            "by np.savez('own.npz', x=x, y=y)"
+        )
     names = [*SIMULATED, *NAMED]
     near = difflib.get_close_matches(task.source, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
@@ -124,7 +130,7 @@ def mnist() -> dict[str, NDArray[Any]]:
         SourceError: not to be found, or other content.
     """
     path = locate(MNIST)
-    arrays = _arrays(path, ("x_train", "y_train", "x_test", "y_test"))
+    arrays = read_npz(path, ("x_train", "y_train", "x_test", "y_test"))
     _accept(MNIST.name, digest_arrays(arrays), CONTENT[MNIST.name], path)
     return arrays
 
@@ -136,7 +142,7 @@ def pokemon_cp() -> pd.DataFrame:
         SourceError: not to be found, or other content.
     """
     path = locate(POKEMON_CP)
-    table = _text_table(path).rename(columns={"cp_new": "newcp"})
+    table = read_csv(path)[0].rename(columns={"cp_new": "newcp"})
     return _public_table(POKEMON_CP, path, table, "species", ("cp", "hp", "weight", "height", "newcp"))
 
 
@@ -148,7 +154,7 @@ def pokemon_stats() -> pd.DataFrame:
     """
     path = locate(POKEMON_STATS)
     stats = ("HP", "Attack", "Defense", "Sp_Atk", "Sp_Def", "Speed")
-    table = _text_table(path).rename(columns=lambda name: name.replace(". ", "_").replace(" ", "_"))
+    table = read_csv(path)[0].rename(columns=lambda name: name.replace(". ", "_").replace(" ", "_"))
     return _public_table(POKEMON_STATS, path, table, "Type_1", ("#", *stats)).sort_values("#", kind="stable")
 
 
@@ -201,24 +207,21 @@ NAMED: dict[str, Callable[[Task], Raw]] = {
 
 def _csv(task: Task, path: Path) -> Raw:
     _must_exist(task, path)
-    return build(_text_table(path), task, Origin(task.source))
+    table, notes = read_csv(path)
+    return build(table, task, Origin(task.source, notes=notes))
 
 
 def _parquet(task: Task, path: Path) -> Raw:
     _must_exist(task, path)
-    try:
-        table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise SourceError(f"'{path}' is not a Parquet file: {error}") from None
-    return build(table, task, Origin(task.source))
+    table, notes = read_parquet(path, (*task.features, *task.categorical, task.target))
+    return build(table, task, Origin(task.source, notes=notes))
 
 
 def _npz(task: Task, path: Path) -> Raw:
     _must_exist(task, path)
-    arrays = _arrays(path, ("x", "y"))
-    names, y = np.unique(arrays["y"], return_inverse=True)
+    arrays = read_npz(path, ("x", "y"))
     x, levels = _pixels(arrays["x"], path)
-    labels = tuple(str(name) for name in names)
+    labels, y = _labels(arrays["y"], path)
     return _images(task, x, y, labels, task.source, levels=levels)
 
 
@@ -226,7 +229,7 @@ READERS: dict[str, Callable[[Task, Path], Raw]] = {".csv": _csv, ".parquet": _pa
 
 
 def _must_exist(task: Task, path: Path) -> None:
-    if not path.is_file():
+    if not path.exists():
         raise SourceError(
             f"task '{task.name}': source '{path}' was not found; looked at {path} "
             "relative to the project's top folder; correct 'source' in params.yaml"
@@ -246,16 +249,27 @@ def _images(
         raise SourceError(
             f"task '{task.name}' is of kind {task.kind}, but '{task.source}' holds images; use kind: image"
         )
+    _check_shapes(x, y, task)
     x = x[..., None] if x.ndim == 3 else x
-    if x.ndim != 4 or x.shape[-1] > 4 or not len(x):
-        raise SourceError(
-            f"'{task.source}': x has shape {x.shape}; expected (rows, height, width) or (rows, height, width, channels)"
-        )
-    if y.shape != (len(x),):
-        raise SourceError(f"'{task.source}': y has shape {y.shape}; expected ({len(x)},), one class per image")
     schema = Schema(task=task.name, kind="image", target=task.target, shape=x.shape[1:], labels=labels)
     classes: Ints = y.astype(np.int64)
-    return Raw(schema, task.source, origin, x=x, y=classes, levels=levels, test_from=test_from)
+    found = survey.of_images(x, classes, schema, levels, task.checks.min_class_share)
+    return Raw(schema, task.source, origin, x=x, y=classes, levels=levels, test_from=test_from, survey=found)
+
+
+def _check_shapes(x: NDArray[Any], y: NDArray[Any], task: Task) -> None:
+    sized = x.ndim in (3, 4) and min(x.shape) > 0
+    if not sized or (x.ndim == 4 and x.shape[-1] > 4):
+        first = sized and x.shape[1] <= 4
+        hint = "; are the channels first? np.moveaxis(x, 1, -1) puts them last" if first else ""
+        raise SourceError(
+            f"'{task.source}': x has shape {x.shape}; expected (rows, height, width) or (rows, height, width, "
+            f"channels) with at most 4 channels{hint}"
+        )
+    if y.shape != (len(x),):
+        hint = "; of one-hot rows take y.argmax(axis=1)" if y.ndim == 2 and y.shape[1] > 1 else ""
+        hint = "; take y.ravel()" if y.shape == (len(x), 1) else hint
+        raise SourceError(f"'{task.source}': y has shape {y.shape}; expected ({len(x)},), one class per image{hint}")
 
 
 def _pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
@@ -263,35 +277,34 @@ def _pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
     if x.dtype == np.uint8:
         return x, 255
     expected = "expected uint8, or floating point from 0 to 1"
+    if not x.size:
+        return x, 1
     if not np.issubdtype(x.dtype, np.floating):
-        raise SourceError(f"'{path}': x is of type {x.dtype}; {expected}")
+        whole = np.issubdtype(x.dtype, np.integer)
+        hint = f"; its largest value is {x.max()}: divide by the largest that is possible" if whole else ""
+        raise SourceError(f"'{path}': x is of type {x.dtype}; {expected}{hint}")
     if not np.all((x >= 0) & (x <= 1)):
-        raise SourceError(f"'{path}': x spans [{x.min():g}, {x.max():g}]; {expected}")
+        raise SourceError(f"'{path}': x spans [{x.min():g}, {x.max():g}]; {expected}: shift and divide it")
     return x.astype(np.float32), 1
 
 
-def _text_table(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False)
-    except (ValueError, OSError) as error:
-        raise SourceError(f"'{path}' is not a CSV file in UTF-8: {error}") from None
-    # Rows longer than the header make pandas take their first cells for row names.
-    if not isinstance(table.index, pd.RangeIndex):
-        raise SourceError(f"'{path}': rows have more cells than the header's {len(table.columns)}")
-    return table
-
-
-def _arrays(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    try:
-        arrays = read_arrays(path)
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise SourceError(f"'{path}' is not an NPZ file of plain arrays: {error}") from None
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise SourceError(
-            f"'{path}' has no array '{missing[0]}'; expected {', '.join(names)}, found {', '.join(arrays)}"
-        )
-    return {name: arrays[name] for name in names}
+def _labels(y: NDArray[Any], path: Path) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """Class names in their order, and the class of each row; h5py and TensorFlow hold words as bytes."""
+    if np.issubdtype(y.dtype, np.bytes_):
+        y = np.char.decode(y, "utf-8", "replace")
+    if np.issubdtype(y.dtype, np.inexact):
+        broken = ~np.isfinite(y)
+        if broken.any():
+            raise SourceError(
+                f"'{path}': y holds {int(broken.sum())} values that are no class, the first in row "
+                f"{int(np.argmax(broken.ravel()))}: {y[broken][0]}; leave these images out"
+            )
+        y = y.astype(np.int64) if np.issubdtype(y.dtype, np.floating) and np.all((y % 1 == 0) & (abs(y) < 2**53)) else y
+    names, classes = np.unique(y, return_inverse=True)
+    limits.refuse_above(
+        len(names), limits.WORDS, f"'{path}': y has too many classes", "is it a number? images need a class each"
+    )
+    return tuple(str(name) for name in names), classes.reshape(y.shape)
 
 
 def _public_table(

@@ -6,21 +6,25 @@ from typing import Any
 
 import pandas as pd
 
+from redoubt.data import limits, survey
 from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
+from redoubt.data.looks import MISSING, looks_like
+from redoubt.data.readers import is_headless, is_nameless
 from redoubt.params import Task
 from redoubt.tasks import Column, Schema
 
-# Ways to write that a number is missing; in a column of categories only the empty cell is.
-_MISSING = ("", "na", "n/a", "nan", "null", "none")
+# So many names stand in a message.
+_SHOWN = 30
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a table comes from, and from which row on it is the source's own test set."""
+    """Where a table comes from, from which row on it is the source's own test set, and what its reader noted."""
 
     name: str
     test_from: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
@@ -44,6 +48,9 @@ def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
         raise SourceError(f"'{task.source}' has no rows")
     _check_names(table, task)
     features = task.features or _numeric_names(table, task)
+    used = len(features) + len(task.categorical)
+    mend = "name fewer under 'features' in params.yaml"
+    limits.refuse_above(used, limits.USED_COLUMNS, f"'{task.source}': too many columns to learn from", mend)
     figures = [*features, task.target] if task.kind == "regression" else features
     order = [*features, *task.categorical, task.target]
     columns = {
@@ -51,7 +58,9 @@ def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
     }
     typed = pd.DataFrame(columns).reset_index(drop=True)
     _check_declared(typed, features, task)
-    return Raw(_schema(typed, features, task), task.source, origin.name, table=typed, test_from=origin.test_from)
+    schema = _schema(typed, features, task)
+    found = survey.of_table(table, typed, schema, task, origin.notes)
+    return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found)
 
 
 def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float]":
@@ -65,16 +74,21 @@ def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float
     found, wrong = _parse(cells)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
+        looks = looks_like(cells[wrong.to_numpy()])
         raise SourceError(
             f"'{source}': column '{name}' must hold numbers, but {int(wrong.sum())} of {len(cells)} cells are text, "
-            f"the first in row {row} (counted from 0 below the header): {cells.iloc[row]!r}; "
-            "mend the cells, or name the column under 'categorical' or leave it out of 'features' in params.yaml"
+            f"the first in row {row} (counted from 0 below the header): {_short(cells.iloc[row])}; "
+            f"they look like {looks.like}: {looks.mend}, or mend the cells, or name the column "
+            "under 'categorical' or leave it out of 'features' in params.yaml"
         )
     return found
 
 
 def words(cells: "pd.Series[Any]") -> "pd.Series[str]":
     """A column as text, empty cells NaN."""
+    if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+        # An empty cell makes pandas hold the codes 1 and 2 as 1.0 and 2.0.
+        cells = cells.astype("Int64")
     text = cells.astype("str")
     return text.mask(cells.isna() | (text == ""))
 
@@ -82,14 +96,15 @@ def words(cells: "pd.Series[Any]") -> "pd.Series[str]":
 def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool]"]:
     """Numbers, and which cells are neither a number nor missing."""
     text = cells.astype("str")
-    missing = cells.isna() | text.str.strip().str.casefold().isin(_MISSING)
+    missing = cells.isna() | text.str.strip().str.casefold().isin(MISSING)
     found = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
     return found, found.isna() & ~missing
 
 
 def _numeric_names(table: pd.DataFrame, task: Task) -> tuple[str, ...]:
     """Every column of numbers but the target; one with more numbers than text counts, so that its text is reported."""
-    rest = [str(name) for name in table.columns if name not in (task.target, *task.categorical)]
+    named = [str(name) for name in table.columns if not is_nameless(str(name))]
+    rest = [name for name in named if name not in (task.target, *task.categorical)]
     names = tuple(name for name in rest if _is_numeric(table[name]))
     if not names and not task.categorical:
         raise SourceError(f"'{task.source}' has no column of numbers besides the target '{task.target}'")
@@ -112,7 +127,10 @@ def _check_names(table: pd.DataFrame, task: Task) -> None:
     missing = [name for name in wanted if name not in there]
     if missing:
         found = [f"'{name}'{_nearest(name, there)}" for name in missing]
-        raise SourceError(f"'{task.source}' has no column {', '.join(found)}; its columns are {', '.join(there)}")
+        shown = ", ".join(there[:_SHOWN]) + (f" and {len(there) - _SHOWN:,} more" if len(there) > _SHOWN else "")
+        headless = is_headless(there)
+        hint = "; the first row looks like data: add a row with a name for each column" if headless else ""
+        raise SourceError(f"'{task.source}' has no column {', '.join(found)}; its columns are {shown}{hint}")
 
 
 def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> None:
@@ -154,16 +172,25 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> Schem
         )
         for name in features
     ]
-    columns += [Column(name=name, kind="category", categories=_values(typed[name])) for name in task.categorical]
+    columns += [Column(name=name, kind="category", categories=_values(typed[name], task)) for name in task.categorical]
     return Schema(
         task=task.name,
         kind=task.kind,
         target=task.target,
         columns=tuple(columns),
         shape=(sum(len(column.categories) or 1 for column in columns),),
-        labels=_values(typed[task.target]) if task.kind == "classification" else (),
+        labels=_values(typed[task.target], task) if task.kind == "classification" else (),
     )
 
 
-def _values(cells: "pd.Series[Any]") -> tuple[str, ...]:
-    return tuple(sorted(cells.dropna().unique()))
+def _values(cells: "pd.Series[Any]", task: Task) -> tuple[str, ...]:
+    values = cells.dropna().unique()
+    mend = "is it an identifier, or a number? leave it out, group its rare values, or take a number as a feature"
+    what = f"'{task.source}': column '{cells.name}' has too many different values for a category"
+    limits.refuse_above(len(values), limits.WORDS, what, mend)
+    return tuple(sorted(values))
+
+
+def _short(cell: Any) -> str:
+    text = repr(cell)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -33,6 +33,8 @@ def desk(trained: Callable[[str], tiny.Case], tmp_path_factory: pytest.TempPathF
         "bytes": {"x": (x * 255).astype(np.uint8), "y": y},
         "shape": {"x": x[:, :5], "y": y},
         "only-x": {"x": x},
+        "objects": {"x": np.array([object()]), "y": y},
+        "complex": {"x": x.astype(complex), "y": y},
         "none": {"x": x[:0], "y": y[:0]},
         "all-top": {"x": x[y == 0], "y": y[y == 0]},
         "price": {"x": trained(NUMBER).test.x, "y": trained(NUMBER).test.y},

@@ -271,7 +271,7 @@ BAD_TABLES = {
     "target-among-features": (GOOD, {"features": ("age", "grade")}, ["names column 'grade' twice"]),
     "no-rows": ("age,city,grade\n", {}, ["has no rows"]),
     "no-numbers": ("city,grade\nUlm,a\n", {}, ["no column of numbers"]),
-    "empty-file": ("", {}, ["not a CSV file"]),
+    "empty-file": ("", {}, ["an empty file of 0 bytes"]),
     "ragged-rows": ("age,city,grade\n1,Ulm,a,b\n2,Bonn,b,b\n", {}, ["more cells than the header's 3"]),
     "images-wanted": (GOOD, {"kind": "image"}, ["of kind image", "is a table"]),
 }
@@ -320,7 +320,7 @@ def test_whole_number_classes_are_ordered_as_numbers(params: Params) -> None:
 
 BAD_IMAGES = {
     "no-y": ({"x": np.zeros((2, 4, 4), np.uint8)}, ["no array 'y'", "found x"]),
-    "pickle": ({"x": np.array([object()]), "y": np.zeros(1)}, ["plain arrays"]),
+    "pickle": ({"x": np.array([object()]), "y": np.zeros(1)}, ["Python objects", "plain numbers"]),
     "flat": ({"x": np.zeros((2, 16), np.uint8), "y": np.zeros(2)}, ["shape (2, 16)", "(rows, height, width)"]),
     "channels-first": ({"x": np.zeros((2, 3, 32, 32), np.uint8), "y": np.zeros(2)}, ["shape (2, 3, 32, 32)"]),
     "float-bytes": ({"x": np.full((2, 4, 4), 255.0), "y": np.zeros(2)}, ["spans [255, 255]", "from 0 to 1"]),

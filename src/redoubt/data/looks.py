@@ -1,0 +1,62 @@
+"""What a column of text looks like to a reader, and what its owner can do so that it is learned from."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+# Ways to write that a number is missing; in a column of categories only the empty cell is.
+MISSING = ("", "na", "n/a", "nan", "null", "none")
+
+_SAMPLE = 5_000
+_FLAGS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"})
+_DATE = r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
+# Name of the kind, pattern of every cell, what some cell must hold, what to do.
+_KINDS = (
+    ("a percentage", r"[-+]?[\d.,]+\s*%", "%", "write it as a plain number, 0.12 or 12"),
+    ("an amount of money", r"[-+]?\s*[$€£¥]\s*[-+]?[\d.,]+|[-+]?[\d.,]+\s*[$€£¥]", "", "write the number alone"),
+    (
+        "a number with thousands separators",
+        r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}(\.\d+)?",
+        ",",
+        "write 1234.5 for 1,234.5",
+    ),
+    ("a number with a decimal comma", r"[-+]?[\d.]+(,\d+)?", ",", "write 1.5 for 1,5"),
+    ("a date", _DATE, "", "write it as a number, such as days since a start"),
+    ("a number with a unit", r"[-+]?[\d.,]+\s*[^\W\d_]{1,3}", "", "write the number alone"),
+)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a column of text looks like, and what to do about it."""
+
+    like: str
+    mend: str
+
+
+def is_number(text: str) -> bool:
+    """Whether pandas would read a word as a number."""
+    return bool(re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", text))
+
+
+def looks_like(cells: "pd.Series[Any]") -> Looks:
+    """What the first cells of a column of text, empty ones aside, look like to a reader."""
+    text = cells.dropna().head(_SAMPLE).astype("str").str.strip()
+    text = text[~text.str.casefold().isin(MISSING)]
+    if text.empty:
+        return Looks("empty", "leave it out")
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return Looks("a date", "write it as a number, such as days since a start")
+    distinct = text.unique()
+    if {word.casefold() for word in distinct} in _FLAGS:
+        return Looks("yes or no", "name it under 'categorical', or write 1 and 0")
+    for like, pattern, holds, mend in _KINDS:
+        # A stray cell or two hides no kind.
+        if text.str.contains(holds, regex=False).any() and text.str.fullmatch(pattern).mean() > 0.9:
+            return Looks(like, mend)
+    if len(distinct) == len(text) and len(text) >= 20:
+        return Looks("an identifier or free text: all values differ", "leave it out")
+    count = cells.astype("str").nunique()
+    return Looks(f"words, {count:,} different" if count > 1 else "always the same word", "name it under 'categorical'")

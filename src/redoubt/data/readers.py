@@ -1,0 +1,237 @@
+"""Tables out of files of the user's: looked through within the limits, then read by pandas; what is odd is said."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import pandas as pd
+
+from redoubt.data import limits
+from redoubt.data.locate import SourceError
+from redoubt.data.looks import is_number
+
+Noted = tuple[pd.DataFrame, tuple[str, ...]]
+
+_MAGIC = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PK\x03\x04": "a ZIP archive, as Excel's .xlsx is",
+    b"\x1f\x8b": "a gzip file",
+    b"PAR1": "a Parquet file",
+    b"\xd0\xcf\x11\xe0": "an Excel .xls file",
+}
+_AGAIN = "export it as CSV in UTF-8, with commas"
+# How pandas calls a column that has no name in the header.
+_NAMELESS = "Unnamed: {}"
+
+
+def is_nameless(name: str) -> bool:
+    """Whether a column has no name of its own: an index that pandas wrote, as a rule."""
+    return re.fullmatch(r"Unnamed: \d+", name) is not None
+
+
+def read_csv(path: Path) -> Noted:
+    """Read a CSV file in UTF-8 as text, with notes on what in it is unusual.
+
+    Raises:
+        SourceError: no such text, a header that names a column twice, a row longer than the header, above a limit.
+    """
+    _must_be_file(path, "CSV")
+    limits.check_file(path, "take a part of its rows, or save it as Parquet")
+    _refuse_other_formats(path)
+    previous = csv.field_size_limit(limits.CELL_CHARACTERS)
+    try:
+        names, blanks, notes = _look_through(path)
+        table = pd.read_csv(
+            path, dtype="str", keep_default_na=False, header=0, names=names, index_col=False, skipinitialspace=blanks
+        )
+    except SourceError:
+        raise
+    except (ValueError, OSError, csv.Error) as error:
+        raise SourceError(f"'{path}' is not a CSV file in UTF-8: {error}; {_AGAIN}") from None
+    finally:
+        csv.field_size_limit(previous)
+    return table, notes
+
+
+def read_parquet(path: Path, wanted: tuple[str, ...]) -> Noted:
+    """Read a Parquet file; its footer and the size of its columns are held against the limits first.
+
+    Args:
+        path: the file.
+        wanted: columns that the task names: a stored index of such a name becomes a column.
+
+    Raises:
+        SourceError: no Parquet file, two columns of one name, above a limit.
+    """
+    import pyarrow as pa
+
+    _must_be_file(path, "Parquet")
+    limits.check_file(path)
+    try:
+        _check_parquet(path)
+        table = pd.read_parquet(path)
+    except SourceError:
+        raise
+    except (ValueError, OSError, KeyError, pa.ArrowException) as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        raise SourceError(f"'{path}' is not a Parquet file: {said[0]}") from None
+    index = [str(name) for name in table.index.names if name is not None]
+    notes = (f"the stored index {', '.join(index)} is left out",) if index and not set(index) & set(wanted) else ()
+    table = table.reset_index() if set(index) & set(wanted) else table
+    table.columns = pd.Index([str(name) for name in table.columns])
+    _refuse_twice([str(name) for name in table.columns], path)
+    return table, notes
+
+
+def _must_be_file(path: Path, kind: str) -> None:
+    if path.is_dir():
+        raise SourceError(
+            f"'{path}' is a folder; expected one {kind} file: pd.read_{kind.lower()} reads its parts, "
+            f".to_{kind.lower()} writes them as one"
+        )
+
+
+def _refuse_other_formats(path: Path) -> None:
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    found = next((what for magic, what in _MAGIC.items() if start.startswith(magic)), None)
+    if found:
+        raise SourceError(f"'{path}' is not a CSV file in UTF-8: it is {found}; {_AGAIN}")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines of text, each checked before the next is read."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(iter(lambda: stream.readline(limits.LINE_BYTES + 1), b""), start=1):
+            if len(line) > limits.LINE_BYTES:
+                most = limits.in_words(limits.LINE_BYTES)
+                raise SourceError(
+                    f"'{path}': line {number} is longer than {most}, the most taken; drop the long column"
+                )
+            if b"\0" in line:
+                raise SourceError(f"'{path}' is not a CSV file in UTF-8: line {number} holds a NUL byte; {_AGAIN}")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise SourceError(
+                    f"'{path}' is not a CSV file in UTF-8: line {number} holds the byte 0x{line[error.start]:02x} "
+                    f"(is it Latin-1 or Windows-1252?); {_AGAIN}, or convert it: iconv -f cp1252 -t utf-8"
+                ) from None
+            # A carriage return alone ends a line too.
+            yield from io.StringIO(text, newline="")
+
+
+def _look_through(path: Path) -> tuple[list[str], bool, tuple[str, ...]]:
+    """The header's names, whether a blank follows each comma, and notes; every row's width is checked."""
+    lines = _lines(path)
+    first = list(islice(lines, 2))
+    blanks = any(_follows_commas(line) for line in first)
+    rows = csv.reader(chain(first, lines), skipinitialspace=blanks)
+    # As pandas does, empty lines are passed over.
+    filled = (row for row in rows if row and (len(row) > 1 or row[0].strip()))
+    raw = next(filled, None)
+    if raw is None:
+        raise SourceError(f"'{path}' is not a CSV file in UTF-8: it has no header; {_AGAIN}")
+    names = _names(raw, path)
+    count, short = 0, 0
+    for row in filled:
+        count += 1
+        short += len(row) < len(names)
+        if len(row) > len(names):
+            raise SourceError(
+                f"'{path}': line {rows.line_num} has {len(row)} cells, more cells than the header's {len(names)}; "
+                "a cell that holds a comma needs double quotes"
+            )
+    limits.refuse_above(
+        count * len(names), limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns"
+    )
+    return names, blanks, tuple(_notes(raw, names, blanks, short))
+
+
+def _follows_commas(line: str) -> bool:
+    cells = line.split(",")[1:]
+    return bool(cells) and all(cell[:1] == " " for cell in cells)
+
+
+def _names(raw: list[str], path: Path) -> list[str]:
+    other = next((mark for mark in (";", "\t", "|") if mark in raw[0]), None) if len(raw) == 1 else None
+    if other:
+        raise SourceError(
+            f"'{path}': the header is one cell, {raw[0][:60]!r}: the separator looks like {other!r}, expected ','; "
+            f"{_AGAIN} and decimal points: "
+            f"pd.read_csv('{path.name}', sep={other!r}).to_csv('new.csv', index=False)"
+        )
+    limits.refuse_above(len(raw), limits.COLUMNS, f"'{path}' has too many columns", "keep those that the task needs")
+    names = [name.strip() or _NAMELESS.format(place) for place, name in enumerate(raw)]
+    _refuse_twice(names, path)
+    return names
+
+
+def _refuse_twice(names: list[str], path: Path) -> None:
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is None:
+        return
+    if is_headless(names):
+        raise SourceError(
+            f"'{path}': the first row ({', '.join(names[:5])}, ...) looks like data, not like names of columns; "
+            "add a first row with a name for each"
+        )
+    first, second = [place for place, name in enumerate(names, start=1) if name == twice][:2]
+    raise SourceError(
+        f"'{path}': the header names column '{twice}' twice (columns {first} and {second}); rename or remove one: "
+        "a second copy of the target would be learned from"
+    )
+
+
+def is_headless(names: list[str]) -> bool:
+    """Whether what should be names of columns looks like a row of data: half are numbers, other than 2019, 2020, ..."""
+    numbers = [name for name in names if is_number(name)]
+    values = [float(name) for name in numbers]
+    counted = all(name.isdigit() for name in numbers) and values == sorted(set(values))
+    return len(numbers) * 2 >= len(names) and not counted
+
+
+def _notes(raw: list[str], names: list[str], blanks: bool, short: int) -> Iterator[str]:
+    if blanks:
+        yield "a blank follows the commas; it is not part of the cells"
+    padded = [name for name in raw if name.strip() and name != name.strip()]
+    if padded:
+        yield f"blanks around a name in the header are not part of it: {padded[0]!r} is {padded[0].strip()!r}"
+    if short:
+        yield f"{short:,} rows have fewer cells than the header's {len(names)}; the missing ones count as empty"
+    if is_headless(names):
+        yield f"the first row ({', '.join(names[:5])}) was taken for the names of the columns; is it data?"
+    folded = Counter(name.casefold() for name in names)
+    alike = [name for name in names if folded[name.casefold()] > 1]
+    if alike:
+        yield f"columns {', '.join(map(repr, alike[:4]))} differ only in upper and lower case"
+
+
+def _check_parquet(path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        stream.seek(max(0, size - 8))
+        end = stream.read(8)
+    if end[-4:] != b"PAR1":
+        raise SourceError(f"'{path}' is not a Parquet file: it does not end as one; export it again")
+    footer = int.from_bytes(end[:4], "little")
+    mend = "keep the columns that the task needs"
+    limits.refuse_above(footer, limits.FOOTER_BYTES, f"'{path}': its footer is too large", mend, size=True)
+    with pq.ParquetFile(path) as file:
+        names = [str(name) for name in file.schema_arrow.names]
+        limits.refuse_above(len(names), limits.COLUMNS, f"'{path}' has too many columns", mend)
+        _refuse_twice(names, path)
+        cells = file.metadata.num_rows * len(names)
+        limits.refuse_above(cells, limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns")
+        read = 0
+        # A word stored once may stand in every row: only what comes out says how much memory it takes.
+        for batch in file.iter_batches(batch_size=256):
+            read += batch.nbytes
+            limits.refuse_above(read, limits.ARRAY_BYTES, f"'{path}' is too large unpacked", mend, size=True)
