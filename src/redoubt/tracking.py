@@ -23,7 +23,7 @@ import numpy as np
 import onnx
 import sqlalchemy
 from alembic.util import CommandError
-from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
+from google.protobuf.json_format import ParseError
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
