@@ -55,7 +55,7 @@ def test_a_photo_is_turned_upright() -> None:
 REFUSED = {
     "other proportions": (encoded(Image.new("L", (16, 9))), "16 x 9 pixels; crop it to the proportions 8 x 8"),
     "transparent": (encoded(Image.new("RGBA", (8, 8), (1, 2, 3, 9))), "transparent pixels"),
-    "sixteen bits": (encoded(Image.new("I;16", (8, 8))), "mode I;16; save it with 8 bits"),
+    "sixteen bits": (encoded(Image.new("I;16", (8, 8))), "16 bits or more per channel; save it with 8 bits"),
     "GIF": (encoded(Image.fromarray(PIXELS), "GIF"), "not a PNG or JPEG image"),
     "text": (b"hello", "not a PNG or JPEG image"),
     "nothing": (b"", "not a PNG or JPEG image"),
