@@ -287,9 +287,12 @@ def test_whatever_happens_no_slot_is_lost_and_none_is_given_twice(steps: list[tu
             assert not (line.free and line.waiting)
         for event in leaves:
             event.set()
-        while inside:
-            inside[0].set()
+        for _ in range(len(tasks) + 1):
             await settle()
+            for done in inside:
+                done.set()
+        await settle()
+        assert not inside
         await asyncio.gather(*tasks, return_exceptions=True)
         assert (line.free, line.waiting) == (limits.slots, 0)
 
