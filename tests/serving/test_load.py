@@ -1,4 +1,4 @@
-"""Many clients at once, and some that never finish: the honest are answered; who is refused hears why and until when."""
+"""Many clients at once, and some that never finish: the honest are answered; the refused hear why and until when."""
 
 import asyncio
 import json
