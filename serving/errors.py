@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,18 +11,21 @@ from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 LONGEST = 500
+# Long enough for a full line to get shorter, short enough not to leave slots empty.
+RETRY_AFTER = "5"
 
 # Said by the servers below us as bare words, or as a traceback's first line: these say what to do instead.
 SENTENCES = {
     404: "there is nothing at this path; GET /docs lists what there is",
     405: "this path does not take that method; the Allow header names those it takes",
-    429: "too many requests are in progress; try again shortly",
     500: "the service failed on this request; its log says why",
     503: "the service is not ready; its log says why",
     504: "the answer took too long; send fewer inputs",
 }
+NO_WEBSOCKET = "no path takes WebSockets; POST to /predict, see /docs"
 
 
 class Problem(BaseModel):
@@ -62,6 +65,41 @@ def envelope(status: int, message: str) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=status)
 
 
+class Refused(Exception):  # noqa: N818
+    """A request that is turned away before any work; an error in nobody's program.
+
+    Attributes:
+        answer: what its client is told. It says when to try again if that may help.
+        unread: whether some of its body may still come.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        *,
+        close: bool = False,
+        unread: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Turn a request away.
+
+        Args:
+            status: 400 to 599.
+            sentence: what came, what was expected, what to do.
+            close: end the connection, since the rest of what comes cannot be understood.
+            unread: some of its body may still come.
+            headers: of the answer.
+        """
+        super().__init__(sentence)
+        self.unread, self.answer = unread, envelope(status, sentence)
+        self.answer.headers.update(headers or {})
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            self.answer.headers["Retry-After"] = RETRY_AFTER
+        if close:
+            self.answer.headers["Connection"] = "close"
+
+
 def is_ours(record: logging.LogRecord) -> bool:
     """Whether a logged exception is the service's fault: a client's mistake has its line in the access log already."""
     error = record.exc_info[1] if record.exc_info else None
@@ -83,7 +121,9 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass good answers through; hold back error answers until their body is known."""
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(envelope(404, NO_WEBSOCKET))
+        elif scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["path"] not in self._paths:
             await envelope(404, SENTENCES[404])(scope, receive, send)
@@ -118,11 +158,12 @@ class _Rewriter:
 
 
 def _sentence(status: int, body: bytes) -> str:
-    if status in SENTENCES or status >= 500:
-        return SENTENCES.get(status, SENTENCES[500])
     try:
         said: Any = json.loads(body)
     except ValueError:
-        return body.decode("utf-8", "replace")
+        said = {"error": body.decode("utf-8", "replace")}
     # BentoML wraps the message of its own exceptions in an array of one.
-    return str((said[0] if isinstance(said, list) else said)["error"])
+    error = (said[0] if isinstance(said, list) else said)["error"]
+    if isinstance(error, dict):
+        return str(error["message"])
+    return SENTENCES.get(status, SENTENCES[500]) if status in SENTENCES or status >= 500 else str(error)

@@ -4,20 +4,31 @@ import io
 
 import numpy as np
 from bentoml.exceptions import InvalidArgument
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from redoubt.tasks import Floats, Schema
 
 MAX_PIXELS = 2048 * 2048
 MODES = {1: "L", 3: "RGB"}
+# Where a PNG file's header says how many bits a channel has.
+PNG_DEPTH = 24
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(data: bytes, schema: Schema) -> Floats:
     """Decode an upload.
 
-    The picture is turned upright by its EXIF tag, made grey or RGB by the task's channels, and, if its size is not
-    the task's, resized by antialiased bilinear interpolation; its proportions must be the task's. Pixels are
-    value / 255, never inverted.
+    The image is turned upright by its EXIF tag, made grey or RGB by the task's channels, and, if its size is not the
+    task's, resized by antialiased bilinear interpolation; its proportions must be the task's. Of several images in one
+    file (MPO, APNG) the first is taken. Pixels are value / 255, never inverted.
 
     Args:
         data: the file.
@@ -47,24 +58,41 @@ def decode(data: bytes, schema: Schema) -> Floats:
 def _open(data: bytes, mode: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            _refuse_unfit(image)
-            ImageOps.exif_transpose(image, in_place=True)
-            if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            _refuse_unfit(image, data)
+            image.load()
+            picture = _upright(image)
+            if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema() != (255, 255):
                 raise InvalidArgument("the image has transparent pixels; flatten it onto a background")
-            return image.convert(mode)
+            return picture.convert(mode)
+    except (InvalidArgument, MemoryError):
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InvalidArgument(f"the image is far too large; the limit is {MAX_PIXELS} pixels in all") from None
     except UnidentifiedImageError:
         raise InvalidArgument("the file is not a PNG or JPEG image") from None
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except Exception:
+        # Pillow's decoders raise whatever a damaged file makes them: struct.error, KeyError, zlib.error, ...
         raise InvalidArgument("the image file is damaged or cut short") from None
 
 
-def _refuse_unfit(image: Image.Image) -> None:
+def _refuse_unfit(image: Image.Image, data: bytes) -> None:
     # Only the header has been read so far.
     if image.width * image.height > MAX_PIXELS:
         raise InvalidArgument(
             f"the image is {image.width} x {image.height} pixels; the limit is {MAX_PIXELS} pixels in all"
         )
-    if image.mode.startswith(("I", "F")):
-        raise InvalidArgument(f"the image has mode {image.mode}; save it with 8 bits per channel")
+    # Of 16-bit colours Pillow would keep the upper 8, and not say so.
+    if image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[PNG_DEPTH] > 8):
+        raise InvalidArgument("the image has 16 bits or more per channel; save it with 8 bits per channel")
+    if image.mode == "CMYK" and "adobe" not in image.info:
+        raise InvalidArgument("the image is CMYK, and does not say whether as ink or as light; save it as RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF tag; by one that makes no sense, not turned: its pixels are as good as any."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:
+        return image
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)

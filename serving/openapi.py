@@ -16,11 +16,16 @@ PREFIX = "#/components/schemas/"
 
 ERRORS = {
     "400": "The request does not fit; the message names the input and what was expected.",
+    "408": "The body stopped or came too slowly.",
     "413": "The body is too large.",
-    "415": "The body is of another content type.",
-    "429": "Too many requests are in progress.",
-    "503": "The task's model has no passing robustness report.",
+    "415": "The body is of another content type, charset or content encoding.",
+    "429": "Too many requests wait, or hold too much memory; try again after Retry-After.",
+    "431": "The headers are too large.",
+    "503": "Busy: no slot came free in time, try again after Retry-After; or, without that header, the task's model has"
+    " no passing robustness report.",
+    "504": "The answer took too long.",
 }
+RETRY = {"Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}}
 PROBES = {
     "/livez": "The process is alive.",
     "/readyz": "Every bundle is loaded and vouched for by its robustness report.",
@@ -73,9 +78,13 @@ def _operation(name: str, body: type[BaseModel], media_type: str, examples: dict
         "requestBody": {"required": True, "content": {media_type: content}},
         "responses": {
             "200": _response("One prediction per input, in order.", Answer),
-            **{status: _response(meaning, ErrorBody) for status, meaning in ERRORS.items()},
+            **{status: _refusal(status, meaning) for status, meaning in ERRORS.items()},
         },
     }
+
+
+def _refusal(status: str, meaning: str) -> dict[str, Any]:
+    return _response(meaning, ErrorBody) | ({"headers": RETRY} if status in ("429", "503") else {})
 
 
 def _response(meaning: str, body: type[BaseModel]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.certify.proof import certified_eps, certified_interval
@@ -176,32 +177,37 @@ def _answer(task: str, champion: Champion, x: Floats) -> Answer:
 def _classes(champion: Champion, answers: Answers, x: Floats, draws: int) -> list[ClassPrediction]:
     model, chosen = champion.model, answers.outputs.argmax(axis=2)
     labels, names = model.schema.labels, model.variants
+    outside = model.outside(x) > 0
     balls = certified_eps(model, x, answers.vote.argmax(axis=1), draws, champion.largest)
+    balls[outside.any(axis=1)] = 0.0
     return [
         ClassPrediction(
             label=labels[vote.argmax()],
             probabilities=dict(zip(labels, map(_plain, vote), strict=True)),
             adversarial_score=_plain(score),
             flagged=bool(flag),
+            outside=_named(model.schema, beyond),
             certified=CertifiedBall(eps=_plain(eps)),
             variants={name: labels[index] for name, index in zip(names, each, strict=True)},
         )
-        for vote, score, flag, eps, each in zip(
-            answers.vote, answers.score, answers.flagged, balls, chosen, strict=True
+        for vote, score, flag, beyond, eps, each in zip(
+            answers.vote, answers.score, answers.flagged, outside, balls, chosen, strict=True
         )
     ]
 
 
 def _numbers(champion: Champion, answers: Answers, x: Floats, draws: int) -> list[NumberPrediction]:
     model, names = champion.model, champion.model.variants
+    outside = model.outside(x) > 0
     ends = certified_interval(model, x, champion.eps, draws) if model.proves else None
     return [
         NumberPrediction(
             value=_plain(vote[0]),
             adversarial_score=_plain(score),
             flagged=bool(flag),
+            outside=_named(model.schema, outside[row]),
             certified=None
-            if ends is None
+            if ends is None or outside[row].any()
             else CertifiedInterval(eps=champion.eps, low=_plain(ends[row, 0]), high=_plain(ends[row, 1])),
             variants=dict(zip(names, map(_plain, each[:, 0]), strict=True)),
         )
@@ -209,6 +215,10 @@ def _numbers(champion: Champion, answers: Answers, x: Floats, draws: int) -> lis
             zip(answers.vote, answers.score, answers.flagged, answers.outputs, strict=True)
         )
     ]
+
+
+def _named(schema: Schema, outside: NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_outside in zip(schema.input_names, outside, strict=True) if is_outside]
 
 
 def _plain(value: np.floating[Any]) -> float:

@@ -11,13 +11,14 @@ from bentoml.exceptions import BentoMLException
 from prometheus_client import Counter
 from starlette.types import ASGIApp
 
+from serving.admission import Limits
 from serving.errors import Envelope, is_ours, refusal
 from serving.gatekeeper import Gatekeeper
 from serving.pages import PAGES, STATIC, pages
 from serving.schema import Answer, PredictBody, PredictRequest, UploadRequest
 
 MODELS = Path(os.environ.get("REDOUBT_MODELS", Path(__file__).resolve().parent.parent / "models"))
-MAX_BODY = 4 * 1024 * 1024
+LIMITS = Limits()
 MEDIA_TYPES = {"/predict": "application/json", "/predict_image": "multipart/form-data"}
 SYSTEM = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
 
@@ -30,6 +31,9 @@ class GuardedService(bentoml.Service[Any]):
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Make the application that the server runs."""
+        from serving import malformed
+
+        malformed.install()
         return Envelope(super().to_asgi(is_main), SYSTEM | set(MEDIA_TYPES) | PAGES | STATIC)
 
 
@@ -37,7 +41,9 @@ class GuardedService(bentoml.Service[Any]):
     name="redoubt",
     workers=1,
     threads=2,
-    traffic={"timeout": 30, "max_concurrency": 8},
+    # The gatekeeper admits. BentoML's own limit refuses at once, and takes a slot before the body is there; its timeout
+    # is the last resort.
+    traffic={"timeout": LIMITS.longest},
     service_class=GuardedService,
 )
 @bentoml.asgi_app(pages)
@@ -71,7 +77,7 @@ class Redoubt:
         return _answered(lambda: self.runtime.predict_image(UploadRequest(image=image, task=task)))
 
 
-Redoubt.add_asgi_middleware(Gatekeeper, media_types=MEDIA_TYPES, limit=MAX_BODY)  # type: ignore[attr-defined]
+Redoubt.add_asgi_middleware(Gatekeeper, media_types=MEDIA_TYPES, limits=LIMITS)  # type: ignore[attr-defined]
 
 
 def _answered(work: Callable[[], Answer]) -> Any:

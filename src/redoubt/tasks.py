@@ -1,6 +1,7 @@
 """The nouns everything else speaks: the schema of a task's inputs, and the bounds an attack must respect."""
 
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
@@ -200,12 +201,21 @@ class Schema(BaseModel):
         return [value for column in self.columns for value in _encode_cell(row, column, record[column.name])]
 
 
+def _unlike(value: Any, categories: Sequence[str]) -> str:
+    """What came and what was expected, told apart even where they look alike."""
+    if not isinstance(value, str):
+        return f"{value!r}, not a text; expected one of {', '.join(map(repr, categories))}"
+    alike = {unicodedata.normalize("NFC", category): category for category in categories}
+    near = alike.get(unicodedata.normalize("NFC", value))
+    if near is not None:
+        return f"{value!a}; expected {near!a}, the same letters in another Unicode form"
+    return f"{value!r}; expected one of {', '.join(categories)}"
+
+
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if column.kind == "category":
         if value not in column.categories:
-            raise RecordError(
-                f"input {row}: column '{column.name}' is {value!r}; expected one of {', '.join(column.categories)}"
-            )
+            raise RecordError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
         return [float(value == category) for category in column.categories]
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not abs(value) <= LARGEST:

@@ -34,7 +34,7 @@ def _guard(schema: Schema) -> GuardConfig:
     common = {"shape": schema.shape, "draws": 2, "false_positives": 0.1}
     if schema.kind == "image":
         return GuardConfig(kind="image", bits=3, median=2, shrink=0.8, **common)
-    limits = {"lower": (10.0, 10.0, 0.0, 0.0), "upper": (900.0, 90.0, 0.0, 0.0), "scale": (200.0, 20.0, 0.0, 0.0)}
+    limits = {"lower": (10.0, 10.0, 0.0, 0.0), "upper": (900.0, 90.0, 1.0, 1.0), "scale": (200.0, 20.0, 0.0, 0.0)}
     return GuardConfig(kind="table", bits=6, noise=0.02, output_scale=300.0, **limits, **common)
 
 

@@ -1,6 +1,7 @@
 """The HTTP interface, asked of the ASGI application and of a real server alike."""
 
 import gc
+import gzip
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from PIL import Image
 
 from redoubt.defenses.guarded import GuardedModel
 from serving.openapi import example
-from serving.service import MAX_BODY
+from serving.service import LIMITS
 from tests.serving.bundles import SCHEMAS, SPECIES
 from tests.serving.pictures import bomb, encoded
 
@@ -55,6 +56,18 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "deeply nested, within the parser's limit": (digits(json.loads("[" * 150 + "]" * 150)), "is a list of 1"),
     "lone surrogate": (b'{"task": "\\ud800", "inputs": [1]}', "not JSON"),
     "pickle in JSON's clothes": (pickle.dumps({"task": "digits"}), "not JSON"),
+    "an input's key twice": (
+        b'{"task": "evolution", "inputs": [{"cp": 20, "hp": 50, "species": "Eevee", "cp": 800}]}',
+        "the key 'cp' stands twice in one object",
+    ),
+    "a request's key twice": (
+        b'{"task": "nope", "inputs": [1], "task": "evolution"}',
+        "the key 'task' stands twice in one object",
+    ),
+    "trailing text": (evolution() + b" x", "not JSON: trailing characters"),
+    "two documents": (evolution() * 2, "not JSON: trailing characters"),
+    "a comment": (evolution() + b" // why", "not JSON: trailing characters"),
+    "5,000 levels of objects": (b'{"a":' * 5000 + b"1" + b"}" * 5000, "recursion limit"),
     "no task": (b'{"inputs": [1]}', "task: field required"),
     "task is a number": (b'{"task": 5, "inputs": [1]}', "task: input should be a valid string"),
     "no inputs": (b'{"task": "digits"}', "inputs: field required"),
@@ -91,6 +104,7 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "record lacks a column": (b'{"task": "evolution", "inputs": [{"cp": 1, "hp": 2}]}', "column 'species' is missing"),
     "record has another column": (evolution(weight=3), "unknown column 'weight'; expected cp, hp, species"),
     "unknown species": (evolution(species="Mew"), f"is 'Mew'; expected one of {', '.join(SPECIES)}"),
+    "species is a number": (evolution(species=3), "is 3, not a text; expected one of 'Caterpie', 'Eevee'"),
     "species is a list": (evolution(species=["Eevee"]), "column 'species'"),
     "number is a string": (evolution(cp="300"), "column 'cp' is '300'; expected a finite number"),
     "number is a boolean": (evolution(cp=True), "column 'cp' is True"),
@@ -139,9 +153,38 @@ def test_a_body_without_a_type_is_refused(client: httpx.Client) -> None:
     refused(client.post("/predict", content=digits(GOOD)), 415, "the content type is missing")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_body(client: httpx.Client) -> None:
+    assert client.post("/predict", content=b"\xef\xbb\xbf" + evolution(), headers=JSON).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind", ["Application/JSON", 'application/json;charset="utf-8"', "application/json; charset=UTF8"]
+)
+def test_one_type_is_written_in_many_ways(kind: str, client: httpx.Client) -> None:
+    assert client.post("/predict", content=evolution(), headers={"content-type": kind}).status_code == 200
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "iso-8859-1", '"latin-1"', "''"])
+def test_another_charset_is_refused(charset: str, client: httpx.Client) -> None:
+    answer = client.post(
+        "/predict", content=evolution(), headers={"content-type": f"application/json; charset={charset}"}
+    )
+    refused(answer, 415, "send UTF-8")
+
+
+def test_a_compressed_body_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/predict", content=gzip.compress(evolution()), headers={**JSON, "content-encoding": "gzip"})
+    refused(answer, 415, "the content encoding is gzip; send the body uncompressed")
+
+
+def test_large_headers_are_refused(client: httpx.Client) -> None:
+    answer = client.post("/predict", content=evolution(), headers={**JSON, "x-trace": "x" * 20_000})
+    refused(answer, 431, "the headers are larger than 16384 bytes")
+
+
 @pytest.mark.parametrize("path", ["/predict", "/predict_image"])
 def test_an_oversized_body_is_refused(path: str, client: httpx.Client) -> None:
-    refused(client.post(path, content=b" " * (MAX_BODY + 1), headers=JSON), 413, f"larger than {MAX_BODY} bytes")
+    refused(client.post(path, content=b" " * (LIMITS.body + 1), headers=JSON), 413, f"larger than {LIMITS.body} bytes")
 
 
 def test_an_oversized_body_of_undeclared_length_is_refused(client: httpx.Client) -> None:
@@ -153,7 +196,8 @@ def test_an_oversized_body_of_undeclared_length_is_refused(client: httpx.Client)
 @pytest.mark.parametrize("path", ["/predict", "/predict_image"])
 def test_wrong_method(method: str, path: str, client: httpx.Client) -> None:
     answer = client.request(method, path)
-    refused(answer, 405, "this path does not take that method")
+    sentence = "no calls from pages of another origin" if method == "OPTIONS" else "this path does not take that method"
+    refused(answer, 405, sentence)
     assert answer.headers["allow"] == "POST"
 
 
@@ -204,7 +248,18 @@ FORMS: dict[str, tuple[bytes, str]] = {
     "many fields": (part("task", "digits") * 50 + END, "Too many fields"),
     "task is a file": (part("image", "x", file=True) + part("task", "digits", file=True) + END, "a text 'task'"),
     # BentoML's own reader would fetch it.
-    "image is an address": (part("image", "http://127.0.0.1:9/x.png") + part("task", "digits") + END, "a file 'image'"),
+    "image is an address": (
+        part("image", "http://127.0.0.1:9/x.png") + part("task", "digits") + END,
+        "the part 'image' came as text",
+    ),
+    "a file name in a form that forms must not use": (
+        b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename*=utf-8''%E6%95%B0.png\r\n\r\n"
+        + PNG
+        + b"\r\n"
+        + part("task", "digits")
+        + END,
+        "a plain filename=",
+    ),
     "unknown task": (part("image", "x", file=True) + part("task", "dogs") + END, "unknown task 'dogs'"),
     "task of records": (part("image", "x", file=True) + part("task", "evolution") + END, "takes records, not images"),
 }
@@ -226,7 +281,7 @@ def test_records_are_answered_as_offline(client: httpx.Client, models: Path) -> 
     assert list(said) == ["task", "model_digest", "predictions"]
     assert (said["task"], said["model_digest"]) == ("evolution", model.digest)
     for row, prediction in enumerate(said["predictions"]):
-        assert list(prediction) == ["value", "adversarial_score", "flagged", "certified", "variants"]
+        assert list(prediction) == ["value", "adversarial_score", "flagged", "outside", "certified", "variants"]
         assert prediction["variants"]["plain"] == pytest.approx(float(offline.outputs[row, 0, 0]), rel=1e-6)
         assert prediction["adversarial_score"] == pytest.approx(float(offline.score[row]), rel=1e-5)
         assert prediction["flagged"] == bool(offline.flagged[row])
@@ -236,7 +291,7 @@ def test_images_are_answered_with_and_without_their_channel(client: httpx.Client
     deep = np.array(GOOD)[..., None].tolist()
     first, second = client.post("/predict", content=digits(GOOD, deep), headers=JSON).json()["predictions"]
     assert first["adversarial_score"] == second["adversarial_score"]
-    assert list(first) == ["label", "probabilities", "adversarial_score", "flagged", "certified", "variants"]
+    assert list(first) == ["label", "probabilities", "adversarial_score", "flagged", "outside", "certified", "variants"]
 
 
 def test_an_upload_is_answered_as_its_pixels(client: httpx.Client) -> None:

@@ -20,7 +20,7 @@ BODIES: dict[str, tuple[int, str, str, str]] = {
     "lines folded": (400, '[{"error": "a\\n  b"}]', "bad_request", "a b"),
     "Starlette's 404": (404, "Not Found", "not_found", "there is nothing at this path"),
     "Starlette's 405": (405, "Method Not Allowed", "method_not_allowed", "this path does not take that method"),
-    "BentoML's 429": (429, '{"error": "Too many requests"}', "too_many_requests", "try again shortly"),
+    "an envelope of ours": (503, '{"error": {"code": "x", "message": "no slot"}}', "service_unavailable", "no slot"),
     "Starlette's 500": (500, "Traceback: secret", "internal_server_error", "its log says why"),
     "BentoML's 503": (503, '{"error": "An unexpected"}', "service_unavailable", "the service is not ready"),
     "BentoML's 504": (504, '{"error": "Not able"}', "gateway_timeout", "took too long"),

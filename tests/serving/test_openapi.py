@@ -61,5 +61,18 @@ def test_requests_and_answers_fit_it(task: str, asgi: httpx.Client) -> None:
     validator("Answer").validate(asgi.post("/predict", json=request).json())
 
 
+def test_it_says_when_to_come_back() -> None:
+    for path in ("/predict", "/predict_image"):
+        answers = DOCUMENT["paths"][path]["post"]["responses"]
+        assert set(answers) == {"200", "400", "408", "413", "415", "429", "431", "503", "504"}
+        told = {status for status, answer in answers.items() if "Retry-After" in answer.get("headers", {})}
+        assert told == {"429", "503"}
+
+
+def test_it_says_when_an_input_is_flagged() -> None:
+    for name in ("ClassPrediction", "NumberPrediction"):
+        assert "outside its training range" in DOCUMENT["components"]["schemas"][name]["description"]
+
+
 def test_errors_fit_it(asgi: httpx.Client) -> None:
     validator("ErrorBody").validate(asgi.post("/predict", json={}).json())

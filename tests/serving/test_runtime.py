@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from redoubt.certify.proof import HALVINGS, certified_eps
 from redoubt.defenses.guarded import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import Answer, PredictRequest
-from tests.serving.bundles import SCHEMAS, write_card
+from tests.serving.bundles import SCHEMAS, write_card, write_champion
 
 IMAGE = np.random.default_rng(1).random((2, 8, 8)).round(3).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
@@ -96,6 +97,48 @@ def test_full_contrast_is_flagged_and_a_faint_picture_is_not(loaded: Runtime) ->
     faint = np.full((8, 8), 0.05).tolist()
     flags = [prediction.flagged for prediction in predict(loaded, "digits", [IMAGE[0], faint]).predictions]
     assert flags == [True, False]
+
+
+# Of the tiny task: cp was trained from 10 to 900, hp from 10 to 90.
+FAR = {
+    "inside": ({}, [], False),
+    "on the edge": ({"cp": 900, "hp": 10}, [], False),
+    "a little above": ({"cp": 901}, ["cp"], False),
+    "a little below": ({"cp": 9.5}, ["cp"], False),
+    "by the range's own width": ({"cp": 1790}, ["cp"], False),
+    "by more than that": ({"cp": 1791}, ["cp"], True),
+    "far below": ({"cp": -1_000_000}, ["cp"], True),
+    "two": ({"cp": 950, "hp": 95}, ["cp", "hp"], False),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_a_number_outside_its_training_range_is_named_and_not_certified(
+    name: str, loaded: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that the detector's own score flags nothing.
+    model = loaded.champions["evolution"].model
+    monkeypatch.setattr(model, "guard", model.guard.model_copy(update={"threshold": math.inf}))
+    changes, outside, flagged = FAR[name]
+    near, prediction = predict(loaded, "evolution", [RECORD, {**RECORD, **changes}]).predictions
+    assert (prediction.outside, prediction.flagged) == (outside, flagged)
+    assert (prediction.certified is None) == bool(outside)
+    assert (near.outside, near.flagged) == ([], False)
+    assert near.certified is not None
+
+
+def test_a_class_outside_the_training_range_is_certified_for_no_eps(loaded: Runtime, tmp_path: Path) -> None:
+    schema = SCHEMAS["evolution"].model_copy(
+        update={"task": "kinds", "kind": "classification", "labels": ("small", "large")}
+    )
+    write_champion(tmp_path / "kinds" / "champion", schema)
+    inside, outside = predict(load(tmp_path), "kinds", [RECORD, {**RECORD, "hp": 100}]).predictions
+    assert (inside.outside, outside.outside) == ([], ["hp"])
+    assert outside.certified.eps == 0.0
+
+
+def test_of_an_image_nothing_is_outside(loaded: Runtime) -> None:
+    assert predict(loaded, "digits", IMAGE[:1]).predictions[0].outside == []
 
 
 def test_every_request_draws_anew(loaded: Runtime) -> None:

@@ -42,7 +42,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "missing": ({"weight": 1, "age": 1}, "column 'colour' is missing; expected weight, age, colour"),
     "unknown": ({**RECORD, "color": "red"}, "unknown column 'color'; expected weight, age, colour"),
     "category": ({**RECORD, "colour": "Green"}, "column 'colour' is 'Green'; expected one of red, green"),
-    "list-for-a-category": ({**RECORD, "colour": ["red"]}, "column 'colour' is \\['red'\\]; expected one of"),
+    "list-for-a-category": (
+        {**RECORD, "colour": ["red"]},
+        "column 'colour' is \\['red'\\], not a text; expected one of",
+    ),
+    "number-for-a-category": (
+        {**RECORD, "colour": 3},
+        "column 'colour' is 3, not a text; expected one of 'red', 'green'",
+    ),
     "text": ({**RECORD, "age": "1"}, "column 'age' is '1'; expected a finite number"),
     "flag": ({**RECORD, "age": True}, "column 'age' is True; expected a finite number"),
     "nothing": ({**RECORD, "age": None}, "column 'age' is None; expected a finite number"),
@@ -52,6 +59,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "beyond-float64": ({**RECORD, "age": 10**400}, "column 'age' is 1000+; expected a finite number"),
     "list-for-a-number": ({**RECORD, "age": [1.0]}, "column 'age' is \\[1.0\\]; expected a finite number"),
 }
+
+
+def test_two_spellings_that_look_alike_are_told_apart() -> None:
+    schema = SCHEMA.model_copy(update={"columns": (Column(name="city", kind="category", categories=("S\xe3o",)),)})
+    with pytest.raises(
+        RecordError, match=r"'Sa\\u0303o'; expected 'S\\xe3o', the same letters in another Unicode form"
+    ):
+        schema.encode([{"city": "Sa\u0303o"}])
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -26,8 +26,9 @@ class GuardConfig(BaseModel):
         median: side of the median window in pixels (images).
         shrink: smallest side after the random resize, as a share of the full side (images).
         noise: standard deviation of the noise in units of `scale` (tables).
-        lower: training minimum per feature (tables).
-        upper: training maximum per feature (tables).
+        lower: lower end per feature of the box that training and attacks saw: the declared limit, else the training
+            minimum (tables).
+        upper: upper end, likewise.
         scale: training spread per feature, 0 for what must not change (tables).
         output_scale: unit of the score: 1 for classes, the target's spread for a number.
     """
@@ -77,6 +78,22 @@ class GuardConfig(BaseModel):
     def variants(self) -> tuple[str, ...]:
         """Every variant in the order of the outputs."""
         return (*self.fixed_variants, *(f"random-{index + 1}" for index in range(self.draws)))
+
+    def beyond(self, x: Floats) -> NDArray[np.float64]:
+        """How far each feature of a table lies outside the box that training and attacks saw, in widths of the box.
+
+        Args:
+            x: inputs in raw units `(rows, *shape)`.
+
+        Returns:
+            Array `(rows, features)`, 0 inside, infinite outside a box without width; of images `(rows, 0)`.
+        """
+        if self.kind == "image":
+            return np.zeros((len(x), 0))
+        lower, upper = np.array(self.lower), np.array(self.upper)
+        gap = np.maximum(np.maximum(lower - x, x - upper), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(gap > 0, gap / (upper - lower), 0.0)
 
     def draw(self, rng: np.random.Generator, rows: int) -> dict[str, NDArray[Any]]:
         """Draw what the random variants of `rows` inputs need, keyed by the graph's input names.

@@ -31,7 +31,7 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
         kind="table",
         shape=schema.shape,
         lower=tuple(bounds.lower.tolist()),
-        upper=tuple(np.where(bounds.scale > 0, bounds.upper, bounds.lower).tolist()),
+        upper=tuple(bounds.upper.tolist()),
         scale=tuple(bounds.scale.tolist()),
         output_scale=output_scale,
         **params.model_dump(),
@@ -107,7 +107,9 @@ def _mean(each: tf.Tensor) -> tf.Tensor:
 def _levels(config: GuardConfig) -> tuple[Floats, Floats]:
     if config.kind == "image":
         return np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
-    return np.array(config.lower, dtype=np.float32), np.array(config.upper, dtype=np.float32)
+    lower, upper = np.array(config.lower, dtype=np.float32), np.array(config.upper, dtype=np.float32)
+    # What an attacker cannot change is not squeezed either.
+    return lower, np.where(np.array(config.scale) > 0, upper, lower)
 
 
 def _fixed(x: tf.Tensor, config: GuardConfig, name: str) -> tf.Tensor:

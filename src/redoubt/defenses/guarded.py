@@ -19,6 +19,8 @@ BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.w
 # Stands alone in a champion's folder where no model cleared the gates.
 NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
+# In widths of the box: an honest input may lie a little outside what the training rows span, none lies far outside.
+FAR = 1.0
 # ONNX Runtime's exceptions have no base of their own.
 _BROKEN_GRAPH = tuple(
     getattr(onnxruntime.capi.onnxruntime_pybind11_state, name)
@@ -37,7 +39,7 @@ class Answers:
         outputs: logits or values of every variant, `(rows, variants, outputs)`.
         vote: the answer: mean probabilities `(rows, classes)`, or the mean value `(rows, 1)`.
         score: how far squeezing moves the answer, `(rows,)`, >= 0 (arXiv 1704.01155).
-        flagged: score above the calibrated threshold, `(rows,)`.
+        flagged: score above the calibrated threshold, or a number far outside (see `GuardedModel.outside`), `(rows,)`.
     """
 
     outputs: Floats
@@ -131,7 +133,15 @@ class GuardedModel:
         outputs = _run(self._session, "variants", self._feeds(x, 0.0, rng))
         opinions = softmax(outputs) if self.schema.labels else outputs
         score = self._score(opinions)
-        return Answers(outputs, opinions.mean(axis=1), score, score > self.guard.threshold)
+        far = (self.outside(x) > FAR).any(axis=1)
+        return Answers(outputs, opinions.mean(axis=1), score, (score > self.guard.threshold) | far)
+
+    def outside(self, x: Floats) -> NDArray[np.float64]:
+        """How far each number lies outside the box that training and attacks saw, as of `GuardConfig.beyond`.
+
+        Nothing is known of such an input: robust accuracy was measured inside. Above `FAR` the input is flagged.
+        """
+        return np.where(self.schema.numeric, self.guard.beyond(x), 0.0)
 
     @property
     def proves(self) -> bool:

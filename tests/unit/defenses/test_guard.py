@@ -7,12 +7,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from redoubt.attacks import contract
 from redoubt.attacks.contract import ROWS, Problem
 from redoubt.attacks.gradient import PGD
 from redoubt.data.store import digest_folder, read_json, write_json
 from redoubt.defenses.bundle import write_bundle
+from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.guard import calibrate, configure, export, knowing
 from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel, softmax
 from redoubt.defenses.untrusted import BundleError
@@ -196,8 +199,39 @@ def test_configuring_takes_ranges_and_units_from_the_training_rows(guarded: Guar
     assert (config.kind, config.output_scale) == ("table", 60.0)
     assert np.allclose(config.scale, np.where(case.schema.numeric, case.scaler.std, 0.0))
     assert np.allclose(config.lower, case.scaler.lower)
-    # Categories have no levels between 0 and 1 to be rounded to.
-    assert np.allclose(config.upper, np.where(case.schema.numeric, case.scaler.upper, case.scaler.lower))
+    assert np.allclose(config.upper, case.scaler.upper)
+
+
+BOX = GuardConfig(
+    kind="table", shape=(3,), bits=4, draws=1, false_positives=0.1, lower=(0, -2, 5), upper=(10, 2, 5), scale=(1, 0, 1)
+)
+
+
+@given(x=st.lists(st.floats(-(2.0**60), 2.0**60, width=32, allow_subnormal=False), min_size=3, max_size=3))
+def test_how_far_an_input_lies_outside_is_said_in_widths_of_the_box(x: list[float]) -> None:
+    (beyond,) = BOX.beyond(np.float32([x]))
+    for value, found, low, high in zip(x, beyond, BOX.lower, BOX.upper, strict=True):
+        assert (found == 0) == (low <= value <= high)
+        if found and high > low:
+            assert np.isclose(found, max(low - value, value - high) / (high - low))
+        elif found:
+            assert found == np.inf
+
+
+def test_an_input_far_outside_is_flagged_whatever_its_score(guarded: Guarded) -> None:
+    """Immutable columns too: their ranges are kept, though nothing of them is squeezed."""
+    model, x = guarded.model, guarded.case.test.x[:4].copy()
+    if guarded.case.name == IMAGE:
+        assert model.outside(x).shape == (4, 0)
+        return
+    x = np.clip(x, model.guard.lower, model.guard.upper).astype(np.float32)
+    width = np.float32(model.guard.upper[0]) - np.float32(model.guard.lower[0])
+    x[1, 0], x[2, 0] = model.guard.upper[0] + 0.5 * width, model.guard.lower[0] - 1.5 * width
+    calm = GuardedModel(
+        (guarded.folder / "model.onnx").read_bytes(), model.schema, model.guard.model_copy(update={"threshold": np.inf})
+    )
+    assert (model.outside(x) > 0).any(axis=1).tolist() == [False, True, True, False]
+    assert calm.answer(x, np.random.default_rng(0)).flagged.tolist() == [False, False, True, False]
 
 
 def test_a_schema_of_other_labels_is_another_model(guarded: Guarded, copied: Path) -> None:

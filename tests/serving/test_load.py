@@ -1,0 +1,93 @@
+"""Many clients at once, and some that never finish: the honest are answered; the refused hear why and until when."""
+
+import asyncio
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import httpx
+import numpy as np
+
+from serving.service import LIMITS
+
+RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
+GOOD = np.full((8, 8), 0.5).tolist()
+BODY = json.dumps({"task": "digits", "inputs": [GOOD]}).encode()
+# Large enough to take a while, small enough to arrive at once.
+SLOW = json.dumps({"task": "evolution", "inputs": [RECORD] * 256}).encode()
+HEAD = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+JSON = {"content-type": "application/json"}
+
+
+def address(http: httpx.Client) -> tuple[str, int]:
+    """Host and port."""
+    return str(http.base_url.host), int(http.base_url.port or 0)
+
+
+def test_64_clients_are_all_answered(http: httpx.Client) -> None:
+    def ask(_: int) -> list[int]:
+        return [http.post("/predict", content=BODY, headers=JSON).status_code for _ in range(3)]
+
+    with ThreadPoolExecutor(64) as pool:
+        assert [status for each in pool.map(ask, range(64)) for status in each] == [200] * 192
+
+
+def test_who_stops_within_a_body_costs_nobody_a_slot_and_is_told_so(http: httpx.Client) -> None:
+    with ExitStack() as held:
+        stalled = [held.enter_context(socket.create_connection(address(http), timeout=20.0)) for _ in range(16)]
+        began = time.monotonic()
+        for connection in stalled:
+            connection.sendall(HEAD.format(99).encode() + b"{")
+        for path in ("/readyz", "/livez", "/metrics"):
+            assert http.get(path).status_code == 200
+        for _ in range(10):
+            assert http.post("/predict", content=BODY, headers=JSON).status_code == 200
+        assert time.monotonic() - began < LIMITS.silence, "the honest waited for the stalled"
+        for connection in stalled:
+            said = b"".join(iter(lambda link=connection: link.recv(65536), b""))
+            assert said.startswith(b"HTTP/1.1 408 ")
+            assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+        assert LIMITS.silence - 0.5 < time.monotonic() - began < LIMITS.silence + 5
+
+
+async def ask(host: str, port: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    """One request on a connection of its own: status, headers, body."""
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(HEAD.format(len(body)).encode() + body)
+        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60.0)).decode("latin-1")
+        lines = head.rstrip().split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+    finally:
+        writer.close()
+
+
+def test_more_than_can_wait_are_told_when_to_come_back(http: httpx.Client) -> None:
+    host, port = address(http)
+
+    async def flood() -> list[tuple[int, dict[str, str], bytes]]:
+        flooding = asyncio.gather(*(ask(host, port, SLOW) for _ in range(LIMITS.waiting + 200)))
+        await asyncio.sleep(0.5)
+        assert await asyncio.to_thread(lambda: http.get("/readyz").status_code) == 200
+        return await flooding
+
+    answers = asyncio.run(flood())
+    assert {status for status, _, _ in answers} <= {200, 429, 503}
+    assert sum(status == 200 for status, _, _ in answers) > 20
+    refused = [(headers, json.loads(body)["error"]) for status, headers, body in answers if status == 429]
+    assert refused
+    for headers, error in refused:
+        assert headers["retry-after"] == "5"
+        assert error["code"] == "too_many_requests"
+        assert "are waiting already" in error["message"]
+    assert http.post("/predict", content=BODY, headers=JSON).status_code == 200
+
+
+def test_who_leaves_the_line_leaves_it_to_others(http: httpx.Client) -> None:
+    for _ in range(LIMITS.waiting + 50):
+        with socket.create_connection(address(http), timeout=20.0) as connection:
+            connection.sendall(HEAD.format(len(SLOW)).encode() + SLOW)
+    assert http.post("/predict", content=BODY, headers=JSON).status_code == 200

@@ -1,0 +1,102 @@
+"""Requests as bytes on the wire: whatever comes, one answer in one form, and the service goes on."""
+
+import json
+import socket
+
+import httpx
+import pytest
+
+RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
+GOOD = json.dumps({"task": "evolution", "inputs": [RECORD]}).encode()
+
+
+def request(
+    body: bytes = GOOD, *headers: str, method: str = "POST", path: str = "/predict", version: str = "1.1"
+) -> bytes:
+    """A request that asks for the connection's end."""
+    lines = [f"{method} {path} HTTP/{version}", "Host: x", "Content-Type: application/json", *headers]
+    if not any(header.startswith(("Content-Length", "Transfer-Encoding")) for header in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    end = [] if any(header.startswith("Connection") for header in headers) else ["Connection: close"]
+    return "\r\n".join([*lines, *end, "", ""]).encode() + body
+
+
+def exchange(http: httpx.Client, sent: bytes) -> bytes:
+    """All that comes back."""
+    with socket.create_connection((str(http.base_url.host), int(http.base_url.port or 0)), timeout=20.0) as link:
+        link.sendall(sent)
+        return b"".join(iter(lambda: link.recv(65536), b""))
+
+
+def chunked(*pieces: bytes) -> bytes:
+    """A body in chunks."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+
+# name: (bytes, status, a piece of the body)
+CASES: dict[str, tuple[bytes, int, bytes]] = {
+    "chunked": (request(chunked(GOOD[:20], GOOD[20:]), CHUNKED), 200, b'"value"'),
+    "HTTP/1.0": (request(version="1.0"), 200, b'"value"'),
+    "an upgrade to HTTP/2": (
+        request(GOOD, "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__", "Connection: Upgrade, HTTP2-Settings, close"),
+        200,
+        b'"value"',
+    ),
+    "chunks of a bad size": (request(b"zz\r\n{}\r\n0\r\n\r\n", CHUNKED), 400, b"not HTTP"),
+    "a chunk of a negative size": (request(b"-1\r\n{}\r\n0\r\n\r\n", CHUNKED), 400, b"not HTTP"),
+    "both lengths": (request(chunked(GOOD), CHUNKED, f"Content-Length: {len(GOOD)}"), 400, b"expected one of them"),
+    "a negative length": (request(GOOD, "Content-Length: -5"), 400, b"not HTTP"),
+    "two unlike lengths": (request(GOOD, "Content-Length: 5", "Content-Length: 6"), 400, b"not HTTP"),
+    "a length too short": (request(GOOD, "Content-Length: 20"), 400, b"not JSON"),
+    "a blank in a header's name": (request(GOOD, "Bad Header: x"), 400, b"not HTTP"),
+    "no HTTP at all": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, b"not HTTP"),
+    "a header of 70,000 bytes": (request(GOOD, "X-Trace: " + "x" * 70_000), 431, b"the headers are larger"),
+    "a method in small letters": (request(method="post"), 405, b"does not take that method"),
+    "a path with a zero byte": (request(path="/predict%00"), 404, b"nothing at this path"),
+    "no host": (b"POST /predict HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400, b"not HTTP"),
+    "a preflight": (
+        request(b"", "Origin: http://x.example", "Access-Control-Request-Method: POST", method="OPTIONS"),
+        405,
+        b"no calls from pages of another origin",
+    ),
+    "a WebSocket": (
+        b"GET /predict HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        404,
+        b"no path takes WebSockets",
+    ),
+    "8 MiB": (request(b" " * 2**23, f"Content-Length: {2**23}"), 413, b"send less per request"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_answer_in_one_form(name: str, http: httpx.Client) -> None:
+    sent, status, piece = CASES[name]
+    head, _, body = exchange(http, sent).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert piece in body
+    if status >= 400:
+        assert set(json.loads(body)["error"]) == {"code", "message"}
+
+
+def test_who_waits_for_leave_to_send_is_given_it(http: httpx.Client) -> None:
+    said = exchange(http, request(GOOD, "Expect: 100-continue"))
+    assert said.startswith(b"HTTP/1.1 100 ")
+    assert b"HTTP/1.1 200 " in said
+
+
+def test_who_would_send_too_much_is_not_told_to(http: httpx.Client) -> None:
+    said = exchange(http, request(b"", "Expect: 100-continue", f"Content-Length: {2**30}"))
+    assert said.startswith(b"HTTP/1.1 413 ")
+
+
+def test_requests_one_after_the_other_on_one_connection(http: httpx.Client) -> None:
+    assert exchange(http, request(GOOD, "Connection: keep-alive") + request()).count(b"HTTP/1.1 200 ") == 2
+
+
+def test_a_head_request_has_no_body(http: httpx.Client) -> None:
+    head, _, body = exchange(http, request(b"", method="HEAD")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert body == b""
