@@ -16,15 +16,10 @@ Ends = tuple[str, str]
 class Absolute:
     """Stands for a Dense or Conv2D layer: the same with absolute weights and without bias."""
 
-    use_bias = False
+    use_bias, absolute = False, True
 
     def __init__(self, layer: Any) -> None:
         self._layer = layer
-
-    @property
-    def kernel(self) -> Any:
-        """Absolute weights."""
-        return np.abs(np.asarray(self._layer.kernel))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layer, name)

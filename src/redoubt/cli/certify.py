@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from redoubt.cli.words import add_rows, check_rows, count, folder_name
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from redoubt.attacks.contract import Problem

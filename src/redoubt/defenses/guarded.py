@@ -1,4 +1,4 @@
-"""The guarded model as it is served: the exported graph under ONNX Runtime, the vote and the detector."""
+"""The guarded model as it is served: the exported graphs under ONNX Runtime, the vote and the detector."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from redoubt.data.store import digest_folder
 from redoubt.defenses.config import GuardConfig
 from redoubt.tasks import Floats, Schema
 
-BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.weights.h5", "schema.json"]
+PROOF = "proof.onnx"
+BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.weights.h5", PROOF, "schema.json"]
 # Stands alone in a champion's folder where no model cleared the gates.
 NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
@@ -54,8 +55,16 @@ def softmax(logits: Floats) -> Floats:
 class GuardedModel:
     """Scaler + network + guard: one object, one digest, the same in evaluation and in service."""
 
-    def __init__(self, graph: bytes, schema: Schema, guard: GuardConfig, digest: str = "", threads: int = 0) -> None:
-        """Open a session.
+    def __init__(
+        self,
+        graph: bytes,
+        schema: Schema,
+        guard: GuardConfig,
+        digest: str = "",
+        threads: int = 0,
+        proof: bytes | None = None,
+    ) -> None:
+        """Open a session for answers, and one for proofs.
 
         Args:
             graph: model.onnx.
@@ -63,10 +72,12 @@ class GuardedModel:
             guard: its parts and threshold.
             digest: of the bundle; empty while it is being made.
             threads: of ONNX Runtime; 0 leaves the choice to it.
+            proof: proof.onnx; None where nothing is to be proven.
         """
         self.schema, self.guard, self.digest = schema, guard, digest
         self._graph, self._threads = graph, threads
         self._session = _open(graph, threads)
+        self._proof = None if proof is None else _open(proof, threads)
         self._network: onnxruntime.InferenceSession | None = None
 
     @classmethod
@@ -77,14 +88,18 @@ class GuardedModel:
             BundleError: a file is missing or cannot be read.
         """
         missing = [name for name in BUNDLE_FILES if not (folder / name).is_file()]
+        if missing == [PROOF]:
+            raise BundleError(
+                f"{folder} is no whole bundle: {PROOF} missing; one made before answers and proofs had a graph each has"
+                " none: make it again with `dvc repro` (of zoo/: check it out again)"
+            )
         if missing:
             raise BundleError(f"{folder} is no whole bundle: {', '.join(missing)} missing; run `dvc repro` again")
         try:
             schema = Schema.model_validate_json((folder / "schema.json").read_bytes())
             guard = GuardConfig.model_validate_json((folder / "guard.json").read_bytes())
-            return cls(
-                (folder / "model.onnx").read_bytes(), schema, guard, digest_folder(folder, BUNDLE_FILES), threads
-            )
+            graph, proof = ((folder / name).read_bytes() for name in ("model.onnx", PROOF))
+            return cls(graph, schema, guard, digest_folder(folder, BUNDLE_FILES), threads, proof)
         except (ValidationError, *_BROKEN_GRAPH) as error:
             raise BundleError(f"{folder} cannot be read: {error}") from None
 
@@ -114,7 +129,7 @@ class GuardedModel:
             x: inputs in raw units, float32 `(rows, *schema.shape)`.
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
-        outputs = _run(self._session, "variants", self._feeds(x, 0.0, rng))
+        outputs = _run(self._session, "variants", {"x": x, **self.guard.draw(rng, len(x))})
         opinions = softmax(outputs) if self.schema.labels else outputs
         score = self._score(opinions)
         return Answers(outputs, opinions.mean(axis=1), score, score > self.guard.threshold)
@@ -122,7 +137,7 @@ class GuardedModel:
     @property
     def proves(self) -> bool:
         """Whether the network's layers have interval bounds."""
-        return any(output.name == "proof" for output in self._session.get_outputs())
+        return self._proof is not None and any(output.name == "proof" for output in self._proof.get_outputs())
 
     def prove(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> Floats:
         """What no input within L-inf eps can change, for these draws of the guard.
@@ -135,12 +150,14 @@ class GuardedModel:
         Returns:
             Per variant the smallest lead of each class over all others `(rows, variants, classes)`, above 0 only for
             a class that keeps the first place everywhere in the ball; of a number its ends `(rows, variants, 2)`.
-        """
-        return _run(self._session, "proof", self._feeds(x, eps, rng))
 
-    def _feeds(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> dict[str, Any]:
+        Raises:
+            BundleError: the network has no bounds; see `proves`.
+        """
+        if self._proof is None or not self.proves:
+            raise BundleError("nothing can be proven: a layer of the network has no interval bounds")
         each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
-        return {"x": x, "eps": each, **self.guard.draw(rng, len(x))}
+        return _run(self._proof, "proof", {"x": x, "eps": each, **self.guard.draw(rng, len(x))})
 
     def _score(self, opinions: Floats) -> Floats:
         fixed = len(self.guard.fixed_variants)
@@ -153,10 +170,7 @@ def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, An
     rows = len(next(iter(feeds.values())))
     starts = range(0, max(rows, 1), ROWS_AT_ONCE)
     pieces = [{name: array[start : start + ROWS_AT_ONCE] for name, array in feeds.items()} for start in starts]
-    # Bounds cost twice what an answer does, and are computed only for whom they are asked.
-    options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True
-    return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
+    return np.concatenate([session.run([output], piece)[0] for piece in pieces])
 
 
 def _open(graph: bytes, threads: int) -> onnxruntime.InferenceSession:

@@ -118,17 +118,23 @@ def _rescaling(graph: Graph, layer: Any, x: str) -> str:
     return graph.node("Add", graph.node("Mul", x, graph.constant(scale)), graph.constant(offset))
 
 
+def _kernel(graph: Graph, layer: Any, axes: Sequence[int]) -> str:
+    """The weights, or of a stand-in their absolute values: from the same constant, taken once, when a session opens."""
+    stored = graph.constant(np.asarray(layer.kernel).transpose(axes))
+    return graph.node("Abs", stored) if getattr(layer, "absolute", False) else stored
+
+
 def _dense(graph: Graph, layer: Any, x: str) -> str:
     if len(layer.input.shape) == 4:
         raise ExportError(f"layer '{layer.name}' is a Dense on every pixel; it can export one behind a Flatten")
-    x = graph.node("MatMul", x, graph.constant(np.asarray(layer.kernel)))
+    x = graph.node("MatMul", x, _kernel(graph, layer, (0, 1)))
     if layer.use_bias:
         x = graph.node("Add", x, graph.constant(np.asarray(layer.bias)))
     return x
 
 
 def _convolution(graph: Graph, layer: Any, x: str) -> str:
-    kernel = graph.constant(np.asarray(layer.kernel).transpose(3, 2, 0, 1))
+    kernel = _kernel(graph, layer, (3, 2, 0, 1))
     inputs = [x, kernel, graph.constant(np.asarray(layer.bias))] if layer.use_bias else [x, kernel]
     return graph.node(
         "Conv",
