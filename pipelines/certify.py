@@ -4,17 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.certify.proof import proven
+from redoubt.certify.refute import check_not_refuted, ends, points
 from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.metrics import rate
 from redoubt.params import HARDENED, Params, Task
 from redoubt.records import Record
+from redoubt.tasks import Floats
 
 MODELS = ("natural", *HARDENED)
 
@@ -28,7 +31,7 @@ def work(params: Params, task: Task) -> None:
         smoothing = _classes if data.schema.labels else _numbers
         models[name] = {
             "smoothing": smoothing(guarded, data, task, params.seed, f"certify@{task.name} {name}"),
-            "interval": _interval(guarded, data, task),
+            "interval": _interval(guarded, data, task, params.seed),
         }
         write_json(reports / "records" / f"certify-{name}.json", _record(task, name, models[name]).model_dump())
     write_json(
@@ -36,13 +39,29 @@ def work(params: Params, task: Task) -> None:
     )
 
 
-def _interval(guarded: GuardedModel, data: TaskData, task: Task) -> list[dict[str, Any]]:
-    """Share of the whole test split that the network alone answers right all over each L-inf ball; eps 0 is clean."""
+def _interval(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> list[dict[str, Any]]:
+    """Share of the whole test split that the network alone answers right all over each L-inf ball; eps 0 is clean.
+
+    Raises:
+        RefutedError: the network answers a proven example wrong, at itself or at a random point of its ball.
+    """
     batch, rows = data.test, []
+    bounds = data.bounds.covering(batch.x)
     for eps in (0.0, *task.attack.linf):
-        proof = guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0]
-        rows.append({"eps": eps, "certified": rate(proven(proof, batch.y, task.tolerance)).model_dump()})
+        certified = proven(guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0], batch.y, task.tolerance)
+        for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
+            wrong = _wrong(guarded.network(point), batch.y, task.tolerance)
+            check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
+        rows.append({"eps": eps, "certified": rate(certified).model_dump()})
     return rows
+
+
+def _wrong(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray[np.bool_]:
+    """Where a class is another one, or a number further from the truth than the tolerance."""
+    if tolerance is None:
+        other: NDArray[np.bool_] = outputs.argmax(axis=1) != y
+        return other
+    return ~(np.abs(outputs[:, 0] - y) <= tolerance)
 
 
 def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label: str) -> dict[str, Any]:

@@ -59,6 +59,33 @@ def of_numbers(recipes: list[Recipe]) -> keras.Model:
     return shaken(keras.Sequential([keras.Input((4,), name="x"), scaler, *(recipe() for recipe in recipes)]))
 
 
+def tangled(recipes: list[Recipe], place: int, how: str) -> keras.Model:
+    """The layers as a functional network, with something between two of them that is no plain layer."""
+    x = inputs = keras.Input((4,), name="x")
+    for index, recipe in enumerate(recipes):
+        if index == place % len(recipes):
+            x = TANGLES[how](x)
+        x = recipe()(x)
+    return keras.Model(inputs, x)
+
+
+def _shared(x: Any) -> Any:
+    same = layers.Dense(x.shape[-1], activation="relu")
+    return same(layers.ReLU()(same(x)))
+
+
+TANGLES: dict[str, Callable[[Any], Any]] = {
+    "operator": lambda x: 1.0 - x,
+    "keras.ops": keras.ops.negative,
+    "residual": lambda x: layers.Dense(x.shape[-1])(x) + x,
+    "slice": lambda x: x[:, ::-1],
+    "shared": _shared,
+    "nested": lambda x: keras.Sequential([keras.Input(x.shape[1:]), layers.ReLU()])(x),
+    "add": lambda x: layers.Add()([x, layers.ReLU()(x)]),
+    "arguments": lambda x: layers.Dropout(0.5)(x, training=True),
+}
+
+
 def shaken(network: keras.Model) -> keras.Model:
     """The network with random weights and statistics; positive where they may be variances."""
     rng = np.random.default_rng(1)

@@ -511,7 +511,7 @@ def _log_model(client: MlflowClient, bundle: Path, experiment: str, run: str | N
         input_example=_example(graph),
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "onnx", "onnxruntime")],
         onnx_execution_providers=["CPUExecutionProvider"],
-        extra_files=[str(path) for path in sorted(bundle.glob("[!.]*.json"))],
+        extra_files=[str(path) for path in sorted([*bundle.glob("[!.]*.json"), *bundle.glob("proof.onnx")])],
         save_as_external_data=False,
     )
     if mlflow.models.get_model_info(model.model_uri).signature is None:

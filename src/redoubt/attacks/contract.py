@@ -2,6 +2,7 @@
 
 import abc
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -19,6 +20,8 @@ from redoubt.tasks import Bounds, Floats
 BATCH = 256
 # A seed holds the run's number, and in one more the draw's number above the batch's first row.
 ROWS = 2**16
+# What rounding each to bfloat16 may take off a sum of probabilities.
+ROUNDED = 2.0**-8
 Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -87,9 +90,9 @@ def rows_of(seed: NDArray[np.int32], rows: int) -> tuple[list[int], slice]:
 
 
 def of_network(network: Callable[..., tf.Tensor]) -> Outputs:
-    """A plain Keras network in the form `Problem.outputs` wants; see `straight_through` for its gradient."""
+    """A Keras network in the form `Problem.outputs` wants, its outputs as float32; see `straight_through`."""
     seen = straight_through(network)
-    return lambda x, seed: seen(x)
+    return lambda x, seed: tf.cast(seen(x), tf.float32)
 
 
 def of_callable(answer: Callable[[Floats], Floats], outputs: int) -> Outputs:
@@ -164,6 +167,11 @@ class GradientAttack(Attack):
         """Whether `start` is a random point of the unit ball rather than its centre."""
         return True
 
+    @property
+    def uses_gradients(self) -> bool:
+        """Whether it needs the gradient of the model at all."""
+        return True
+
     @abc.abstractmethod
     def run(
         self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
@@ -181,6 +189,8 @@ class GradientAttack(Attack):
 
     def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
+        if self.uses_gradients:
+            check_gradient(problem, x)
         start = np.zeros_like(x)
         if self.starts_at_random:
             start = random_start(np.random.default_rng(seed), x.shape, problem.norm)
@@ -223,14 +233,43 @@ def check_inputs(problem: Problem, x: Floats, y: NDArray[Any], eps: float) -> No
         raise
     except ValueError as error:
         raise AttackError(f"the inputs cannot be attacked: {error}") from None
+    except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
+        raise AttackError(f"the model cannot answer here: {_first_sentence(error)}") from None
     if not np.isfinite(outputs).all():
         raise AttackError("the model answers NaN or infinity for unperturbed inputs")
     if not problem.criterion.classes:
         return
     if len(y) and not (y.min() >= 0 and y.max() < outputs.shape[1]):
         raise AttackError(f"labels span {y.min()}..{y.max()}; the model has classes 0..{outputs.shape[1] - 1}")
-    if len(x) and (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4):
+    if len(x) and (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=ROUNDED):
         raise AttackError("the outputs are probabilities (they sum to 1); attack the logits: drop the last softmax")
+
+
+def check_gradient(problem: Problem, x: Floats) -> None:
+    """Refuse a model whose outputs do not depend on the inputs smoothly anywhere, such as one that looks words up.
+
+    Raises:
+        AttackError: no gradient reaches the inputs.
+    """
+    if "has a gradient" in problem.compiled:
+        return
+    first = tf.constant(x[:1])
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(first)
+        outputs = problem.outputs(first, tf.zeros(2, tf.int32))
+    if tape.gradient(outputs, first) is None:
+        raise AttackError(
+            "no gradient of the model reaches its inputs (they are looked up, binned or cast to whole numbers):"
+            " take an attack that asks for answers alone, such as square"
+        )
+    problem.compiled["has a gradient"] = True
+
+
+def _first_sentence(error: tf.errors.OpError) -> str:
+    """What TensorFlow says without its colours, the name of its kernel and what it called with."""
+    said = re.sub(r"\x1b\[\d*m|\{\{.*?\}\}", "", error.message).strip().splitlines()
+    lines = [line.strip() for line in said if line.strip() and not line.startswith("Exception encountered")]
+    return (lines or ["no reason given"])[0]
 
 
 def _check_shape(x: Floats, moved: Floats) -> None:

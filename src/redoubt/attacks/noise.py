@@ -12,6 +12,11 @@ from redoubt.attacks.geometry import ascend, pull_back
 class Noise(GradientAttack):
     """A random corner (L-inf) or a random direction (L2), no gradient used."""
 
+    @property
+    def uses_gradients(self) -> bool:
+        """It asks the model nothing."""
+        return False
+
     def run(
         self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.contract import BATCH, ROWS, AttackError, Problem
+from redoubt.attacks.contract import BATCH, ROWS, AttackError, Problem, check_gradient
 from redoubt.attacks.transformations import place
 from redoubt.tasks import Bounds, Floats
 
@@ -102,6 +102,7 @@ class PatchLearning:
             raise AttackError(
                 f"the sticker's side is {self.side}; it must be 1..{min(x.shape[1:3])} for these pictures"
             )
+        check_gradient(problem, x)
         rng, climb = np.random.default_rng(seed), self._compile(problem, x, y)
         pixels = np.full((self.side, self.side, x.shape[3]), np.mean(_box(problem.bounds)), np.float32)
         for step in range(self.steps):

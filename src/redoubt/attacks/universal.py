@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.contract import ROWS, AttackError, Problem, check_inputs, check_result
+from redoubt.attacks.contract import ROWS, AttackError, Problem, check_gradient, check_inputs, check_result
 from redoubt.attacks.geometry import ascend, keep_whole, pull_back, random_start
 from redoubt.tasks import Bounds, Floats
 
@@ -58,6 +58,7 @@ class Universal:
             AttackError: no rows, or what `Attack.__call__` refuses.
         """
         check_inputs(problem, x, y, eps)
+        check_gradient(problem, x)
         if not len(x):
             raise AttackError("no rows came; a perturbation is learned on at least one")
         rng = np.random.default_rng(seed)

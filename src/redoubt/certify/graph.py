@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from redoubt.certify.interval import UNIT, terms_of
+from redoubt.models.chain import chain_of
 from redoubt.models.export import add_activation, add_layer, channels_first
 from redoubt.models.onnx_parts import Graph
 
@@ -15,15 +16,10 @@ Ends = tuple[str, str]
 class Absolute:
     """Stands for a Dense or Conv2D layer: the same with absolute weights and without bias."""
 
-    use_bias = False
+    use_bias, absolute = False, True
 
     def __init__(self, layer: Any) -> None:
         self._layer = layer
-
-    @property
-    def kernel(self) -> Any:
-        """Absolute weights."""
-        return np.abs(np.asarray(self._layer.kernel))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layer, name)
@@ -43,11 +39,12 @@ def add_proof(graph: Graph, network: keras.Model, low: str, high: str) -> str:
         no point of the box takes the first place from; or for a number its lower and upper end `(rows, 2)`.
 
     Raises:
+        ChainError: the network is more than a chain of layers.
         IntervalError: a layer without a sound bound.
         ExportError: a layer type without an ONNX form.
     """
     ends = channels_first(graph, network, low), channels_first(graph, network, high)
-    *body, last = network.layers
+    *body, last = chain_of(network)
     for layer in body:
         ends = _through(graph, layer, ends)
     if network.output_shape[-1] == 1:
@@ -99,7 +96,7 @@ class Leads:
 
     def __init__(self, layer: Any) -> None:
         kernel = np.asarray(layer.kernel)
-        self.name, self.use_bias = layer.name, layer.use_bias
+        self.name, self.use_bias, self.input = layer.name, layer.use_bias, layer.input
         self.kernel = (kernel[:, :, None] - kernel[:, None, :]).reshape(len(kernel), -1)
         bias = np.asarray(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
         self.bias = (bias[:, None] - bias[None]).reshape(-1)

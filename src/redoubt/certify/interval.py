@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from redoubt.models.chain import ChainError, activation_of, chain_of
+
 # Half the distance from 1 to the next float32: no sum, product or rounding errs by more, relative to its size.
 UNIT = 2.0**-24
 
@@ -48,13 +50,14 @@ def bounds_of(network: keras.Model, box: Box) -> Box:
     """Bounds on a network's outputs, sound in float32 too, for one forward pass on each end.
 
     Args:
-        network: a Sequential of the layers in `LAYERS`, at inference.
+        network: a chain of the layers in `LAYERS`, at inference.
         box: of inputs.
 
     Raises:
+        ChainError: the network is more than a chain of layers.
         IntervalError: a layer without a sound bound.
     """
-    return through(network.layers, box)
+    return through(chain_of(network), box)
 
 
 def through(layers: Iterable[Any], box: Box) -> Box:
@@ -84,18 +87,19 @@ def check_bounded(network: keras.Model) -> None:
     """Refuse a network before work is spent on it.
 
     Raises:
+        ChainError: the network is more than a chain of layers.
         IntervalError: a layer without a sound bound.
     """
-    for layer in network.layers:
+    for layer in chain_of(network):
         _rule(layer)
         _activation(layer)
 
 
 def is_bounded(network: keras.Model) -> bool:
-    """Whether every layer has a sound bound."""
+    """Whether the network is a chain of layers that have sound bounds."""
     try:
         check_bounded(network)
-    except IntervalError:
+    except (ChainError, IntervalError):
         return False
     return True
 
@@ -114,13 +118,13 @@ def _rule(layer: Any) -> Callable[[Any, Box], Box]:
     kind = type(layer).__name__
     if kind not in LAYERS:
         raise IntervalError(f"layer '{layer.name}' is a {kind}, which has no sound bound; {', '.join(LAYERS)} have one")
-    if kind == "Conv2D" and (layer.groups != 1 or layer.data_format != "channels_last"):
-        raise IntervalError(f"layer '{layer.name}' (Conv2D) has groups or channels first, which have no sound bound")
+    if kind == "Conv2D" and layer.groups != 1:
+        raise IntervalError(f"layer '{layer.name}' (Conv2D) has groups, which have no sound bound")
     return LAYERS[kind]
 
 
 def _activation(layer: Any) -> Callable[[tf.Tensor], tf.Tensor] | None:
-    name = keras.activations.serialize(layer.activation) if hasattr(layer, "activation") else "linear"
+    name = activation_of(layer)
     if name not in ("linear", "relu"):
         kind = type(layer).__name__
         raise IntervalError(
@@ -188,7 +192,6 @@ LAYERS: dict[str, Callable[[Any, Box], Box]] = {
     "Dense": _dense,
     "Dropout": _unchanged,
     "Flatten": _monotone,
-    "InputLayer": _unchanged,
     "MaxPooling2D": _monotone,
     "Normalization": _monotone,
     "ReLU": _monotone,

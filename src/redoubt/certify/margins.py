@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from redoubt.attacks.criteria import Criterion
 from redoubt.certify.interval import Box, affine, bounds_of, through
+from redoubt.models.chain import chain_of
 from redoubt.tasks import Bounds
 
 
@@ -33,10 +34,12 @@ def worst_outputs(network: keras.Model, box: Box, y: tf.Tensor, criterion: Crite
         the end further from the truth, `(rows, 1)`.
 
     Raises:
+        ChainError: the network is more than a chain of layers.
         IntervalError: a layer without a sound bound.
     """
     if criterion.classes:
-        return worst_logits(network.layers[-1], through(network.layers[:-1], box), y)
+        *body, last = chain_of(network)
+        return worst_logits(last, through(body, box), y)
     ends, truth = bounds_of(network, box), tf.cast(y, tf.float32)[:, None]
     return tf.where(ends.high - truth > truth - ends.low, ends.high, ends.low)
 

@@ -11,14 +11,19 @@ from pydantic import ValidationError
 from redoubt.cli.words import add_rows, check_rows, count, folder_name
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from redoubt.attacks.contract import Problem
     from redoubt.cli import Parser
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
     from redoubt.params import CertifyParams
+    from redoubt.tasks import Batch
 
 ROWS_AT_ONCE = 500
+# Of the attack that every proven example must withstand.
+STEPS = 3
 RADII = (0.25, 0.5, 0.75, 1.0)
 DRAWS, ALPHA, SMOOTHED = 10_000, 0.001, 500
 EPILOG = """\
@@ -33,7 +38,10 @@ examples:
   redoubt certify models/mnist/smoothed --sigma 0.5             the first 500 test rows, 10,000 draws each
   redoubt certify model.keras --data test.npz --eps 0.1
 
-exit status: 0 all done; 2 could not begin
+Each example that interval bounds prove is also asked of the network, at random points of its eps-ball and where a
+short attack leads: one that is answered wrong there ends the run, and nothing is written.
+
+exit status: 0 all done; 2 could not begin, or a proof was refuted
 """
 
 
@@ -120,7 +128,11 @@ def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
 
 
 def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict[str, Any]:
-    """The share proven within each L-inf eps; that within 0 is the clean one."""
+    """The share proven within each L-inf eps; that within 0 is the clean one.
+
+    Raises:
+        RefutedError: a proven example is answered wrong, at itself or somewhere in its eps-ball.
+    """
     import numpy as np
     import tensorflow as tf
     from tqdm import tqdm
@@ -134,8 +146,9 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     criterion, network, batch = criterion_of(target, args.tolerance), target.network, rows.batch
     sizes = args.eps or [size_of(target, "linf")]
     bounds = bounds_for(target, batch.x)
+    problem = Problem(target.outputs, criterion, "linf", bounds)
     for eps in sizes:
-        check_inputs(Problem(target.outputs, criterion, "linf", bounds), batch.x, batch.y, eps)
+        check_inputs(problem, batch.x, batch.y, eps)
     check_bounded(network)
 
     @tf.function
@@ -146,11 +159,32 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
         starts = range(0, len(batch), ROWS_AT_ONCE)
         parts = (batch.take(np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))) for start in starts)
         held = [~criterion.won(worst(part.x, part.y, tf.constant(eps)).numpy(), part.y) for part in parts]
-        return np.concatenate(held)
+        certified = np.concatenate(held)
+        _check(problem, batch, certified, eps, args.seed)
+        return certified
 
     return {
         f"L-inf {eps:g}": rate(proven(eps)) for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
     }
+
+
+def _check(problem: "Problem", batch: "Batch", certified: "NDArray[np.bool_]", eps: float, seed: int) -> None:
+    """Ask the network itself at each certified example, at a few points of its ball, and where a short attack leads."""
+    import numpy as np
+
+    from redoubt.attacks.gradient import PGD
+    from redoubt.certify.refute import check_not_refuted, ends, points
+
+    if not certified.any():
+        return
+    proven, wrong = batch.take(np.flatnonzero(certified)), np.zeros_like(certified)
+    x, y = proven.x, proven.y
+    low, high = ends(x, eps, problem.bounds)
+    # An attack may end a rounding outside of the box that was proven.
+    found = np.clip(PGD(steps=STEPS)(problem, x, y, eps=eps, seed=seed), low, high)
+    for where, point in [*points(x, low, high, seed), ("a point that PGD found in its eps-ball", found)]:
+        wrong[certified] = problem.criterion.won(problem.answers(point), y)
+        check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
 
 
 def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:

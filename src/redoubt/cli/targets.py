@@ -17,6 +17,7 @@ from redoubt.models.saved import load_network
 from redoubt.tasks import PIXELS, Bounds
 
 SCHEMES = ("http://", "https://")
+HDF5 = b"\x89HDF"
 
 
 class TargetError(ValueError):
@@ -88,6 +89,8 @@ def open_target(said: str, *, bounds: tuple[float, float] | None, task: str | No
         raise TargetError(f"--bounds is for .keras files; '{said}' has its own: leave it out")
     if service:
         return _service(said, task, bundle)
+    if (path / "saved_model.pb").is_file():
+        raise TargetError(f"'{said}' is a SavedModel of TensorFlow; save the Keras model: model.save('model.keras')")
     if path.is_dir():
         return _bundle(path)
     if path.suffix == ".keras" and path.is_file():
@@ -143,17 +146,37 @@ def open_network(path: Path) -> keras.Model:
     if path.is_dir():
         GuardedModel.load(path)
         return load_network(path)
+    if path.read_bytes()[:4] == HDF5:
+        raise TargetError(
+            f"'{path}' is an HDF5 file of the older format; convert it:"
+            " keras.models.load_model('model.h5', compile=False).save('model.keras')"
+        )
     try:
         network = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, zipfile.BadZipFile) as error:
         said = str(error).strip().splitlines() or [""]
         raise TargetError(f"'{path}' cannot be read as a .keras file ({type(error).__name__}: {said[0]})") from None
+    _check_network(path, network)
+    return network
+
+
+def _check_network(path: Path, network: keras.Model) -> None:
+    if not getattr(network, "outputs", None):
+        raise TargetError(f"'{path}' was never built: call the model on some rows, or give it an Input, and save again")
     given, answered = network.input_shape, network.output_shape
     if not isinstance(given, tuple) or not isinstance(answered, tuple) or len(answered) != 2:
         raise TargetError(
             f"'{path}' takes {given} and answers {answered}; expected one input and outputs of shape (rows, classes)"
         )
-    return network
+    if answered[1] is None:
+        raise TargetError(f"'{path}' answers {answered}: how many classes is not fixed; give its Input a whole shape")
+    if network.inputs[0].dtype == "string":
+        raise TargetError(f"'{path}' takes words; expected numbers: attack the part of it behind the words' numbers")
+    activation = getattr(network.layers[-1], "activation", None)
+    if activation is keras.activations.sigmoid and answered[1] > 1:
+        raise TargetError(
+            f"'{path}' answers a probability for each class by itself (a sigmoid), no logits; give the model without it"
+        )
 
 
 def _service(url: str, task: str | None, bundle: Path | None) -> Target:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -137,29 +138,43 @@ def _random(x: tf.Tensor, config: GuardConfig, seed: tf.Tensor) -> tf.Tensor:
 
 
 def export(network: keras.Model, config: GuardConfig) -> bytes:
-    """The network and every variant of its guard as one ONNX model, with what can be proven of the balls round inputs.
-
-    Every part of the guard only rises with every input, so it takes the ends of a box to the ends of a box.
+    """The network and every variant of its guard as one ONNX model: what answers.
 
     Returns:
-        A graph from `x`, `eps` and the guard's draws to `variants` `(rows, variants, outputs)`, and to `proof` of them
-        (see `certify.graph.add_proof`) over the L-inf ball of eps, if the network has bounds; inside it the network
-        alone runs from `network_input` to `network_output`.
+        A graph from `x` and the guard's draws to `variants` `(rows, variants, outputs)`; inside it the network alone
+        runs from `network_input` to `network_output`.
+
+    Raises:
+        ChainError: the network is more than a chain of layers.
+        ExportError: a layer that has no ONNX form here.
     """
-    graph = Graph()
-    shape, width, names = list(config.shape), network.output_shape[-1], config.variants
+    graph, width = Graph(), network.output_shape[-1]
     flat = graph.alias("network_input", _add_variants(graph, config, "x"))
     each = graph.alias("network_output", add_network(graph, network, flat))
-    outputs = {"variants": _per_variant(graph, config, each, width)}
-    if is_bounded(network):
-        ends = [_add_variants(graph, config, end) for end in _add_ball(graph, config)]
-        proof = add_proof(graph, network, *ends)
-        outputs["proof"] = _per_variant(graph, config, proof, max(width, 2))
+    return _built(graph, config, {}, {"variants": _per_variant(graph, config, each, width)})
+
+
+def export_proof(network: keras.Model, config: GuardConfig) -> bytes:
+    """What can be proven of every variant over the L-inf balls round inputs, as an ONNX model of its own.
+
+    Apart, since ONNX Runtime runs every node of a graph, whichever output is asked for. Every part of the guard only
+    rises with every input, so it takes the ends of a box to the ends of a box.
+
+    Returns:
+        A graph from `x`, `eps` and the guard's draws to `proof` (see `certify.graph.add_proof`) of every variant; of a
+        network without bounds one to `unproven` instead, which nobody asks for.
+    """
+    graph = Graph()
+    if not is_bounded(network):
+        return _built(graph, config, {"eps": ("rows",)}, {"unproven": ("eps", ("rows",))})
+    ends = [_add_variants(graph, config, end) for end in _add_ball(graph, config)]
+    proof = _per_variant(graph, config, add_proof(graph, network, *ends), max(network.output_shape[-1], 2))
+    return _built(graph, config, {"eps": ("rows",)}, {"proof": proof})
+
+
+def _built(graph: Graph, config: GuardConfig, more: dict[str, Any], outputs: dict[str, Any]) -> bytes:
     draws = {name: ("rows", *array.shape[1:]) for name, array in config.draw(np.random.default_rng(0), 1).items()}
-    return graph.build(
-        {"x": ("rows", *shape), "eps": ("rows",), **draws},
-        {name: (inner, ("rows", len(names), columns)) for name, (inner, columns) in outputs.items()},
-    )
+    return graph.build({"x": ("rows", *config.shape), **more, **draws}, outputs)
 
 
 def _add_variants(graph: Graph, config: GuardConfig, x: str) -> str:
@@ -169,8 +184,10 @@ def _add_variants(graph: Graph, config: GuardConfig, x: str) -> str:
     return graph.node("Reshape", stacked, graph.constant(np.array([-1, *config.shape])))
 
 
-def _per_variant(graph: Graph, config: GuardConfig, flat: str, columns: int) -> tuple[str, int]:
-    return graph.node("Reshape", flat, graph.constant(np.array([-1, len(config.variants), columns]))), columns
+def _per_variant(graph: Graph, config: GuardConfig, flat: str, columns: int) -> tuple[str, tuple[Any, ...]]:
+    variants = len(config.variants)
+    shaped = graph.node("Reshape", flat, graph.constant(np.array([-1, variants, columns])))
+    return shaped, ("rows", variants, columns)
 
 
 def _add_ball(graph: Graph, config: GuardConfig) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The guarded model as it is served: the exported graph under ONNX Runtime, the vote and the detector."""
+"""The guarded model as it is served: the exported graphs under ONNX Runtime, the vote and the detector."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.untrusted import LARGEST_BINARY, BundleError, check_graph, read_bytes, read_typed
 from redoubt.tasks import Floats, Schema
 
-BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", "model.onnx", "model.weights.h5", "schema.json"]
+MODEL, PROOF = "model.onnx", "proof.onnx"
+BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", MODEL, "model.weights.h5", PROOF, "schema.json"]
 # Stands alone in a champion's folder where no model cleared the gates.
 NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
@@ -57,8 +58,16 @@ def softmax(logits: Floats) -> Floats:
 class GuardedModel:
     """Scaler + network + guard: one object, one digest, the same in evaluation and in service."""
 
-    def __init__(self, graph: bytes, schema: Schema, guard: GuardConfig, digest: str = "", threads: int = 0) -> None:
-        """Open a session.
+    def __init__(
+        self,
+        graph: bytes,
+        schema: Schema,
+        guard: GuardConfig,
+        digest: str = "",
+        threads: int = 0,
+        proof: bytes | None = None,
+    ) -> None:
+        """Open a session for answers, and one for proofs.
 
         Args:
             graph: model.onnx.
@@ -66,16 +75,21 @@ class GuardedModel:
             guard: its parts and threshold.
             digest: of the bundle; empty while it is being made.
             threads: of ONNX Runtime; 0 leaves the choice to it.
+            proof: proof.onnx; None where nothing is to be proven.
 
         Raises:
             BundleError: a graph that is more than nodes and constants, or of other inputs and outputs than these.
         """
-        check_graph(graph)
         self.schema, self.guard, self.digest = schema, guard, digest
         self._graph, self._threads = graph, threads
-        self._session = _open(graph, threads)
+        _check_fit(schema, guard)
+        self._session = _open(graph, threads, MODEL)
+        _check_answers(self._session, schema, guard)
+        self._proof: onnxruntime.InferenceSession | None = None
+        if proof is not None:
+            self._proof = _open(proof, threads, PROOF)
+            _check_proof(self._proof, schema, guard)
         self._network: onnxruntime.InferenceSession | None = None
-        _check_fit(self._session, schema, guard)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> "GuardedModel":
@@ -85,6 +99,11 @@ class GuardedModel:
             BundleError: a file is missing, cannot be read or does not fit the others; names the file and the field.
         """
         missing = [name for name in BUNDLE_FILES if not (folder / name).is_file()]
+        if missing == [PROOF]:
+            raise BundleError(
+                f"{folder} is no whole bundle: {PROOF} missing; one made before answers and proofs had a graph each has"
+                " none: make it again with `dvc repro` (of zoo/: check it out again)"
+            )
         if missing:
             raise BundleError(f"{folder} is no whole bundle: {', '.join(missing)} missing; run `dvc repro` again")
         try:
@@ -93,14 +112,11 @@ class GuardedModel:
                 raise BundleError("guard.json: threshold: expected a finite number; without one nothing is flagged")
             if read_typed(folder / "labels.json", Labels).root != schema.labels:
                 raise BundleError("labels.json holds other labels than schema.json")
-            graph = read_bytes(folder / "model.onnx", LARGEST_BINARY)
+            graph, proof = (read_bytes(folder / name, LARGEST_BINARY) for name in (MODEL, PROOF))
             read_bytes(folder / "model.weights.h5", LARGEST_BINARY)
-            return cls(graph, schema, guard, digest_folder(folder, BUNDLE_FILES), threads)
+            return cls(graph, schema, guard, digest_folder(folder, BUNDLE_FILES), threads, proof)
         except OSError as error:
             raise BundleError(f"{folder} cannot be read: {error}") from None
-        except _BROKEN_GRAPH as error:
-            said = " ".join(str(error).split())[:300]
-            raise BundleError(f"{folder} cannot be read: model.onnx: {said}") from None
         except BundleError as error:
             raise BundleError(f"{folder} cannot be read: {str(error).replace(f'{folder}/', '')}") from None
 
@@ -120,7 +136,7 @@ class GuardedModel:
             # Evaluation alone asks for this; the service neither needs nor installs the onnx package.
             from redoubt.models.onnx_parts import extract
 
-            self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads)
+            self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads, MODEL)
         return _run(self._network, "network_output", {"network_input": x})
 
     def answer(self, x: Floats, rng: np.random.Generator) -> Answers:
@@ -130,7 +146,7 @@ class GuardedModel:
             x: inputs in raw units, float32 `(rows, *schema.shape)`.
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
-        outputs = _run(self._session, "variants", self._feeds(x, 0.0, rng))
+        outputs = _run(self._session, "variants", {"x": x, **self.guard.draw(rng, len(x))})
         opinions = softmax(outputs) if self.schema.labels else outputs
         score = self._score(opinions)
         far = (self.outside(x) > FAR).any(axis=1)
@@ -146,7 +162,7 @@ class GuardedModel:
     @property
     def proves(self) -> bool:
         """Whether the network's layers have interval bounds."""
-        return any(output.name == "proof" for output in self._session.get_outputs())
+        return self._proof is not None and _proves(self._proof)
 
     def prove(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> Floats:
         """What no input within L-inf eps can change, for these draws of the guard.
@@ -159,12 +175,14 @@ class GuardedModel:
         Returns:
             Per variant the smallest lead of each class over all others `(rows, variants, classes)`, above 0 only for
             a class that keeps the first place everywhere in the ball; of a number its ends `(rows, variants, 2)`.
-        """
-        return _run(self._session, "proof", self._feeds(x, eps, rng))
 
-    def _feeds(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> dict[str, Any]:
+        Raises:
+            BundleError: the network has no bounds; see `proves`.
+        """
+        if self._proof is None or not self.proves:
+            raise BundleError("nothing can be proven: a layer of the network has no interval bounds")
         each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
-        return {"x": x, "eps": each, **self.guard.draw(rng, len(x))}
+        return _run(self._proof, "proof", {"x": x, "eps": each, **self.guard.draw(rng, len(x))})
 
     def _score(self, opinions: Floats) -> Floats:
         fixed = len(self.guard.fixed_variants)
@@ -177,17 +195,18 @@ def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, An
     rows = len(next(iter(feeds.values())))
     starts = range(0, max(rows, 1), ROWS_AT_ONCE)
     pieces = [{name: array[start : start + ROWS_AT_ONCE] for name, array in feeds.items()} for start in starts]
-    # Bounds cost twice what an answer does, and are computed only for whom they are asked.
-    options = onnxruntime.RunOptions()
-    options.only_execute_path_to_fetches = True
     try:
-        return np.concatenate([session.run([output], piece, options)[0] for piece in pieces])
+        return np.concatenate([session.run([output], piece)[0] for piece in pieces])
     except _BROKEN_GRAPH as error:
-        raise BundleError(f"model.onnx cannot be run: {' '.join(str(error).split())[:300]}") from None
+        raise BundleError(f"the graph of '{output}' cannot be run: {_cause(error)}") from None
 
 
-def _check_fit(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:
-    """Refuse a guard and a graph that are not made for these inputs and outputs.
+def _cause(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _check_fit(schema: Schema, guard: GuardConfig) -> None:
+    """Refuse a guard that is not made for these inputs and outputs.
 
     Raises:
         BundleError: names what differs.
@@ -201,27 +220,43 @@ def _check_fit(session: onnxruntime.InferenceSession, schema: Schema, guard: Gua
             f"guard.json is of kind {guard.kind} and shape {list(guard.shape)}, schema.json of {schema.kind} and"
             f" {list(schema.shape)}"
         )
-    draws = {name: [*each.shape[1:]] for name, each in guard.draw(np.random.default_rng(0), 1).items()}
-    expected = {"x": [*schema.shape], "eps": [], **draws}
-    _check_ends("takes", {each.name: each.shape[1:] for each in session.get_inputs()}, expected)
-    variants = len(guard.variants)
-    expected = {"variants": [variants, schema.outputs], "proof": [variants, max(schema.outputs, 2)]}
-    given = {each.name: each.shape[1:] for each in session.get_outputs()}
-    # A network whose layers have no interval bounds proves nothing.
-    _check_ends(
-        "gives", given, {name: shape for name, shape in expected.items() if name in given or name == "variants"}
-    )
 
 
-def _check_ends(verb: str, given: dict[str, list[Any]], expected: dict[str, list[int]]) -> None:
+def _draws(guard: GuardConfig) -> dict[str, list[int]]:
+    return {name: [*each.shape[1:]] for name, each in guard.draw(np.random.default_rng(0), 1).items()}
+
+
+def _check_answers(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:
+    """Refuse a model.onnx that takes or gives anything else than this guard and schema."""
+    _check_ends(f"{MODEL} takes", session.get_inputs(), {"x": [*schema.shape], **_draws(guard)})
+    _check_ends(f"{MODEL} gives", session.get_outputs(), {"variants": [len(guard.variants), schema.outputs]})
+
+
+def _check_proof(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:
+    """Refuse a proof.onnx likewise; that of a network without interval bounds gives what nobody asks for."""
+    _check_ends(f"{PROOF} takes", session.get_inputs(), {"x": [*schema.shape], "eps": [], **_draws(guard)})
+    proof = {"proof": [len(guard.variants), max(schema.outputs, 2)]}
+    _check_ends(f"{PROOF} gives", session.get_outputs(), proof if _proves(session) else {"unproven": []})
+
+
+def _proves(session: onnxruntime.InferenceSession) -> bool:
+    return any(output.name == "proof" for output in session.get_outputs())
+
+
+def _check_ends(verb: str, ends: list[Any], expected: dict[str, list[int]]) -> None:
+    given = {each.name: each.shape[1:] for each in ends}
     if given != expected:
-        raise BundleError(f"model.onnx {verb} {str(given)[:300]} per row; schema.json and guard.json expect {expected}")
+        raise BundleError(f"{verb} {str(given)[:300]} per row; schema.json and guard.json expect {expected}")
 
 
-def _open(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+def _open(graph: bytes, threads: int, said: str) -> onnxruntime.InferenceSession:
+    check_graph(graph, said)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     # Else it would take a file of its own other format, whatever else the bytes can be read as.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except _BROKEN_GRAPH as error:
+        raise BundleError(f"{said}: {_cause(error)}") from None

@@ -1,4 +1,4 @@
-"""What interval bounds prove of the rows of an evaluation; a proof that an attack refutes is a bug, and ends it."""
+"""What interval bounds prove of the examples of an evaluation."""
 
 from typing import Any
 
@@ -8,10 +8,6 @@ from numpy.typing import NDArray
 from redoubt.certify.proof import proven
 from redoubt.evaluation.subject import REDRAWS, Flags, Subject, majority
 from redoubt.tasks import Batch, Floats
-
-
-class RefutedError(RuntimeError):
-    """An attack broke a row that was proven to stand: bounds or scoring are wrong, and no figure may be believed."""
 
 
 def proven_network(subject: Subject, batch: Batch, eps: float) -> Flags:
@@ -28,17 +24,6 @@ def proven_guarded(subject: Subject, batch: Batch, eps: float) -> Flags:
     """
     redraws = [np.random.default_rng([subject.setting.seed, i]) for i in range(REDRAWS)]
     return majority([_all_variants(subject, subject.guarded.prove(batch.x, eps, rng), batch.y) for rng in redraws])
-
-
-def check_not_refuted(what: str, stands: Flags, lost: Flags, eps: float) -> None:
-    """Certified <= worst case, row by row.
-
-    Raises:
-        RefutedError: a row that was proven to stand is lost.
-    """
-    wrong = np.flatnonzero(stands & lost)
-    if len(wrong):
-        raise RefutedError(f"{what}: row {wrong[0]} is proven to stand at L-inf eps {eps:g}, and an attack broke it")
 
 
 def _all_variants(subject: Subject, proof: Floats, y: NDArray[Any]) -> Flags:

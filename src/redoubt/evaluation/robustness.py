@@ -10,8 +10,9 @@ from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
+from redoubt.certify.refute import check_not_refuted
 from redoubt.evaluation.metrics import Rate, error_growth, rate
-from redoubt.evaluation.proofs import check_not_refuted, proven_guarded, proven_network
+from redoubt.evaluation.proofs import proven_guarded, proven_network
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
 from redoubt.params import Norm
@@ -109,8 +110,11 @@ class Evaluation:
         if norm != "linf" or not self.subject.guarded.proves:
             return {}
         network, guarded = (prove(self.subject, self.batch, eps) for prove in (proven_network, proven_guarded))
-        check_not_refuted("network", network, lost, eps)
-        check_not_refuted("guarded model", guarded, lost_guarded, eps)
+        found = f"what an attack found within L-inf eps {eps:g}"
+        check_not_refuted("network", network, lost, found)
+        check_not_refuted("guarded model", guarded, lost_guarded, found)
+        wrong = self.subject.lost_guarded(self.batch.x, self.batch.y)
+        check_not_refuted("guarded model", guarded, wrong, "the example itself")
         return {"certified": rate(network), "certified_guarded": rate(guarded)}
 
     def _undefended(self, norm: Norm, eps: float) -> Worst:

@@ -7,29 +7,32 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.models.chain import activation_of, chain_of
 from redoubt.models.onnx_parts import Graph
 
 
 class ExportError(ValueError):
-    """A layer that has no ONNX form here; the message names the layer and its type."""
+    """A layer that has no ONNX form here, as it is set; the message names the layer and its type."""
 
 
 def add_network(graph: Graph, network: keras.Model, x: str) -> str:
-    """Add a Sequential network's inference nodes.
+    """Add a network's inference nodes.
 
     Args:
         graph: receives them.
-        network: layers in a chain; images as `(batch, height, width, channels)`.
+        network: a chain of layers; images as `(batch, height, width, channels)`.
         x: name of the input.
 
     Returns:
         The name of the output.
 
     Raises:
+        ChainError: the network is more than a chain of layers.
         ExportError: a layer type without an ONNX form here.
     """
+    layers = chain_of(network)
     x = channels_first(graph, network, x)
-    for layer in network.layers:
+    for layer in layers:
         x = add_activation(graph, layer, add_layer(graph, type(layer).__name__, layer, x))
     return x
 
@@ -62,27 +65,44 @@ def add_activation(graph: Graph, layer: Any, x: str) -> str:
     Raises:
         ExportError: neither linear nor relu.
     """
-    if not hasattr(layer, "activation"):
-        return x
-    name = keras.activations.serialize(layer.activation)
+    name = activation_of(layer)
     if name not in ("linear", "relu"):
         raise ExportError(f"layer '{layer.name}' has activation {name}; it can export linear and relu")
     return graph.node("Relu", x) if name == "relu" else x
 
 
 def _per_channel(layer: Any, values: Any) -> NDArray[np.float32]:
-    flat = np.asarray(values, dtype=np.float32).reshape(-1)
+    """One value, or one for each place along the last axis, in a shape that fits the nodes' channels first."""
+    flat, channels = np.asarray(values, dtype=np.float32).reshape(-1), layer.input.shape[-1]
+    if len(flat) not in (1, channels):
+        raise ExportError(
+            f"layer '{layer.name}' is a {type(layer).__name__} with {len(flat)} values on inputs {layer.input.shape};"
+            " it can export one value, or one for each feature or channel"
+        )
     return flat.reshape(1, -1, 1, 1) if len(layer.input.shape) == 4 else flat.reshape(1, -1)
 
 
+def _check_last_axis(layer: Any, axes: Sequence[int]) -> None:
+    rank = len(layer.input.shape)
+    if {axis % rank for axis in axes} - {rank - 1}:
+        raise ExportError(
+            f"layer '{layer.name}' is a {type(layer).__name__} along axis {', '.join(map(str, axes))}; it can export"
+            " the last axis"
+        )
+
+
 def _normalization(graph: Graph, layer: Any, x: str) -> str:
+    _check_last_axis(layer, layer.axis)
     # Keras divides by no less than its epsilon.
     std = np.maximum(np.sqrt(layer.variance), keras.config.epsilon())
-    mean, std = _per_channel(layer, layer.mean), _per_channel(layer, std)
-    return graph.node("Div", graph.node("Sub", x, graph.constant(mean)), graph.constant(std))
+    mean, scale = (graph.constant(_per_channel(layer, each)) for each in (layer.mean, std))
+    if layer.invert:
+        return graph.node("Add", graph.node("Mul", x, scale), mean)
+    return graph.node("Div", graph.node("Sub", x, mean), scale)
 
 
 def _batch_normalization(graph: Graph, layer: Any, x: str) -> str:
+    _check_last_axis(layer, np.atleast_1d(layer.axis).tolist())
     std = np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
     gain = np.asarray(layer.gamma) / std if layer.scale else 1.0 / std
     shift = (np.asarray(layer.beta) if layer.center else 0.0) - np.asarray(layer.moving_mean) * gain
@@ -91,19 +111,30 @@ def _batch_normalization(graph: Graph, layer: Any, x: str) -> str:
 
 
 def _rescaling(graph: Graph, layer: Any, x: str) -> str:
-    scaled = graph.node("Mul", x, graph.constant(np.float32(layer.scale)))
-    return graph.node("Add", scaled, graph.constant(np.float32(layer.offset)))
+    if np.ndim(layer.scale) == 0 and np.ndim(layer.offset) == 0:
+        scale, offset = np.float32(layer.scale), np.float32(layer.offset)
+    else:
+        scale, offset = _per_channel(layer, layer.scale), _per_channel(layer, layer.offset)
+    return graph.node("Add", graph.node("Mul", x, graph.constant(scale)), graph.constant(offset))
+
+
+def _kernel(graph: Graph, layer: Any, axes: Sequence[int]) -> str:
+    """The weights, or of a stand-in their absolute values: from the same constant, taken once, when a session opens."""
+    stored = graph.constant(np.asarray(layer.kernel).transpose(axes))
+    return graph.node("Abs", stored) if getattr(layer, "absolute", False) else stored
 
 
 def _dense(graph: Graph, layer: Any, x: str) -> str:
-    x = graph.node("MatMul", x, graph.constant(np.asarray(layer.kernel)))
+    if len(layer.input.shape) == 4:
+        raise ExportError(f"layer '{layer.name}' is a Dense on every pixel; it can export one behind a Flatten")
+    x = graph.node("MatMul", x, _kernel(graph, layer, (0, 1)))
     if layer.use_bias:
         x = graph.node("Add", x, graph.constant(np.asarray(layer.bias)))
     return x
 
 
 def _convolution(graph: Graph, layer: Any, x: str) -> str:
-    kernel = graph.constant(np.asarray(layer.kernel).transpose(3, 2, 0, 1))
+    kernel = _kernel(graph, layer, (3, 2, 0, 1))
     inputs = [x, kernel, graph.constant(np.asarray(layer.bias))] if layer.use_bias else [x, kernel]
     return graph.node(
         "Conv",
@@ -119,6 +150,8 @@ def _pads(layer: Any, window: Sequence[int], dilation: Sequence[int] = (1, 1)) -
     """Zeros before and after both sides; ONNX Runtime's own "same" fails for a window smaller than its stride."""
     if layer.padding == "valid":
         return [0, 0, 0, 0]
+    if None in layer.input.shape[1:3]:
+        raise ExportError(f"layer '{layer.name}' pads inputs of an open size; it can export a fixed one")
     sides = zip(layer.input.shape[1:3], layer.strides, window, dilation, strict=True)
     missing = [max(0, (-(-side // step) - 1) * step + (size - 1) * far + 1 - side) for side, step, size, far in sides]
     return [total // 2 for total in missing] + [total - total // 2 for total in missing]
@@ -158,7 +191,6 @@ _WRITERS: dict[str, Callable[[Graph, Any, str], str]] = {
     "Dense": _dense,
     "Dropout": _unchanged,
     "Flatten": _flatten,
-    "InputLayer": _unchanged,
     "MaxPooling2D": _pooling("MaxPool"),
     "Normalization": _normalization,
     "ReLU": _relu,

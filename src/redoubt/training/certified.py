@@ -12,6 +12,7 @@ from redoubt.attacks.contract import Problem
 from redoubt.attacks.gradient import PGD
 from redoubt.certify.interval import Box, steps
 from redoubt.certify.margins import ball, worst_logits
+from redoubt.models.chain import chain_of
 from redoubt.training.adversarial import attacked
 from redoubt.training.trainer import Moment
 
@@ -45,7 +46,7 @@ class Certified:
 
     def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
         """The mean of both losses and the regularizers."""
-        criterion, layers, (first, last) = self.problem.criterion, self.network.layers, self.natural
+        criterion, layers, (first, last) = self.problem.criterion, chain_of(self.network), self.natural
         weight = first + (last - first) * moment.share
         ball_ = ball(x, moment.eps, self.problem.bounds)
         features, box, befores = _together(layers[:-1], moved, ball_)
@@ -131,7 +132,7 @@ def initialize(network: keras.Model, seed: int) -> None:
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
-    for layer in network.layers:
+    for layer in chain_of(network):
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D) and layer.trainable:
             kernel = layer.kernel
             fan_in = float(np.prod(kernel.shape[:-1]))

@@ -16,6 +16,8 @@ from redoubt.attacks.gradient import PGD
 from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import Box, IntervalError, bounds_of, check_bounded, is_bounded, through
 from redoubt.certify.margins import ball, worst_logits, worst_outputs
+from redoubt.models.chain import chain_of
+from redoubt.models.export import ExportError, add_network
 from redoubt.models.onnx_parts import Graph
 from redoubt.tasks import PIXELS, Bounds, Floats
 from tests.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
@@ -99,7 +101,8 @@ def agree(network: keras.Model, radius: float) -> None:
 
 def smallest_lead(network: keras.Model, box: Box, label: int) -> Floats:
     y = tf.fill([box.low.shape[0]], np.int64(label))
-    leads = worst_logits(network.layers[-1], through(network.layers[:-1], box), y).numpy()
+    *body, last = chain_of(network)
+    leads = worst_logits(last, through(body, box), y).numpy()
     return -np.delete(leads, label, axis=1).max(axis=1)
 
 
@@ -170,7 +173,7 @@ def test_a_ball_holds_rows_outside_the_bounds_and_moves_nothing_immutable() -> N
             lambda: layers.Dense(2, activation="tanh", name="odd"),
             r"layer 'odd' \(Dense\) has activation tanh, which has no sound",
         ),
-        (lambda: layers.Conv2D(4, 2, groups=2, name="odd"), r"layer 'odd' \(Conv2D\) has groups or channels first"),
+        (lambda: layers.Conv2D(4, 2, groups=2, name="odd"), r"layer 'odd' \(Conv2D\) has groups, which have no sound"),
     ],
     ids=["layer", "activation", "groups"],
 )
@@ -180,6 +183,70 @@ def test_a_layer_without_a_sound_bound_is_named(odd: Callable[[], Any], says: st
     with pytest.raises(IntervalError, match=says):
         check_bounded(network)
     assert not is_bounded(network)
+
+
+# What a layer of a known kind may be set to, `made` on inputs of the shape; each is bounded as it computes.
+SETTINGS: dict[str, tuple[tuple[int, ...], Callable[[], Any]]] = {
+    "negative scale": ((4,), lambda: layers.Rescaling(-2.0, offset=0.5)),
+    "scale per feature": ((4,), lambda: layers.Rescaling([-2.0, 0.0, 3.0, 1.0], offset=[0.0, 1.0, -1.0, 0.5])),
+    "inverted normalization": ((4,), lambda: layers.Normalization(mean=[1.0] * 4, variance=[4.0] * 4, invert=True)),
+    "one mean for all": ((3, 3, 2), lambda: layers.Normalization(axis=None, mean=0.5, variance=2.0)),
+    "normalization of rows": ((3, 3, 3), lambda: layers.Normalization(axis=1, mean=[1, 2, 3], variance=[4, 5, 6])),
+    "batch normalization of rows": ((3, 3, 3), lambda: layers.BatchNormalization(axis=1)),
+    "leaky": ((4,), lambda: layers.ReLU(negative_slope=0.3)),
+    "threshold": ((4,), lambda: layers.ReLU(threshold=0.4)),
+    "all of ReLU's": ((4,), lambda: layers.ReLU(max_value=0.7, negative_slope=0.2, threshold=0.4)),
+    "cap below the threshold": ((4,), lambda: layers.ReLU(max_value=0.3, threshold=0.4)),
+    "relu6": ((4,), lambda: layers.ReLU(max_value=6)),
+    "dense on rows": ((5, 4), lambda: layers.Dense(3, activation="relu")),
+    "dense on pixels": ((3, 3, 2), lambda: layers.Dense(3)),
+    "pooling of ragged ends": ((5, 5, 2), lambda: layers.AveragePooling2D(2, strides=3, padding="same")),
+    "maximum of ragged ends": ((5, 5, 2), lambda: layers.MaxPooling2D(3, strides=2, padding="same")),
+}
+
+
+def set_so(name: str) -> keras.Model:
+    """Functional, the layer before a Dense that joins all."""
+    shape, make = SETTINGS[name]
+    x = inputs = keras.Input(shape)
+    for layer in (make(), *([layers.Flatten()] if len(shape) > 1 else []), layers.Dense(3)):
+        x = layer(x)
+    network, rng = keras.Model(inputs, x), np.random.default_rng(6)
+    for variable in network.trainable_weights:
+        variable.assign(rng.normal(0, 1, variable.shape))
+    return network
+
+
+@pytest.mark.parametrize("radius", [0.05, 1.0])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_layers_settings_are_bounded_as_they_compute(name: str, radius: float) -> None:
+    bounded(set_so(name), radius)
+
+
+EXPORTED = {
+    "normalization of rows": "along axis 1; it can export the last axis",
+    "batch normalization of rows": "along axis 1; it can export the last axis",
+    "leaky": "with a slope or a threshold",
+    "threshold": "with a slope or a threshold",
+    "all of ReLU's": "with a slope or a threshold",
+    "cap below the threshold": "with a slope or a threshold",
+    "dense on pixels": "a Dense on every pixel; it can export one behind a Flatten",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_layers_settings_are_exported_as_they_compute_or_refused(name: str) -> None:
+    network = set_so(name)
+    if name in EXPORTED:
+        with pytest.raises(ExportError, match=EXPORTED[name]):
+            proof(network, *box_of(network, 0.1))
+        return
+    x, _ = box_of(network, 0.0)
+    graph = Graph()
+    made = graph.build({"x": ("rows", *x.shape[1:])}, {"y": (add_network(graph, network, "x"), ("rows", 3))})
+    session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
+    assert np.allclose(session.run(None, {"x": x})[0], network(x).numpy(), rtol=1e-4, atol=1e-5)
+    agree(network, 0.1)
 
 
 def test_networks_of_the_pipeline_have_bounds(case: Case) -> None:

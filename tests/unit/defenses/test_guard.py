@@ -16,8 +16,8 @@ from redoubt.attacks.gradient import PGD
 from redoubt.data.store import digest_folder, read_json, write_json
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.config import GuardConfig
-from redoubt.defenses.guard import calibrate, configure, export, knowing
-from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel, softmax
+from redoubt.defenses.guard import calibrate, configure, export, export_proof, knowing
+from redoubt.defenses.guarded import BUNDLE_FILES, PROOF, GuardedModel, softmax
 from redoubt.defenses.untrusted import BundleError
 from redoubt.models.saved import load_network
 from redoubt.tasks import Schema
@@ -137,9 +137,9 @@ def test_a_bundle_holds_its_files_and_its_digest_covers_them(guarded: Guarded, c
 
 @pytest.mark.parametrize("name", BUNDLE_FILES)
 def test_any_changed_file_changes_the_digest(guarded: Guarded, copied: Path, name: str) -> None:
-    if name == "model.onnx":
-        graph = export(guarded.case.network, guarded.model.guard.model_copy(update={"bits": 2}))
-        (copied / name).write_bytes(graph)
+    if name in ("model.onnx", PROOF):
+        made = export if name == "model.onnx" else export_proof
+        (copied / name).write_bytes(made(guarded.case.network, guarded.model.guard.model_copy(update={"bits": 2})))
     else:
         # White space, which changes no meaning in JSON; HDF5 and ONNX Runtime are not asked here.
         (copied / name).write_bytes((copied / name).read_bytes() + b"\n")
@@ -149,11 +149,12 @@ def test_any_changed_file_changes_the_digest(guarded: Guarded, copied: Path, nam
 @pytest.mark.parametrize("name", BUNDLE_FILES)
 def test_a_missing_file_is_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
-    with pytest.raises(BundleError, match=f"bundle is no whole bundle: {name} missing; run `dvc repro` again"):
+    says = "one made before answers and proofs had a graph each" if name == PROOF else "run `dvc repro` again"
+    with pytest.raises(BundleError, match=f"bundle is no whole bundle: {name} missing; {says}"):
         GuardedModel.load(copied)
 
 
-@pytest.mark.parametrize("name", ["guard.json", "schema.json", "model.onnx"])
+@pytest.mark.parametrize("name", ["guard.json", "schema.json", "model.onnx", PROOF])
 @pytest.mark.parametrize("content", [b"", b"{", b'{"kind": "image"}', b"\xff\xfe" * 40], ids=range(4))
 def test_an_unreadable_file_is_a_bundle_error(copied: Path, name: str, content: bytes) -> None:
     (copied / name).write_bytes(content)
@@ -161,9 +162,10 @@ def test_an_unreadable_file_is_a_bundle_error(copied: Path, name: str, content: 
         GuardedModel.load(copied)
 
 
-def test_a_truncated_graph_is_a_bundle_error(copied: Path) -> None:
-    whole = (copied / "model.onnx").read_bytes()
-    (copied / "model.onnx").write_bytes(whole[: len(whole) // 2])
+@pytest.mark.parametrize("name", ["model.onnx", PROOF])
+def test_a_truncated_graph_is_a_bundle_error(copied: Path, name: str) -> None:
+    whole = (copied / name).read_bytes()
+    (copied / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BundleError, match="bundle cannot be read"):
         GuardedModel.load(copied)
 

@@ -1,14 +1,22 @@
 """What the exported graph proves of a guarded model holds for every point of the ball, variant by variant."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import keras
 import numpy as np
+import onnx
 import pytest
 
-from redoubt.certify.proof import certified_interval, proven
-from redoubt.defenses.guarded import GuardedModel
-from redoubt.tasks import Floats
-from tests.tiny import IMAGE, NUMBER, Guarded, rows
+from redoubt.certify.proof import certified_eps, certified_interval, proven
+from redoubt.certify.refute import RefutedError
+from redoubt.defenses import bundle
+from redoubt.defenses.bundle import write_bundle
+from redoubt.defenses.guard import configure, export_proof
+from redoubt.defenses.guarded import PROOF, GuardedModel
+from redoubt.defenses.untrusted import BundleError
+from redoubt.tasks import PIXELS, Floats
+from tests.tiny import GUARDS, IMAGE, NUMBER, SCHEMAS, Guarded, rows
 
 DRAWS = 11
 
@@ -80,6 +88,44 @@ def test_a_numbers_interval_holds_the_vote(bundles: Callable[[str], Guarded]) ->
     for point in moved(guarded, 0.05):
         vote = guarded.model.answer(point, np.random.default_rng(DRAWS)).vote[:, 0]
         assert np.all((low <= vote) & (vote <= high))
+
+
+def test_what_answers_computes_no_proof(guarded: Guarded) -> None:
+    """ONNX Runtime runs every node of a graph: a proof beside the answer would be computed for nobody."""
+    graph, proof = (onnx.load(guarded.folder / name).graph for name in ("model.onnx", PROOF))
+    assert [output.name for output in graph.output] == ["variants"]
+    assert "eps" not in [given.name for given in graph.input]
+    assert [output.name for output in proof.output] == ["proof"]
+    # Absolute weights are taken from the one stored constant.
+    assert len(proof.node) > len(graph.node)
+    assert (guarded.folder / PROOF).stat().st_size < 2.5 * (guarded.folder / "model.onnx").stat().st_size
+
+
+def test_a_network_without_bounds_says_so_and_its_bundle_is_whole(tmp_path: Path) -> None:
+    schema = SCHEMAS[IMAGE]
+    layers = [keras.layers.Conv2D(4, 2, groups=2), keras.layers.Flatten(), keras.layers.Dense(3)]
+    network = keras.Sequential([keras.Input(schema.shape), keras.layers.Conv2D(2, 2), *layers])
+    config = configure(GUARDS[IMAGE], schema, PIXELS, 1.0)
+    write_bundle(tmp_path / "bundle", network, schema, config, rows(IMAGE, 40).x)
+    model = GuardedModel.load(tmp_path / "bundle")
+    assert not model.proves
+    assert certified_eps(model, rows(IMAGE, 2).x, np.array([0, 1]), 3, 0.5).tolist() == [0.0, 0.0]
+    with pytest.raises(BundleError, match="a layer of the network has no interval bounds"):
+        model.prove(rows(IMAGE, 2).x, 0.1, np.random.default_rng(0))
+
+
+def test_a_proof_of_another_network_is_not_written(
+    bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = bundles(IMAGE)
+    other = keras.models.clone_model(guarded.case.network)
+    other.set_weights([-value if value.ndim == 2 else value for value in guarded.case.network.get_weights()])
+    monkeypatch.setattr(bundle, "export_proof", lambda network, config: export_proof(other, config))
+    with pytest.raises(RefutedError, match="^the exported proof, eps 0: example "):
+        write_bundle(
+            tmp_path / "bundle", guarded.case.network, guarded.case.schema, guarded.model.guard, guarded.case.test.x
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_more_rows_than_are_run_at_once_are_proven_alike(guarded: Guarded) -> None:

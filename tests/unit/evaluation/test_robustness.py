@@ -11,13 +11,13 @@ import pytest
 from redoubt.attacks.contract import Attack, AttackError, Problem
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
+from redoubt.certify.refute import RefutedError
 from redoubt.defenses.guarded import Answers
 from redoubt.defenses.parts import Part, parts
 from redoubt.evaluation import robustness as module
 from redoubt.evaluation.conclusion import conclude
 from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.ledger import Ledger
-from redoubt.evaluation.proofs import RefutedError
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import REDRAWS, Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
@@ -87,7 +87,8 @@ def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
     everything = np.ones(64, dtype=bool)
     monkeypatch.setattr(module, "proven_network", lambda subject, batch, eps: everything)
     with pytest.raises(
-        RefutedError, match=r"^network: row \d+ is proven to stand at L-inf eps 0.3, and an attack broke"
+        RefutedError,
+        match=r"^network: example \d+ is proven .* answered wrong at what an attack found within L-inf eps",
     ):
         evaluation(guarded, thorough=False).run("linf", 0.3)
 

@@ -45,7 +45,7 @@ def test_onnx_answers_as_keras_does_of_numbers(recipes: list[Recipe]) -> None:
 
 def test_every_writer_was_tried() -> None:
     drawn = {"Conv2D", "MaxPooling2D", "AveragePooling2D", "BatchNormalization", "Rescaling", "Activation", "ReLU"}
-    assert set(_WRITERS) == drawn | {"Dropout", "Dense", "Flatten", "Normalization", "InputLayer"}
+    assert set(_WRITERS) == drawn | {"Dropout", "Dense", "Flatten", "Normalization"}
 
 
 def test_the_same_network_gives_the_same_bytes(case: Case) -> None:

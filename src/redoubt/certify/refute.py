@@ -1,0 +1,61 @@
+"""Points of every eps-ball at which what was proven of it must hold; a proof that one refutes ends the run."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.tasks import Bounds, Floats
+
+CORNERS = 2
+
+
+class RefutedError(ValueError):
+    """A proven example is not answered right somewhere in its eps-ball: the proof, or how it is read, is wrong."""
+
+
+def ends(x: Floats, eps: float, bounds: Bounds) -> tuple[Floats, Floats]:
+    """Lower and upper ends of the L-inf eps-balls round x, as `margins.ball` has them."""
+    reach = np.float32(eps) * bounds.scale
+    low = np.minimum(x, np.maximum(x - reach, bounds.lower))
+    return low.astype(np.float32), np.maximum(x, np.minimum(x + reach, bounds.upper)).astype(np.float32)
+
+
+def points(x: Floats, low: Floats, high: Floats, seed: int) -> Iterator[tuple[str, Floats]]:
+    """Each example itself, random corners of its box, and a random point inside.
+
+    Args:
+        x: examples `(examples, ...)`.
+        low: lower ends of their boxes.
+        high: upper ends.
+        seed: of the choice.
+
+    Yields:
+        What kind of points they are, and one for each example.
+    """
+    rng = np.random.default_rng(seed)
+    yield "the example itself", x
+    for _ in range(CORNERS):
+        yield "a corner of its eps-ball", np.where(rng.random(x.shape) < 0.5, low, high)
+    inner = low + rng.random(x.shape, dtype=np.float32) * (high - low)
+    yield "a random point of its eps-ball", np.clip(inner, low, high)
+
+
+def check_not_refuted(what: str, certified: NDArray[np.bool_], wrong: NDArray[np.bool_], where: str) -> None:
+    """Certified <= robust accuracy, example by example.
+
+    Args:
+        what: was proven of.
+        certified: proven to be answered right all over the ball, `(examples,)`.
+        wrong: answered wrong at a point of the ball.
+        where: that point lies, in words.
+
+    Raises:
+        RefutedError: an example that is proven is answered wrong.
+    """
+    refuted = np.flatnonzero(certified & wrong)
+    if len(refuted):
+        raise RefutedError(
+            f"{what}: example {refuted[0]} is proven to be answered right, and is answered wrong at {where}"
+            f" ({len(refuted)} such): the bounds are wrong, and no figure here may be believed; please report it"
+        )

@@ -1,0 +1,189 @@
+"""Keras files as people have them: each is attacked or certified rightly, or refused in one sentence."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from redoubt.certify import margins
+from redoubt.cli import main
+
+layers = keras.layers
+X = np.random.default_rng(0).random((16, 4), np.float32)
+
+
+def dense(units: int, seed: int = 1, **settings: Any) -> keras.layers.Layer:
+    return layers.Dense(units, kernel_initializer=keras.initializers.GlorotUniform(seed=seed), **settings)
+
+
+def chain(*made: keras.layers.Layer, **settings: Any) -> keras.Model:
+    return keras.Sequential([keras.Input((4,), **settings), *made])
+
+
+def functional(build: Callable[[Any], Any]) -> keras.Model:
+    x = keras.Input((4,))
+    return keras.Model(x, build(x))
+
+
+def residual(x: Any) -> Any:
+    return dense(3, 2)(dense(4, activation="relu")(x) + 5.0 * x)
+
+
+def called_twice(x: Any) -> Any:
+    same = dense(4, activation="relu")
+    return dense(3, 2)(same(same(x)))
+
+
+def average(x: Any) -> Any:
+    return layers.Average()([dense(3, 1)(x), dense(3, 2)(x)])
+
+
+def open_width() -> keras.Model:
+    x = keras.Input((None,))
+    return keras.Model(x, layers.Reshape((-1,))(x))
+
+
+def save(network: keras.Model, folder: Path, y: np.ndarray | None = None) -> None:
+    """The file, and rows with its own answers, so that all is right before an attack."""
+    network.save(folder / "m.keras")
+    own = np.zeros(len(X), np.int64) if y is None else y
+    np.savez(folder / "rows.npz", x=X, y=own)
+
+
+def answers(network: keras.Model) -> np.ndarray:
+    return np.asarray(network(X, training=False)).argmax(axis=1)
+
+
+def run(command: str, folder: Path) -> int:
+    words = command.split()
+    target = folder / words.pop(2 if words[0] == "attack" else 1)
+    words.insert(2 if words[0] == "attack" else 1, str(target))
+    return main([*words, f"--data={folder}/rows.npz", f"--out={folder}/out"])
+
+
+PGD, CERTIFY = "attack pgd m.keras --eps 0.1 --steps 3", "certify m.keras --eps 0.001"
+REFUSED: dict[str, tuple[Callable[[], keras.Model], str, str]] = {
+    "operator last": (lambda: functional(lambda x: keras.ops.negative(dense(3)(x))), CERTIFY, "(Negative), which read"),
+    "residual": (lambda: functional(residual), CERTIFY, "(Add) reads 2 tensors"),
+    "shared layer": (lambda: functional(called_twice), CERTIFY, "is called more than once"),
+    "two networks": (lambda: functional(average), CERTIFY, "(Average) reads 2 tensors"),
+    "float16": (lambda: chain(dense(3, dtype="mixed_float16")), CERTIFY, "computes in float16"),
+    "float64": (lambda: chain(dense(3, dtype="float64")), CERTIFY, "computes in float64"),
+    "softmax in float16": (
+        lambda: chain(dense(5, activation="softmax", dtype="float16")),
+        PGD,
+        "the outputs are probabilities",
+    ),
+    "never built": (lambda: keras.Sequential([layers.Dense(3)]), PGD, "was never built"),
+    "looked up": (
+        lambda: chain(layers.Embedding(10, 4), layers.Flatten(), dense(3)),
+        PGD,
+        "no gradient of the model reaches its inputs",
+    ),
+    "binned": (
+        lambda: chain(layers.Discretization(bin_boundaries=[0.2, 0.5]), layers.Rescaling(1.0), dense(3)),
+        "attack carlini-wagner m.keras --eps 0.1 --steps 3",
+        "no gradient of the model reaches its inputs",
+    ),
+    "whole numbers": (lambda: chain(layers.Rescaling(1.0), dense(3), dtype="int32"), PGD, "such as square"),
+    "words": (
+        lambda: chain(layers.StringLookup(vocabulary=["a", "b"], output_mode="multi_hot"), dense(3), dtype="string"),
+        PGD,
+        "takes words; expected numbers",
+    ),
+    "open width": (open_width, PGD, "how many classes is not fixed"),
+    "one sigmoid": (lambda: chain(dense(1, activation="sigmoid")), PGD, "say by --tolerance"),
+    "multi-label": (lambda: chain(dense(3, activation="sigmoid")), PGD, "a probability for each class by itself"),
+    "two inputs": (
+        lambda: keras.Model(made := [keras.Input((4,)), keras.Input((2,))], dense(3)(layers.Concatenate()(made))),
+        PGD,
+        "expected one input and outputs of shape",
+    ),
+    "Lambda": (lambda: chain(layers.Lambda(lambda x: x * 2), dense(3)), PGD, "cannot be read as a .keras file"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_done_rightly_is_refused_in_one_sentence(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build, command, says = REFUSED[name]
+    save(build(), tmp_path)
+    assert run(command, tmp_path) == 2
+    told = capsys.readouterr()
+    assert says in told.err
+    assert len([line for line in told.err.splitlines() if line.startswith("error")]) == 1
+    assert "│" not in told.out
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "float64"])
+@pytest.mark.parametrize("attack", ["pgd", "apgd-ce", "carlini-wagner"])
+def test_another_precision_is_attacked(precision: str, attack: str, tmp_path: Path) -> None:
+    network = chain(dense(8, dtype=precision, activation="relu"), dense(3, 2, dtype=precision))
+    save(network, tmp_path, answers(network))
+    assert run(f"attack {attack} m.keras --eps 0.3 --steps 3", tmp_path) == 0
+    found = json.loads((tmp_path / "out/record.json").read_text())["found"]
+    assert found["right_before"]["share"] == 1.0
+    assert found["stands"]["share"] < 1.0
+
+
+def test_what_has_no_gradient_is_still_asked(tmp_path: Path) -> None:
+    network = chain(layers.Embedding(10, 4), layers.Flatten(), dense(3))
+    save(network, tmp_path, answers(network))
+    assert run("attack square m.keras --eps 0.3 --queries 20", tmp_path) == 0
+
+
+def test_a_file_of_the_older_format_and_a_saved_model_say_what_to_save(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(chain(dense(3)), tmp_path)
+    (tmp_path / "m.keras").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
+    assert run(PGD, tmp_path) == 2
+    assert "HDF5 file of the older format; convert it: keras.models.load_model" in capsys.readouterr().err
+    os.remove(tmp_path / "m.keras")
+    (tmp_path / "m.keras").mkdir()
+    (tmp_path / "m.keras/saved_model.pb").write_bytes(b"\x08\x01")
+    assert run(PGD, tmp_path) == 2
+    assert "is a SavedModel of TensorFlow; save the Keras model" in capsys.readouterr().err
+
+
+def test_only_what_the_network_answers_right_is_certified(tmp_path: Path) -> None:
+    network = chain(dense(8, activation="relu"), dense(3, 2))
+    right = answers(network)
+    save(network, tmp_path, np.where(np.arange(len(X)) % 2, right, (right + 1) % 3))
+    assert run(CERTIFY, tmp_path) == 0
+    found = json.loads((tmp_path / "out/record.json").read_text())["found"]
+    assert found["L-inf 0"]["share"] == 0.5
+    assert 0 < found["L-inf 0.001"]["share"] <= 0.5
+
+
+@pytest.mark.parametrize(("wrong", "eps", "where"), [("labels", 0.001, "the example itself"), ("eps", 0.9, "its eps-")])
+def test_a_proof_that_the_network_refutes_ends_the_run(
+    wrong: str,
+    eps: float,
+    where: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Bounds that are wrong: of every label as given, or of the centre alone instead of the whole ball."""
+    network = chain(dense(8, activation="relu"), dense(3, 2))
+    right = answers(network)
+    save(network, tmp_path, right if wrong == "eps" else (right + 1) % 3)
+    inner = margins.ball
+    if wrong == "eps":
+        monkeypatch.setattr(margins, "ball", lambda x, eps, bounds: inner(x, 0.0, bounds))
+    else:
+        monkeypatch.setattr(margins, "worst_outputs", lambda network, box, y, criterion: keras.ops.one_hot(y, 3))
+    assert run(f"certify m.keras --eps {eps}", tmp_path) == 2
+    told = capsys.readouterr()
+    assert "is proven to be answered right, and is answered wrong at" in told.err
+    assert where in told.err
+    assert not (tmp_path / "out").exists()
