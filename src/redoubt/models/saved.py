@@ -16,7 +16,7 @@ LARGEST = 4 * 2**20
 # What a saved network and its training are made of, by the module that Keras looks the class up in.
 PARTS = {
     "keras": {"DTypePolicy", "Functional", "Sequential"},
-    "keras.layers": LAYERS,
+    "keras.layers": {*LAYERS, "InputLayer"},
     **{
         f"keras.{module.__name__.rpartition('.')[2]}": {name for name in dir(module) if name[0].isupper()}
         for module in (keras.initializers, keras.losses, keras.metrics, keras.optimizers)
