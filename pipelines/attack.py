@@ -46,8 +46,11 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
     """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
     rows = {split: some_rows(getattr(data, split), task.attack.points) for split in SPLITS}
     bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), task.harden.norm
-    chosen = sorted({task.attack.grid(gated)[0], task.attack.budget.of(gated)})
-    wanted = {("validation", gated): tuple(chosen), **{("test", norm): task.attack.grid(norm) for norm in NORMS}}
+    chosen = sorted({task.attack.grid(gated, task.eps)[0], task.eps.of(gated)})
+    wanted = {
+        ("validation", gated): tuple(chosen),
+        **{("test", norm): task.attack.grid(norm, task.eps) for norm in NORMS},
+    }
     return {
         (split, norm): Shard(
             task=task,
@@ -111,7 +114,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
     metrics["test/false_positives"] = measured.false_positives.share
     curves: dict[str, list[tuple[int, float]]] = {}
     for norm in NORMS:
-        budget = measured.at(norm, task.attack.budget.of(norm))
+        budget = measured.at(norm, task.eps.of(norm))
         for column in COLUMNS:
             metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
             points = [(round(1000 * c.eps), getattr(c, column).share) for c in measured.cells if c.norm == norm]
@@ -121,7 +124,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
         run=name,
         stage="attack",
         task=task.name,
-        params={f"budget/{norm}": task.attack.budget.of(norm) for norm in NORMS},
+        params={f"eps/{norm}": task.eps.of(norm) for norm in NORMS},
         metrics=metrics,
         curves=curves,
         artifacts=[f"reports/{task.name}/robustness.json"],

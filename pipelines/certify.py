@@ -39,7 +39,7 @@ def work(params: Params, task: Task) -> None:
 def _interval(guarded: GuardedModel, data: TaskData, task: Task) -> list[dict[str, Any]]:
     """Share of the whole test split that the network alone answers right all over each L-inf ball; eps 0 is clean."""
     batch, rows = data.test, []
-    for eps in (0.0, *task.attack.linf):
+    for eps in (0.0, *task.attack.grid("linf", task.eps)):
         proof = guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0]
         rows.append({"eps": eps, "certified": rate(proven(proof, batch.y, task.tolerance)).model_dump()})
     return rows
@@ -54,7 +54,7 @@ def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
         "abstained": rate(smoothed.label < 0).model_dump(),
         "radii": [
             {"radius": radius, "certified": rate(right & (smoothed.radius >= radius)).model_dump()}
-            for radius in (0.0, *task.certify.radii)
+            for radius in (0.0, *task.certify.grid(task.eps))
         ],
     }
 
@@ -62,7 +62,7 @@ def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
 def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label: str) -> dict[str, Any]:
     """Share of rows whose smoothed value stays within the tolerance everywhere inside each radius."""
     batch, rows = some_rows(data.test, task.certify.points), []
-    for radius in tqdm((0.0, *task.certify.radii), desc=label, unit="radius"):
+    for radius in tqdm((0.0, *task.certify.grid(task.eps)), desc=label, unit="radius"):
         low, high = certify_numbers(guarded.network, batch.x, radius, task.certify, data.bounds, seed)
         error = np.maximum(np.abs(low - batch.y), np.abs(high - batch.y))
         finite = np.isfinite(error)
@@ -79,7 +79,7 @@ def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
 def _record(task: Task, name: str, measured: dict[str, Any]) -> Record:
     radii = [(round(1000 * row["radius"]), row["certified"]["share"]) for row in measured["smoothing"]["radii"]]
     eps = [(round(1000 * row["eps"]), row["certified"]["share"]) for row in measured["interval"]]
-    budget = next(row for row in measured["interval"] if row["eps"] == task.attack.budget.linf)
+    budget = next(row for row in measured["interval"] if row["eps"] == task.eps.linf)
     return Record(
         run=name,
         stage="certify",

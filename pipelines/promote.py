@@ -19,7 +19,7 @@ def work(params: Params, task: Task) -> None:
     """Read the reports; write models/TASK/champion, promotion.json and the record."""
     data, reports = load_data(task.name), Path("reports", task.name)
     report = read_json(reports / "robustness.json")
-    threat = (report["norm"], task.attack.budget.of(report["norm"]))
+    threat = (report["norm"], task.eps.of(report["norm"]))
     candidates = [
         candidate(name, Robustness.model_validate(measured["validation"]), *threat)
         for name, measured in report["models"].items()
@@ -50,7 +50,13 @@ def work(params: Params, task: Task) -> None:
 def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
     """What two models must have in common for their figures to be compared: rows, threat and the attacker's effort."""
     rows = digest(Path("data/splits", f"{task.name}.npz").read_bytes())
-    return {"dataset": data.sha256, "split": rows, "norm": norm, "attack": task.attack.model_dump(mode="json")}
+    return {
+        "dataset": data.sha256,
+        "split": rows,
+        "norm": norm,
+        "eps": task.eps.model_dump(),
+        "attack": task.attack.model_dump(mode="json"),
+    }
 
 
 def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> dict[str, Any] | None:
@@ -78,7 +84,7 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "model": chosen.name,
             "digest": chosen.digest,
             "passed": True,
-            "eps": task.attack.budget.linf,
+            "eps": task.eps.linf,
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],

@@ -88,7 +88,7 @@ def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
         {
             **cell,
             "norm": figures.NORMS[cell["norm"]],
-            "budget": cell["eps"] == task.attack.budget.of(cell["norm"]),
+            "budget": cell["eps"] == task.eps.of(cell["norm"]),
             "targeted": measured["targeted"].get(cell["norm"]),
             "trusted": all(check["passed"] for check in measured["lint"][cell["norm"]]),
             "growth": _growth(cell["error_growth"]),
@@ -119,7 +119,7 @@ def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, An
         norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in CANDIDATES} for norm in NORMS
     }
     drawn = {
-        "eps": figures.eps_curves(curves, task.attack.budget.model_dump()),
+        "eps": figures.eps_curves(curves, task.eps.model_dump()),
         "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
         "learning": figures.learning_curves(
             {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in ("natural", *HARDENED)}

@@ -52,7 +52,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "digest": digest_folder(source, BUNDLE_FILES),
         "weights": digest((source / WEIGHTS).read_bytes()),
         "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
-        "eps": task.attack.budget.linf,
+        "eps": task.eps.linf,
         "command": f"redoubt verify zoo/{task.name}-{name}",
         "params": _own_params(task.name),
         "selected": read_json(reports / "selected.json"),

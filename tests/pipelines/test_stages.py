@@ -67,7 +67,7 @@ def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, truste
     for name, low in robust.items():
         share = Rate(share=low, low=low, high=1.0, n=12)
         cells = [
-            Cell(norm=norm, eps=task.attack.budget.of(norm), adaptive=share, broken=[], **dict.fromkeys(COLUMNS, share))
+            Cell(norm=norm, eps=task.eps.of(norm), adaptive=share, broken=[], **dict.fromkeys(COLUMNS, share))
             for norm in ("linf", "l2")
         ]
         clean = Rate(share=accuracy, low=accuracy, high=1.0, n=12)

@@ -14,7 +14,7 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
-from redoubt.params import AttackParams, Norm, ParamsError, load
+from redoubt.params import Eps, Norm, ParamsError, load
 from redoubt.tasks import Batch, Bounds, Floats
 
 
@@ -167,17 +167,17 @@ def class_of(target: Target, said: str) -> int:
 
 
 def size_of(target: Target, norm: Norm) -> float:
-    """The eps of the task's budget in params.yaml.
+    """The eps of the task in params.yaml.
 
     Raises:
         JobError: there is none.
     """
-    params: AttackParams | None = None
+    eps: Eps | None = None
     if target.task is not None:
-        params = _from_params(target.task, lambda task: task.attack)
-    if params is None:
-        raise JobError("say how large a perturbation may be with --eps; params.yaml here has no budget for this target")
-    return params.budget.of(norm)
+        eps = _from_params(target.task, lambda task: task.eps)
+    if eps is None:
+        raise JobError("say how large a perturbation may be with --eps; params.yaml here has no eps for this target")
+    return eps.of(norm)
 
 
 def norm_of(target: Target) -> Norm:

@@ -26,7 +26,7 @@ def conclude(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judge
     subject, batch = evaluation.subject, evaluation.batch
     guarded = subject.guarded.answer(batch.x, np.random.default_rng(subject.setting.seed))
     targeted = evaluation.thorough and subject.setting.criterion.classes
-    budget = evaluation.examples[norm, evaluation.params.budget.of(norm)]
+    budget = evaluation.examples[norm, evaluation.subject.setting.eps.of(norm)]
     return Robustness(
         digest=subject.guarded.digest,
         clean=rate(~subject.lost(batch.x, batch.y)),
@@ -45,5 +45,5 @@ def _targeted(evaluation: Evaluation, norm: Norm) -> Rate:
     problem = Problem(of_network(subject.network), Targeted(), norm, subject.setting.bounds, "network")
     wanted = (batch.y + 1) % subject.guarded.schema.outputs
     attack = PGD(steps=params.steps, stop_when_won=True)
-    moved = subject.attack(attack, problem, Batch(batch.x, wanted), params.budget.of(norm))
+    moved = subject.attack(attack, problem, Batch(batch.x, wanted), subject.setting.eps.of(norm))
     return rate(Targeted().won(subject.guarded.network(moved), wanted))

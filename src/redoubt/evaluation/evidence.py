@@ -22,8 +22,8 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
         norm: whose budget is looked at.
         foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
     """
-    subject, batch, params = evaluation.subject, evaluation.batch, evaluation.params
-    budget = params.budget.of(norm)
+    subject, batch = evaluation.subject, evaluation.batch
+    budget = subject.setting.eps.of(norm)
     lost = dict(evaluation.lost[norm, budget])
     if foreign:
         lost["transfer"] = np.any([subject.lost(moved, batch.y) for moved in foreign], axis=0)

@@ -154,7 +154,7 @@ class Evaluation:
         worst.add(name, moved, self.subject.lost_guarded(moved, self.batch.y))
 
     def _is_budget(self, norm: Norm, eps: float) -> bool:
-        return eps == self.params.budget.of(norm)
+        return eps == self.subject.setting.eps.of(norm)
 
     def _error_growth(self, moved: Floats) -> dict[str, float] | None:
         if self.subject.setting.criterion.classes:

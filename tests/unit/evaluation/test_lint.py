@@ -20,7 +20,7 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import Cell, Check
 from redoubt.models.networks import build
-from redoubt.params import AttackParams, Budget, Cnn
+from redoubt.params import AttackParams, Cnn, Eps
 from redoubt.tasks import PIXELS, Floats
 from redoubt.training.adversarial import Attacked
 from redoubt.training.fit import Plan, compile_network, fit
@@ -105,9 +105,8 @@ def test_a_few_rows_more_are_chance_and_no_doubt() -> None:
     assert failed(replace(SOUND, lost=lost(square=83))) == []
 
 
-PARAMS = AttackParams(
-    linf=(0.1, 0.4), l2=(0.5,), budget=Budget(linf=0.4, l2=0.5), points=100, steps=20, restarts=2, eot=1, queries=60
-)
+PARAMS = AttackParams(linf=(0.1, 0.4), l2=(0.5,), points=100, steps=20, restarts=2, eot=1, queries=60)
+EPS = Eps(linf=0.4, l2=0.5)
 
 
 def judged(case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded) -> list[Check]:
@@ -122,7 +121,7 @@ def judged(case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guar
         def network(self, x: Floats) -> Floats:
             return np.asarray(network(tf.constant(x), training=False))
 
-    setting = Setting(PARAMS, case.criterion, case.bounds, seed=1)
+    setting = Setting(PARAMS, EPS, case.criterion, case.bounds, seed=1)
     work = Evaluation(Subject(network, Itself(), setting), case.test, thorough=False)  # type: ignore[arg-type]
     for eps in PARAMS.linf:
         work.run("linf", eps)
@@ -163,7 +162,7 @@ def test_an_honest_network_is_trusted(bars: tiny.Case, bundle: tiny.Guarded) -> 
 
 def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
     """Trained on FGSM alone until one step finds nothing, though many steps break nearly everything."""
-    train, eps = tiny.rows(tiny.IMAGE, 4000), PARAMS.budget.linf
+    train, eps = tiny.rows(tiny.IMAGE, 4000), EPS.linf
     scaler = fit_scaler(train, bars.schema)
     network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
     problem = Problem(of_network(network), Untargeted(), "linf", PIXELS)

@@ -21,26 +21,26 @@ from redoubt.evaluation.proofs import RefutedError
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import REDRAWS, Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
-from redoubt.params import AttackParams, Budget, Norm
+from redoubt.params import AttackParams, Eps, Norm
 from redoubt.tasks import Floats
 from tests.tiny import TABLE, Guarded
 
 PARAMS = AttackParams(
     linf=(0.000001, 0.1, 0.3),
     l2=(0.3, 0.8),
-    budget=Budget(linf=0.1, l2=0.8),
     points=60,
     steps=6,
     restarts=2,
     eot=2,
     queries=30,
 )
-THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm)]
+EPS = Eps(linf=0.1, l2=0.8)
+THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
 
 
 def evaluation(guarded: Guarded, ledger: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
     case = guarded.case
-    setting = Setting(PARAMS.model_copy(update=change), case.criterion, case.bounds, 1, Ledger(ledger))
+    setting = Setting(PARAMS.model_copy(update=change), EPS, case.criterion, case.bounds, 1, Ledger(ledger))
     return Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=thorough)
 
 
@@ -100,7 +100,7 @@ def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
 
 def test_queries_are_asked_at_the_budget_alone(guarded: Guarded, result: Robustness) -> None:
     for cell in result.cells:
-        assert (cell.square is not None) == (cell.query is not None) == (cell.eps == PARAMS.budget.of(cell.norm))
+        assert (cell.square is not None) == (cell.query is not None) == (cell.eps == EPS.of(cell.norm))
     spared = evaluation(guarded, thorough=False).run("linf", 0.1)
     assert spared.query is None
     assert spared.undefended == result.at("linf", 0.1).undefended
@@ -143,9 +143,7 @@ def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: 
         assert list(result.targeted) == ["linf", "l2"]
         assert all(cell.error_growth is None for cell in result.cells)
         # Any hit of a target is a miss of the truth.
-        assert all(
-            result.targeted[n].share <= 1 - result.at(n, PARAMS.budget.of(n)).pgd.share + 0.1 for n in result.targeted
-        )
+        assert all(result.targeted[n].share <= 1 - result.at(n, EPS.of(n)).pgd.share + 0.1 for n in result.targeted)
     else:
         assert result.targeted == {}
         errors = [cell.error_growth["mean"] for cell in result.cells if cell.norm == "linf" and cell.error_growth]
