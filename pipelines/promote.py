@@ -117,7 +117,12 @@ def _record(task: Task, decision: dict[str, Any]) -> Record:
             "gate/clean": task.gates.clean,
             "gate/robust": task.gates.robust,
         },
-        metrics={f"{each['name']}/{key}": each[key] for each in decision["candidates"] for key in ("clean", "robust")},
+        metrics={
+            f"{each['name']}/{key}": each[key]
+            for each in decision["candidates"]
+            for key in ("clean", "robust")
+            if each[key] is not None
+        },
         tags={"digest": str(decision["digest"])},
         artifacts=[f"reports/{task.name}/promotion.json"],
     )

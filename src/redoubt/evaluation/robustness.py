@@ -1,6 +1,7 @@
 """Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -10,11 +11,13 @@ from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
+from redoubt.evaluation.importance import importance, share_of
 from redoubt.evaluation.metrics import Rate, error_growth, rate
 from redoubt.evaluation.proofs import check_not_refuted, proven_guarded, proven_network
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
 from redoubt.params import Norm
+from redoubt.perturbable import Immovable, immovable
 from redoubt.tasks import Batch, Floats
 
 
@@ -55,7 +58,7 @@ class Evaluation:
     Attributes:
         thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
         cells: one per threat measured, in that order.
-        examples: per threat, the perturbations of the undefended column.
+        examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
         lost: per threat, the rows that each attack breaks which was run on all rows; `white box` stands for
             everybody who uses gradients.
     """
@@ -69,11 +72,25 @@ class Evaluation:
 
     def run(self, norm: Norm, eps: float) -> Cell:
         """Measure one threat."""
-        cell = self._cell(norm, eps)
+        fixed = self._immovable(eps)
+        cell = _not_measured(norm, eps, fixed) if fixed and fixed.everything else self._cell(norm, eps, fixed)
+        self.examples.setdefault((norm, eps), self.batch.x)
         self.cells.append(cell)
         return cell
 
-    def _cell(self, norm: Norm, eps: float) -> Cell:
+    def _immovable(self, eps: float) -> Immovable | None:
+        subject = self.subject
+        fixed = immovable(self.batch.x, subject.setting.bounds, eps, subject.guarded.schema)
+        if fixed is None or fixed.everything or not fixed.features:
+            return fixed
+        return fixed.model_copy(update={"importance": share_of(fixed.features, self.importance)})
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Per feature of a table, how much the network needs it."""
+        return importance(self.subject, self.batch)
+
+    def _cell(self, norm: Norm, eps: float, fixed: Immovable | None) -> Cell:
         subject, y = self.subject, self.batch.y
         plain = self._undefended(norm, eps)
         self.examples[norm, eps] = plain.kept
@@ -102,6 +119,7 @@ class Evaluation:
             flagged_oblivious=flagged[0],
             flagged_adaptive=flagged[1],
             error_growth=self._error_growth(plain.kept),
+            immovable=fixed,
         )
 
     def _proofs(self, norm: Norm, eps: float, lost: Flags, lost_guarded: Flags) -> dict[str, Rate]:
@@ -161,3 +179,9 @@ class Evaluation:
             return None
         network = self.subject.guarded.network
         return error_growth(network(moved)[:, 0], network(self.batch.x)[:, 0], self.batch.y)
+
+
+def _not_measured(norm: Norm, eps: float, fixed: Immovable) -> Cell:
+    """A threat that can change nothing: an accuracy of 100 % under it would be no robustness."""
+    columns = ("noise", "fgsm", "pgd", "undefended", "oblivious", "adaptive", "flagged_oblivious", "flagged_adaptive")
+    return Cell(norm=norm, eps=eps, broken=[], immovable=fixed, **dict.fromkeys(columns))
