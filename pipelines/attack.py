@@ -94,8 +94,8 @@ def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:
 def _write_curves(folder: Path, name: str, measured: Robustness) -> None:
     for norm in NORMS:
         cells = [cell for cell in measured.cells if cell.norm == norm]
-        rows: list[dict[str, float | None]] = []
-        rows += [{"eps": 0.0, "noise": measured.clean.share, "fgsm": measured.clean.share} | _at_zero(measured)]
+        clean = measured.clean.share
+        rows: list[dict[str, float | None]] = [{"eps": 0.0, "noise": clean, "fgsm": clean, **_at_zero(measured)}]
         rows += [
             {"eps": cell.eps, **{key: _share(getattr(cell, key)) for key in ("noise", "fgsm", *COLUMNS)}}
             for cell in cells

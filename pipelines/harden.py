@@ -11,6 +11,7 @@ from redoubt.attacks.criteria import aim
 from redoubt.data.store import plain
 from redoubt.models.networks import build
 from redoubt.params import Params, Sized, Task
+from redoubt.perturbable import trained_elsewhere
 from redoubt.training.fit import fit
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
@@ -24,6 +25,8 @@ THREADS = 2
 def work(params: Params, task: Task, models: Sequence[str]) -> None:
     """Read the selection, rows and scaler; write a bundle, a learning curve and a record per recipe."""
     data = load_data(task.name)
+    for said in trained_elsewhere(task):
+        print(f"harden@{task.name}: {said}")
     states = [_harden(name, params, task, data) for name in models]
     for state in states:
         state.unlink()

@@ -11,7 +11,8 @@ from redoubt.data.store import digest, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, BundleError, GuardedModel
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Params, Task
+from redoubt.params import GatesParams, Norm, Params, Task
+from redoubt.perturbable import in_raw_units, raw_units, trained_elsewhere
 from redoubt.records import Record
 
 
@@ -85,6 +86,7 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "digest": chosen.digest,
             "passed": True,
             "eps": task.eps.linf,
+            "threat": threat_of(task, data, report["norm"]),
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
@@ -92,6 +94,18 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
         }
         write_json(temporary / "card.json", card)
         write_json(temporary / "example.json", {"task": task.name, "inputs": example_request(task.name, data)})
+
+
+def threat_of(task: Task, data: TaskData, norm: Norm) -> dict[str, Any]:
+    """For the card: the size that was gated, in raw units too, and which models trained at another one."""
+    eps = task.eps.of(norm)
+    return {
+        "norm": norm,
+        "eps": eps,
+        "says": in_raw_units(data.schema, data.bounds, norm, eps),
+        "raw_units": raw_units(data.schema, data.bounds, eps),
+        "trained_elsewhere": trained_elsewhere(task),
+    }
 
 
 def example_request(task: str, data: TaskData) -> list[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.params import Norm
+from redoubt.params import HARDENED, Norm, Pgd, Sized, Task
 from redoubt.tasks import Bounds, Floats, Schema
 
 NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
@@ -132,7 +132,8 @@ def raw_units(schema: Schema, bounds: Bounds, eps: float) -> dict[str, float]:
     scale = np.where(bounds.lower < bounds.upper, bounds.scale, 0.0).astype(np.float64)
     found = {}
     for place in places(schema):
-        size = float(np.max(eps * scale[place.inputs]))
+        spread = float(np.max(scale[place.inputs]))
+        size = eps * spread if spread > 0 else 0.0
         found[place.name] = float(np.floor(size + SLACK)) if place.integer else size
     return found
 
@@ -145,6 +146,26 @@ def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     each = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
     said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(each) or 'no change of any feature'}"
     return said if norm == "linf" or not each else f"{said}, if one changes alone"
+
+
+def in_both_norms(task: Task, schema: Schema, bounds: Bounds) -> str:
+    """The task's two sizes, and what an attacker cannot change whatever its size."""
+    said = "; ".join(in_raw_units(schema, bounds, norm, task.eps.of(norm)) for norm in NORMS)
+    fixed = [name for name, size in raw_units(schema, bounds, np.inf).items() if not size > 0]
+    return said + (f"; an attacker cannot change {listed(fixed)}" if fixed else "")
+
+
+def trained_elsewhere(task: Task) -> list[str]:
+    """One sentence per hardened model that trains at another size than the task's eps."""
+    said = []
+    for name in HARDENED:
+        recipe = task.harden.recipe(name)
+        sizes = [recipe, *(recipe.also if isinstance(recipe, Pgd) else ())] if isinstance(recipe, Sized) else []
+        for each in sizes:
+            norm, size, eps = each.trained_norm, each.trained_at(task.eps), task.eps.of(each.trained_norm)
+            if size != eps:
+                said.append(f"{name} is trained at {NORMS[norm]} {size:g}; attacked and certified at {eps:g}")
+    return said
 
 
 def listed(names: "tuple[str, ...] | list[str]") -> str:

@@ -15,6 +15,7 @@ from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
 from redoubt.params import Eps, Norm, ParamsError, load
+from redoubt.perturbable import Immovable, immovable, in_raw_units
 from redoubt.tasks import Batch, Bounds, Floats
 
 
@@ -69,6 +70,22 @@ class Job:
         if self.knows_guard and target.guarded is not None:
             return knowing(target.network, target.guarded.guard)
         return target.outputs
+
+    @property
+    def raw_units(self) -> str | None:
+        """What eps is in the units of the inputs, where those are known and eps is read."""
+        schema = self.target.schema
+        if schema is None or "eps" in self.entry.ignores:
+            return None
+        return in_raw_units(schema, self.target.bounds, self.norm, self.eps)
+
+    @property
+    def immovable(self) -> Immovable | None:
+        """What eps cannot change of the rows, where the target's features are known and rows of them are attacked."""
+        schema = self.target.schema
+        if schema is None or self.entry.ignores & {"eps", "data"} or not self.eps:
+            return None
+        return immovable(self.batch.x, self.bounds, self.eps, schema)
 
     def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> Problem:
         """The target as the attacker sees it, or other outputs, with the plain criterion or another one."""

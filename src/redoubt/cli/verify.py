@@ -137,7 +137,7 @@ def _shares(table: Table, whose: str, card: dict[str, Any], bundle: Path, test: 
     tolerance = card["params"]["tasks"][card["task"]].get("tolerance")
     good = True
     for row in card["certificates"]["interval"]:
-        if row["eps"] in (0.0, eps):
+        if row["eps"] in (0.0, eps) and row["certified"]:
             proof = model.prove(test.x, row["eps"], np.random.default_rng(0))[:, 0]
             share, said = float(proven(proof, test.y, tolerance).mean()), row["certified"]["share"]
             what = f"{whose}: " + ("clean" if row["eps"] == 0 else f"certified at L-inf {eps:g}")

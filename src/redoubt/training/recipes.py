@@ -162,7 +162,8 @@ def _check_size(norm: Norm, eps: float, ground: Ground) -> None:
     unit = np.where(bounds.scale > 0, bounds.scale, 1)
     sides = np.broadcast_to(np.where(bounds.scale > 0, (bounds.upper - bounds.lower) / unit, 0), shape)
     largest = float(sides.max() if norm == "linf" else np.sqrt(np.square(sides).sum()))
-    if not 0 < eps < largest:
+    # Where nothing can be perturbed there is nothing to harden against, and the attack will say so.
+    if largest > 0 and not 0 < eps < largest:
         raise RecipeError(f"eps is {eps:g}; it must lie between 0 and the inputs' range, {largest:g} in {norm}")
 
 
