@@ -11,6 +11,7 @@ from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
+from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.evaluation.importance import importance, share_of
 from redoubt.evaluation.metrics import Rate, error_growth, rate
 from redoubt.evaluation.proofs import check_not_refuted, proven_guarded, proven_network
@@ -60,7 +61,7 @@ class Evaluation:
         cells: one per threat measured, in that order.
         examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
         lost: per threat, the rows that each attack breaks which was run on all rows; `white box` stands for
-            everybody who uses gradients.
+            everybody who uses gradients, and in L2 for whole numbers taken one at a time.
     """
 
     def __init__(self, subject: Subject, batch: Batch, *, thorough: bool) -> None:
@@ -157,7 +158,13 @@ class Evaluation:
     def _ensemble(self, norm: Norm, eps: float) -> list[tuple[str, Attack, int]]:
         """Its members that use gradients; away from the budget only the cheapest strong one."""
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
-        return [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
+        chosen = [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
+        return [*chosen, ("whole steps", WholeSteps(), 0)] if self._hides_in_rounding(norm) else chosen
+
+    def _hides_in_rounding(self, norm: Norm) -> bool:
+        """Whether whole numbers stand between a gradient's step, which all features share, and a record."""
+        bounds = self.subject.setting.bounds
+        return norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0)))
 
     def _knowing(self, norm: Norm, eps: float) -> list[tuple[str, Attack]]:
         """One attack per restart; all climb the margin, since cross-entropy saturates on a sure variant."""
@@ -165,7 +172,10 @@ class Evaluation:
         first = APGD(steps=steps, eot=eot, loss="margin", stop_when_won=False)
         more = PGD(steps=steps, eot=eot, loss="margin")
         restarts = self.params.restarts - 1 if self._is_budget(norm, eps) else 0
-        return [("apgd", first), *[("pgd", more)] * restarts]
+        steps_of_one: list[tuple[str, Attack]] = (
+            [("whole steps", WholeSteps())] if self._hides_in_rounding(norm) else []
+        )
+        return [("apgd", first), *[("pgd", more)] * restarts, *steps_of_one]
 
     def _guarded(self, worst: Worst, name: str, attack: Attack, problem: Problem, eps: float, restart: int = 0) -> None:
         moved = worst.attack(self.subject, attack, problem, self.batch, eps, restart)
