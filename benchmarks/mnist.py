@@ -30,7 +30,7 @@ MODELS = {
     ADVERSARIAL: Cnn(kind="cnn", filters=(16, 32), units=(100,), kernel=4, pooling="stride"),
 }
 EPOCHS = {NATURAL: 4, ADVERSARIAL: 10}
-RECIPE = Pgd(method="pgd", eps=EPS[ADVERSARIAL][0], steps=5, epochs=EPOCHS[ADVERSARIAL])
+RECIPE = Pgd(method="pgd", train_eps=EPS[ADVERSARIAL][0], steps=5, epochs=EPOCHS[ADVERSARIAL])
 TRAINED_ON, VALIDATED_ON, BATCH_SIZE, LEARNING_RATE = 20_000, 1_000, 100, 0.002
 
 
@@ -105,7 +105,13 @@ def _train(name: str, raw: Raw, seed: int) -> keras.Model:
 def _harden(network: keras.Model, train: Batch, validation: Batch, seed: int) -> keras.Model:
     plan = plan_for(RECIPE, BATCH_SIZE, LEARNING_RATE, seed)
     ground = Ground(
-        network=network, criterion=Untargeted(), bounds=PIXELS, train=train, validation=validation, plan=plan
+        network=network,
+        criterion=Untargeted(),
+        bounds=PIXELS,
+        eps=load().task("mnist").eps,
+        train=train,
+        validation=validation,
+        plan=plan,
     )
     ready = prepare(RECIPE, ground)
     fit(ready.trainer, ready.trainer.kept, ready.train, ready.watch, plan)

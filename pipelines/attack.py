@@ -13,7 +13,7 @@ from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.ledger import Ledger
-from redoubt.evaluation.metrics import confusion, regression_metrics
+from redoubt.evaluation.metrics import Rate, confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure
 from redoubt.evaluation.verdict import NORMS, Robustness, join
 from redoubt.params import CANDIDATES, Norm, Params, Task
@@ -46,8 +46,11 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
     """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
     rows = {split: some_rows(getattr(data, split), task.attack.points) for split in SPLITS}
     bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), task.harden.norm
-    chosen = sorted({task.attack.grid(gated)[0], task.attack.budget.of(gated)})
-    wanted = {("validation", gated): tuple(chosen), **{("test", norm): task.attack.grid(norm) for norm in NORMS}}
+    chosen = sorted({task.attack.grid(gated, task.eps)[0], task.eps.of(gated)})
+    wanted = {
+        ("validation", gated): tuple(chosen),
+        **{("test", norm): task.attack.grid(norm, task.eps) for norm in NORMS},
+    }
     return {
         (split, norm): Shard(
             task=task,
@@ -91,13 +94,19 @@ def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:
 def _write_curves(folder: Path, name: str, measured: Robustness) -> None:
     for norm in NORMS:
         cells = [cell for cell in measured.cells if cell.norm == norm]
-        rows = [{"eps": 0.0, "noise": measured.clean.share, "fgsm": measured.clean.share} | _at_zero(measured)]
+        clean = measured.clean.share
+        rows: list[dict[str, float | None]] = [{"eps": 0.0, "noise": clean, "fgsm": clean, **_at_zero(measured)}]
         rows += [
-            {"eps": cell.eps, **{key: getattr(cell, key).share for key in ("noise", "fgsm", *COLUMNS)}}
+            {"eps": cell.eps, **{key: _share(getattr(cell, key)) for key in ("noise", "fgsm", *COLUMNS)}}
             for cell in cells
         ]
         with whole_file(folder / f"{name}-{norm}.csv") as path:
             pd.DataFrame(rows).to_csv(path, index=False, lineterminator="\n")
+
+
+def _share(rate: Rate | None) -> float | None:
+    """None leaves a gap in the curve."""
+    return rate.share if rate else None
 
 
 def _at_zero(measured: Robustness) -> dict[str, float]:
@@ -111,17 +120,24 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
     metrics["test/false_positives"] = measured.false_positives.share
     curves: dict[str, list[tuple[int, float]]] = {}
     for norm in NORMS:
-        budget = measured.at(norm, task.attack.budget.of(norm))
+        budget = measured.at(norm, task.eps.of(norm))
         for column in COLUMNS:
-            metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
-            points = [(round(1000 * c.eps), getattr(c, column).share) for c in measured.cells if c.norm == norm]
-            curves[f"eps_{norm}/{column}"] = [(0, _at_zero(measured)[column]), *points]
+            if budget.measured:
+                metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
+            points = {0: _at_zero(measured)[column]}
+            # Two sizes may share a step of MLflow's: the larger one is kept.
+            points |= {
+                round(1000 * cell.eps): getattr(cell, column).share
+                for cell in measured.cells
+                if cell.norm == norm and cell.measured
+            }
+            curves[f"eps_{norm}/{column}"] = list(points.items())
         metrics[f"robust/{norm}/doubts"] = len(measured.doubts(norm))
     return Record(
         run=name,
         stage="attack",
         task=task.name,
-        params={f"budget/{norm}": task.attack.budget.of(norm) for norm in NORMS},
+        params={f"eps/{norm}": task.eps.of(norm) for norm in NORMS},
         metrics=metrics,
         curves=curves,
         artifacts=[f"reports/{task.name}/robustness.json"],

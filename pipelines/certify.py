@@ -16,8 +16,9 @@ from redoubt.data.store import write_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.metrics import rate
 from redoubt.params import HARDENED, Params, Task
+from redoubt.perturbable import Immovable, immovable
 from redoubt.records import Record
-from redoubt.tasks import Floats
+from redoubt.tasks import Batch, Floats
 
 MODELS = ("natural", *HARDENED)
 
@@ -45,15 +46,23 @@ def _interval(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> l
     Raises:
         RefutedError: the network answers a proven example wrong, at itself or at a random point of its ball.
     """
-    batch, rows = data.test, []
-    bounds = data.bounds.covering(batch.x)
-    for eps in (0.0, *task.attack.linf):
-        certified = proven(guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0], batch.y, task.tolerance)
-        for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
-            wrong = _wrong(guarded.network(point), batch.y, task.tolerance)
-            check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
-        rows.append({"eps": eps, "certified": rate(certified).model_dump()})
+    batch = data.test
+    rows: list[dict[str, Any]] = []
+    for eps in (0.0, *task.attack.grid("linf", task.eps)):
+        fixed = _immovable(batch, data, eps)
+        measured = not (fixed and fixed.everything)
+        certified = rate(_certified(guarded, data, task, eps, seed)).model_dump() if measured else None
+        rows.append({"eps": eps, "certified": certified, "immovable": fixed and fixed.model_dump()})
     return rows
+
+
+def _certified(guarded: GuardedModel, data: TaskData, task: Task, eps: float, seed: int) -> NDArray[np.bool_]:
+    batch, bounds = data.test, data.bounds.covering(data.test.x)
+    certified = proven(guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0], batch.y, task.tolerance)
+    for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
+        wrong = _wrong(guarded.network(point), batch.y, task.tolerance)
+        check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
+    return certified
 
 
 def _wrong(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray[np.bool_]:
@@ -64,6 +73,16 @@ def _wrong(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray
     return ~(np.abs(outputs[:, 0] - y) <= tolerance)
 
 
+def _immovable(batch: Batch, data: TaskData, eps: float) -> Immovable | None:
+    """What cannot change within eps; where nothing can, there is nothing to certify."""
+    return immovable(batch.x, data.bounds.covering(batch.x), eps, data.schema) if eps else None
+
+
+def _is_vacuous(batch: Batch, data: TaskData, eps: float) -> bool:
+    fixed = _immovable(batch, data, eps)
+    return fixed is not None and fixed.everything
+
+
 def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label: str) -> dict[str, Any]:
     """Share of rows whose smoothed class is right and certain at each radius; radius 0 is the clean share."""
     batch = some_rows(data.test, task.certify.points)
@@ -72,16 +91,25 @@ def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
     return {
         "abstained": rate(smoothed.label < 0).model_dump(),
         "radii": [
-            {"radius": radius, "certified": rate(right & (smoothed.radius >= radius)).model_dump()}
-            for radius in (0.0, *task.certify.radii)
+            {
+                "radius": radius,
+                "certified": None
+                if _is_vacuous(batch, data, radius)
+                else rate(right & (smoothed.radius >= radius)).model_dump(),
+            }
+            for radius in (0.0, *task.certify.grid(task.eps))
         ],
     }
 
 
 def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label: str) -> dict[str, Any]:
     """Share of rows whose smoothed value stays within the tolerance everywhere inside each radius."""
-    batch, rows = some_rows(data.test, task.certify.points), []
-    for radius in tqdm((0.0, *task.certify.radii), desc=label, unit="radius"):
+    batch = some_rows(data.test, task.certify.points)
+    rows: list[dict[str, Any]] = []
+    for radius in tqdm((0.0, *task.certify.grid(task.eps)), desc=label, unit="radius"):
+        if _is_vacuous(batch, data, radius):
+            rows.append({"radius": radius, "certified": None, "median_width": None})
+            continue
         low, high = certify_numbers(guarded.network, batch.x, radius, task.certify, data.bounds, seed)
         error = np.maximum(np.abs(low - batch.y), np.abs(high - batch.y))
         finite = np.isfinite(error)
@@ -96,9 +124,8 @@ def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
 
 
 def _record(task: Task, name: str, measured: dict[str, Any]) -> Record:
-    radii = [(round(1000 * row["radius"]), row["certified"]["share"]) for row in measured["smoothing"]["radii"]]
-    eps = [(round(1000 * row["eps"]), row["certified"]["share"]) for row in measured["interval"]]
-    budget = next(row for row in measured["interval"] if row["eps"] == task.attack.budget.linf)
+    radii, eps = _curve(measured["smoothing"]["radii"], "radius"), _curve(measured["interval"], "eps")
+    budget = next(row for row in measured["interval"] if row["eps"] == task.eps.linf)
     return Record(
         run=name,
         stage="certify",
@@ -106,10 +133,16 @@ def _record(task: Task, name: str, measured: dict[str, Any]) -> Record:
         params={"certify/sigma": task.certify.sigma, "certify/draws": task.certify.draws},
         metrics={
             "certified/l2/smoothed_clean": radii[0][1],
-            "certified/linf/interval": budget["certified"]["share"],
+            **({"certified/linf/interval": budget["certified"]["share"]} if budget["certified"] else {}),
         },
         curves={"radius_l2/certified": radii, "eps_linf/certified": eps},
     )
+
+
+def _curve(rows: list[dict[str, Any]], size: str) -> list[tuple[int, float]]:
+    """As MLflow steps it; of two sizes that share a step the larger one is kept."""
+    found = [row for row in rows if row["certified"]]
+    return list({round(1000 * row[size]): row["certified"]["share"] for row in found}.items())
 
 
 if __name__ == "__main__":

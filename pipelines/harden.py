@@ -10,7 +10,8 @@ from pipelines._training import EpochBar, checkpoint, selected, write_seconds, w
 from redoubt.attacks.criteria import aim
 from redoubt.data.store import plain
 from redoubt.models.networks import build
-from redoubt.params import Params, Task
+from redoubt.params import Params, Sized, Task
+from redoubt.perturbable import trained_elsewhere
 from redoubt.training.fit import fit
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
@@ -24,6 +25,8 @@ THREADS = 2
 def work(params: Params, task: Task, models: Sequence[str]) -> None:
     """Read the selection, rows and scaler; write a bundle, a learning curve and a record per recipe."""
     data = load_data(task.name)
+    for said in trained_elsewhere(task):
+        print(f"harden@{task.name}: {said}")
     states = [_harden(name, params, task, data) for name in models]
     for state in states:
         state.unlink()
@@ -39,19 +42,22 @@ def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
         network=build(model, data.schema, data.scaler, params.seed),
         criterion=aim(task),
         bounds=data.bounds.covering(data.validation.x),
+        eps=task.eps,
         train=data.train,
         validation=some_rows(data.validation, VALIDATED),
         plan=plan,
     )
     prepared = prepare(recipe, ground)
     trainer = prepared.trainer
-    key = {"plan": vars(plan), "recipe": recipe.model_dump(), "model": model.model_dump(), "data": data.sha256}
+    sizes = {"recipe": recipe.model_dump(), "eps": task.eps.model_dump()}
+    key = {"plan": vars(plan), **sizes, "model": model.model_dump(), "data": data.sha256}
     state = checkpoint(task.name, name, key)
     bar = EpochBar(f"harden@{task.name} {name}", plan.epochs)
     history = fit(trainer, trainer.kept, prepared.train, prepared.watch, plan, checkpoint=state, progress=bar)
-    own = recipe.model_dump(exclude={"method", "model", "batch_size", "learning_rate"}, exclude_none=True)
+    own = recipe.model_dump(exclude={"method", "model", "batch_size", "learning_rate", "train_eps"}, exclude_none=True)
     settings = {
         "training": recipe.method,
+        **({"train/eps": recipe.trained_at(task.eps)} if isinstance(recipe, Sized) else {}),
         **{
             f"train/{key}": value if isinstance(value, int | float | str) else str(plain(value))
             for key, value in own.items()

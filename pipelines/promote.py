@@ -14,7 +14,8 @@ from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.defenses.untrusted import BundleError, read_typed
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Name, Params, Task
+from redoubt.params import GatesParams, Name, Norm, Params, Task
+from redoubt.perturbable import in_raw_units, raw_units, trained_elsewhere
 from redoubt.records import Record
 
 
@@ -22,7 +23,7 @@ def work(params: Params, task: Task) -> None:
     """Read the reports; write models/TASK/champion, promotion.json and the record."""
     data, reports = load_data(task.name), Path("reports", task.name)
     report = read_json(reports / "robustness.json")
-    threat = (report["norm"], task.attack.budget.of(report["norm"]))
+    threat = (report["norm"], task.eps.of(report["norm"]))
     candidates = [
         candidate(name, Robustness.model_validate(measured["validation"]), *threat)
         for name, measured in report["models"].items()
@@ -53,7 +54,13 @@ def work(params: Params, task: Task) -> None:
 def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
     """What two models must have in common for their figures to be compared: rows, threat and the attacker's effort."""
     rows = digest(Path("data/splits", f"{task.name}.npz").read_bytes())
-    return {"dataset": data.sha256, "split": rows, "norm": norm, "attack": task.attack.model_dump(mode="json")}
+    return {
+        "dataset": data.sha256,
+        "split": rows,
+        "norm": norm,
+        "eps": task.eps.model_dump(),
+        "attack": task.attack.model_dump(mode="json"),
+    }
 
 
 class _Incumbent(BaseModel):
@@ -90,7 +97,8 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "model": chosen.name,
             "digest": chosen.digest,
             "passed": True,
-            "eps": task.attack.budget.linf,
+            "eps": task.eps.linf,
+            "threat": threat_of(task, data, report["norm"]),
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
@@ -103,6 +111,18 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
 def clean_figures(measured: dict[str, Any]) -> dict[str, Any]:
     """Clean figures on the test split, of the network alone and as it is served: behind its guard."""
     return {"network": measured["clean"]["undefended"], "guarded": measured["clean"]["guarded"]}
+
+
+def threat_of(task: Task, data: TaskData, norm: Norm) -> dict[str, Any]:
+    """For the card: the size that was gated, in raw units too, and which models trained at another one."""
+    eps = task.eps.of(norm)
+    return {
+        "norm": norm,
+        "eps": eps,
+        "says": in_raw_units(data.schema, data.bounds, norm, eps),
+        "raw_units": raw_units(data.schema, data.bounds, eps),
+        "trained_elsewhere": trained_elsewhere(task),
+    }
 
 
 def example_request(task: str, data: TaskData) -> list[Any]:
@@ -128,7 +148,12 @@ def _record(task: Task, decision: dict[str, Any]) -> Record:
             "gate/clean": task.gates.clean,
             "gate/robust": task.gates.robust,
         },
-        metrics={f"{each['name']}/{key}": each[key] for each in decision["candidates"] for key in ("clean", "robust")},
+        metrics={
+            f"{each['name']}/{key}": each[key]
+            for each in decision["candidates"]
+            for key in ("clean", "robust")
+            if each[key] is not None
+        },
         tags={"digest": str(decision["digest"])},
         artifacts=[f"reports/{task.name}/promotion.json"],
     )

@@ -5,10 +5,11 @@ from pathlib import Path
 from pipelines._stage import run
 from redoubt.data.store import write_json
 from redoubt.params import Params, Task
+from redoubt.perturbable import in_both_norms
 
 
 def work(_: Params, task: Task) -> None:
-    """Reads the raw data set and its split; writes scaler.json."""
+    """Reads the raw data set and its split; writes scaler.json, and says what the task's eps is in raw units."""
     from redoubt.data import dataset, scaling, splits
 
     data = dataset.load(Path("data/raw", task.name))
@@ -19,6 +20,7 @@ def work(_: Params, task: Task) -> None:
         scaling.require_scalable(scaler, data.schema)
     scalers = {"whole": whole.to_json(), "folds": [fold.to_json() for fold in folds]}
     write_json(Path("models", task.name, "scaler.json"), scalers)
+    print(f"scale@{task.name}: {in_both_norms(task, data.schema, whole.bounds(data.schema))}")
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from pipelines._stage import run
 from redoubt.data.dataset import COLUMNS
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file
-from redoubt.params import CANDIDATES, HARDENED, Params, Task
+from redoubt.params import CANDIDATES, HARDENED, Norm, Params, Task
+from redoubt.perturbable import Immovable, in_raw_units, number, raw_units, trained_elsewhere
 from redoubt.report import figures, simulator
 from redoubt.report.page import render
 from redoubt.training.sweep import Selected
 
-NORMS = ("linf", "l2")
+NORMS: tuple[Norm, ...] = ("linf", "l2")
 SIMULATED = 1000
 COLUMNS_SHOWN = 100
 
@@ -46,6 +47,9 @@ def work(params: Params, task: Task) -> None:
         targeted=bool(data.schema.labels),
         models=_models(task, robustness),
         unit=_unit(task),
+        threats=_threats(task, data),
+        immovable=_immovable_said(task, robustness),
+        trained_elsewhere=trained_elsewhere(task),
         guard=", ".join(f"{key} {value}" for key, value in task.guard.model_dump().items()),
         attack=task.attack,
         certify=task.certify,
@@ -80,7 +84,37 @@ def _right(task: Task) -> str:
 
 
 def _unit(task: Task) -> str:
-    return "pixels in [0, 1]" if task.kind == "image" else "spreads of each feature on the training rows"
+    return "pixels in [0, 1]" if task.kind == "image" else "standard deviations of each feature on the training rows"
+
+
+def _threats(task: Task, data: TaskData) -> dict[str, Any]:
+    """The task's eps in raw units: a sentence per norm, and of a table a row per feature."""
+    sizes = {norm: raw_units(data.schema, data.bounds, task.eps.of(norm)) for norm in NORMS}
+    rows = [
+        [name, *(f"{number(sizes[norm][name])}" if sizes[norm][name] > 0 else "cannot change" for norm in NORMS)]
+        for name in sizes["linf"]
+    ]
+    says = [in_raw_units(data.schema, data.bounds, norm, task.eps.of(norm)) for norm in NORMS]
+    return {"says": says, "rows": rows, "heads": [f"{figures.NORMS[norm]} {task.eps.of(norm):g}" for norm in NORMS]}
+
+
+def _immovable_said(task: Task, robustness: dict[str, Any]) -> list[str]:
+    """What no attacker could change: at the task's eps, and wherever nothing was measured for it."""
+    models = {name: robustness["models"][name]["test"]["cells"] for name in CANDIDATES}
+    said = []
+    for cells in zip(*models.values(), strict=True):
+        norm, eps = cells[0]["norm"], cells[0]["eps"]
+        if not cells[0]["immovable"] or (cells[0]["adaptive"] and eps != task.eps.of(norm)):
+            continue
+        fixed = [Immovable.model_validate(cell["immovable"]) for cell in cells]
+        carry = [
+            f"{100 * each.importance:.0f} % ({name})"
+            for name, each in zip(models, fixed, strict=True)
+            if each.importance is not None
+        ]
+        sentence = fixed[0].model_copy(update={"importance": None}).says(norm, eps)
+        said.append(sentence + (f"; they carry {', '.join(carry)} of the permutation importance" if carry else ""))
+    return said
 
 
 def _shown(promotion: dict[str, Any]) -> str:
@@ -97,7 +131,7 @@ def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
         {
             **cell,
             "norm": figures.NORMS[cell["norm"]],
-            "budget": cell["eps"] == task.attack.budget.of(cell["norm"]),
+            "budget": cell["eps"] == task.eps.of(cell["norm"]),
             "targeted": measured["targeted"].get(cell["norm"]),
             "trusted": all(check["passed"] for check in measured["lint"][cell["norm"]]),
             "growth": _growth(cell["error_growth"]),
@@ -128,7 +162,7 @@ def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, An
         norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in CANDIDATES} for norm in NORMS
     }
     drawn = {
-        "eps": figures.eps_curves(curves, task.attack.budget.model_dump()),
+        "eps": figures.eps_curves(curves, task.eps.model_dump()),
         "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
         "learning": figures.learning_curves(
             {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in ("natural", *HARDENED)}
@@ -163,10 +197,11 @@ def _simulator(task: Task, seed: int) -> str | None:
 
 
 def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | None:
-    """A few attacked rows of a table, most telling columns first."""
-    if task.kind == "image":
+    """A few attacked rows of a table, most telling columns first; none where nothing can be perturbed."""
+    stored = read_arrays(reports / "examples.npz")
+    if task.kind == "image" or all(np.array_equal(stored["x"], stored[f"{name}_linf"]) for name in CANDIDATES):
         return None
-    stored, names = read_arrays(reports / "examples.npz"), data.schema.input_names[:6]
+    names = data.schema.input_names[:6]
     rows = []
     for index in range(min(3, len(stored["x"]))):
         truth = data.schema.labels[stored["y"][index]] if data.schema.labels else f"{stored['y'][index]:.0f}"

@@ -73,10 +73,8 @@ def _print(params: Params) -> None:
         if row["champion"] is None:
             table.add_row(name, "none", "no model cleared the gates: see the report")
             continue
-        rates = [
-            f"{100 * row[c]['share']:.1f} % ({100 * row[c]['low']:.0f}-{100 * row[c]['high']:.0f})" if row[c] else "-"
-            for c in ("undefended", "oblivious", "adaptive", "certified")
-        ]
+        rates = [_share(row[column]) for column in ("undefended", "oblivious", "adaptive")]
+        rates.append(_share(row["certified"]) if row["certified"] else "-")
         stamp = "" if row["trusted"] else " (not trusted: see the report)"
         table.add_row(name, row["champion"], row["clean"], row["threat"] + stamp, *rates)
     console = Console(width=None if sys.stdout.isatty() else 150)
@@ -89,6 +87,12 @@ def _print(params: Params) -> None:
         "Compare:     make ui      which prints a link per task",
         highlight=False,
     )
+
+
+def _share(rate: dict[str, float] | None) -> str:
+    if rate is None:
+        return "not measured"
+    return f"{100 * rate['share']:.1f} % ({100 * rate['low']:.0f}-{100 * rate['high']:.0f})"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import yaml
 
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
-from pipelines.promote import clean_figures, example_request
+from pipelines.promote import clean_figures, example_request, threat_of
 from redoubt.data.store import digest, digest_folder, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.models.saved import WEIGHTS
@@ -52,7 +52,8 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "digest": digest_folder(source, BUNDLE_FILES),
         "weights": digest((source / WEIGHTS).read_bytes()),
         "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
-        "eps": task.attack.budget.linf,
+        "eps": task.eps.linf,
+        "threat": threat_of(task, data, task.harden.norm),
         "command": f"redoubt verify zoo/{task.name}-{name}",
         "params": _own_params(task.name),
         "selected": read_json(reports / "selected.json"),

@@ -20,6 +20,8 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 GuardDraws = Annotated[int, Field(ge=1, le=64)]
 DEEPEST = 16
+# Of a perturbation: pixels in [0, 1], or standard deviations of a feature on the training rows.
+Size = Positive
 # What float32 can hold, with room to compute.
 Number = Annotated[float, Field(ge=-1e38, le=1e38, allow_inf_nan=False)]
 
@@ -61,16 +63,32 @@ def _named(text: str) -> str:
 
 Name = Annotated[str, AfterValidator(_named)]
 
-BY_KIND = ("sweep", "train", "harden", "guard", "attack", "certify", "gates")
+BY_KIND = ("sweep", "train", "harden", "guard", "eps", "attack", "certify", "gates")
 SHARED = ("split", "validate")
 # The largest params file that is read, its depth, and its values with aliases written out.
 YAML_BYTES, YAML_DEPTH, YAML_VALUES = 2**20, 50, 100_000
 # Keys that tell the members of a union apart.
 TAGS = {"kind", "method"}
+# Keys that a section once had, and what says the same now.
+REPLACED = {
+    ("harden", "eps"): "a recipe trains at the task's `eps: {linf: ..., l2: ...}`, which is also attacked, certified"
+    " and gated; say `train_eps` to train at another size",
+    ("attack", "budget"): "the size that is gated and reported is the section `eps: {linf: ..., l2: ...}`, by kind or"
+    " in the task's own block",
+}
 
 
 class ParamsError(ValueError):
     """A params.yaml that cannot be used; the message names the file, the key and the mend."""
+
+
+def _all_rising(sizes: tuple[float, ...]) -> tuple[float, ...]:
+    if list(sizes) != sorted(set(sizes)):
+        raise ValueError("the numbers must rise strictly")
+    return sizes
+
+
+Curve = Annotated[tuple[Size, ...], AfterValidator(_all_rising)]
 
 
 class Strict(BaseModel):
@@ -80,6 +98,22 @@ class Strict(BaseModel):
 
 
 M = TypeVar("M", bound=Strict)
+
+
+class Eps(Strict):
+    """The task's threat: per norm the largest perturbation that is trained for, attacked, certified and gated.
+
+    Attributes:
+        linf: of each pixel or feature by itself.
+        l2: of all of them together.
+    """
+
+    linf: Size
+    l2: Size
+
+    def of(self, norm: Norm) -> float:
+        """The eps of one norm."""
+        return self.linf if norm == "linf" else self.l2
 
 
 class SplitParams(Strict):
@@ -208,11 +242,34 @@ class Augmented(Recipe):
     augment: Augment | None = None
 
 
-class Threat(Strict):
-    """A norm and the largest perturbation in it, in the units of `attack`."""
+class Sized(Strict):
+    """What perturbs while it trains, as far as the task's eps reaches.
+
+    Attributes:
+        train_eps: reaches so far instead; everything else about the task still uses its eps.
+    """
+
+    train_eps: Size | None = None
+
+    @property
+    def trained_norm(self) -> Norm:
+        """In which it perturbs."""
+        return "linf"
+
+    def trained_at(self, eps: Eps) -> float:
+        """How far it perturbs in training, given the task's eps."""
+        return eps.of(self.trained_norm) if self.train_eps is None else self.train_eps
+
+
+class Threat(Sized):
+    """A norm in which training perturbs."""
 
     norm: Norm = "linf"
-    eps: Positive
+
+    @property
+    def trained_norm(self) -> Norm:
+        """The one that is declared."""
+        return self.norm
 
 
 class Pgd(Augmented, Threat):
@@ -265,19 +322,17 @@ class Trades(Augmented, Threat):
     beta: Positive = 6.0
 
 
-class Ibp(Augmented):
+class Ibp(Augmented, Sized):
     """Certified training by interval bounds (arXiv 1810.12715), L-inf.
 
     Attributes:
-        eps: to be certified.
-        reach: eps in training, as a multiple of `eps`: a little more than is certified helps.
+        reach: size of the bounds in training, as a multiple of eps: a little more than is certified helps.
         natural: weight of the loss on single points before and after the ramp; the rest is on the bounds.
         regularize: weight of Shi et al.'s regularizers while eps rises (arXiv 2103.17268).
         steps: of PGD on the single points (MTL-IBP, arXiv 2305.13991); 0 takes the inputs themselves.
     """
 
     method: Literal["ibp"]
-    eps: Positive
     reach: Annotated[float, Field(ge=1.0)] = 1.05
     natural: tuple[Share, Share] = (0.6, 0.1)
     regularize: Annotated[float, Field(ge=0.0)] = 0.5
@@ -303,19 +358,22 @@ class Gaussian(UnderNoise):
     method: Literal["gaussian"]
 
 
-class SmoothAdv(UnderNoise):
+class SmoothAdv(UnderNoise, Sized):
     """Noise round points where the smoothed network gives way (arXiv 1906.04584), L2.
 
     Attributes:
-        eps: L2 size of the attack.
         steps: of the attack.
         draws: of noise per gradient.
     """
 
     method: Literal["smoothadv"]
-    eps: Positive
     steps: Count = 2
     draws: Count = 2
+
+    @property
+    def trained_norm(self) -> Norm:
+        """Radii of randomized smoothing are in L2."""
+        return "l2"
 
 
 Adversarial = Annotated[Pgd | Fast | Free | Trades, Field(discriminator="method")]
@@ -362,56 +420,48 @@ class TableGuard(Strict):
     false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
 
 
-class Budget(Strict):
-    """The eps of each norm at which the headline robustness is stated."""
-
-    linf: Positive
-    l2: Positive
-
-    def of(self, norm: Norm) -> float:
-        """The eps of one norm."""
-        return self.linf if norm == "linf" else self.l2
-
-
 class AttackParams(Strict):
-    """Threats (eps per norm), the effort of the attackers who try them, and how many rows are attacked."""
+    """Further eps per norm, the effort of the attackers, and how many rows are attacked.
 
-    linf: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    l2: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    budget: Budget
+    Attributes:
+        linf: points of the robustness curve beside the task's eps, rising.
+        l2: likewise.
+        points: rows attacked.
+        steps: of the gradient attacks.
+        restarts: of PGD.
+        eot: gradients through the guard averaged per step.
+        queries: what Square may ask per row.
+    """
+
+    linf: Curve
+    l2: Curve
     points: Count
     steps: Count
     restarts: Count
     eot: Count
     queries: Count
 
-    def grid(self, norm: Norm) -> tuple[float, ...]:
-        """Every eps of one norm, rising."""
-        return self.linf if norm == "linf" else self.l2
-
-    @model_validator(mode="after")
-    def _budget_is_on_the_curve(self) -> "AttackParams":
-        for norm in ("linf", "l2"):
-            grid, eps = getattr(self, norm), getattr(self.budget, norm)
-            if list(grid) != sorted(set(grid)):
-                raise ValueError(f"{norm} must rise strictly; got {list(grid)}")
-            if eps not in grid:
-                raise ValueError(f"budget.{norm} is {eps:g}, which is not among {norm} = {list(grid)}")
-        return self
+    def grid(self, norm: Norm, eps: Eps) -> tuple[float, ...]:
+        """Every eps of one norm, the task's among them, rising."""
+        return tuple(sorted({*(self.linf if norm == "linf" else self.l2), eps.of(norm)}))
 
 
 class CertifyParams(Strict):
     """Randomized smoothing (arXiv 1902.02918): noise, sample sizes, failure probability, radii shown, rows.
 
-    Interval bounds need none of it: they are taken on the rows and at the eps of `attack`.
+    The task's own L2 eps is a radius too. Interval bounds need none of this: they are taken at every L-inf eps.
     """
 
     sigma: Positive
-    radii: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    radii: tuple[Positive, ...]
     selection_draws: Count
     draws: Count
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)]
     points: Count
+
+    def grid(self, eps: Eps) -> tuple[float, ...]:
+        """Every radius, the task's L2 eps among them, rising."""
+        return tuple(sorted({*self.radii, eps.l2}))
 
     @model_validator(mode="after")
     def _draws_can_prove(self) -> "CertifyParams":
@@ -456,6 +506,7 @@ class Task(Strict):
     train: TrainParams
     harden: HardenParams
     guard: ImageGuard | TableGuard
+    eps: Eps
     attack: AttackParams
     certify: CertifyParams
     gates: GatesParams
@@ -703,6 +754,7 @@ def _section_model(section: str, kind: Kind) -> type[Strict]:
         "train": TrainParams,
         "harden": HardenParams,
         "guard": ImageGuard if kind == "image" else TableGuard,
+        "eps": Eps,
         "attack": AttackParams,
         "certify": CertifyParams,
         "gates": GatesParams,
@@ -731,7 +783,7 @@ def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             valid = sorted(_model_at(model, loc[:-1]).model_fields)
-            message, loc = _unknown(str(loc[-1]), valid), loc[:-1]
+            message, loc = _replaced(where, str(loc[-1])) or _unknown(str(loc[-1]), valid), loc[:-1]
         elif first["type"] != "missing" and not isinstance(first["input"], dict):
             message += f"; got {first['input']!r}"
             if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
@@ -740,6 +792,13 @@ def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
         raise ParamsError(f"{path}: {key}: {message}") from None
     except TypeError as error:
         raise ParamsError(f"{path}: {where}: {error}") from None
+
+
+def _replaced(where: str, key: str) -> str | None:
+    """What to write instead of a key that a section once had."""
+    parts = where.split(".")
+    now = REPLACED.get((parts[-1] if parts[0] == "tasks" else parts[0], key))
+    return f"'{key}' is no longer a key here: {now}" if now else None
 
 
 def _model_at(model: type[Strict], loc: tuple[int | str, ...]) -> type[Strict]:

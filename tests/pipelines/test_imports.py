@@ -13,6 +13,7 @@ TENSORFLOW_STAGES = ["train", "harden", "attack"]
 ROOMS = [
     "params",
     "tasks",
+    "perturbable",
     "data",
     "models",
     "attacks",

@@ -34,10 +34,10 @@ TASK = {
     "sweep": {"batch_size": [32], "models": [{"kind": "linear"}, {"kind": "mlp", "units": [8]}], "epochs": 3},
     "train": {"epochs": 12, "patience": 4},
     "harden": {"adversarial": {"epochs": 6, "steps": 2}, "certified": {"epochs": 6}, "smoothed": {"epochs": 4}},
+    "eps": {"linf": 0.1, "l2": 0.1},
     "attack": {
         "linf": [0.1],
         "l2": [0.1],
-        "budget": {"linf": 0.1, "l2": 0.1},
         "points": 40,
         "steps": 3,
         "restarts": 1,

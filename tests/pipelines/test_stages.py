@@ -67,7 +67,7 @@ def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, truste
     for name, low in robust.items():
         share = Rate(share=low, low=low, high=1.0, n=12)
         cells = [
-            Cell(norm=norm, eps=task.attack.budget.of(norm), adaptive=share, broken=[], **dict.fromkeys(COLUMNS, share))
+            Cell(norm=norm, eps=task.eps.of(norm), adaptive=share, broken=[], **dict.fromkeys(COLUMNS, share))
             for norm in ("linf", "l2")
         ]
         clean = Rate(share=accuracy, low=accuracy, high=1.0, n=12)
@@ -120,6 +120,35 @@ def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.Capture
     assert [path.name for path in Path("models/risk/champion").iterdir()] == ["NOT_PROMOTED"]
     said = capsys.readouterr().out
     assert "no model is promoted: adversarial: robust lower bound 0.200 is below the gate 0.3" in said
+
+
+def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    attacked(task, BOTH)
+    path = Path("reports/risk/robustness.json")
+    report = read_json(path)
+    for model in report["models"].values():
+        for cell in model["validation"]["cells"]:
+            cell.update(dict.fromkeys((*COLUMNS, "adaptive")))
+    write_json(path, report)
+    decision = promoted(task)
+    assert decision["champion"] is None
+    assert "adversarial: robust accuracy was not measured" in capsys.readouterr().out
+    record = Record.model_validate(read_json(Path("reports/risk/records/promote.json")))
+    assert sorted(record.metrics) == ["adversarial/clean", "natural/clean"]
+
+
+def test_the_card_says_the_threat_in_raw_units(task: Task) -> None:
+    attacked(task, BOTH)
+    harden = task.harden.model_copy(
+        update={"adversarial": task.harden.adversarial.model_copy(update={"train_eps": 0.2})}
+    )
+    promoted(task, harden=harden)
+    threat = read_json(Path("models/risk/champion/card.json"))["threat"]
+    scale = load_data("risk").bounds.scale
+    assert (threat["norm"], threat["eps"]) == ("linf", 0.3)
+    assert threat["raw_units"] == pytest.approx({"weight": 0.3 * scale[0], "age": 0.3 * scale[1], "colour": 0.0})
+    assert threat["says"].startswith("L-inf 0.3 standard deviations = ")
+    assert threat["trained_elsewhere"] == ["adversarial is trained at L-inf 0.2; attacked and certified at 0.3"]
 
 
 def test_figures_not_to_be_trusted_block_promotion(task: Task, capsys: pytest.CaptureFixture[str]) -> None:

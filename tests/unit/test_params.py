@@ -15,7 +15,19 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from redoubt import params as module
-from redoubt.params import HARDENED, Cnn, HardenParams, ParamsError, Pgd, Strict, Threat, Trades, is_name, load
+from redoubt.params import (
+    HARDENED,
+    Cnn,
+    HardenParams,
+    ParamsError,
+    Pgd,
+    Sized,
+    Strict,
+    Threat,
+    Trades,
+    is_name,
+    load,
+)
 
 Change = dict[str, Any]
 
@@ -58,8 +70,8 @@ MISTYPED: dict[str, tuple[Change, str]] = {
         "train.image: unknown key 'epoch'; did you mean 'epochs'?",
     ),
     "nested": (
-        {"attack.image.budget": {"linf": 0.15, "l2": 0.75, "linff": 1}},
-        "attack.image.budget: unknown key 'linff'; did you mean 'linf'?",
+        {"eps.image": {"linf": 0.15, "l2": 0.75, "linff": 1}},
+        "eps.image: unknown key 'linff'; did you mean 'linf'?",
     ),
     "task": ({"tasks.digits.tagret": "x"}, "tasks.digits: unknown key 'tagret'; did you mean 'target'?"),
     "override": (
@@ -68,7 +80,7 @@ MISTYPED: dict[str, tuple[Change, str]] = {
     ),
     "recipe": (
         {"harden.image.adversarial.epz": 1},
-        "harden.image.adversarial.pgd: unknown key 'epz'; did you mean 'eps'?",
+        "harden.image.adversarial.pgd: unknown key 'epz'; did you mean 'steps'?",
     ),
     "recipe-of-one-method": (
         {"harden.image.certified.regularise": 0.1},
@@ -79,9 +91,9 @@ MISTYPED: dict[str, tuple[Change, str]] = {
         "tasks.digits.harden.smoothed.gaussian: unknown key 'sigmma'; did you mean 'sigma'?",
     ),
     "key-of-another-method": (
-        {"harden.image.adversarial": {"method": "pgd", "eps": 0.1, "epochs": 1, "beta": 4}},
+        {"harden.image.adversarial": {"method": "pgd", "epochs": 1, "beta": 4}},
         "harden.image.adversarial.pgd: unknown key 'beta'; valid keys: also, augment, average, batch_size, epochs, "
-        "eps, learning_rate, method, model, norm, ramp, steps",
+        "learning_rate, method, model, norm, ramp, steps, train_eps",
     ),
     "model-of-a-recipe": (
         {"harden.image.certified.model": {"kind": "cnn", "filters": [4], "contrst": [0.1, 0.9]}},
@@ -113,6 +125,10 @@ MISTYPED: dict[str, tuple[Change, str]] = {
     ),
 }
 
+OLD_EPS = (
+    "tasks.digits.harden.{}: 'eps' is no longer a key here: a recipe trains at the task's `eps: .* say `train_eps` to"
+    " train at another size"
+)
 UNUSABLE: dict[str, tuple[Change, str]] = {
     "text-for-a-number": ({"split.test": "0.2"}, "split.test: .*valid number; got '0.2'"),
     "float-for-a-count": ({"guard.image.median": 2.5}, "guard.image.median: .*valid integer; got 2.5"),
@@ -131,11 +147,23 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         {"split.test": 0.6, "split.validation": 0.5},
         "split: test \\+ validation is 1.1; it must be below 1",
     ),
-    "budget-off-the-curve": (
-        {"attack.image.budget.linf": 0.2},
-        "attack.image: budget.linf is 0.2, which is not among linf",
+    "falling-eps": (
+        {"attack.image.linf": [0.2, 0.1]},
+        "attack.image.linf: the numbers must rise strictly; got \\[0.2, 0.1\\]",
     ),
-    "falling-eps": ({"attack.image.linf": [0.2, 0.1]}, "attack.image: linf must rise strictly; got \\[0.2, 0.1\\]"),
+    "eps-of-a-task-0": ({"tasks.digits.eps": {"linf": 0}}, "tasks.digits.eps.linf: .*greater than 0; got 0"),
+    "endless-eps": ({"eps.image.l2": float("inf")}, "eps.image.l2: .*finite number; got inf"),
+    "one-eps-for-both-norms": ({"tasks.digits.eps": 0.2}, "tasks.digits.eps must hold keys and values, got 0.2"),
+    "eps-in-a-recipe": ({"tasks.digits.harden": {"adversarial": {"eps": 0.2}}}, OLD_EPS.format("adversarial.pgd")),
+    "eps-in-a-certified-recipe": ({"tasks.digits.harden": {"certified": {"eps": 0.2}}}, OLD_EPS.format("certified")),
+    "eps-of-a-further-norm": (
+        {"tasks.digits.harden": {"adversarial": {"also": [{"norm": "l2", "eps": 0.5}]}}},
+        OLD_EPS.format("adversarial.pgd.also.0"),
+    ),
+    "budget": (
+        {"tasks.digits.attack": {"budget": {"linf": 0.2}}},
+        "tasks.digits.attack: 'budget' is no longer a key here: the size that is gated and reported is .* `eps:",
+    ),
     "empty-grid": ({"sweep.image.batch_size": []}, "sweep.image.batch_size: .*at least 1 item"),
     "unknown-norm": (
         {"harden.image.adversarial.norm": "l1"},
@@ -153,17 +181,23 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         {"harden.image.certified.method": "pgd"},
         "harden.image.certified.method: .*'ibp'; got 'pgd'",
     ),
-    "no-method": ({"harden.image.adversarial": {"eps": 0.1, "epochs": 1}}, "harden.image.adversarial: .*'method'"),
-    "no-eps": (
-        {"harden.image.adversarial": {"method": "fast", "epochs": 1}},
-        "harden.image.adversarial.fast.eps: Field required",
+    "no-method": ({"harden.image.adversarial": {"epochs": 1}}, "harden.image.adversarial: .*'method'"),
+    "no-epochs": (
+        {"harden.image.adversarial": {"method": "fast"}},
+        "harden.image.adversarial.fast.epochs: Field required",
     ),
-    "eps-0": ({"harden.image.adversarial.eps": 0.0}, "harden.image.adversarial.pgd.eps: .*greater than 0; got 0"),
+    "eps-0": (
+        {"harden.image.adversarial.train_eps": 0.0},
+        "harden.image.adversarial.pgd.train_eps: .*greater than 0; got 0",
+    ),
     "eps-0-of-another-threat": (
-        {"harden.image.adversarial.also": [{"norm": "l2", "eps": 0}]},
-        "harden.image.adversarial.pgd.also.0.eps: .*greater than 0; got 0",
+        {"harden.image.adversarial.also": [{"norm": "l2", "train_eps": 0}]},
+        "harden.image.adversarial.pgd.also.0.train_eps: .*greater than 0; got 0",
     ),
-    "certified-eps-0": ({"harden.image.certified.eps": 0}, "harden.image.certified.eps: .*greater than 0; got 0"),
+    "certified-eps-0": (
+        {"harden.image.certified.train_eps": 0},
+        "harden.image.certified.train_eps: .*greater than 0; got 0",
+    ),
     "sigma-0": ({"harden.image.smoothed.sigma": 0.0}, "harden.image.smoothed.gaussian.sigma: .*greater than 0; got 0"),
     "certify-sigma-0": ({"certify.image.sigma": 0.0}, "certify.image.sigma: .*greater than 0; got 0"),
     "natural-share-above-1": (
@@ -184,11 +218,11 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     ),
     "ramp-above-1": ({"harden.image.certified.ramp": 1.2}, "harden.image.certified.ramp: .*equal to 1; got 1.2"),
     "beta-0": (
-        {"harden.image.adversarial": {"method": "trades", "eps": 0.1, "epochs": 1, "beta": 0}},
+        {"harden.image.adversarial": {"method": "trades", "epochs": 1, "beta": 0}},
         "harden.image.adversarial.trades.beta: .*greater than 0; got 0",
     ),
     "all-rows-held-out": (
-        {"harden.image.adversarial": {"method": "fast", "eps": 0.1, "epochs": 1, "held_out": 1.0}},
+        {"harden.image.adversarial": {"method": "fast", "epochs": 1, "held_out": 1.0}},
         "harden.image.adversarial.fast.held_out: .*less than 0.5; got 1",
     ),
     "reversed-contrast": (
@@ -236,7 +270,6 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     ),
     "regression-without-tolerance": ({"tasks.evolution.tolerance": None}, "tasks.evolution: .*needs 'tolerance'"),
     "draws-of-a-guard": ({"guard.image.draws": 10**9}, "guard.image.draws: .*equal to 64; got 1000000000"),
-    "endless-eps": ({"attack.image.budget.linf": float("inf")}, "attack.image.budget.linf: .*; got inf"),
     "endless-epochs": ({"train.image.epochs": 10**12}, "train.image.epochs: .*equal to 10000000; got 1000000000000"),
     "widest-layer": (
         {"sweep.image.models": [{"kind": "mlp", "units": [10**9]}]},
@@ -293,12 +326,12 @@ def test_an_unknown_task_to_run(written: Callable[[Change], Path]) -> None:
 
 def test_a_task_overrides_its_kind_key_by_key(written: Callable[[Change], Path]) -> None:
     before = load(written({}))
-    own = {"attack": {"linf": [0.5], "budget": {"linf": 0.5}}, "split": {"folds": 3}, "validate": {"min_rows": 7}}
+    own = {"attack": {"linf": [0.5]}, "eps": {"linf": 0.7}, "split": {"folds": 3}, "validate": {"min_rows": 7}}
     after = load(written({f"tasks.digits.{section}": block for section, block in own.items()}))
     old, new = before.task("digits"), after.task("digits")
-    assert (new.attack.linf, new.attack.budget.linf, new.split.folds, new.checks.min_rows) == ((0.5,), 0.5, 3, 7)
-    assert new.attack.model_copy(update={"linf": old.attack.linf, "budget": old.attack.budget}) == old.attack
-    assert new.attack.budget.l2 == old.attack.budget.l2
+    assert (new.attack.linf, new.eps.linf, new.split.folds, new.checks.min_rows) == ((0.5,), 0.7, 3, 7)
+    assert new.attack.model_copy(update={"linf": old.attack.linf}) == old.attack
+    assert new.eps.l2 == old.eps.l2
     assert new.train == old.train
     assert {n: t for n, t in after.tasks.items() if n != "digits"} == {
         n: t for n, t in before.tasks.items() if n != "digits"
@@ -333,11 +366,14 @@ def test_a_model_given_by_a_task_replaces_the_other_whole(written: Callable[[Cha
 
 def test_a_task_overrides_a_recipe_key_by_key(written: Callable[[Change], Path]) -> None:
     before = load(written({"tasks.digits.harden": {}})).task("digits").harden
-    own = {"adversarial": {"eps": 0.07, "also": [{"norm": "l2", "eps": 0.5}]}, "certified": {"natural": [1, 0]}}
+    own = {
+        "adversarial": {"train_eps": 0.07, "also": [{"norm": "l2", "train_eps": 0.5}]},
+        "certified": {"natural": [1, 0]},
+    }
     after = load(written({"tasks.digits.harden": own})).task("digits").harden
     assert isinstance(before.adversarial, Pgd)
     assert after.adversarial == before.adversarial.model_copy(
-        update={"eps": 0.07, "also": (Threat(norm="l2", eps=0.5),)}
+        update={"train_eps": 0.07, "also": (Threat(norm="l2", train_eps=0.5),)}
     )
     assert after.certified == before.certified.model_copy(update={"natural": (1.0, 0.0)})
     assert after.smoothed == before.smoothed
@@ -345,14 +381,62 @@ def test_a_task_overrides_a_recipe_key_by_key(written: Callable[[Change], Path])
 
 def test_a_recipe_that_names_its_method_stands_alone(written: Callable[[Change], Path]) -> None:
     """Also where it names the same one: nothing of the other recipe is left in it."""
-    own = {"adversarial": {"method": "pgd", "eps": 0.07, "epochs": 3}, "smoothed": {"method": "gaussian", "sigma": 1.0}}
+    own = {
+        "adversarial": {"method": "pgd", "train_eps": 0.07, "epochs": 3},
+        "smoothed": {"method": "gaussian", "sigma": 1.0},
+    }
     harden = load(written({"tasks.digits.harden": {"adversarial": own["adversarial"]}})).task("digits").harden
-    assert harden.adversarial == Pgd(method="pgd", eps=0.07, epochs=3)
-    trades = {"method": "trades", "eps": 0.07, "epochs": 3}
+    assert harden.adversarial == Pgd(method="pgd", train_eps=0.07, epochs=3)
+    trades = {"method": "trades", "train_eps": 0.07, "epochs": 3}
     harden = load(written({"tasks.digits.harden": {"adversarial": trades}})).task("digits").harden
-    assert harden.adversarial == Trades(method="trades", eps=0.07, epochs=3)
+    assert harden.adversarial == Trades(method="trades", train_eps=0.07, epochs=3)
     with pytest.raises(ParamsError, match="tasks.digits.harden.smoothed.gaussian.epochs: Field required"):
         load(written({"tasks.digits.harden": {"smoothed": own["smoothed"]}}))
+
+
+def test_one_eps_is_trained_for_attacked_certified_and_reported(written: Callable[[Change], Path]) -> None:
+    """Also where it is not among the further points of the curves."""
+    task = load(written({"tasks.digits.eps": {"linf": 0.2, "l2": 0.6}})).task("digits")
+    harden = task.harden
+    assert (harden.adversarial.trained_at(task.eps), harden.certified.trained_at(task.eps)) == (0.2, 0.2)
+    assert task.attack.grid("linf", task.eps) == (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.4)
+    assert task.attack.grid("l2", task.eps) == (0.25, 0.5, 0.6, 0.75, 1.0, 1.5)
+    assert task.certify.grid(task.eps) == (0.1, 0.25, 0.5, 0.6, 0.75)
+
+
+def test_a_recipe_that_trains_at_another_size_changes_nothing_else(written: Callable[[Change], Path]) -> None:
+    own = {
+        "adversarial": {"norm": "l2", "train_eps": 0.3},
+        "smoothed": {"method": "smoothadv", "sigma": 1, "epochs": 1},
+    }
+    task = load(written({"tasks.digits.harden": own})).task("digits")
+    assert (task.harden.adversarial.trained_norm, task.harden.adversarial.trained_at(task.eps)) == ("l2", 0.3)
+    assert task.harden.smoothed.trained_at(task.eps) == task.eps.l2 == 0.75
+
+
+# What was trained at when the recipes named it themselves.
+TRAINED = {
+    "evolution": (0.1, 0.1, None),
+    "diagnosis": (0.3, 0.3, None),
+    "digits": (0.15, 0.15, None),
+    "mnist": (0.3, 0.3, 1.0),
+    "mnist_01": (0.1, 0.1, None),
+    "fashion_mnist": (0.1, 0.1, None),
+    "cifar10": (0.031, 0.031, None),
+    "pokemon_cp": (0.1, 0.1, None),
+    "types": (0.3, 0.3, None),
+}
+
+
+def test_every_declared_task_trains_as_before(project: Path) -> None:
+    found = {
+        name: tuple(
+            recipe.trained_at(task.eps) if isinstance(recipe, Sized) else None
+            for recipe in map(task.harden.recipe, HARDENED)
+        )
+        for name, task in load(project / "params.yaml").tasks.items()
+    }
+    assert found == TRAINED
 
 
 def test_every_hardened_model_has_a_recipe(project: Path) -> None:

@@ -81,7 +81,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
 def _add_threat(parser: argparse.ArgumentParser) -> None:
     threat = parser.add_argument_group("the attacker")
     threat.add_argument(
-        "--eps", type=float, help="size of the perturbation; 1 is a pixel's range or a feature's spread"
+        "--eps", type=float, help="size of the perturbation; 1 is a pixel's range or a feature's standard deviation"
     )
     threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
     threat.add_argument("--targeted", metavar="CLASS", help="class to be answered; rows of that class are not counted")
@@ -137,6 +137,9 @@ def _carry_out(job: "Job") -> "Findings":
     from redoubt.cli.learned import LEARNED
     from redoubt.cli.plain import plain
 
+    fixed = job.immovable
+    if fixed is not None and fixed.everything:
+        raise AskedError(f"robust accuracy cannot be measured: {fixed.says(job.norm, job.eps)}")
     if "data" not in job.entry.ignores:
         check_inputs(job.problem(), job.batch.x, job.batch.y, job.eps)
     if job.entry.make is None:

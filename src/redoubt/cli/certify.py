@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
-    from redoubt.params import CertifyParams
+    from redoubt.params import CertifyParams, Norm
     from redoubt.tasks import Batch
 
 ROWS_AT_ONCE = 500
@@ -62,7 +62,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("target", metavar="TARGET", help="a bundle folder or a .keras file")
     add_rows(parser, "what is certified", f"rows, from the first (default all; under noise {SMOOTHED})")
     bounds = parser.add_argument_group("interval bounds, L-inf")
-    bounds.add_argument("--eps", type=float, nargs="+", help="1 is a pixel's range or a feature's spread")
+    bounds.add_argument("--eps", type=float, nargs="+", help="1 is a pixel's range or a feature's standard deviation")
     noise = parser.add_argument_group("randomized smoothing, L2, of classes")
     noise.add_argument("--sigma", type=float, help="of the noise, in the units of eps")
     noise.add_argument("--radii", type=float, nargs="+", metavar="R", help=f"default {' '.join(map(str, RADII))}")
@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_target
     from redoubt.data.store import write_json
+    from redoubt.perturbable import NORMS
     from redoubt.training.setup import make_deterministic
 
     make_deterministic(args.seed)
@@ -96,7 +97,9 @@ def run(args: argparse.Namespace) -> int:
     path = (args.out or Path("reports", "certificates", folder_name(target))) / "record.json"
     write_json(path, _record(target, rows, given, found))
     how = "interval bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
-    _show(f"{how} on {target.said}", found, path)
+    norm: Norm = "linf" if params is None else "l2"
+    sizes = [float(name.split()[1]) for name in found if name.startswith(NORMS[norm])]
+    _show(f"{how} on {target.said}", found, _raw_units(target, norm, sizes), path)
     return 0
 
 
@@ -164,7 +167,8 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
         return certified
 
     return {
-        f"L-inf {eps:g}": rate(proven(eps)) for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
+        f"L-inf {eps:g}": None if _is_vacuous(target, rows, eps) else rate(proven(eps))
+        for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
     }
 
 
@@ -187,6 +191,25 @@ def _check(problem: "Problem", batch: "Batch", certified: "NDArray[np.bool_]", e
         check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
 
 
+def _is_vacuous(target: "Target", rows: "Rows", eps: float) -> bool:
+    """Whether nothing of any row can change within eps, so that a proof of it would say nothing."""
+    from redoubt.cli.job import bounds_for
+    from redoubt.perturbable import immovable
+
+    if target.schema is None or not eps:
+        return False
+    fixed = immovable(rows.batch.x, bounds_for(target, rows.batch.x), eps, target.schema)
+    return fixed is not None and fixed.everything
+
+
+def _raw_units(target: "Target", norm: "Norm", sizes: list[float]) -> list[str]:
+    """What each size is in the units of the inputs, where they are known."""
+    from redoubt.perturbable import in_raw_units
+
+    schema = target.schema
+    return [] if schema is None else [in_raw_units(schema, target.bounds, norm, eps) for eps in sizes if eps]
+
+
 def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:
     """The share that the smoothed network answers right, with certainty, within each L2 radius."""
     from redoubt.attacks.contract import Problem, check_inputs
@@ -202,7 +225,8 @@ def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows"
     found = certify_classes(target.network.predict_on_batch, x, params, target.bounds, seed, "smoothing")
     right = found.label == y
     shares: dict[str, Any] = {
-        f"L2 {radius:g}": rate(right & (found.radius >= radius)) for radius in sorted({0.0, *params.radii})
+        f"L2 {radius:g}": None if _is_vacuous(target, rows, radius) else rate(right & (found.radius >= radius))
+        for radius in sorted({0.0, *params.radii})
     }
     return {**shares, "abstains": rate(found.label < 0)}
 
@@ -213,19 +237,24 @@ def _record(target: "Target", rows: "Rows", given: dict[str, Any], found: dict[s
         "target": {"name": target.said, "kind": target.kind, "task": target.task, "digest": target.digest},
         "data": {"source": rows.source, "digest": rows.digest, "rows": len(rows.batch)},
         "given": given,
-        "found": {name: value.model_dump() for name, value in found.items()},
+        "found": {name: value and value.model_dump() for name, value in found.items()},
     }
 
 
-def _show(title: str, found: dict[str, Any], path: Path) -> None:
-    """Print the table and where the record is."""
+def _show(title: str, found: dict[str, Any], raw_units: list[str], path: Path) -> None:
+    """Print the table, its sizes in raw units and where the record is."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table("within", "right, proven", "95 %", title=title, title_justify="left")
     for name, value in found.items():
+        if value is None:
+            table.add_row(name, "not measured", "nothing can change")
+            continue
         share, low, high = (f"{100 * part:.2f}" for part in (value.share, value.low, value.high))
         table.add_row(name, f"{share} % of {value.n}", f"{low} to {high}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
+    for said in raw_units:
+        console.print(said)
     console.print(path)

@@ -57,6 +57,8 @@ def _record(job: Job, findings: Findings) -> dict[str, Any]:
     target = job.target
     given = {
         "eps": None if "eps" in job.entry.ignores else job.eps,
+        "raw_units": job.raw_units,
+        "immovable": None if job.immovable is None else job.immovable.model_dump(),
         "norm": job.entry.norm if "norm" in job.entry.ignores else job.norm,
         "targeted": None if job.wanted is None else target.labels[job.wanted],
         "criterion": repr(job.criterion),
@@ -79,6 +81,10 @@ def show(job: Job, findings: Findings, seconds: float, written: list[Path]) -> N
     """Print the figures and where the files are."""
     size = "" if "eps" in job.entry.ignores else f", {job.norm} eps {job.eps:g}"
     table = Table(title=f"{job.entry.name} on {job.target.said}{size}", show_header=False, title_justify="left")
+    if job.raw_units is not None:
+        table.add_row("eps", job.raw_units)
+    if job.immovable is not None:
+        table.add_row("immovable", job.immovable.says(job.norm, job.eps))
     for name, value in _lines(findings.found):
         table.add_row(name, value)
     table.add_row("seconds", f"{seconds:.1f}")

@@ -14,7 +14,8 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
-from redoubt.params import AttackParams, Norm, ParamsError, load
+from redoubt.params import Eps, Norm, ParamsError, load
+from redoubt.perturbable import Immovable, immovable, in_raw_units
 from redoubt.tasks import Batch, Bounds, Floats
 
 
@@ -69,6 +70,22 @@ class Job:
         if self.knows_guard and target.guarded is not None:
             return knowing(target.network, target.guarded.guard)
         return target.outputs
+
+    @property
+    def raw_units(self) -> str | None:
+        """What eps is in the units of the inputs, where those are known and eps is read."""
+        schema = self.target.schema
+        if schema is None or "eps" in self.entry.ignores:
+            return None
+        return in_raw_units(schema, self.target.bounds, self.norm, self.eps)
+
+    @property
+    def immovable(self) -> Immovable | None:
+        """What eps cannot change of the rows, where the target's features are known and rows of them are attacked."""
+        schema = self.target.schema
+        if schema is None or self.entry.ignores & {"eps", "data"} or not self.eps:
+            return None
+        return immovable(self.batch.x, self.bounds, self.eps, schema)
 
     def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> Problem:
         """The target as the attacker sees it, or other outputs, with the plain criterion or another one."""
@@ -167,17 +184,17 @@ def class_of(target: Target, said: str) -> int:
 
 
 def size_of(target: Target, norm: Norm) -> float:
-    """The eps of the task's budget in params.yaml.
+    """The eps of the task in params.yaml.
 
     Raises:
         JobError: there is none.
     """
-    params: AttackParams | None = None
+    eps: Eps | None = None
     if target.task is not None:
-        params = _from_params(target.task, lambda task: task.attack)
-    if params is None:
-        raise JobError("say how large a perturbation may be with --eps; params.yaml here has no budget for this target")
-    return params.budget.of(norm)
+        eps = _from_params(target.task, lambda task: task.eps)
+    if eps is None:
+        raise JobError("say how large a perturbation may be with --eps; params.yaml here has no eps for this target")
+    return eps.of(norm)
 
 
 def norm_of(target: Target) -> Norm:

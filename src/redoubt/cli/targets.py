@@ -14,7 +14,7 @@ from redoubt.attacks.query import Oracle
 from redoubt.data.store import digest
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.models.saved import load_network
-from redoubt.tasks import PIXELS, Bounds
+from redoubt.tasks import PIXELS, Bounds, Schema
 
 SCHEMES = ("http://", "https://")
 HDF5 = b"\x89HDF"
@@ -42,6 +42,7 @@ class Target:
         oracle: of a service; counts its answers.
         endpoint: of a service; holds its connection.
         inputs: names of a table's network inputs, if they are known.
+        schema: of the task, if it is known.
     """
 
     said: str
@@ -57,6 +58,7 @@ class Target:
     oracle: Oracle | None = None
     endpoint: Endpoint | None = None
     inputs: tuple[str, ...] = ()
+    schema: Schema | None = None
 
     def close(self) -> None:
         """Let go of a service."""
@@ -115,6 +117,7 @@ def _bundle(folder: Path) -> Target:
         network=network,
         guarded=guarded,
         inputs=tuple(schema.input_names),
+        schema=schema,
     )
 
 
@@ -203,6 +206,7 @@ def _service(url: str, task: str | None, bundle: Path | None) -> Target:
         oracle=oracle,
         endpoint=endpoint,
         inputs=tuple(schema.input_names),
+        schema=schema,
     )
 
 

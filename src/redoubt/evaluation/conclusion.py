@@ -9,7 +9,7 @@ from redoubt.evaluation.evidence import check
 from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.metrics import Rate, rate
 from redoubt.evaluation.robustness import Evaluation
-from redoubt.evaluation.verdict import Robustness
+from redoubt.evaluation.verdict import Check, Robustness
 from redoubt.params import Norm
 from redoubt.tasks import Batch, Floats
 
@@ -25,18 +25,25 @@ def conclude(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judge
     """
     subject, batch = evaluation.subject, evaluation.batch
     guarded = subject.guarded.answer(batch.x, np.random.default_rng(subject.setting.seed))
-    targeted = evaluation.thorough and subject.setting.criterion.classes
-    budget = evaluation.examples[norm, evaluation.params.budget.of(norm)]
+    eps, cells = subject.setting.eps.of(norm), [cell for cell in evaluation.cells if cell.norm == norm]
+    fixed = next((cell.immovable for cell in cells if cell.eps == eps and not cell.measured), None)
+    targeted = evaluation.thorough and subject.setting.criterion.classes and fixed is None
+    judge_parts = judge_parts and fixed is None
     return Robustness(
         digest=subject.guarded.digest,
         clean=rate(~subject.lost(batch.x, batch.y)),
         clean_guarded=rate(~subject.lost_guarded(batch.x, batch.y)),
         false_positives=rate(guarded.flagged),
-        cells=[cell for cell in evaluation.cells if cell.norm == norm],
+        cells=cells,
         targeted={norm: _targeted(evaluation, norm)} if targeted else {},
-        parts=measure_parts(subject, batch, budget, norm) if judge_parts else [],
-        lint={norm: check(evaluation, norm, foreign)},
+        parts=measure_parts(subject, batch, evaluation.examples[norm, eps], norm) if judge_parts else [],
+        lint={norm: [_nothing(fixed.says(norm, eps))] if fixed else check(evaluation, norm, foreign)},
     )
+
+
+def _nothing(says: str) -> Check:
+    """Takes the place of all other checks, of which none has anything to look at."""
+    return Check(name="something can be perturbed", passed=False, found=f"not measured: {says}")
 
 
 def _targeted(evaluation: Evaluation, norm: Norm) -> Rate:
@@ -45,5 +52,5 @@ def _targeted(evaluation: Evaluation, norm: Norm) -> Rate:
     problem = Problem(of_network(subject.network), Targeted(), norm, subject.setting.bounds, "network")
     wanted = (batch.y + 1) % subject.guarded.schema.outputs
     attack = PGD(steps=params.steps, stop_when_won=True)
-    moved = subject.attack(attack, problem, Batch(batch.x, wanted), params.budget.of(norm))
+    moved = subject.attack(attack, problem, Batch(batch.x, wanted), subject.setting.eps.of(norm))
     return rate(Targeted().won(subject.guarded.network(moved), wanted))

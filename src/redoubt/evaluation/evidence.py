@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.gradient import PGD, loss_gradient
+from redoubt.attacks.gradient import loss_gradient
 from redoubt.evaluation.lint import Evidence, lint
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
+from redoubt.evaluation.unlimited import unlimited
 from redoubt.evaluation.verdict import Check
 from redoubt.params import Norm
 from redoubt.tasks import Batch, Floats
@@ -22,8 +23,8 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
         norm: whose budget is looked at.
         foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
     """
-    subject, batch, params = evaluation.subject, evaluation.batch, evaluation.params
-    budget = params.budget.of(norm)
+    subject, batch = evaluation.subject, evaluation.batch
+    budget = subject.setting.eps.of(norm)
     lost = dict(evaluation.lost[norm, budget])
     if foreign:
         lost["transfer"] = np.any([subject.lost(moved, batch.y) for moved in foreign], axis=0)
@@ -33,10 +34,10 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
     probabilities = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4)
     return lint(
         Evidence(
-            cells=[cell for cell in evaluation.cells if cell.norm == norm],
+            cells=[cell for cell in evaluation.cells if cell.norm == norm and cell.measured],
             budget=budget,
             lost=lost,
-            everywhere=_everywhere(subject, batch, norm),
+            unlimited=unlimited(evaluation, norm),
             dead=_dead(subject, batch, norm),
             repeats=bool(np.array_equal(outputs, again)),
             logits=not (subject.setting.criterion.classes and probabilities),
@@ -44,18 +45,6 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
             guard_repeats=bool(np.array_equal(one, other)),
         )
     )
-
-
-def _everywhere(subject: Subject, batch: Batch, norm: Norm) -> float | None:
-    """The share that stands when every input of the box can be reached."""
-    bounds = subject.setting.bounds
-    if np.any(bounds.scale == 0):
-        return None
-    across = np.broadcast_to((bounds.upper - bounds.lower) / bounds.scale, batch.x.shape[1:])
-    eps = float(across.max() if norm == "linf" else np.linalg.norm(across))
-    attack = PGD(steps=subject.setting.params.steps, stop_when_won=True)
-    moved = subject.attack(attack, subject.plain[norm], batch, eps)
-    return 1.0 - float(subject.lost(moved, batch.y).mean())
 
 
 def _dead(subject: Subject, batch: Batch, norm: Norm) -> float:

@@ -32,7 +32,7 @@ def _measure(subject: Subject, batch: Batch, oblivious: Floats, norm: Norm, part
     known = rate(~worst.lost)
     for attack, problem in _attackers(subject, part, norm):
         for start in range(max(params.restarts - 1, 1) if part.detects else 1):
-            moved = worst.attack(subject, attack, problem, batch, params.budget.of(norm), start)
+            moved = worst.attack(subject, attack, problem, batch, subject.setting.eps.of(norm), start)
             worst.add(problem.name, moved, subject.lost_part(part, subject.answers(moved), y))
     clean = ~subject.lost_part(part, before, y) & ~refused
     return PartCell(part=part.name, clean=rate(clean), oblivious=known, adaptive=rate(~worst.lost))

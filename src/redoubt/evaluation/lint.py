@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from redoubt.evaluation.verdict import Cell, Check
+from redoubt.perturbable import listed
 
 Flags = NDArray[np.bool_]
 SURE = 0.01
@@ -19,6 +20,25 @@ MARGIN = 0.02
 FOLDED, BLIND = 0.5, 0.1
 NO_GRADIENT = 0.02
 RESTARTS = 0.05
+
+
+@dataclass(frozen=True)
+class Unlimited:
+    """What breaks the same rows when every value that can change at all may take any value of the box.
+
+    Attributes:
+        attacked: rows that gradients break, in many steps.
+        searched: rows that a search without gradients breaks; None where the attack left it nothing to find.
+        tried: points of the box that the search tried per row.
+        fixed: features that cannot change at any eps.
+        importance: share of all features' permutation importance that those carry; None where it is unknown.
+    """
+
+    attacked: Flags
+    searched: Flags | None = None
+    tried: int = 0
+    fixed: tuple[str, ...] = ()
+    importance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class Evidence:
         budget: eps of the budget.
         lost: at the budget, the rows each attack breaks: noise, transfer (if there is one), square, fgsm, pgd, and
             `white box`, the union of all attacks that use gradients.
-        everywhere: share that stands under PGD with an eps that reaches every input; None if some inputs cannot change.
+        unlimited: what breaks them without a limit.
         dead: share of unperturbed rows whose gradient is 0 or not a number.
         repeats: whether the network answers twice the same.
         logits: whether the outputs of the unperturbed rows do not sum to one.
@@ -41,7 +61,7 @@ class Evidence:
     cells: list[Cell]
     budget: float
     lost: Mapping[str, Flags]
-    everywhere: float | None
+    unlimited: Unlimited
     dead: float
     repeats: bool
     logits: bool
@@ -74,18 +94,36 @@ def lint(evidence: Evidence) -> list[Check]:
 def _or_proven(check: Check, evidence: Evidence) -> Check:
     """Weak attacks matter only for what they may have missed: where bounds prove the rest, nothing can be."""
     cell = next(cell for cell in evidence.cells if cell.eps == evidence.budget)
-    if check.passed or cell.certified is None or cell.undefended.share - cell.certified.share > MARGIN:
+    proven, left = cell.certified, cell.undefended
+    if check.passed or proven is None or left is None or left.share - proven.share > MARGIN:
         return check
-    proof = f"bounds prove {_percent(cell.certified.share)} of the {_percent(cell.undefended.share)} that stand"
+    proof = f"bounds prove {_percent(proven.share)} of the {_percent(left.share)} that stand"
     return Check(name=check.name, passed=True, found=f"{check.found}; but {proof}")
 
 
 def _everything_falls(evidence: Evidence) -> Check:
-    name = "accuracy falls to 0 as eps grows"
-    if evidence.everywhere is None:
-        return Check(name=name, passed=True, found="does not apply: some inputs cannot change, at any eps")
-    found = f"with an eps that reaches every input, {_percent(evidence.everywhere)} stand"
-    return Check(name=name, passed=evidence.everywhere <= MARGIN, found=found)
+    """Fails if gradients break clearly fewer rows than points tried at random: there were more to break.
+
+    A wide tolerance, or features that no attacker can change, may leave rows that nothing breaks; a search of the same
+    box says how many those are.
+    """
+    name, found = "accuracy falls to 0 as eps grows", evidence.unlimited
+    left = _left(found.attacked)
+    said = f"with an eps that reaches every value, {_percent(left)} are robust under PGD"
+    if found.fixed:
+        carry = "" if found.importance is None else f", with {_percent(found.importance)} of the permutation importance"
+        said += f"; {listed(found.fixed)} cannot change at any eps{carry}"
+    if found.searched is None:
+        return Check(name=name, passed=left <= MARGIN, found=said)
+    said += f"; {found.tried} points of the same box, tried without gradients, leave {_percent(_left(found.searched))}"
+    unbroken = _percent(_left(found.attacked | found.searched))
+    said += f"; {unbroken} cannot be broken by anything tried, even with all movable features free"
+    passed = not _clearly_weaker(found.attacked, found.searched)
+    return Check(name=name, passed=passed, found=said)
+
+
+def _left(lost: Flags) -> float:
+    return float((~lost).mean())
 
 
 def _falls_with_eps(evidence: Evidence) -> list[Check]:
@@ -127,13 +165,21 @@ def _order(evidence: Evidence) -> list[Check]:
 
 def _no_weaker(name: str, strong: str, weak: str, lost: Mapping[str, Flags]) -> Check:
     """Fails if `weak` breaks clearly more rows: by a sign test on the rows that only one breaks, and by 2 points."""
-    only_strong = int(np.count_nonzero(lost[strong] & ~lost[weak]))
-    only_weak = int(np.count_nonzero(lost[weak] & ~lost[strong]))
-    excess = (only_weak - only_strong) / len(lost[strong])
+    only_strong, only_weak = _only(lost[strong], lost[weak])
+    found = f"only {strong} breaks {only_strong} rows, only {weak} {only_weak}"
+    return Check(name=name, passed=not _clearly_weaker(lost[strong], lost[weak]), found=found)
+
+
+def _clearly_weaker(strong: Flags, weak: Flags) -> bool:
+    """Whether the one that should be strong breaks fewer rows: by a sign test, and by 2 points."""
+    only_strong, only_weak = _only(strong, weak)
     disagreeing = only_strong + only_weak
     sure = disagreeing > 0 and binomtest(only_weak, disagreeing, alternative="greater").pvalue < SURE
-    found = f"only {strong} breaks {only_strong} rows, only {weak} {only_weak}"
-    return Check(name=name, passed=not (sure and excess > MARGIN), found=found)
+    return sure and (only_weak - only_strong) / len(strong) > MARGIN
+
+
+def _only(strong: Flags, weak: Flags) -> tuple[int, int]:
+    return int(np.count_nonzero(strong & ~weak)), int(np.count_nonzero(weak & ~strong))
 
 
 def _gradients(evidence: Evidence) -> Check:
@@ -146,7 +192,7 @@ def _gradients(evidence: Evidence) -> Check:
 
 def _restarts(evidence: Evidence) -> Check:
     cell = next(cell for cell in evidence.cells if cell.eps == evidence.budget)
-    gained = sum(count for name, count in cell.broken if name == "pgd restart") / cell.pgd.n
+    gained = sum(count for name, count in cell.broken if name == "pgd restart") / len(evidence.lost["pgd"])
     found = f"random restarts of PGD break {_percent(gained)} more"
     return Check(name="restarts change little", passed=gained <= RESTARTS, found=found)
 

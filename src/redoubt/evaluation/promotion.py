@@ -16,7 +16,7 @@ class Candidate(BaseModel):
     name: str
     digest: str
     clean: Share
-    robust: Share
+    robust: Share | None
     doubts: tuple[str, ...] = ()
 
     def failed(self, gates: GatesParams) -> list[str]:
@@ -25,18 +25,21 @@ class Candidate(BaseModel):
         low = [
             f"{name} lower bound {found:.3f} is below the gate {floor:g}"
             for name, found, floor in checks
-            if found < floor
+            if found is not None and found < floor
         ]
+        if self.robust is None:
+            low.append("robust accuracy was not measured")
         return [*low, *(f"the figures are not to be trusted: {doubt}" for doubt in self.doubts)]
 
 
 def candidate(name: str, validation: Robustness, norm: Norm, eps: float) -> Candidate:
     """A candidate from its evaluation on validation rows: guarded clean, and adaptive at the budget."""
+    robust = validation.at(norm, eps).adaptive
     return Candidate(
         name=name,
         digest=validation.digest,
         clean=validation.clean_guarded.low,
-        robust=validation.at(norm, eps).adaptive.low,
+        robust=robust.low if robust else None,
         doubts=tuple(f"{check.name}: {check.found}" for check in validation.doubts(norm)),
     )
 
@@ -44,9 +47,9 @@ def candidate(name: str, validation: Robustness, norm: Norm, eps: float) -> Cand
 def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
     """The most robust candidate that clears every gate, clean accuracy breaking ties; None if none does."""
     passing = [each for each in candidates if not each.failed(gates)]
-    return max(passing, key=lambda each: (each.robust, each.clean), default=None)
+    return max(passing, key=lambda each: (each.robust or 0.0, each.clean), default=None)
 
 
 def beats(challenger: Candidate, incumbent: dict[str, Any]) -> bool:
     """Whether a challenger replaces an incumbent that was measured on the same rows."""
-    return (challenger.robust, challenger.clean) >= (incumbent["robust"], incumbent["clean"])
+    return (challenger.robust or 0.0, challenger.clean) >= (incumbent["robust"], incumbent["clean"])

@@ -1,6 +1,7 @@
 """Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
+from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.certify.refute import check_not_refuted
+from redoubt.evaluation.importance import importance, share_of
 from redoubt.evaluation.metrics import Rate, error_growth, rate
 from redoubt.evaluation.proofs import proven_guarded, proven_network
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
 from redoubt.params import Norm
+from redoubt.perturbable import Immovable, immovable
 from redoubt.tasks import Batch, Floats
 
 
@@ -56,9 +60,9 @@ class Evaluation:
     Attributes:
         thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
         cells: one per threat measured, in that order.
-        examples: per threat, the perturbations of the undefended column.
+        examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
         lost: per threat, the rows that each attack breaks which was run on all rows; `white box` stands for
-            everybody who uses gradients.
+            everybody who uses gradients, and in L2 for whole numbers taken one at a time.
     """
 
     def __init__(self, subject: Subject, batch: Batch, *, thorough: bool) -> None:
@@ -70,11 +74,25 @@ class Evaluation:
 
     def run(self, norm: Norm, eps: float) -> Cell:
         """Measure one threat."""
-        cell = self._cell(norm, eps)
+        fixed = self._immovable(eps)
+        cell = _not_measured(norm, eps, fixed) if fixed and fixed.everything else self._cell(norm, eps, fixed)
+        self.examples.setdefault((norm, eps), self.batch.x)
         self.cells.append(cell)
         return cell
 
-    def _cell(self, norm: Norm, eps: float) -> Cell:
+    def _immovable(self, eps: float) -> Immovable | None:
+        subject = self.subject
+        fixed = immovable(self.batch.x, subject.setting.bounds, eps, subject.guarded.schema)
+        if fixed is None or fixed.everything or not fixed.features:
+            return fixed
+        return fixed.model_copy(update={"importance": share_of(fixed.features, self.importance)})
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Per feature of a table, how much the network needs it."""
+        return importance(self.subject, self.batch)
+
+    def _cell(self, norm: Norm, eps: float, fixed: Immovable | None) -> Cell:
         subject, y = self.subject, self.batch.y
         plain = self._undefended(norm, eps)
         self.examples[norm, eps] = plain.kept
@@ -103,6 +121,7 @@ class Evaluation:
             flagged_oblivious=flagged[0],
             flagged_adaptive=flagged[1],
             error_growth=self._error_growth(plain.kept),
+            immovable=fixed,
         )
 
     def _proofs(self, norm: Norm, eps: float, lost: Flags, lost_guarded: Flags) -> dict[str, Rate]:
@@ -143,7 +162,13 @@ class Evaluation:
     def _ensemble(self, norm: Norm, eps: float) -> list[tuple[str, Attack, int]]:
         """Its members that use gradients; away from the budget only the cheapest strong one."""
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
-        return [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
+        chosen = [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
+        return [*chosen, ("whole steps", WholeSteps(), 0)] if self._hides_in_rounding(norm) else chosen
+
+    def _hides_in_rounding(self, norm: Norm) -> bool:
+        """Whether whole numbers stand between a gradient's step, which all features share, and a record."""
+        bounds = self.subject.setting.bounds
+        return norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0)))
 
     def _knowing(self, norm: Norm, eps: float) -> list[tuple[str, Attack]]:
         """One attack per restart; all climb the margin, since cross-entropy saturates on a sure variant."""
@@ -151,17 +176,26 @@ class Evaluation:
         first = APGD(steps=steps, eot=eot, loss="margin", stop_when_won=False)
         more = PGD(steps=steps, eot=eot, loss="margin")
         restarts = self.params.restarts - 1 if self._is_budget(norm, eps) else 0
-        return [("apgd", first), *[("pgd", more)] * restarts]
+        steps_of_one: list[tuple[str, Attack]] = (
+            [("whole steps", WholeSteps())] if self._hides_in_rounding(norm) else []
+        )
+        return [("apgd", first), *[("pgd", more)] * restarts, *steps_of_one]
 
     def _guarded(self, worst: Worst, name: str, attack: Attack, problem: Problem, eps: float, restart: int = 0) -> None:
         moved = worst.attack(self.subject, attack, problem, self.batch, eps, restart)
         worst.add(name, moved, self.subject.lost_guarded(moved, self.batch.y))
 
     def _is_budget(self, norm: Norm, eps: float) -> bool:
-        return eps == self.params.budget.of(norm)
+        return eps == self.subject.setting.eps.of(norm)
 
     def _error_growth(self, moved: Floats) -> dict[str, float] | None:
         if self.subject.setting.criterion.classes:
             return None
         network = self.subject.guarded.network
         return error_growth(network(moved)[:, 0], network(self.batch.x)[:, 0], self.batch.y)
+
+
+def _not_measured(norm: Norm, eps: float, fixed: Immovable) -> Cell:
+    """A threat that can change nothing: an accuracy of 100 % under it would be no robustness."""
+    columns = ("noise", "fgsm", "pgd", "undefended", "oblivious", "adaptive", "flagged_oblivious", "flagged_adaptive")
+    return Cell(norm=norm, eps=eps, broken=[], immovable=fixed, **dict.fromkeys(columns))

@@ -65,7 +65,9 @@ def measure(shard: Shard) -> dict[str, Measured]:
     from redoubt.training.setup import make_deterministic
 
     make_deterministic(shard.seed, threads=1)
-    setting = Setting(shard.task.attack, aim(shard.task), shard.bounds, shard.seed, Ledger(shard.ledger))
+    setting = Setting(
+        shard.task.attack, shard.task.eps, aim(shard.task), shard.bounds, shard.seed, Ledger(shard.ledger)
+    )
     done = {name: _evaluation(shard, folder, setting) for name, folder in shard.folders.items()}
     with tqdm(total=len(done) * len(shard.eps), desc=shard.label, unit="threat", position=shard.place) as bar:
         for evaluation in done.values():
@@ -88,7 +90,7 @@ def _evaluation(shard: Shard, folder: Path, setting: "Setting") -> "Evaluation":
 def _measured(shard: Shard, done: "Mapping[str, Evaluation]", name: str) -> Measured:
     from redoubt.evaluation.conclusion import conclude
 
-    budget = shard.task.attack.budget.of(shard.norm)
+    budget = shard.task.eps.of(shard.norm)
     foreign = [other.examples[shard.norm, budget] for each, other in done.items() if each != name]
     gated = shard.norm == shard.task.harden.norm
     robustness = conclude(done[name], shard.norm, foreign, judge_parts=shard.thorough and gated)

@@ -18,7 +18,7 @@ from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.verdict import NORMS
-from redoubt.params import AttackParams, Norm
+from redoubt.params import AttackParams, Eps, Norm
 from redoubt.tasks import Batch, Bounds, Floats
 
 REDRAWS = 3
@@ -31,6 +31,7 @@ class Setting:
     """What an evaluation needs beside the model and the rows; `bounds` must hold every row that is attacked."""
 
     params: AttackParams
+    eps: Eps
     criterion: Criterion
     bounds: Bounds
     seed: int

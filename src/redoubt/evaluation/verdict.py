@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Rate
 from redoubt.params import Norm
+from redoubt.perturbable import Immovable
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
@@ -18,6 +19,8 @@ class Found(BaseModel):
 
 class Cell(Found):
     """One threat: a norm and an eps, with every share of rows still answered right.
+
+    Where nothing can be perturbed, nothing was measured: every share is None, and `immovable` says why.
 
     Attributes:
         noise: undefended, under random noise of full size.
@@ -34,24 +37,31 @@ class Cell(Found):
         flagged_oblivious: flagged by the detector under the oblivious perturbations.
         flagged_adaptive: flagged under the adaptive perturbations.
         error_growth: how the undefended attack raises the absolute error: mean, p95 and max (regression).
+        immovable: what the threat cannot change; None where it can change everything.
     """
 
     norm: Norm
     eps: float
-    noise: Rate
-    fgsm: Rate
-    pgd: Rate
+    noise: Rate | None
+    fgsm: Rate | None
+    pgd: Rate | None
     square: Rate | None = None
-    undefended: Rate
+    undefended: Rate | None
     broken: list[tuple[str, int]]
-    oblivious: Rate
-    adaptive: Rate
+    oblivious: Rate | None
+    adaptive: Rate | None
     query: Rate | None = None
     certified: Rate | None = None
     certified_guarded: Rate | None = None
-    flagged_oblivious: Rate
-    flagged_adaptive: Rate
+    flagged_oblivious: Rate | None
+    flagged_adaptive: Rate | None
     error_growth: dict[str, float] | None = None
+    immovable: Immovable | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to perturb."""
+        return self.adaptive is not None
 
 
 class PartCell(Found):

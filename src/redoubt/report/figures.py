@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from redoubt.params import Norm
+
 COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d", "smoothed": "#7c3aed"}
 # What a learning curve may hold beside the loss, and how it is drawn.
 SHARES = {
@@ -127,7 +129,7 @@ def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str)
     return figure
 
 
-def eps_curves(curves: Mapping[str, Mapping[str, pd.DataFrame]], budget: Mapping[str, float]) -> Figure:
+def eps_curves(curves: Mapping[Norm, Mapping[str, pd.DataFrame]], budget: Mapping[str, float]) -> Figure:
     """Share still right against eps, one panel per norm; `curves` by norm, then by model."""
     figure, axes = canvas(1, len(curves), 4.4 * len(curves), 3.4)
     for axis, (norm, models) in zip(axes[0], curves.items(), strict=True):
@@ -184,7 +186,7 @@ def certified(models: Mapping[str, Any]) -> Figure:
         for axis, (rows, size) in zip(
             axes[0], ((measured["smoothing"]["radii"], "radius"), (measured["interval"], "eps")), strict=True
         ):
-            shares = [row["certified"]["share"] for row in rows]
+            shares = [row["certified"]["share"] if row["certified"] else np.nan for row in rows]
             axis.plot([row[size] for row in rows], shares, "o-", color=COLOURS[name], ms=3, label=name)
     axes[0, 0].set(xlabel="L2 radius, randomized smoothing", ylabel="certified share", ylim=(-0.02, 1.02))
     axes[0, 1].set(xlabel="L-inf eps, interval bounds", ylim=(-0.02, 1.02))

@@ -10,7 +10,9 @@ from markupsafe import Markup, escape
 from redoubt.evaluation.metrics import Rate
 
 
-def _percent(rate: Rate | dict[str, Any]) -> Markup:
+def _percent(rate: Rate | dict[str, Any] | None) -> Markup:
+    if rate is None:
+        return Markup('<span class="no">not measured</span>')
     values = rate.model_dump() if isinstance(rate, Rate) else rate
     title = f"{values['n']} rows, 95 % Wilson interval"
     share, low, high = (100 * values[key] for key in ("share", "low", "high"))

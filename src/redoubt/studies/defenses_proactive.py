@@ -1,6 +1,7 @@
 """Networks that learned from attacked pictures, against every attack: what training on one leaves open to another."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 import keras
 import tensorflow as tf
@@ -11,7 +12,7 @@ from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.certify.margins import ball, worst_outputs
-from redoubt.params import Fast, Ibp, Norm, Pgd, Threat
+from redoubt.params import Eps, Fast, Ibp, Norm, Pgd, Threat
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
 from redoubt.tasks import PIXELS, Batch, Floats
 from redoubt.training.fit import fit
@@ -24,21 +25,20 @@ ATTACKED = ("none", "noise", "FGSM", "PGD L-inf", "Square", "PGD L2", "certified
 BATCH_SIZE = 64
 
 
-def sizes_of(side: int) -> dict[Norm, float]:
+def sizes_of(side: int) -> Eps:
     """Largest perturbation in each norm: in L2 five eighths of what reaches the corners of the L-inf box."""
-    return {"linf": EPS, "l2": 0.625 * EPS * side}
+    return Eps(linf=EPS, l2=0.625 * EPS * side)
 
 
-def recipes(side: int, epochs: int, steps: int) -> dict[str, Fast | Pgd | Ibp]:
+def recipes(epochs: int, steps: int) -> dict[str, Fast | Pgd | Ibp]:
     """How each hardened network learns, by name."""
-    linf, l2 = sizes_of(side).values()
     return {
-        "FGSM": Fast(method="fast", eps=linf, epochs=epochs),
-        "PGD L-inf": Pgd(method="pgd", eps=linf, epochs=epochs, steps=steps),
-        "PGD L2": Pgd(method="pgd", norm="l2", eps=l2, epochs=epochs, steps=steps),
-        "PGD both": Pgd(method="pgd", eps=linf, epochs=epochs, steps=steps, also=(Threat(norm="l2", eps=l2),)),
+        "FGSM": Fast(method="fast", epochs=epochs),
+        "PGD L-inf": Pgd(method="pgd", epochs=epochs, steps=steps),
+        "PGD L2": Pgd(method="pgd", norm="l2", epochs=epochs, steps=steps),
+        "PGD both": Pgd(method="pgd", epochs=epochs, steps=steps, also=(Threat(norm="l2"),)),
         # Bounds widen at first more than they can be learned from: they need longer.
-        "bounds": Ibp(method="ibp", eps=linf, epochs=2 * epochs),
+        "bounds": Ibp(method="ibp", epochs=2 * epochs),
     }
 
 
@@ -50,7 +50,13 @@ def harden(recipe: Fast | Pgd | Ibp, train: Batch, seed: int) -> keras.Model:
     learning, watching = parts(train)
     plan = plan_for(recipe, BATCH_SIZE, RATE, seed)
     ground = Ground(
-        network=network, criterion=Untargeted(), bounds=PIXELS, train=learning, validation=watching, plan=plan
+        network=network,
+        criterion=Untargeted(),
+        bounds=PIXELS,
+        eps=sizes_of(train.x.shape[1]),
+        train=learning,
+        validation=watching,
+        plan=plan,
     )
     ready = prepare(recipe, ground)
     fit(ready.trainer, ready.trainer.kept, ready.train, ready.watch, plan)
@@ -60,9 +66,7 @@ def harden(recipe: Fast | Pgd | Ibp, train: Batch, seed: int) -> keras.Model:
 def train_all(train: Batch, epochs: int, steps: int, seed: int) -> dict[str, keras.Model]:
     """The natural network and the hardened ones, from the same first weights but for those of the bounds."""
     natural = learn(new_network(MLP, train.x, seed), train, epochs, BATCH_SIZE, seed)
-    return {"natural": natural} | {
-        name: harden(recipe, train, seed) for name, recipe in recipes(train.x.shape[1], epochs, steps).items()
-    }
+    return {"natural": natural} | {name: harden(recipe, train, seed) for name, recipe in recipes(epochs, steps).items()}
 
 
 def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> dict[str, dict[str, float]]:
@@ -70,7 +74,7 @@ def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> di
     # All are of one kind: the attacks are compiled once, and meet the weights of each in turn.
     stage = keras.models.clone_model(next(iter(networks.values())))
     sizes = sizes_of(batch.x.shape[1])
-    threats = {norm: Problem(of_network(stage), Untargeted(), norm, PIXELS) for norm in sizes}
+    threats = {norm: Problem(of_network(stage), Untargeted(), norm, PIXELS) for norm in get_args(Norm)}
     attacks: Mapping[str, tuple[Norm, Attack]] = {
         "noise": ("linf", Noise()),
         "FGSM": ("linf", fgsm()),
@@ -83,7 +87,7 @@ def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> di
         stage.set_weights(network.get_weights())
         row = {"none": _right(threats["linf"], batch.x, batch)}
         for attack, (norm, how) in attacks.items():
-            row[attack] = _right(threats[norm], how(threats[norm], batch.x, batch.y, eps=sizes[norm], seed=0), batch)
+            row[attack] = _right(threats[norm], how(threats[norm], batch.x, batch.y, eps=sizes.of(norm), seed=0), batch)
         table[name] = row | {"certified": certified(stage, batch, EPS)}
     return table
 

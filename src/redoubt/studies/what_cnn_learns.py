@@ -15,7 +15,7 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Count, Pgd, Positive, Strict
+from redoubt.params import Cnn, Count, Eps, Pgd, Positive, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given
@@ -125,11 +125,12 @@ def trained(train: Batch, sizes: Sizes, seed: int) -> dict[str, keras.Sequential
     plan = Plan(epochs=sizes.epochs, batch_size=BATCH, learning_rate=RATE, decay=True, seed=seed)
     compile_network(natural, plan, len(learn), schema.outputs)
     fit(natural, natural, learn, on_rows(natural, watch), plan)
-    recipe = Pgd(method="pgd", eps=sizes.eps, steps=ATTACK_STEPS, epochs=sizes.hardened_epochs)
+    recipe = Pgd(method="pgd", steps=ATTACK_STEPS, epochs=sizes.hardened_epochs)
     ground = Ground(
         network=hardened,
         criterion=Untargeted(),
         bounds=PIXELS,
+        eps=Eps(linf=sizes.eps, l2=sizes.eps),
         train=learn,
         validation=watch,
         plan=plan_for(recipe, BATCH, RATE, seed),

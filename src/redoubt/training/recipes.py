@@ -10,7 +10,7 @@ from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
-from redoubt.params import Adversarial, Augmented, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
+from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
 from redoubt.tasks import Batch, Bounds
 from redoubt.training.adversarial import Attacked
 from redoubt.training.augment import Augmentation
@@ -37,6 +37,7 @@ class Ground:
         network: untrained; trained in place.
         criterion: what counts as right.
         bounds: hold the rows of both batches.
+        eps: the task's.
         train: rows to learn from.
         validation: rows that choose the epoch.
         plan: as `plan_for` makes it.
@@ -45,6 +46,7 @@ class Ground:
     network: keras.Model
     criterion: Criterion
     bounds: Bounds
+    eps: Eps
     train: Batch
     validation: Batch
     plan: Plan
@@ -79,10 +81,10 @@ def prepare(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, ground: Ground) ->
         RecipeError: eps as large as the inputs' range.
         IntervalError: certified training of a network with a layer that has no sound bound.
     """
-    norm, eps = _threat(recipe)
+    norm, eps = _threat(recipe, ground.eps)
     _check_size(norm, eps, ground)
     for also in recipe.also if isinstance(recipe, Pgd) else ():
-        _check_size(also.norm, also.eps, ground)
+        _check_size(also.norm, also.trained_at(ground.eps), ground)
     train, held_out = ground.train, None
     if isinstance(recipe, Fast):
         train, held_out = _parted(train, recipe.held_out)
@@ -113,7 +115,8 @@ def prepare(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, ground: Ground) ->
 def _objective(recipe: Pgd | Fast | Trades | Ibp | Gaussian | SmoothAdv, ground: Ground, problem: Problem) -> Objective:
     network = ground.network
     if isinstance(recipe, Pgd):
-        more = [(_problem(network, each.norm, ground), each.eps / recipe.eps) for each in recipe.also]
+        size = recipe.trained_at(ground.eps)
+        more = [(_problem(network, each.norm, ground), each.trained_at(ground.eps) / size) for each in recipe.also]
         return Attacked(network, [(problem, 1.0), *more], PGD(steps=recipe.steps))
     if isinstance(recipe, Fast):
         return Attacked(network, [(problem, 1.0)], PGD(steps=1, step_size=recipe.step))
@@ -141,13 +144,11 @@ def _problem(network: keras.Model, norm: Norm, ground: Ground) -> Problem:
     return Problem(of_network(network), ground.criterion, norm, ground.bounds)
 
 
-def _threat(recipe: Adversarial | Ibp | Gaussian | SmoothAdv) -> tuple[Norm, float]:
-    """Norm and eps of training; a network trained under noise is watched within one sigma."""
+def _threat(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, eps: Eps) -> tuple[Norm, float]:
+    """Norm and size of training; a network that learns from noise alone is watched within one sigma."""
     if isinstance(recipe, Gaussian):
         return "l2", recipe.sigma
-    if isinstance(recipe, SmoothAdv):
-        return "l2", recipe.eps
-    return ("linf" if isinstance(recipe, Ibp) else recipe.norm), recipe.eps
+    return recipe.trained_norm, recipe.trained_at(eps)
 
 
 def _judged(recipe: Recipe) -> str:
@@ -161,7 +162,8 @@ def _check_size(norm: Norm, eps: float, ground: Ground) -> None:
     unit = np.where(bounds.scale > 0, bounds.scale, 1)
     sides = np.broadcast_to(np.where(bounds.scale > 0, (bounds.upper - bounds.lower) / unit, 0), shape)
     largest = float(sides.max() if norm == "linf" else np.sqrt(np.square(sides).sum()))
-    if not 0 < eps < largest:
+    # Where nothing can be perturbed there is nothing to harden against, and the attack will say so.
+    if largest > 0 and not 0 < eps < largest:
         raise RecipeError(f"eps is {eps:g}; it must lie between 0 and the inputs' range, {largest:g} in {norm}")
 
 

@@ -10,17 +10,17 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.contract import Problem, of_network
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.evaluation.evidence import check
-from redoubt.evaluation.lint import Evidence, lint
+from redoubt.evaluation.lint import Evidence, Unlimited, lint
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import Cell, Check
 from redoubt.models.networks import build
-from redoubt.params import AttackParams, Budget, Cnn
+from redoubt.params import AttackParams, Cnn, Eps
 from redoubt.tasks import PIXELS, Floats
 from redoubt.training.adversarial import Attacked
 from redoubt.training.fit import Plan, compile_network, fit
@@ -50,7 +50,7 @@ SOUND = Evidence(
         name: flags(count)
         for name, count in {"noise": 5, "transfer": 20, "square": 70, "fgsm": 40, "pgd": 75, "white box": 80}.items()
     },
-    everywhere=0.0,
+    unlimited=Unlimited(np.ones(ROWS, dtype=bool)),
     dead=0.0,
     repeats=True,
     logits=True,
@@ -69,7 +69,6 @@ def lost(**counts: int) -> dict[str, np.ndarray]:
 
 def test_sound_figures_pass() -> None:
     assert failed(SOUND) == []
-    assert failed(replace(SOUND, everywhere=None)) == []
     without = {name: found for name, found in SOUND.lost.items() if name != "transfer"}
     assert failed(replace(SOUND, lost=without)) == []
 
@@ -77,7 +76,11 @@ def test_sound_figures_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"everywhere": 0.1}, "accuracy falls to 0 as eps grows"),
+        ({"unlimited": Unlimited(flags(180))}, "accuracy falls to 0 as eps grows"),
+        ({"unlimited": Unlimited(flags(180), searched=flags(200))}, "accuracy falls to 0 as eps grows"),
+        ({"unlimited": Unlimited(flags(180), searched=flags(180))}, None),
+        ({"unlimited": Unlimited(flags(180), searched=flags(184))}, None),
+        ({"unlimited": Unlimited(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
         ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "the worst case falls with eps"),
         ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
         ({"lost": lost(pgd=20)}, "many steps find what one step finds"),
@@ -105,12 +108,13 @@ def test_a_few_rows_more_are_chance_and_no_doubt() -> None:
     assert failed(replace(SOUND, lost=lost(square=83))) == []
 
 
-PARAMS = AttackParams(
-    linf=(0.1, 0.4), l2=(0.5,), budget=Budget(linf=0.4, l2=0.5), points=100, steps=20, restarts=2, eot=1, queries=60
-)
+PARAMS = AttackParams(linf=(0.1, 0.4), l2=(0.5,), points=100, steps=20, restarts=2, eot=1, queries=60)
+EPS = Eps(linf=0.4, l2=0.5)
 
 
-def judged(case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded) -> list[Check]:
+def judged(
+    case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded, criterion: Criterion | None = None
+) -> list[Check]:
     """The whole evaluation of a network, then the lint."""
 
     class Itself:
@@ -122,7 +126,7 @@ def judged(case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guar
         def network(self, x: Floats) -> Floats:
             return np.asarray(network(tf.constant(x), training=False))
 
-    setting = Setting(PARAMS, case.criterion, case.bounds, seed=1)
+    setting = Setting(PARAMS, EPS, criterion or case.criterion, case.bounds, seed=1)
     work = Evaluation(Subject(network, Itself(), setting), case.test, thorough=False)  # type: ignore[arg-type]
     for eps in PARAMS.linf:
         work.run("linf", eps)
@@ -143,7 +147,7 @@ def bundle(bundles: Callable[[str], tiny.Guarded]) -> tiny.Guarded:
 def test_what_bounds_prove_needs_no_attack_to_be_believed(proven: int, trusted: bool) -> None:
     """80 of 200 rows are lost at the budget; the others are proven to stand, or are not."""
     cells = [replace_cell(each, proven) if each.eps == SOUND.budget else each for each in SOUND.cells]
-    masked = replace(SOUND, cells=cells, dead=0.9, everywhere=0.3)
+    masked = replace(SOUND, cells=cells, dead=0.9, unlimited=Unlimited(flags(140), flags(200)))
     wanted = set() if trusted else {"gradients are neither zero nor NaN", "accuracy falls to 0 as eps grows"}
     assert doubts(lint(masked)) == wanted
     assert doubts(lint(replace(masked, repeats=False))) >= {"randomness is declared"}
@@ -163,7 +167,7 @@ def test_an_honest_network_is_trusted(bars: tiny.Case, bundle: tiny.Guarded) -> 
 
 def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
     """Trained on FGSM alone until one step finds nothing, though many steps break nearly everything."""
-    train, eps = tiny.rows(tiny.IMAGE, 4000), PARAMS.budget.linf
+    train, eps = tiny.rows(tiny.IMAGE, 4000), EPS.linf
     scaler = fit_scaler(train, bars.schema)
     network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
     problem = Problem(of_network(network), Untargeted(), "linf", PIXELS)
@@ -202,3 +206,58 @@ def test_a_network_that_draws_in_secret_is_caught(bars: tiny.Case, bundle: tiny.
         return bars.network(x, training=training) + tf.random.normal((tf.shape(x)[0], 3), stddev=0.01)
 
     assert "randomness is declared" in doubts(judged(bars, noisy, bundle))
+
+
+class Unsteerable:
+    """A network whose answers are right and whose gradient leads the other way."""
+
+    def __init__(self, network: keras.Model) -> None:
+        self.network = network
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        outputs = self.network(x, training=training)
+        return 2.0 * tf.stop_gradient(outputs) - outputs
+
+
+FALLS = "accuracy falls to 0 as eps grows"
+
+
+def said(checks: list[Check], name: str) -> str:
+    return next(each.found for each in checks if each.name == name)
+
+
+@pytest.mark.parametrize("task", [tiny.TABLE, tiny.NUMBER])
+def test_an_honest_network_of_a_table_with_a_category_is_trusted(
+    trained: Callable[[str], tiny.Case], bundles: Callable[[str], tiny.Guarded], task: str
+) -> None:
+    case = trained(task)
+    checks = judged(case, case.network, bundles(task))
+    assert FALLS not in doubts(checks)
+    assert "; colour cannot change at any eps, with " in said(checks, FALLS)
+    assert "% of the permutation importance" in said(checks, FALLS)
+
+
+@pytest.mark.parametrize(
+    ("task", "masked"), [(tiny.TABLE, Hidden), (tiny.TABLE, Unsteerable), (tiny.NUMBER, Hidden)], ids=str
+)
+def test_masked_gradients_are_caught_beside_a_category(
+    trained: Callable[[str], tiny.Case],
+    bundles: Callable[[str], tiny.Guarded],
+    task: str,
+    masked: Callable[[keras.Model], Callable[..., tf.Tensor]],
+) -> None:
+    case = trained(task)
+    assert FALLS in doubts(judged(case, masked(case.network), bundles(task)))
+
+
+def test_a_tolerance_so_wide_that_nothing_breaks_some_rows_is_no_masked_gradient(
+    trained: Callable[[str], tiny.Case], bundles: Callable[[str], tiny.Guarded]
+) -> None:
+    case = trained(tiny.NUMBER)
+    wide = Tolerance(0.55 * float(np.ptp(case.test.y)))
+    honest = judged(case, case.network, bundles(tiny.NUMBER), wide)
+    assert FALLS not in doubts(honest)
+    assert "cannot be broken by anything tried, even with all movable features free" in said(honest, FALLS)
+    left = float(said(honest, FALLS).split("free")[0].split("; ")[-1].split(" %")[0])
+    assert 5.0 < left < 95.0
+    assert FALLS in doubts(judged(case, Hidden(case.network), bundles(tiny.NUMBER), wide))

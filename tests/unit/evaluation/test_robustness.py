@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,26 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import REDRAWS, Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
-from redoubt.params import AttackParams, Budget, Norm
+from redoubt.params import AttackParams, Eps, Norm
 from redoubt.tasks import Floats
-from tests.tiny import TABLE, Guarded
+from tests.tiny import IMAGE, TABLE, Guarded
 
 PARAMS = AttackParams(
     linf=(0.000001, 0.1, 0.3),
     l2=(0.3, 0.8),
-    budget=Budget(linf=0.1, l2=0.8),
     points=60,
     steps=6,
     restarts=2,
     eot=2,
     queries=30,
 )
-THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm)]
+EPS = Eps(linf=0.1, l2=0.8)
+THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
 
 
 def evaluation(guarded: Guarded, ledger: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
     case = guarded.case
-    setting = Setting(PARAMS.model_copy(update=change), case.criterion, case.bounds, 1, Ledger(ledger))
+    setting = Setting(PARAMS.model_copy(update=change), EPS, case.criterion, case.bounds, 1, Ledger(ledger))
     return Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=thorough)
 
 
@@ -101,7 +102,7 @@ def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
 
 def test_queries_are_asked_at_the_budget_alone(guarded: Guarded, result: Robustness) -> None:
     for cell in result.cells:
-        assert (cell.square is not None) == (cell.query is not None) == (cell.eps == PARAMS.budget.of(cell.norm))
+        assert (cell.square is not None) == (cell.query is not None) == (cell.eps == EPS.of(cell.norm))
     spared = evaluation(guarded, thorough=False).run("linf", 0.1)
     assert spared.query is None
     assert spared.undefended == result.at("linf", 0.1).undefended
@@ -144,9 +145,7 @@ def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: 
         assert list(result.targeted) == ["linf", "l2"]
         assert all(cell.error_growth is None for cell in result.cells)
         # Any hit of a target is a miss of the truth.
-        assert all(
-            result.targeted[n].share <= 1 - result.at(n, PARAMS.budget.of(n)).pgd.share + 0.1 for n in result.targeted
-        )
+        assert all(result.targeted[n].share <= 1 - result.at(n, EPS.of(n)).pgd.share + 0.1 for n in result.targeted)
     else:
         assert result.targeted == {}
         errors = [cell.error_growth["mean"] for cell in result.cells if cell.norm == "linf" and cell.error_growth]
@@ -280,6 +279,42 @@ def test_the_majority_of_fresh_draws_decides(guarded: Guarded, wins: tuple[int, 
     flags = subject.lost_guarded(guarded.case.test.x[:1], np.zeros(1, np.int64))
     assert flags.tolist() == [lost]
     assert len(set(drawn)) == len(wins) == REDRAWS
+
+
+def test_where_nothing_can_be_perturbed_nothing_is_measured_and_nobody_is_trusted(
+    bundles: Callable[[str], Guarded],
+) -> None:
+    guarded = bundles(TABLE)
+    case = guarded.case
+    fixed = replace(case.bounds, scale=np.zeros_like(case.bounds.scale))
+    setting = Setting(PARAMS, EPS, case.criterion, fixed, 1)
+    work = Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=True)
+    cell = work.run("linf", 0.1)
+    columns = ("noise", "fgsm", "pgd", "square", "undefended", "oblivious", "adaptive", "query", "flagged_adaptive")
+    assert {getattr(cell, name) for name in (*columns, "certified", "certified_guarded")} == {None}
+    assert not cell.measured
+    assert cell.immovable is not None
+    assert cell.immovable.features == ("weight", "age", "colour")
+    assert np.array_equal(work.examples["linf", 0.1], case.test.x)
+    found = conclude(work, "linf", [], judge_parts=True)
+    assert (found.targeted, found.parts) == ({}, [])
+    assert [check.found for check in found.doubts("linf")] == [
+        "not measured: nothing can be perturbed within L-inf 0.1: none of the 3 features can change; at no eps could"
+        " any"
+    ]
+    assert Robustness.model_validate(found.model_dump()) == found
+
+
+def test_what_cannot_change_is_named_with_what_it_matters(bundles: Callable[[str], Guarded]) -> None:
+    """Of 0.1 weight + 200 age + 50 green the weight counts most, and the colour next to nothing."""
+    cell = measured(bundles(TABLE))[0].at("linf", 0.1)
+    assert cell.immovable is not None
+    assert (cell.immovable.features, cell.immovable.of, cell.immovable.examples) == (("colour",), 3, 0)
+    found = measured(bundles(TABLE))[1].importance
+    assert list(found) == ["weight", "age", "colour"]
+    assert found["weight"] > found["age"] > found["colour"] >= 0
+    assert cell.immovable.importance == pytest.approx(found["colour"] / sum(found.values()), abs=1e-6)
+    assert all(cell.immovable is None for cell in measured(bundles(IMAGE))[0].cells)
 
 
 def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params import Augment, Fast, Free, Gaussian, Ibp, Mlp, Norm, Pgd, SmoothAdv, Threat, Trades
+from redoubt.params import Augment, Eps, Fast, Free, Gaussian, Ibp, Mlp, Norm, Pgd, SmoothAdv, Threat, Trades
 from redoubt.tasks import Batch
 from redoubt.training.fit import History, Plan, Validate, compile_network, on_rows
 from redoubt.training.recipes import Ground, plan_for, prepare
@@ -34,21 +34,21 @@ AnyRecipe = Pgd | Fast | Free | Trades | Ibp | Gaussian | SmoothAdv
 
 def recipes(task: str) -> dict[str, AnyRecipe]:
     """Every method of params.yaml, and every turn of it that takes another way through the code."""
-    linf, l2, sigma = EPS[task]["linf"], EPS[task]["l2"], SIGMA[task]
+    sigma = SIGMA[task]
     forgetful = MODELS[task].model_copy(update={"dropout": 0.1})
     normalized = MODELS[task].model_copy(update={"normalize": True})
     moving = Augment(rotation=10.0, scale=0.05, shift=0.1) if task == IMAGE else None
     return {
-        "pgd": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, model=forgetful, augment=moving),
-        "two-norms": Pgd(method="pgd", eps=linf, steps=3, epochs=EPOCHS, also=(Threat(norm="l2", eps=l2),)),
-        "fast": Fast(method="fast", eps=0.8 * linf if task == IMAGE else linf, epochs=EPOCHS),
-        "free": Free(method="free", eps=linf, epochs=2 * EPOCHS, replays=2),
-        "trades": Trades(method="trades", norm="l2", eps=l2, steps=3, epochs=EPOCHS),
-        "ibp": Ibp(method="ibp", eps=linf, steps=3, epochs=EPOCHS, model=normalized, augment=moving),
+        "pgd": Pgd(method="pgd", steps=3, epochs=EPOCHS, model=forgetful, augment=moving),
+        "two-norms": Pgd(method="pgd", steps=3, epochs=EPOCHS, also=(Threat(norm="l2"),)),
+        "fast": Fast(method="fast", train_eps=0.8 * EPS[task]["linf"] if task == IMAGE else None, epochs=EPOCHS),
+        "free": Free(method="free", epochs=2 * EPOCHS, replays=2),
+        "trades": Trades(method="trades", norm="l2", steps=3, epochs=EPOCHS),
+        "ibp": Ibp(method="ibp", steps=3, epochs=EPOCHS, model=normalized, augment=moving),
         "gaussian": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS),
         "averaged": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS, average=0.9, model=normalized),
         "consistent": Gaussian(method="gaussian", sigma=sigma, epochs=EPOCHS, consistency=1.0),
-        "smoothadv": SmoothAdv(method="smoothadv", sigma=sigma, eps=l2, epochs=EPOCHS),
+        "smoothadv": SmoothAdv(method="smoothadv", sigma=sigma, epochs=EPOCHS),
     }
 
 
@@ -100,6 +100,7 @@ def ground(task: str, recipe: AnyRecipe, seed: int = 4) -> Ground:
         network=build(recipe.model or MODELS[task], schema, scaler, seed=1),
         criterion=Untargeted() if schema.labels else Tolerance(TOLERANCE),
         bounds=scaler.bounds(schema).covering(validation.x),
+        eps=Eps(**EPS[task]),
         train=train,
         validation=validation,
         plan=plan_for(recipe, batch_size=32, learning_rate=0.02, seed=seed),

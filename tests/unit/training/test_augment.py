@@ -54,7 +54,7 @@ class Spy:
 
 
 def test_attack_and_bounds_stand_round_the_moved_pictures() -> None:
-    recipe = Ibp(method="ibp", eps=0.1, steps=1, epochs=1, augment=MOVES)
+    recipe = Ibp(method="ibp", train_eps=0.1, steps=1, epochs=1, augment=MOVES)
     on = ground(IMAGE, recipe)
     trainer = prepare(recipe, on).trainer
     trainer.objective = spy = Spy(trainer.objective)

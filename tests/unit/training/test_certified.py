@@ -30,7 +30,7 @@ def certified(
     task: str, natural: tuple[float, float], regularize: float = 0.0, normalize: bool = False
 ) -> tuple[Certified, tf.Tensor, tf.Tensor]:
     model = MODELS[task].model_copy(update={"normalize": normalize})
-    on = ground(task, Ibp(method="ibp", eps=EPS[task]["linf"], epochs=1, model=model))
+    on = ground(task, Ibp(method="ibp", epochs=1, model=model))
     problem = Problem(of_network(on.network), on.criterion, "linf", on.bounds)
     return Certified(on.network, problem, natural, regularize), tf.constant(on.train.x), tf.constant(on.train.y)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.geometry import distance
 from redoubt.certify.interval import is_bounded
-from redoubt.params import Fast, Gaussian, Ibp, Norm, SmoothAdv
+from redoubt.params import Eps, Fast, Gaussian, Ibp, Norm, SmoothAdv, Threat
 from redoubt.tasks import PIXELS, Floats
 from redoubt.training.fit import fit
 from redoubt.training.noisy import noise
@@ -19,7 +19,7 @@ from redoubt.training.recipes import WATCHING
 from redoubt.training.trainer import Moment
 from redoubt.training.watch import Watch
 from tests.tiny import IMAGE, NAMES, NUMBER, TABLE, Case
-from tests.unit.training.methods import HARDENINGS, Training, Trainings, ground, hardening, recipes
+from tests.unit.training.methods import EPS, HARDENINGS, Training, Trainings, ground, hardening, recipes
 
 # Two of them differ from others in nothing that a table could show.
 EVERYWHERE = [
@@ -68,7 +68,7 @@ def test_training_batches_keep_to_the_threat(trainings: Trainings, method: str, 
     x, y = batch.x[:32], batch.y[:32]
     # A batch of a training that meets two norms in turn meets the first one at an even update.
     norm = "l2" if isinstance(recipe, Gaussian | SmoothAdv) else problem.norm
-    eps = 0.0 if isinstance(recipe, Gaussian) else recipe.eps
+    eps = 0.0 if isinstance(recipe, Gaussian) else recipe.trained_at(Eps(**EPS[task]))
 
     @tf.function
     def inputs(eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -101,18 +101,19 @@ def test_training_batches_keep_to_the_threat(trainings: Trainings, method: str, 
 
 def test_batches_meet_both_norms_in_turn(trainings: Trainings) -> None:
     training, recipe = trainings("two-norms", IMAGE), recipes(IMAGE)["two-norms"]
-    x, y = training.ready.train.x[:32], training.ready.train.y[:32]
+    eps, x, y = Eps(**EPS[IMAGE]), training.ready.train.x[:32], training.ready.train.y[:32]
+    assert recipe.also == (Threat(norm="l2"),)
 
     @tf.function
     def inputs(update: tf.Tensor) -> tf.Tensor:
-        moment = Moment(tf.constant(recipe.eps), tf.constant(1.0), tf.stack([4, update]))
+        moment = Moment(tf.constant(eps.linf), tf.constant(1.0), tf.stack([4, update]))
         return training.ready.trainer.objective.inputs(tf.constant(x), tf.constant(y), moment)
 
     for update in range(4):
         change = inputs(tf.constant(update)).numpy() - x
         linf, l2 = (distance(change, norm, PIXELS).max() for norm in ("linf", "l2"))
-        assert (linf <= recipe.eps * (1 + 1e-4)) == (update % 2 == 0)
-        assert (l2 <= recipe.also[0].eps * (1 + 1e-4)) == (update % 2 == 1)
+        assert (linf <= eps.linf * (1 + 1e-4)) == (update % 2 == 0)
+        assert (l2 <= eps.l2 * (1 + 1e-4)) == (update % 2 == 1)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_certified_training_is_what_certifies(trainings: Trainings, task: str) -
     certified, attacked = trainings("ibp", task), trainings("pgd", task)
     assert is_bounded(certified.ready.network)
     assert isinstance(recipes(task)["ibp"], Ibp)
-    assert recipes(task)["ibp"].eps == recipes(task)["pgd"].eps
+    assert certified.ready.watch.eps == attacked.ready.watch.eps
     assert share(certified) > share(attacked) + 0.1
 
 

@@ -15,7 +15,7 @@ from tests.unit.training.methods import EPS, Trainings, ground, hardening, recip
 
 
 def of(task: str, norm: Norm) -> tuple[FreeTrainer, Batch]:
-    recipe = Free(method="free", norm=norm, eps=EPS[task][norm], epochs=12, replays=2, ramp=0.0)
+    recipe = Free(method="free", norm=norm, epochs=12, replays=2, ramp=0.0)
     ready = hardening(recipe, ground(task, recipe))
     assert isinstance(ready.trainer, FreeTrainer)
     return ready.trainer, ready.train

@@ -17,7 +17,7 @@ from tests.unit.training.methods import AnyRecipe, ground, recipes
 
 
 def test_a_recipe_has_the_selections_rate_and_batches_unless_it_has_its_own() -> None:
-    recipe = Pgd(method="pgd", eps=0.1, epochs=7)
+    recipe = Pgd(method="pgd", train_eps=0.1, epochs=7)
     assert plan_for(recipe, 64, 0.01, 3) == Plan(epochs=7, batch_size=64, learning_rate=0.01, decay=True, seed=3)
     own = recipe.model_copy(update={"batch_size": 16, "learning_rate": 0.5})
     assert plan_for(own, 64, 0.01, 3) == Plan(epochs=7, batch_size=16, learning_rate=0.5, decay=True, seed=3)
@@ -26,11 +26,11 @@ def test_a_recipe_has_the_selections_rate_and_batches_unless_it_has_its_own() ->
 @pytest.mark.parametrize(
     ("recipe", "norm", "eps", "judged", "sigma"),
     [
-        (Pgd(method="pgd", norm="l2", eps=0.3, epochs=1), "l2", 0.3, "pgd", 0.0),
-        (Fast(method="fast", eps=0.3, epochs=1), "linf", 0.3, "pgd", 0.0),
-        (Ibp(method="ibp", eps=0.3, epochs=1), "linf", 0.3, "certified", 0.0),
+        (Pgd(method="pgd", norm="l2", train_eps=0.3, epochs=1), "l2", 0.3, "pgd", 0.0),
+        (Fast(method="fast", train_eps=0.3, epochs=1), "linf", 0.3, "pgd", 0.0),
+        (Ibp(method="ibp", train_eps=0.3, epochs=1), "linf", 0.3, "certified", 0.0),
         (Gaussian(method="gaussian", sigma=0.4, epochs=1), "l2", 0.4, "noisy", 0.4),
-        (SmoothAdv(method="smoothadv", sigma=0.4, eps=0.7, epochs=1), "l2", 0.7, "noisy", 0.4),
+        (SmoothAdv(method="smoothadv", sigma=0.4, train_eps=0.7, epochs=1), "l2", 0.7, "noisy", 0.4),
     ],
     ids=lambda each: getattr(each, "method", None),
 )
@@ -42,7 +42,7 @@ def test_epochs_are_judged_where_the_recipe_aims(
 
 
 def test_certified_training_reaches_a_little_further_than_is_certified() -> None:
-    recipe = Ibp(method="ibp", eps=0.2, reach=1.1, epochs=1)
+    recipe = Ibp(method="ibp", train_eps=0.2, reach=1.1, epochs=1)
     prepared = prepare(recipe, ground(IMAGE, recipe))
     assert prepared.trainer.ramp.eps == pytest.approx(0.22)
     assert prepared.watch.eps == 0.2
@@ -50,7 +50,7 @@ def test_certified_training_reaches_a_little_further_than_is_certified() -> None
 
 def test_the_average_is_what_is_measured_and_kept() -> None:
     for average in (0.0, 0.9):
-        recipe = Pgd(method="pgd", eps=0.1, epochs=1, average=average)
+        recipe = Pgd(method="pgd", train_eps=0.1, epochs=1, average=average)
         on = ground(TABLE, recipe)
         prepared = prepare(recipe, on)
         assert prepared.watch.network is prepared.trainer.kept
@@ -72,7 +72,7 @@ def test_every_kind_of_trainer_averages(method: str) -> None:
 
 @pytest.mark.parametrize(("share", "held_out"), [(0.05, 13), (0.4, 102), (0.001, 1)])
 def test_one_step_training_keeps_rows_back_to_watch(share: float, held_out: int) -> None:
-    recipe = Fast(method="fast", eps=0.1, epochs=1, held_out=share)
+    recipe = Fast(method="fast", train_eps=0.1, epochs=1, held_out=share)
     on = ground(IMAGE, recipe)
     prepared = prepare(recipe, on)
     assert prepared.watch.held_out is not None
@@ -86,15 +86,24 @@ BOX = Bounds(np.float32([0, 10, 0, 0]), np.float32([4, 50, 1, 1]), np.float32([2
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        (Pgd(method="pgd", eps=1.0, epochs=1), "eps is 1; it must lie between 0 and the inputs' range, 1 in linf"),
-        (Fast(method="fast", eps=2.5, epochs=1), "eps is 2.5; it must lie between 0 and the inputs' range, 1 in linf"),
-        (Ibp(method="ibp", eps=1.25, epochs=1), "eps is 1.25; it must lie between 0 and the inputs' range, 1 in linf"),
         (
-            Pgd(method="pgd", norm="l2", eps=0.5, epochs=1, also=(Threat(eps=1.5),)),
+            Pgd(method="pgd", train_eps=1.0, epochs=1),
+            "eps is 1; it must lie between 0 and the inputs' range, 1 in linf",
+        ),
+        (
+            Fast(method="fast", train_eps=2.5, epochs=1),
+            "eps is 2.5; it must lie between 0 and the inputs' range, 1 in linf",
+        ),
+        (
+            Ibp(method="ibp", train_eps=1.25, epochs=1),
+            "eps is 1.25; it must lie between 0 and the inputs' range, 1 in linf",
+        ),
+        (
+            Pgd(method="pgd", norm="l2", train_eps=0.5, epochs=1, also=(Threat(train_eps=1.5),)),
             "eps is 1.5; it must lie between 0 and the inputs' range, 1 in linf",
         ),
         (
-            Pgd(method="pgd", norm="l2", eps=9.0, epochs=1),
+            Pgd(method="pgd", norm="l2", train_eps=9.0, epochs=1),
             "eps is 9; it must lie between 0 and the inputs' range, 6 in l2",
         ),
     ],
@@ -107,15 +116,15 @@ def test_an_eps_as_large_as_the_range_is_refused(recipe: AnyRecipe, says: str) -
 
 def test_the_range_of_a_table_is_in_units_of_eps() -> None:
     """The widest of 4 / 2 and 40 / 10; what must not change has none."""
-    recipe = Pgd(method="pgd", eps=3.9, epochs=1)
+    recipe = Pgd(method="pgd", train_eps=3.9, epochs=1)
     prepare(recipe, replace(ground(TABLE, recipe), bounds=BOX))
-    far = recipe.model_copy(update={"eps": 4.0})
+    far = recipe.model_copy(update={"train_eps": 4.0})
     with pytest.raises(RecipeError, match="^eps is 4; it must lie between 0 and the inputs' range, 4 in linf$"):
         prepare(far, replace(ground(TABLE, far), bounds=BOX))
 
 
 def test_certified_training_of_a_layer_without_a_bound_is_refused_before_any_work() -> None:
-    recipe = Ibp(method="ibp", eps=0.1, epochs=1)
+    recipe = Ibp(method="ibp", train_eps=0.1, epochs=1)
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "tanh", name="odd"), keras.layers.Dense(2)])
     before = network.get_weights()
     with pytest.raises(IntervalError, match=r"layer 'odd' \(Dense\) has activation tanh, which has no sound bound"):

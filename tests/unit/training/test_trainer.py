@@ -28,7 +28,7 @@ def test_a_share_rises_to_1_and_stays(updates: int, expected: list[float]) -> No
     ("ramp", "batch_size", "updates"), [(0.4, 32, 32), (0.4, 100, 12), (0.0, 32, 0), (1.0, 32, 80)], ids=str
 )
 def test_a_ramp_takes_its_share_of_all_updates(ramp: float, batch_size: int, updates: int) -> None:
-    recipe = Pgd(method="pgd", eps=0.3, epochs=10, ramp=ramp, batch_size=batch_size)
+    recipe = Pgd(method="pgd", train_eps=0.3, epochs=10, ramp=ramp, batch_size=batch_size)
     assert hardening(recipe, ground(TABLE, recipe)).trainer.ramp == Ramp(0.3, updates)
 
 

@@ -1,0 +1,179 @@
+"""What a perturbation of a given size can change of a task's inputs, and what it amounts to in their own units."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from redoubt.params import HARDENED, Norm, Pgd, Sized, Task
+from redoubt.tasks import Bounds, Floats, Schema
+
+NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
+# A step of exactly one whole number must not fall short of it by the rounding of a standard deviation.
+SLACK = 1e-6
+NAMED = 5
+BYTE = 255
+
+
+class Immovable(BaseModel):
+    """What a threat cannot change of the examples it is tried on.
+
+    Attributes:
+        features: that keep their value in every example: categories, immutable ones, those of one value only, and whole
+            numbers whose neighbours lie further away than eps.
+        of: how many features there are.
+        examples: how many cannot be perturbed at all; they count as robust if they are answered right.
+        n: how many examples there are.
+        smallest: eps from which on something can be perturbed; None if it is this one or there is none.
+        importance: share of all features' permutation importance that these features carry, in [0, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: tuple[str, ...]
+    of: int
+    examples: int
+    n: int
+    smallest: float | None = None
+    importance: float | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether no example can be perturbed, so that there is no robustness to measure."""
+        return self.examples == self.n
+
+    def says(self, norm: Norm, eps: float) -> str:
+        """One sentence."""
+        within = f"within {NORMS[norm]} {eps:g}"
+        if self.everything:
+            way = f"; from eps {self.smallest:g} on something can" if self.smallest else "; at no eps could any"
+            return f"nothing can be perturbed {within}: none of the {self.of} features can change{way}"
+        found = []
+        if self.features:
+            found.append(f"{len(self.features)} of {self.of} features cannot change {within}: {listed(self.features)}")
+        if self.importance is not None:
+            found.append(f"they carry {100 * self.importance:.0f} % of the permutation importance")
+        if self.examples:
+            found.append(f"{self.examples} of {self.n} examples cannot be perturbed at all")
+        return "; ".join(found)
+
+
+def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
+    """Which values have another valid one within eps, in the shape of x.
+
+    One feature may take the whole of an L2 eps, so that the answer is the same in both norms. A whole number of an
+    integer feature moves to whole numbers only.
+
+    Args:
+        x: inputs `(rows, ...)`, in raw units.
+        bounds: the box and the unit of eps.
+        eps: >= 0.
+    """
+    size = eps * np.asarray(bounds.scale, np.float64)
+    if not np.any(bounds.integer) and np.all(size > 0) and np.all(bounds.lower < bounds.upper):
+        return np.ones(x.shape, np.bool_)
+    up, down = np.minimum(x + size, bounds.upper), np.maximum(x - size, bounds.lower)
+    whole = bounds.integer & (x == np.round(x))
+    up, down = (np.where(whole, np.floor(up + SLACK), up), np.where(whole, np.ceil(down - SLACK), down))
+    return (size > 0) & ((up > x) | (down < x))
+
+
+def immovable(x: Floats, bounds: Bounds, eps: float, schema: Schema) -> Immovable | None:
+    """What cannot be perturbed of some examples; None where everything can.
+
+    Args:
+        x: inputs `(rows, ...)`, in raw units.
+        bounds: that hold them.
+        eps: >= 0.
+        schema: names the features; those of an image have no names and are not listed.
+    """
+    free = perturbable(x, bounds, eps)
+    stuck = int(np.count_nonzero(~free.reshape(len(x), -1).any(axis=1)))
+    fixed = tuple(place.name for place in places(schema) if not free[:, place.inputs].any())
+    if not stuck and not fixed:
+        return None
+    return Immovable(
+        features=fixed,
+        of=len(places(schema)) or int(np.prod(x.shape[1:])),
+        examples=stuck,
+        n=len(x),
+        smallest=_smallest(bounds) if stuck == len(x) else None,
+    )
+
+
+def _smallest(bounds: Bounds) -> float | None:
+    """The eps that lets the nearest whole number be taken; None if nothing ever can."""
+    scale = np.broadcast_to(bounds.scale, np.broadcast_shapes(np.shape(bounds.scale), np.shape(bounds.lower)))
+    ever = (scale > 0) & (bounds.lower < bounds.upper)
+    return float(np.ceil(1e4 / scale[ever].max()) / 1e4) if ever.any() else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a column of a table stands among the network's inputs."""
+
+    name: str
+    inputs: slice
+    integer: bool
+
+
+def places(schema: Schema) -> list[Place]:
+    """Every column of a table, in order; none of an image."""
+    found, first = [], 0
+    for column in schema.columns:
+        found.append(Place(column.name, slice(first, first + column.inputs), column.kind == "integer"))
+        first += column.inputs
+    return found
+
+
+def raw_units(schema: Schema, bounds: Bounds, eps: float) -> dict[str, float]:
+    """By how much an eps lets each feature of a table change, in its own unit; 0 where it cannot change."""
+    scale = np.where(bounds.lower < bounds.upper, bounds.scale, 0.0).astype(np.float64)
+    found = {}
+    for place in places(schema):
+        spread = float(np.max(scale[place.inputs]))
+        size = eps * spread if spread > 0 else 0.0
+        found[place.name] = float(np.floor(size + SLACK)) if place.integer else size
+    return found
+
+
+def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
+    """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`"."""
+    if not schema.columns:
+        alone = "" if norm == "linf" else " if one pixel changes alone"
+        return f"{NORMS[norm]} {eps:g} = {number(BYTE * eps)} of {BYTE}{alone}"
+    each = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
+    said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(each) or 'no change of any feature'}"
+    return said if norm == "linf" or not each else f"{said}, if one changes alone"
+
+
+def in_both_norms(task: Task, schema: Schema, bounds: Bounds) -> str:
+    """The task's two sizes, and what an attacker cannot change whatever its size."""
+    said = "; ".join(in_raw_units(schema, bounds, norm, task.eps.of(norm)) for norm in NORMS)
+    fixed = [name for name, size in raw_units(schema, bounds, np.inf).items() if not size > 0]
+    return said + (f"; an attacker cannot change {listed(fixed)}" if fixed else "")
+
+
+def trained_elsewhere(task: Task) -> list[str]:
+    """One sentence per hardened model that trains at another size than the task's eps."""
+    said = []
+    for name in HARDENED:
+        recipe = task.harden.recipe(name)
+        sizes = [recipe, *(recipe.also if isinstance(recipe, Pgd) else ())] if isinstance(recipe, Sized) else []
+        for each in sizes:
+            norm, size, eps = each.trained_norm, each.trained_at(task.eps), task.eps.of(each.trained_norm)
+            if size != eps:
+                said.append(f"{name} is trained at {NORMS[norm]} {size:g}; attacked and certified at {eps:g}")
+    return said
+
+
+def listed(names: "tuple[str, ...] | list[str]") -> str:
+    """The first few of many names."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def number(value: float) -> str:
+    """Three digits of a number, without an exponent where it has none."""
+    return f"{float(f'{value:.3g}'):,.12g}"
