@@ -111,10 +111,10 @@ def _batch_normalization(graph: Graph, layer: Any, x: str) -> str:
 
 
 def _rescaling(graph: Graph, layer: Any, x: str) -> str:
-    if np.ndim(layer.scale) == 0 and np.ndim(layer.offset) == 0:
-        scale, offset = np.float32(layer.scale), np.float32(layer.offset)
-    else:
-        scale, offset = _per_channel(layer, layer.scale), _per_channel(layer, layer.offset)
+    alike = np.ndim(layer.scale) == np.ndim(layer.offset) == 0
+    scale, offset = (
+        np.asarray(each, np.float32) if alike else _per_channel(layer, each) for each in (layer.scale, layer.offset)
+    )
     return graph.node("Add", graph.node("Mul", x, graph.constant(scale)), graph.constant(offset))
 
 
