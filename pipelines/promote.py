@@ -1,18 +1,21 @@
-"""Promote the most robust model that clears the gates; keep the incumbent if it is better."""
+"""Promote the most robust model that clears the gates and is no constant; keep the incumbent if it is better."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines._data import TaskData, load_data
+from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.data import dataset
 from redoubt.data.store import digest, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, BundleError, GuardedModel
-from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
+from redoubt.evaluation import baselines
+from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params import GatesParams, Params, Task
 from redoubt.records import Record
+
+JUDGED = ("clean", "robust")
 
 
 def work(params: Params, task: Task) -> None:
@@ -20,8 +23,10 @@ def work(params: Params, task: Task) -> None:
     data, reports = load_data(task.name), Path("reports", task.name)
     report = read_json(reports / "robustness.json")
     threat = (report["norm"], task.attack.budget.of(report["norm"]))
+    beside = _baselines(data, task, params.seed)
+    linear = beside["linear"]["validation"]["score"]
     candidates = [
-        candidate(name, Robustness.model_validate(measured["validation"]), *threat)
+        candidate(name, Robustness.model_validate(measured["validation"]), *threat, linear=linear["value"])
         for name, measured in report["models"].items()
     ]
     chosen = choose(candidates, task.gates)
@@ -35,22 +40,52 @@ def work(params: Params, task: Task) -> None:
         "task": task.name,
         "gates": task.gates.model_dump(),
         "threat": {"norm": threat[0], "eps": threat[1]},
+        "baselines": beside,
         "candidates": [{**each.model_dump(), "failed": each.failed(task.gates)} for each in candidates],
         "champion": incumbent["model"] if kept and incumbent else chosen.name if chosen else None,
         "digest": incumbent["digest"] if kept and incumbent else chosen.digest if chosen else None,
         "kept_incumbent": kept,
+        "next_step": None if kept or chosen else next_step(candidates, task.gates),
     }
     write_json(reports / "promotion.json", decision)
     write_json(reports / "records" / "promote.json", _record(task, decision).model_dump())
     if decision["champion"] is None:
-        reasons = "; ".join(f"{each.name}: {', '.join(each.failed(task.gates))}" for each in candidates)
-        print(f"promote@{task.name}: no model is promoted: {reasons}")
+        print(f"promote@{task.name}: no model is promoted")
+        for each in candidates:
+            print(f"  {each.name}: {'; '.join(each.failed(task.gates))}")
+        print(f"  what to do: {decision['next_step']}")
+
+
+def _baselines(data: TaskData, task: Task, seed: int) -> dict[str, Any]:
+    """What a constant and a linear model score on the examples that candidates are judged by, and on the test split."""
+    parts = {"validation": some_rows(data.validation, task.attack.points), "test": data.test}
+    mean = float(data.train.y.mean(dtype=float))
+    made = (
+        baselines.constant(data.train, data.schema, parts),
+        baselines.linear(data.train, data.schema, data.scaler, parts, task.train.balance, seed),
+    )
+    return {
+        each.name: {
+            "about": each.about,
+            **{
+                name: {
+                    "score": baselines.clean_score(each.predictions[name], batch, data.schema, mean).model_dump(),
+                    **baselines.clean_metrics(each.predictions[name], batch, data.schema, task.tolerance),
+                }
+                for name, batch in parts.items()
+            },
+        }
+        for each in made
+    }
 
 
 def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
     """What two models must have in common for their figures to be compared: rows, threat and the attacker's effort."""
     rows = digest(Path("data/splits", f"{task.name}.npz").read_bytes())
-    return {"dataset": data.sha256, "split": rows, "norm": norm, "attack": task.attack.model_dump(mode="json")}
+    effort = task.attack.model_dump(mode="json")
+    # Figures of a champion that was chosen by plain accuracy say nothing beside balanced ones.
+    measure = "balanced accuracy" if data.schema.labels else "R2 and tolerance skill"
+    return {"dataset": data.sha256, "split": rows, "norm": norm, "attack": effort, "measure": measure}
 
 
 def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> dict[str, Any] | None:
@@ -61,7 +96,7 @@ def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> dic
     except (BundleError, FileNotFoundError):
         return None
     usable = card["digest"] == whole and card["comparable"] == terms
-    return card if usable and not Candidate(**card["selection"]).failed(gates) else None
+    return card if usable and not Candidate.model_validate(card["selection"]).failed(gates) else None
 
 
 def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None, report: dict[str, Any]) -> None:
@@ -79,6 +114,7 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "digest": chosen.digest,
             "passed": True,
             "eps": task.attack.budget.linf,
+            "balance": task.train.balance,
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
@@ -108,10 +144,12 @@ def _record(task: Task, decision: dict[str, Any]) -> Record:
         task=task.name,
         params={
             "champion": str(decision["champion"]),
-            "gate/clean": task.gates.clean,
-            "gate/robust": task.gates.robust,
+            **{f"gate/{name}": floor for name, floor in task.gates.model_dump(exclude_none=True).items()},
         },
-        metrics={f"{each['name']}/{key}": each[key] for each in decision["candidates"] for key in ("clean", "robust")},
+        metrics={
+            **{f"{each['name']}/{key}": each[key]["low"] for each in decision["candidates"] for key in JUDGED},
+            **{f"{name}/clean": each["validation"]["score"]["value"] for name, each in decision["baselines"].items()},
+        },
         tags={"digest": str(decision["digest"])},
         artifacts=[f"reports/{task.name}/promotion.json"],
     )

@@ -20,7 +20,7 @@ def work(params: Params, task: Task) -> None:
     """Read rows, split and scalers; write sweep.csv, selected.json and the record."""
     data = load_data(task.name)
     points = grid(task.sweep)
-    folds = _folds(data, task.sweep.rows, params.seed)
+    folds = _folds(data, task, params.seed)
     jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed) for point in points]
     curves = spread(cross_validate, jobs, f"sweep@{task.name}")
     best = winner([score(each) for each in curves])
@@ -39,11 +39,11 @@ def work(params: Params, task: Task) -> None:
     write_json(reports / "records" / "sweep.json", _record(task.name, data, points, curves).model_dump())
 
 
-def _folds(data: TaskData, rows: int | None, seed: int) -> Folds:
-    order = np.arange(len(data.train))
+def _folds(data: TaskData, task: Task, seed: int) -> Folds:
+    order, rows = np.arange(len(data.train)), task.sweep.rows
     if rows is not None and rows < len(order):
         order = np.sort(np.random.default_rng(seed).choice(order, rows, replace=False))
-    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers)
+    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers, task.train.balance)
 
 
 def _settings(point: Point, data: TaskData) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from redoubt.data.scaling import Scaler
-from redoubt.params import Cnn, Linear, ModelParams, Strict, SweepParams
+from redoubt.params import Balance, Cnn, Linear, ModelParams, Strict, SweepParams
 from redoubt.quiet import import_tensorflow
 from redoubt.tasks import Batch, Schema
+from redoubt.training.balance import class_weights
 
 Curve = list[dict[str, float]]
 
@@ -40,11 +41,12 @@ class Selected(Strict):
 
 @dataclass(frozen=True)
 class Folds:
-    """The training rows, which fold holds each of them out, and a scaler fitted without each fold."""
+    """The training rows, which fold holds each of them out, a scaler fitted without each fold, how classes weigh."""
 
     batch: Batch
     fold: np.ndarray
     scalers: Sequence[Scaler]
+    balance: Balance = "none"
 
 
 def describe(model: ModelParams, outputs: int) -> str:
@@ -92,8 +94,9 @@ def cross_validate(point: Point, folds: Folds, schema: Schema, epochs: int, seed
         held_out = folds.fold == number
         train, validation = folds.batch.take(np.flatnonzero(~held_out)), folds.batch.take(np.flatnonzero(held_out))
         network = build(point.model, schema, scaler, seed)
-        compile_network(network, plan, len(train), schema.outputs)
-        curves.append(fit(network, network, train, on_rows(network, validation), plan))
+        weights = class_weights(train.y, schema.outputs, folds.balance)
+        compile_network(network, plan, len(train), schema.outputs, weights)
+        curves.append(fit(network, network, train, on_rows(network, validation, weights), plan))
     return curves
 
 
