@@ -142,14 +142,19 @@ def skill(loss: NDArray[Any], constant: NDArray[Any], metric: Metric) -> Score:
     if not len(loss) or not np.sum(constant) > 0:
         raise MetricError(f"{metric} needs an example on which the constant is wrong; it is right on all {len(loss)}")
     pair = np.stack([np.where(np.isfinite(loss), loss, LOST), constant], axis=1).astype(float)
-    value = 1.0 - pair[:, 0].mean() / pair[:, 1].mean()
-    drawn = _resampled(pair)
+    value, drawn = float(_skill(pair.sum(axis=0))), _resampled(pair)
     # A resample without any loss of the constant says nothing.
-    found = 1.0 - drawn[drawn[:, 1] > 0, 0] / drawn[drawn[:, 1] > 0, 1]
+    found = _skill(drawn[drawn[:, 1] > 0])
     ends = np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]) if len(found) else [value, value]
     low, high = min(ends[0], value), max(ends[1], value)
-    value, low, high = (round(max(float(each), WORST), DIGITS) for each in (value, low, high))
+    value, low, high = (round(float(each), DIGITS) for each in (value, low, high))
     return Score(metric=metric, value=value, low=low, high=high, n=len(loss), constant=0.0)
+
+
+def _skill(sums: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        skills: NDArray[Any] = np.maximum(1.0 - sums[..., 0] / sums[..., 1], WORST)
+    return skills
 
 
 def _resampled(values: NDArray[Any]) -> NDArray[Any]:

@@ -76,8 +76,7 @@ def _check_classes(task: Task, y: NDArray[Any], labels: tuple[str, ...]) -> None
             raise ReachError(
                 f"gates.{name} needs a lower end of at least {floor:.4g}, and {had} cannot show more than "
                 f"{reachable.low:.3f} even for a model that is right on every one of them: {_mend(name, reachable)}, "
-                f"raise split.validation (now {task.split.validation:g}) or attack.points (now {task.attack.points}), "
-                f"or add rows{_enough(y, len(labels), floor)}"
+                f"{_more(task, len(y))}, or add rows{_enough(y, len(labels), floor)}"
             )
 
 
@@ -91,6 +90,13 @@ def _floors(gates: GatesParams, constant: float) -> Iterator[tuple[str, float]]:
 def _mend(name: str, reachable: Score) -> str:
     most = reachable.low - (reachable.constant if name == "margin" else 0.0)
     return f"lower it to {math.floor(100 * most) / 100:g} or less" if most > 0 else "it cannot be lowered enough"
+
+
+def _more(task: Task, judged: int) -> str:
+    """The setting that keeps the examples so few."""
+    if judged == task.attack.points:
+        return f"raise attack.points (now {judged})"
+    return f"raise split.validation (now {task.split.validation:g})"
 
 
 def _enough(y: NDArray[Any], classes: int, floor: float) -> str:
