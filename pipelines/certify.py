@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipelines._data import TaskData, load_data, some_rows
@@ -12,9 +13,10 @@ from redoubt.certify.proof import proven
 from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
 from redoubt.defenses.guarded import GuardedModel
-from redoubt.evaluation.metrics import rate
+from redoubt.evaluation.metrics import column_score, rate
 from redoubt.params import HARDENED, Params, Task
 from redoubt.records import Record
+from redoubt.tasks import Batch
 
 MODELS = ("natural", *HARDENED)
 
@@ -41,7 +43,7 @@ def _interval(guarded: GuardedModel, data: TaskData, task: Task) -> list[dict[st
     batch, rows = data.test, []
     for eps in (0.0, *task.attack.linf):
         proof = guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0]
-        rows.append({"eps": eps, "certified": rate(proven(proof, batch.y, task.tolerance)).model_dump()})
+        rows.append({"eps": eps, **_certified(proven(proof, batch.y, task.tolerance), batch, data, task)})
     return rows
 
 
@@ -53,7 +55,7 @@ def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
     return {
         "abstained": rate(smoothed.label < 0).model_dump(),
         "radii": [
-            {"radius": radius, "certified": rate(right & (smoothed.radius >= radius)).model_dump()}
+            {"radius": radius, **_certified(right & (smoothed.radius >= radius), batch, data, task)}
             for radius in (0.0, *task.certify.radii)
         ],
     }
@@ -69,11 +71,18 @@ def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
         rows.append(
             {
                 "radius": radius,
-                "certified": rate(finite & (error <= (task.tolerance or 0.0))).model_dump(),
+                **_certified(finite & (error <= (task.tolerance or 0.0)), batch, data, task),
                 "median_width": float(np.median((high - low)[finite])) if finite.any() else None,
             }
         )
     return {"radii": rows}
+
+
+def _certified(right: NDArray[np.bool_], batch: Batch, data: TaskData, task: Task) -> dict[str, Any]:
+    """A share, and beside it the score by which no constant looks certified."""
+    missed = np.abs(batch.y - data.scaler.target_mean) > (task.tolerance or 0.0)
+    score = column_score(right, batch.y, data.schema.outputs, missed)
+    return {"certified": rate(right).model_dump(), "score": score.model_dump() if score else None}
 
 
 def _record(task: Task, name: str, measured: dict[str, Any]) -> Record:

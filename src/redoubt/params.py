@@ -410,7 +410,7 @@ class GatesParams(Strict):
     """
 
     margin: Share = 0.0
-    worse_than_linear: Share = 0.05
+    worse_than_linear: Share = 0.1
     robust: Share | None = None
     clean: Share | None = None
 

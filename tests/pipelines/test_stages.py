@@ -158,7 +158,7 @@ def test_a_champion_is_no_worse_than_a_linear_model_by_more_than_is_declared(tas
     attacked(task, BOTH, accuracy=0.6)
     decision = promoted(task, gates=GatesParams())
     linear, constant = (decision["baselines"][name]["validation"] for name in ("linear", "constant"))
-    assert linear["score"]["value"] > 0.8, "the linear model has learnt nothing"
+    assert linear["score"]["value"] >= 0.75, "the linear model has learnt nothing"
     assert constant["balanced_accuracy"] == constant["score"]["constant"] == 0.5
     assert constant["mcc"] == 0
     assert decision["champion"] is None

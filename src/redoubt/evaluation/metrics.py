@@ -151,6 +151,23 @@ def skill(loss: NDArray[Any], constant: NDArray[Any], metric: Metric) -> Score:
     return Score(metric=metric, value=value, low=low, high=high, n=len(loss), constant=0.0)
 
 
+def column_score(right: Flags, y: NDArray[Any], classes: int, missed: Flags) -> Score | None:
+    """A column of right and wrong as a score: balanced accuracy, or of a number tolerance skill.
+
+    Args:
+        right: which examples are right, `(examples,)`.
+        y: classes or values `(examples,)`.
+        classes: how many; fewer than 2 for a number.
+        missed: on which examples a number's constant is beyond the tolerance; not read of classes.
+
+    Returns:
+        None where the constant misses no example, so that there is nothing to gain.
+    """
+    if classes > 1:
+        return balanced_accuracy(right, y, classes)
+    return skill(~right, missed, "tolerance skill") if missed.any() else None
+
+
 def _skill(sums: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         skills: NDArray[Any] = np.maximum(1.0 - sums[..., 0] / sums[..., 1], WORST)

@@ -17,7 +17,7 @@ from redoubt.defenses.guard import evading, knowing
 from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
-from redoubt.evaluation.metrics import Score, balanced_accuracy, skill
+from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.verdict import NORMS
 from redoubt.params import AttackParams, Norm
 from redoubt.tasks import Batch, Bounds, Floats
@@ -120,12 +120,10 @@ class Subject:
 
     def score(self, lost: Flags, y: NDArray[Any]) -> Score | None:
         """Balanced accuracy, or tolerance skill; None where no constant is known or the constant is never wrong."""
-        if self.setting.criterion.classes:
-            return balanced_accuracy(~lost, y, self.guarded.schema.outputs)
-        if self.setting.target_mean is None:
-            return None
-        constant = self.setting.criterion.won(np.full((len(y), 1), self.setting.target_mean), y)
-        return skill(lost, constant, "tolerance skill") if constant.any() else None
+        criterion, mean = self.setting.criterion, self.setting.target_mean
+        if criterion.classes:
+            return column_score(~lost, y, self.guarded.schema.outputs, lost)
+        return None if mean is None else column_score(~lost, y, 1, criterion.won(np.full((len(y), 1), mean), y))
 
     def answers(self, x: Floats) -> list[Answers]:
         """What the guarded model says in each of a few fresh redraws: one lucky draw must not decide a row."""
