@@ -115,14 +115,27 @@ def test_a_constant_has_a_balanced_accuracy_of_1_in_so_many_classes(classes: int
     assert class_metrics(np.full(len(y), answer % classes), y, classes)["mcc"] == 0
 
 
-def test_a_balanced_interval_is_movers() -> None:
-    """By hand: classes of 8 in 10 and 50 in 100, whose Wilson intervals are in the table above."""
+def wilson(share: float, n: int, z: float) -> np.ndarray:
+    centre, half = share + z * z / (2 * n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return np.array([centre - half, centre + half]) / (1 + z * z / n)
+
+
+def test_a_balanced_interval_is_the_stratified_wilson_interval() -> None:
+    """By the formula: classes of 8 in 10 and 50 in 100."""
     y = np.repeat([0, 1], [10, 100])
     found = balanced_accuracy(np.concatenate([np.arange(10) < 8, np.arange(100) < 50]), y, 2)
-    down = np.hypot(0.8 - 0.490162, 0.5 - 0.403832) / 2
-    up = np.hypot(0.943318 - 0.8, 0.596168 - 0.5) / 2
-    assert (found.value, found.low, found.high) == pytest.approx((0.65, 0.65 - down, 0.65 + up), abs=3e-6)
+    widths = [0.943318 - 0.490162, 0.596168 - 0.403832]
+    z = 1.959964 * np.hypot(*widths) / sum(widths)
+    low, high = (wilson(0.8, 10, z) + wilson(0.5, 100, z)) / 2
+    assert (found.value, found.low, found.high) == pytest.approx((0.65, low, high), abs=3e-6)
     assert found.constant == 0.5
+
+
+@pytest.mark.parametrize(("classes", "each", "hits"), [(10, 30, 29), (2, 50, 50), (3, 20, 7)])
+def test_classes_alike_have_the_interval_that_all_examples_together_have(classes: int, each: int, hits: int) -> None:
+    y, right = np.repeat(np.arange(classes), each), np.tile(np.arange(each) < hits, classes)
+    found, whole = balanced_accuracy(right, y, classes), rate(right)
+    assert (found.value, found.low, found.high) == pytest.approx((whole.share, whole.low, whole.high), abs=5e-6)
 
 
 def test_what_looked_like_95_percent_is_worth_nothing() -> None:
