@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import promote, sweep
+from pipelines import promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
@@ -19,6 +19,7 @@ from redoubt.data.splits import Split
 from redoubt.data.store import read_json, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.evaluation.metrics import Rate, Score, rate
+from redoubt.evaluation.reach import ReachError
 from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
 from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
 from redoubt.records import Record
@@ -166,6 +167,14 @@ def test_a_champion_is_no_worse_than_a_linear_model_by_more_than_is_declared(tas
     assert "a linear model does better" in decision["next_step"]
     attacked(task, BOTH, accuracy=linear["score"]["value"])
     assert promoted(task, gates=GatesParams())["champion"] == "adversarial"
+
+
+def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> None:
+    with pytest.raises(
+        ReachError, match=r"gates.clean needs a lower end of at least 0.9, and the 9 validation examples"
+    ):
+        validate._check_reach(1, task.model_copy(update={"gates": GatesParams(clean=0.9)}))
+    assert all("examples that models are judged by" in note for note in validate._check_reach(1, task))
 
 
 def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
