@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.attacks.criteria import Untargeted
+from redoubt.compute import spread
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
 from redoubt.params import Linear, Mlp
@@ -102,12 +103,12 @@ def test_measured_loss_weighs_as_the_one_that_is_learnt_from() -> None:
     assert found == pytest.approx(float(network.loss(y, logits)), rel=1e-5)
 
 
+@pytest.mark.timeout(200)
 def test_the_sweep_weighs_too() -> None:
     batch, schema = rare(200, 1), SCHEMAS[TABLE]
     fold = np.arange(len(batch)) // 20 % 2
     scalers = [fit_scaler(batch.take(np.flatnonzero(fold != number)), schema) for number in (0, 1)]
     point = Point(Linear(kind="linear"), 32, 0.05)
-    plain, weighed = (
-        cross_validate(point, Folds(batch, fold, scalers, balance), schema, 2, 1) for balance in ("none", "weights")
-    )
+    folds = [Folds(batch, fold, scalers, balance) for balance in ("none", "weights")]
+    plain, weighed = spread(cross_validate, [(point, each, schema, 2, 1) for each in folds], "sweep")
     assert plain[0][-1]["val_loss"] < 0.75 * weighed[0][-1]["val_loss"]
