@@ -112,14 +112,16 @@ def beats(challenger: Candidate, incumbent: dict[str, Any]) -> bool:
 
 def next_step(candidates: list[Candidate], gates: GatesParams) -> str:
     """What to do where no candidate cleared the gates, by what stopped them."""
+    classes = any(each.clean.metric == "balanced accuracy" for each in candidates)
+    rare = "set train.balance: weights if a class is rare, " if classes else ""
     if all(each.clean.low <= each.clean.constant + gates.margin for each in candidates):
         return (
-            "no model has surely learnt more than a constant: set train.balance: weights if a class is rare, add "
-            "examples, or add features, since these may not tell the target"
+            f"no model has surely learnt more than a constant: {rare}add examples, or add features, since these may "
+            "not tell the target"
         )
     if all(each.degenerate or each.clean.value < each.linear - gates.worse_than_linear for each in candidates):
         return (
-            "a linear model does better: train longer, lower the eps of harden, set train.balance: weights if a class "
-            "is rare, or allow more by gates.worse_than_linear"
+            f"a linear model does better: train longer, lower the eps of harden, {rare}or allow more by "
+            "gates.worse_than_linear"
         )
     return "lower the budget of attack and the eps of harden together, train longer, or lower the gate that is named"

@@ -164,3 +164,10 @@ def test_figures_without_scores_choose_nobody() -> None:
 )
 def test_what_to_do_follows_from_what_stopped_them(found: list[Candidate], says: str) -> None:
     assert re.search(says, next_step(found, GATES))
+
+
+def test_a_regression_is_not_told_of_classes() -> None:
+    r2 = score(0.0, constant=0.0).model_copy(update={"metric": "R2"})
+    useless = made("a", 0.5, 0.5).model_copy(update={"clean": r2, "robust": r2})
+    said = next_step([useless], RELATIVE)
+    assert said.startswith("no model has surely learnt more than a constant: add examples")
