@@ -31,6 +31,9 @@ def work(params: Params, task: Task) -> None:
     bar = EpochBar(f"train@{task.name}", plan.epochs)
     validate = on_rows(network, data.validation, weights)
     history = fit(network, network, data.train, validate, plan, checkpoint=state, progress=bar)
+    if weights:
+        # The bundle's arch.json names the loss, and must be readable where this project's classes are not loaded.
+        compile_network(network, plan, len(data.train), data.schema.outputs)
     settings = {
         "training": "natural",
         "model": choice.model,

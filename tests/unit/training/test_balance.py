@@ -101,6 +101,9 @@ def test_measured_loss_weighs_as_the_one_that_is_learnt_from() -> None:
     compile_network(network, Plan(epochs=1, batch_size=8, learning_rate=0.1), 30, 2, WEIGHTS)
     found = measure(logits, Batch(logits, y), WEIGHTS)["loss"]
     assert found == pytest.approx(float(network.loss(y, logits)), rel=1e-5)
+    # As `train` leaves it: an architecture that any Keras reads.
+    compile_network(network, Plan(epochs=1, batch_size=8, learning_rate=0.1), 30, 2)
+    assert "Weighted" not in network.to_json()
 
 
 @pytest.mark.timeout(200)
