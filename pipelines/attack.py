@@ -13,7 +13,7 @@ from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.ledger import Ledger
-from redoubt.evaluation.metrics import Rate, confusion, regression_metrics
+from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure
 from redoubt.evaluation.verdict import NORMS, Robustness, join
 from redoubt.params import CANDIDATES, Norm, Params, Task
@@ -63,6 +63,7 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
             seed=params.seed,
             ledger=ledger,
             place=place,
+            target_mean=None if data.schema.labels else data.scaler.target_mean,
         )
         for place, ((split, norm), eps) in enumerate(wanted.items(), start=1)
     }
@@ -87,7 +88,7 @@ def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:
         figures: dict[str, Any] = {name: regression_metrics(values[:, 0], y) for name, values in answers.items()}
         return {**figures, "pairs": np.stack([y, answers["undefended"][:, 0]], axis=1)[:500]}
     labels = {name: values.argmax(axis=1) for name, values in answers.items()}
-    figures = {name: {"accuracy": float((label == y).mean())} for name, label in labels.items()}
+    figures = {name: class_metrics(label, y, data.schema.outputs) for name, label in labels.items()}
     return {**figures, "confusion": confusion(labels["guarded"], y, data.schema.labels)}
 
 
@@ -124,6 +125,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
         for column in COLUMNS:
             if budget.measured:
                 metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
+                metrics |= _scores(f"robust/{norm}/{column}", budget.scores.get(column))
             points = {0: _at_zero(measured)[column]}
             # Two sizes may share a step of MLflow's: the larger one is kept.
             points |= {
@@ -132,6 +134,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
                 if cell.norm == norm and cell.measured
             }
             curves[f"eps_{norm}/{column}"] = list(points.items())
+        metrics |= _scores(f"robust/{norm}/certified_guarded", budget.scores.get("certified_guarded"))
         metrics[f"robust/{norm}/doubts"] = len(measured.doubts(norm))
     return Record(
         run=name,
@@ -142,6 +145,15 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
         curves=curves,
         artifacts=[f"reports/{task.name}/robustness.json"],
     )
+
+
+def _scores(name: str, score: Score | None) -> dict[str, float]:
+    """A score, and the share of the class that fares worst; per class all of them are in robustness.json."""
+    if score is None:
+        return {}
+    shares = [each.share for each in score.per_class if each is not None]
+    kind = "balanced" if score.metric == "balanced accuracy" else "skill"
+    return {f"{name}_{kind}": score.value, **({f"{name}_worst_class": min(shares)} if shares else {})}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from redoubt.certify.refute import check_not_refuted, ends, points
 from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
 from redoubt.defenses.guarded import GuardedModel
-from redoubt.evaluation.metrics import rate
+from redoubt.evaluation.metrics import column_score, rate
 from redoubt.params import HARDENED, Params, Task
 from redoubt.perturbable import Immovable, immovable
 from redoubt.records import Record
@@ -46,17 +46,16 @@ def _interval(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> l
     Raises:
         RefutedError: the network answers a proven example wrong, at itself or at a random point of its ball.
     """
-    batch = data.test
     rows: list[dict[str, Any]] = []
     for eps in (0.0, *task.attack.grid("linf", task.eps)):
-        fixed = _immovable(batch, data, eps)
+        fixed = _immovable(data.test, data, eps)
         measured = not (fixed and fixed.everything)
-        certified = rate(_certified(guarded, data, task, eps, seed)).model_dump() if measured else None
-        rows.append({"eps": eps, "certified": certified, "immovable": fixed and fixed.model_dump()})
+        right = _proven(guarded, data, task, eps, seed) if measured else None
+        rows.append({"eps": eps, **_certified(right, data.test, data, task), "immovable": fixed and fixed.model_dump()})
     return rows
 
 
-def _certified(guarded: GuardedModel, data: TaskData, task: Task, eps: float, seed: int) -> NDArray[np.bool_]:
+def _proven(guarded: GuardedModel, data: TaskData, task: Task, eps: float, seed: int) -> NDArray[np.bool_]:
     batch, bounds = data.test, data.bounds.covering(data.test.x)
     certified = proven(guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0], batch.y, task.tolerance)
     for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
@@ -93,9 +92,9 @@ def _classes(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
         "radii": [
             {
                 "radius": radius,
-                "certified": None
-                if _is_vacuous(batch, data, radius)
-                else rate(right & (smoothed.radius >= radius)).model_dump(),
+                **_certified(
+                    None if _is_vacuous(batch, data, radius) else right & (smoothed.radius >= radius), batch, data, task
+                ),
             }
             for radius in (0.0, *task.certify.grid(task.eps))
         ],
@@ -116,11 +115,20 @@ def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
         rows.append(
             {
                 "radius": radius,
-                "certified": rate(finite & (error <= (task.tolerance or 0.0))).model_dump(),
+                **_certified(finite & (error <= (task.tolerance or 0.0)), batch, data, task),
                 "median_width": float(np.median((high - low)[finite])) if finite.any() else None,
             }
         )
     return {"radii": rows}
+
+
+def _certified(right: NDArray[np.bool_] | None, batch: Batch, data: TaskData, task: Task) -> dict[str, Any]:
+    """A share, and beside it the score by which no constant looks certified; None where nothing was measured."""
+    if right is None:
+        return {"certified": None, "score": None}
+    missed = np.abs(batch.y - data.scaler.target_mean) > (task.tolerance or 0.0)
+    score = column_score(right, batch.y, data.schema.outputs, missed)
+    return {"certified": rate(right).model_dump(), "score": score.model_dump() if score else None}
 
 
 def _record(task: Task, name: str, measured: dict[str, Any]) -> Record:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pipelines._quiet  # noqa: F401
 from pipelines._data import TaskData, load_data, some_rows
@@ -12,6 +13,7 @@ from redoubt.data.store import plain
 from redoubt.models.networks import build
 from redoubt.params import Params, Sized, Task
 from redoubt.perturbable import trained_elsewhere
+from redoubt.training.balance import class_weights
 from redoubt.training.fit import fit
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
@@ -46,11 +48,12 @@ def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
         train=data.train,
         validation=some_rows(data.validation, VALIDATED),
         plan=plan,
+        weights=class_weights(data.train.y, data.schema.outputs, task.train.balance),
     )
     prepared = prepare(recipe, ground)
     trainer = prepared.trainer
-    sizes = {"recipe": recipe.model_dump(), "eps": task.eps.model_dump()}
-    key = {"plan": vars(plan), **sizes, "model": model.model_dump(), "data": data.sha256}
+    sizes = {"recipe": recipe.model_dump(), "eps": task.eps.model_dump(), "weights": ground.weights}
+    key: dict[str, Any] = {"plan": vars(plan), **sizes, "model": model.model_dump(), "data": data.sha256}
     state = checkpoint(task.name, name, key)
     bar = EpochBar(f"harden@{task.name} {name}", plan.epochs)
     history = fit(trainer, trainer.kept, prepared.train, prepared.watch, plan, checkpoint=state, progress=bar)
@@ -63,6 +66,7 @@ def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
             for key, value in own.items()
         },
         "model": describe(model, data.schema.outputs),
+        "balance": task.train.balance,
         "batch_size": plan.batch_size,
         "learning_rate": plan.learning_rate,
         "seed": params.seed,

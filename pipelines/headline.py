@@ -1,35 +1,71 @@
 """A task's line in the table of champions, for the page and for the terminal."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from redoubt.data.store import read_json
-from redoubt.params import Params
+from redoubt.params import Params, Task
+
+COLUMNS = ("undefended", "oblivious", "adaptive")
+# Classes so uneven that accuracy and balanced accuracy part by more tell different stories.
+UNEVEN = 0.02
 
 
 def headline(params: Params, name: str) -> dict[str, Any]:
-    """A task's line in the table of champions."""
+    """A task's line in the table of champions, and what must be known to read it."""
     reports, task = Path("reports", name), params.task(name)
     promotion = read_json(reports / "promotion.json")
-    row: dict[str, Any] = {"task": name, "champion": promotion["champion"]}
+    row: dict[str, Any] = {"task": name, "champion": promotion["champion"], "notes": []}
     path = Path("models", name, "champion", "card.json")
     if row["champion"] is None or not path.is_file():
-        return row
+        refused = [f"{each['name']}: {'; '.join(each['failed'])}" for each in promotion["candidates"]]
+        return {**row, "notes": [*refused, f"what to do: {promotion['next_step']}"]}
     card = read_json(path)
     norm, eps = promotion["threat"]["norm"], promotion["threat"]["eps"]
     cell = next(each for each in card["numbers"]["cells"] if each["norm"] == norm and each["eps"] == eps)
-    clean = card["clean"]["guarded"]
-    label = (
-        f"accuracy {100 * clean['accuracy']:.1f} %"
-        if "accuracy" in clean
-        else f"MAE {clean['mae']:.1f}, R² {clean['r2']:.3f}"
-    )
     within = "" if task.tolerance is None else f", within ±{task.tolerance:g}"
     return {
         **row,
-        "clean": label,
+        "clean": _clean(card["clean"]["guarded"]),
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
-        **{column: cell[column] for column in ("undefended", "oblivious", "adaptive")},
+        **{column: cell[column] for column in COLUMNS},
         "certified": cell["certified_guarded"],
         "trusted": all(check["passed"] for check in card["numbers"]["lint"][norm]),
+        "notes": [_constant(task, promotion), *_balanced(card, cell, read_json(path.with_name("labels.json")))],
     }
+
+
+def _clean(clean: dict[str, float]) -> str:
+    if "accuracy" not in clean:
+        return f"MAE {clean['mae']:.1f}, R² {clean['r2']:.3f}"
+    balanced = f", balanced {100 * clean['balanced_accuracy']:.1f} %" if _uneven(clean) else ""
+    return f"accuracy {100 * clean['accuracy']:.1f} %{balanced}"
+
+
+def _uneven(clean: dict[str, float]) -> bool:
+    return "accuracy" in clean and abs(clean["accuracy"] - clean["balanced_accuracy"]) > UNEVEN
+
+
+def _constant(task: Task, promotion: dict[str, Any]) -> str:
+    """What a useless model would get, clean and under any attack."""
+    useless = promotion["baselines"]["constant"]
+    figures = useless["test"]
+    if task.tolerance is None:
+        got = f"accuracy {100 * figures['accuracy']:.1f} %, balanced {100 * figures['balanced_accuracy']:.1f} %"
+    else:
+        got = f"R² 0, {100 * figures['within_tolerance']:.1f} % within ±{task.tolerance:g}"
+    return f"always answering {useless['about']}, gets {got}, and no attack changes that"
+
+
+def _balanced(card: dict[str, Any], cell: dict[str, Any], labels: list[str]) -> Iterator[str]:
+    """Where classes are uneven, the figures again with every class weighing alike, and the class that fares worst."""
+    scores = cell["scores"]
+    if not _uneven(card["clean"]["guarded"]) or not scores:
+        return
+    columns = {name: name for name in COLUMNS} | {"certified_guarded": "certified"}
+    told = [f"{word} {100 * scores[name]['value']:.1f} %" for name, word in columns.items() if name in scores]
+    yield f"every class weighing alike: {', '.join(told)}"
+    known = [(each, label) for each, label in zip(scores["adaptive"]["per_class"], labels, strict=True) if each]
+    worst, label = min(known, key=lambda each: float(each[0]["share"]))
+    yield f"class '{label}': adaptive {100 * worst['share']:.1f} % of its {worst['n']} examples, least of all classes"

@@ -1,4 +1,4 @@
-"""Promote the most robust model that clears the gates; keep the incumbent if it is better."""
+"""Promote the most robust model that clears the gates and is no constant; keep the incumbent if it is better."""
 
 import shutil
 from pathlib import Path
@@ -6,17 +6,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipelines._data import TaskData, load_data
+from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.data import dataset
 from redoubt.data.store import digest, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.defenses.untrusted import BundleError, read_typed
-from redoubt.evaluation.promotion import Candidate, beats, candidate, choose
+from redoubt.evaluation import baselines
+from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params import GatesParams, Name, Norm, Params, Task
 from redoubt.perturbable import in_raw_units, raw_units, trained_elsewhere
 from redoubt.records import Record
+
+JUDGED = ("clean", "robust")
 
 
 def work(params: Params, task: Task) -> None:
@@ -24,31 +27,60 @@ def work(params: Params, task: Task) -> None:
     data, reports = load_data(task.name), Path("reports", task.name)
     report = read_json(reports / "robustness.json")
     threat = (report["norm"], task.eps.of(report["norm"]))
+    beside = _baselines(data, task, params.seed)
+    linear = beside["linear"]["validation"]["score"]
     candidates = [
-        candidate(name, Robustness.model_validate(measured["validation"]), *threat)
+        candidate(name, Robustness.model_validate(measured["validation"]), *threat, linear=linear["value"])
         for name, measured in report["models"].items()
     ]
     chosen = choose(candidates, task.gates)
     champion = Path("models", task.name, "champion")
     terms = _terms(task, data, report["norm"])
     incumbent = _incumbent(champion, terms, task.gates)
-    kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent.selection.model_dump()))
+    kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent.selection))
     if not kept:
         _install(champion, task, data, chosen, report | {"terms": terms})
     decision = {
         "task": task.name,
         "gates": task.gates.model_dump(),
         "threat": {"norm": threat[0], "eps": threat[1]},
+        "baselines": beside,
         "candidates": [{**each.model_dump(), "failed": each.failed(task.gates)} for each in candidates],
         "champion": incumbent.model if kept and incumbent else chosen.name if chosen else None,
         "digest": incumbent.digest if kept and incumbent else chosen.digest if chosen else None,
         "kept_incumbent": kept,
+        "next_step": None if kept or chosen else next_step(candidates, task.gates),
     }
     write_json(reports / "promotion.json", decision)
     write_json(reports / "records" / "promote.json", _record(task, decision).model_dump())
     if decision["champion"] is None:
-        reasons = "; ".join(f"{each.name}: {', '.join(each.failed(task.gates))}" for each in candidates)
-        print(f"promote@{task.name}: no model is promoted: {reasons}")
+        print(f"promote@{task.name}: no model is promoted")
+        for each in candidates:
+            print(f"  {each.name}: {'; '.join(each.failed(task.gates))}")
+        print(f"  what to do: {decision['next_step']}")
+
+
+def _baselines(data: TaskData, task: Task, seed: int) -> dict[str, Any]:
+    """What a constant and a linear model score on the examples that candidates are judged by, and on the test split."""
+    parts = {"validation": some_rows(data.validation, task.attack.points), "test": data.test}
+    mean = float(data.train.y.mean(dtype=float))
+    made = (
+        baselines.constant(data.train, data.schema, parts),
+        baselines.linear(data.train, data.schema, data.scaler, parts, task.train.balance, seed),
+    )
+    return {
+        each.name: {
+            "about": each.about,
+            **{
+                name: {
+                    "score": baselines.clean_score(each.predictions[name], batch, data.schema, mean).model_dump(),
+                    **baselines.clean_metrics(each.predictions[name], batch, data.schema, task.tolerance),
+                }
+                for name, batch in parts.items()
+            },
+        }
+        for each in made
+    }
 
 
 def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
@@ -60,6 +92,8 @@ def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
         "norm": norm,
         "eps": task.eps.model_dump(),
         "attack": task.attack.model_dump(mode="json"),
+        # Figures of a champion that was chosen by plain accuracy say nothing beside balanced ones.
+        "measure": "balanced accuracy" if data.schema.labels else "R2 and tolerance skill",
     }
 
 
@@ -99,6 +133,7 @@ def _install(folder: Path, task: Task, data: TaskData, chosen: Candidate | None,
             "passed": True,
             "eps": task.eps.linf,
             "threat": threat_of(task, data, report["norm"]),
+            "balance": task.train.balance,
             "comparable": report["terms"],
             "selection": chosen.model_dump(),
             "numbers": report["models"][chosen.name]["test"],
@@ -145,14 +180,16 @@ def _record(task: Task, decision: dict[str, Any]) -> Record:
         task=task.name,
         params={
             "champion": str(decision["champion"]),
-            "gate/clean": task.gates.clean,
-            "gate/robust": task.gates.robust,
+            **{f"gate/{name}": floor for name, floor in task.gates.model_dump(exclude_none=True).items()},
         },
         metrics={
-            f"{each['name']}/{key}": each[key]
-            for each in decision["candidates"]
-            for key in ("clean", "robust")
-            if each[key] is not None
+            **{
+                f"{each['name']}/{key}": each[key]["low"]
+                for each in decision["candidates"]
+                for key in JUDGED
+                if each[key] is not None
+            },
+            **{f"{name}/clean": each["validation"]["score"]["value"] for name, each in decision["baselines"].items()},
         },
         tags={"digest": str(decision["digest"])},
         artifacts=[f"reports/{task.name}/promotion.json"],

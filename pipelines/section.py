@@ -21,6 +21,7 @@ from redoubt.training.sweep import Selected
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 SIMULATED = 1000
 COLUMNS_SHOWN = 100
+WEIGHED = ("undefended", "adaptive", "certified_guarded")
 
 
 def work(params: Params, task: Task) -> None:
@@ -38,7 +39,8 @@ def work(params: Params, task: Task) -> None:
         sha256=data.sha256,
         rows=_rows(data),
         columns=_columns(task.name),
-        **{key: promotion[key] for key in ("champion", "digest", "candidates", "gates")},
+        **{key: promotion[key] for key in ("champion", "digest", "candidates", "baselines", "next_step")},
+        gates={name: floor for name, floor in promotion["gates"].items() if floor is not None},
         kept=promotion["kept_incumbent"],
         norm=figures.NORMS[promotion["threat"]["norm"]],
         eps=promotion["threat"]["eps"],
@@ -60,7 +62,8 @@ def work(params: Params, task: Task) -> None:
         | {name: None for name in ("pictures", "confusion", "predictions") if name not in drawn}
         | {"simulator": _simulator(task, params.seed)},
         examples=_examples(reports, task, data),
-        clean=_clean(robustness),
+        clean=_clean(robustness, promotion["baselines"]),
+        weighed=_weighed(task, data, robustness),
     )
     with whole_file(Path("reports/sections", f"{task.name}.html")) as path:
         path.write_text(page, encoding="utf-8")
@@ -215,13 +218,40 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
     return {"columns": ["", *names, task.target], "rows": rows}
 
 
-def _clean(robustness: dict[str, Any]) -> dict[str, Any]:
+def _clean(robustness: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
     rows, metrics = [], list(robustness["models"]["natural"]["clean"]["undefended"])
     for name in CANDIDATES:
         for column in ("undefended", "guarded"):
             figure = robustness["models"][name]["clean"][column]
             rows.append([f"{name}, {column}", *(f"{figure[metric]:.4g}" for metric in metrics)])
+    for each in beside.values():
+        rows.append([each["about"], *(f"{each['test'][metric]:.4g}" for metric in metrics)])
     return {"metrics": metrics, "rows": rows}
+
+
+def _weighed(task: Task, data: TaskData, robustness: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each model's figures at the budget of the norm that the gates look at, by which no constant looks good."""
+    rows: list[dict[str, Any]] = []
+    for name in CANDIDATES:
+        measured = robustness["models"][name]["test"]
+        norm, eps = task.harden.norm, task.attack.budget.of(task.harden.norm)
+        cell = next(each for each in measured["cells"] if each["norm"] == norm and each["eps"] == eps)
+        scores = {"clean": measured["scores"].get("clean_guarded"), **{key: cell["scores"].get(key) for key in WEIGHED}}
+        found = {key: score for key, score in scores.items() if score}
+        metric = next((score["metric"] for key, score in found.items() if key != "clean"), "")
+        rows.append({"model": name, "what": metric, "n": "", "figures": [_told(scores[key]) for key in scores]})
+        for index, label in enumerate(data.schema.labels):
+            each = [score and score["per_class"][index] for score in scores.values()]
+            n = next((one["n"] for one in each if one), 0)
+            rows.append({"model": "", "what": label, "n": n, "figures": [_told(one, "share") for one in each]})
+    return rows
+
+
+def _told(figure: dict[str, Any] | None, key: str = "value") -> str:
+    """A figure in percent with its interval; a dash where it was not measured."""
+    if not figure:
+        return "\N{EN DASH}"
+    return f"{100 * figure[key]:.1f} % ({100 * figure['low']:.0f} to {100 * figure['high']:.0f})"
 
 
 if __name__ == "__main__":

@@ -68,10 +68,10 @@ def _print(params: Params) -> None:
         "certified",
         title="Champions on the test split",
     )
-    for name in params.run:
-        row = headline(params, name)
+    rows = [headline(params, name) for name in params.run]
+    for name, row in zip(params.run, rows, strict=True):
         if row["champion"] is None:
-            table.add_row(name, "none", "no model cleared the gates: see the report")
+            table.add_row(name, "none", "no model cleared the gates: see below")
             continue
         rates = [_share(row[column]) for column in ("undefended", "oblivious", "adaptive")]
         rates.append(_share(row["certified"]) if row["certified"] else "-")
@@ -79,13 +79,15 @@ def _print(params: Params) -> None:
         table.add_row(name, row["champion"], row["clean"], row["threat"] + stamp, *rates)
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
+    notes = "".join(f"{row['task']}: {note}\n" for row in rows for note in row["notes"])
     console.print(
         "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware;\n"
-        "guarded, proven to stand whatever the attacker does.\n"
+        f"guarded, proven to stand whatever the attacker does.\n{notes}"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
         "Compare:     make ui      which prints a link per task",
         highlight=False,
+        markup=False,
     )
 
 

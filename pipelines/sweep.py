@@ -21,7 +21,7 @@ def work(params: Params, task: Task) -> None:
     """Read rows, split and scalers; write sweep.csv, selected.json and the record."""
     data = load_data(task.name)
     points = grid(task.sweep)
-    folds = _folds(data, task.sweep.rows, params.seed)
+    folds = _folds(data, task, params.seed)
     # Folds done before a kill are not done again.
     ledger = Ledger(Path(".redoubt", "sweep", task.name))
     jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed, ledger.remember) for point in points]
@@ -43,11 +43,11 @@ def work(params: Params, task: Task) -> None:
     ledger.close()
 
 
-def _folds(data: TaskData, rows: int | None, seed: int) -> Folds:
-    order = np.arange(len(data.train))
+def _folds(data: TaskData, task: Task, seed: int) -> Folds:
+    order, rows = np.arange(len(data.train)), task.sweep.rows
     if rows is not None and rows < len(order):
         order = np.sort(np.random.default_rng(seed).choice(order, rows, replace=False))
-    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers)
+    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers, task.train.balance)
 
 
 def _settings(point: Point, data: TaskData) -> dict[str, Any]:

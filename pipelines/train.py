@@ -6,6 +6,7 @@ from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.models.networks import build
 from redoubt.params import Params, Task
+from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.training.setup import make_deterministic
 
@@ -23,11 +24,16 @@ def work(params: Params, task: Task) -> None:
         seed=params.seed,
     )
     network = build(choice.settings, data.schema, data.scaler, params.seed)
-    compile_network(network, plan, len(data.train), data.schema.outputs)
-    key = {"plan": vars(plan), "model": choice.settings.model_dump(), "data": data.sha256}
+    weights = class_weights(data.train.y, data.schema.outputs, task.train.balance)
+    compile_network(network, plan, len(data.train), data.schema.outputs, weights)
+    key = {"plan": vars(plan), "model": choice.settings.model_dump(), "data": data.sha256, "weights": weights}
     state = checkpoint(task.name, "natural", key)
     bar = EpochBar(f"train@{task.name}", plan.epochs)
-    history = fit(network, network, data.train, on_rows(network, data.validation), plan, checkpoint=state, progress=bar)
+    validate = on_rows(network, data.validation, weights)
+    history = fit(network, network, data.train, validate, plan, checkpoint=state, progress=bar)
+    if weights:
+        # The bundle's arch.json names the loss, and must be readable where this project's classes are not loaded.
+        compile_network(network, plan, len(data.train), data.schema.outputs)
     settings = {
         "training": "natural",
         "model": choice.model,
@@ -35,6 +41,7 @@ def work(params: Params, task: Task) -> None:
         "learning_rate": plan.learning_rate,
         "max_epochs": plan.epochs,
         "patience": task.train.patience,
+        "balance": task.train.balance,
         "seed": params.seed,
     }
     write_training(task, "natural", network, history, data, settings)

@@ -1,4 +1,4 @@
-"""Check raw data against the suite of its task, and stop the pipeline if a rule is broken."""
+"""Check raw data against the suite of its task, and stop the pipeline if a rule is broken or a gate out of reach."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from redoubt.params import Params, Task
 from redoubt.records import Record
 
 
-def work(_: Params, task: Task) -> None:
+def work(params: Params, task: Task) -> None:
     """Reads the raw data set; writes validation.json, the data docs and a record, whatever the verdict."""
     from redoubt.data import dataset, expectations
 
@@ -30,6 +30,20 @@ def work(_: Params, task: Task) -> None:
     )
     write_json(reports / "records" / "validate.json", record.model_dump())
     verdict.require(reports / "data_docs" / "index.html")
+    for note in _check_reach(params.seed, task):
+        print(f"validate@{task.name}: {note}")
+
+
+def _check_reach(seed: int, task: Task) -> list[str]:
+    """Whether a perfect model could clear the gates on the rows that the split will put aside for them."""
+    from redoubt.data import dataset, splits
+    from redoubt.evaluation import reach
+
+    data = dataset.load(Path("data/raw", task.name))
+    split = splits.split(data.batch.y, task.kind, task.split, data.test_from, seed)
+    judged = data.batch.y[split.validation][: task.attack.points]
+    mean = 0.0 if data.schema.labels else float(data.batch.y[split.train].mean(dtype=float))
+    return reach.check(task, judged, data.schema.labels, mean)
 
 
 if __name__ == "__main__":

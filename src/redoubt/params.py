@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 Kind = Literal["regression", "classification", "image"]
 Norm = Literal["linf", "l2"]
+Balance = Literal["none", "weights"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, le=1e38, allow_inf_nan=False)]
 # Ends that no sensible run comes near: a figure above them is a slip, or meant to use up somebody's memory or time.
@@ -191,11 +192,18 @@ class SweepParams(Strict):
 
 
 class TrainParams(Strict):
-    """Longest training in epochs, and after how many without progress it stops."""
+    """Longest training in epochs, and after how many without progress it stops.
+
+    Attributes:
+        decay: lower the learning rate to 0 along a cosine.
+        balance: `weights` lets every class weigh alike in the sweep, the training and every hardening: examples by the
+            inverse frequency of their class, 1 in the mean.
+    """
 
     epochs: Count
     patience: Count
     decay: bool = False
+    balance: Balance = "none"
 
 
 class Recipe(Strict):
@@ -475,10 +483,22 @@ class CertifyParams(Strict):
 
 
 class GatesParams(Strict):
-    """Floors under the lower ends of the intervals that a model must clear to be promoted."""
+    """What a guarded model must reach on validation examples to be promoted.
 
-    clean: Share
-    robust: Share
+    Clean is balanced accuracy, of a number R2 against the mean of the training rows; robust is the same under the
+    adaptive attack at the budget, of a number tolerance skill: what is within the tolerance, where that mean counts 0.
+
+    Attributes:
+        margin: least lead of clean's lower end over what a constant gets (1 / classes, or 0); it must be exceeded.
+        worse_than_linear: how far clean may lie below that of a plain linear model on the same examples.
+        robust: floor under robust's lower end; left out: none.
+        clean: floor under clean's lower end; left out: none, since how hard a task is nobody knows beforehand.
+    """
+
+    margin: Share = 0.0
+    worse_than_linear: Share = 0.1
+    robust: Share | None = None
+    clean: Share | None = None
 
 
 class Task(Strict):
@@ -517,6 +537,8 @@ class Task(Strict):
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as right")
         of_tables = ("features", "categorical", "integer", "immutable", "ranges")
         given = next((name for name in of_tables if getattr(self, name)), None)
+        if self.kind == "regression" and self.train.balance != "none":
+            raise ValueError("train.balance weighs classes; this task is a regression: leave it out")
         if self.kind == "image" and given:
             raise ValueError(f"an image task takes no '{given}'")
         if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import promote, sweep
+from pipelines import promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
@@ -18,7 +18,8 @@ from redoubt.data.dataset import Raw
 from redoubt.data.splits import Split
 from redoubt.data.store import read_json, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES
-from redoubt.evaluation.metrics import Rate
+from redoubt.evaluation.metrics import Rate, Score, rate
+from redoubt.evaluation.reach import ReachError
 from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
 from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
 from redoubt.records import Record
@@ -58,16 +59,30 @@ def task(project: Path, bundles: Callable[[str], Guarded], tmp_path: Path, monke
         shutil.copytree(bundles(TABLE).folder, Path("models/risk", name))
     Path("models/risk/natural/labels.json").write_text('["high", "low" ]')
     known = load(project / "params.yaml").task("diagnosis")
-    return known.model_copy(update={"name": "risk", "gates": GatesParams(clean=0.5, robust=0.3)})
+    return known.model_copy(update={"name": "risk", "gates": GatesParams(clean=0.5, robust=0.3, worse_than_linear=1.0)})
 
 
-def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, trusted: bool = True) -> None:
+def scored(low: float) -> Score:
+    """A balanced accuracy with this lower end; a constant's is 0.25, as of four classes."""
+    return Score(metric="balanced accuracy", value=low, low=low, high=1.0, n=12, constant=0.25)
+
+
+def attacked(
+    task: Task, robust: dict[str, float], accuracy: float = 0.9, trusted: bool = True, degenerate: str | None = None
+) -> None:
     """The robustness.json of models with these lower bounds and this clean accuracy."""
     models = {}
     for name, low in robust.items():
         share = Rate(share=low, low=low, high=1.0, n=12)
         cells = [
-            Cell(norm=norm, eps=task.eps.of(norm), adaptive=share, broken=[], **dict.fromkeys(COLUMNS, share))
+            Cell(
+                norm=norm,
+                eps=task.eps.of(norm),
+                adaptive=share,
+                broken=[],
+                scores={"adaptive": scored(low)},
+                **dict.fromkeys(COLUMNS, share),
+            )
             for norm in ("linf", "l2")
         ]
         clean = Rate(share=accuracy, low=accuracy, high=1.0, n=12)
@@ -78,12 +93,20 @@ def attacked(task: Task, robust: dict[str, float], accuracy: float = 0.9, truste
             false_positives=share,
             cells=cells,
             lint={norm: [Check(name="outputs are logits", passed=trusted, found="so")] for norm in NORMS},
+            scores={"clean": scored(accuracy), "clean_guarded": scored(accuracy)},
+            degenerate=degenerate,
         ).model_dump()
         folder = Path("models/risk", name)
         measured["digest"] = promote.GuardedModel.load(folder).digest
-        figures = {"undefended": {"accuracy": 0.99}, "guarded": {"accuracy": accuracy}}
+        clean_figures = {"accuracy": accuracy, "balanced_accuracy": accuracy, "mcc": accuracy}
+        figures = {"undefended": clean_figures, "guarded": clean_figures}
         models[name] = {"validation": measured, "test": measured, "clean": figures}
     write_json(Path("reports/risk/robustness.json"), {"task": "risk", "norm": task.harden.norm, "models": models})
+
+
+def of(task: Task) -> Params:
+    params = Params(seed=1, run=("risk",), course="quick", studies={}, tasks={})
+    return params.model_copy(update={"tasks": {"risk": task}})
 
 
 def promoted(task: Task, **change: Any) -> dict[str, Any]:
@@ -119,7 +142,64 @@ def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.Capture
     assert (decision["champion"], decision["digest"]) == (None, None)
     assert [path.name for path in Path("models/risk/champion").iterdir()] == ["NOT_PROMOTED"]
     said = capsys.readouterr().out
-    assert "no model is promoted: adversarial: robust lower bound 0.200 is below the gate 0.3" in said
+    assert "no model is promoted\n" in said
+    assert "adversarial: robust balanced accuracy 0.200 (0.200 to 1.000) is below the gate 0.3 at its lower end" in said
+    assert f"what to do: {decision['next_step']}" in said
+    row = headline(of(task), "risk")
+    assert row["champion"] is None
+    assert any(note.startswith("adversarial: robust balanced accuracy 0.200") for note in row["notes"])
+
+
+def test_a_constant_is_no_champion_however_robust(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    attacked(task, {"natural": 0.99}, degenerate="it predicts one class only, 'low', for all 12 examples")
+    assert promoted(task)["champion"] is None
+    assert "natural: it predicts one class only, 'low', for all 12 examples; such a model" in capsys.readouterr().out
+
+
+def test_a_champion_is_no_worse_than_a_linear_model_by_more_than_is_declared(task: Task) -> None:
+    attacked(task, BOTH, accuracy=0.6)
+    decision = promoted(task, gates=GatesParams())
+    linear, constant = (decision["baselines"][name]["validation"] for name in ("linear", "constant"))
+    assert linear["score"]["value"] >= 0.75, "the linear model has learnt nothing"
+    assert constant["balanced_accuracy"] == constant["score"]["constant"] == 0.5
+    assert constant["mcc"] == 0
+    assert decision["champion"] is None
+    assert "below a plain linear model's" in decision["candidates"][0]["failed"][0]
+    assert "a linear model does better" in decision["next_step"]
+    attacked(task, BOTH, accuracy=linear["score"]["value"])
+    assert promoted(task, gates=GatesParams())["champion"] == "adversarial"
+
+
+def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> None:
+    with pytest.raises(
+        ReachError, match=r"gates.clean needs a lower end of at least 0.9, and the 9 validation examples"
+    ):
+        validate._check_reach(1, task.model_copy(update={"gates": GatesParams(clean=0.9)}))
+    assert all("examples that models are judged by" in note for note in validate._check_reach(1, task))
+
+
+def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    (note,) = headline(of(task), "risk")["notes"]
+    assert note.startswith("always answering '")
+    assert "balanced 50.0 %, and no attack changes that" in note
+
+
+def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    path = Path("models/risk/champion/card.json")
+    card = read_json(path)
+    card["clean"] |= {"accuracy": 0.945, "balanced_accuracy": 0.5}
+    shares = [rate(np.arange(20) < count).model_dump() for count in (19, 2)]
+    for cell in card["numbers"]["cells"]:
+        cell["scores"]["adaptive"] |= {"value": 0.525, "per_class": shares}
+    write_json(path, card)
+    row = headline(of(task), "risk")
+    assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
+    assert "every class weighing alike: adaptive 52.5 %" in row["notes"]
+    assert "class 'low': adaptive 10.0 % of its 20 examples, least of all classes" in row["notes"]
 
 
 def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,12 +248,7 @@ def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) 
         "adversarial",
         first["digest"],
     )
-    row = headline(
-        Params(seed=1, run=("risk",), course="quick", studies={}, tasks={}).model_copy(
-            update={"tasks": {"risk": task}}
-        ),
-        "risk",
-    )
+    row = headline(of(task), "risk")
     assert row["clean"] == "accuracy 97.0 %", "the figure of a model that was not promoted"
     assert row["adaptive"]["share"] == 0.6
 
@@ -199,7 +274,15 @@ def weaker_attack(task: Task) -> dict[str, Any]:
 
 
 def higher_gate(task: Task) -> dict[str, Any]:
-    return {"gates": GatesParams(clean=0.5, robust=0.65)}
+    return {"gates": GatesParams(clean=0.5, robust=0.65, worse_than_linear=1.0)}
+
+
+def old_measure(task: Task) -> dict[str, Any]:
+    path = Path("models/risk/champion/card.json")
+    card = read_json(path)
+    del card["comparable"]["measure"]
+    write_json(path, {**card, "selection": {"name": "adversarial", "clean": 0.9, "robust": 0.9}})
+    return {}
 
 
 def touched_bundle(task: Task) -> dict[str, Any]:
@@ -212,7 +295,7 @@ def lost_card(task: Task) -> dict[str, Any]:
     return {}
 
 
-@pytest.mark.parametrize("change", [other_split, weaker_attack, higher_gate, touched_bundle, lost_card])
+@pytest.mark.parametrize("change", [other_split, weaker_attack, higher_gate, old_measure, touched_bundle, lost_card])
 def test_an_incumbent_measured_otherwise_or_no_longer_whole_is_not_kept(
     task: Task, change: Callable[[Task], dict[str, Any]]
 ) -> None:

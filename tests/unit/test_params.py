@@ -143,6 +143,11 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     "no-share": ({"split.test": 0.0}, "split.test: .*greater than 0; got 0.0"),
     "share-above-one": ({"gates.image.clean": 1.5}, "gates.image.clean: .*less than or equal to 1; got 1.5"),
     "nan": ({"gates.image.clean": float("nan")}, "gates.image.clean: .*got nan"),
+    "unknown-balance": ({"train.image.balance": "weight"}, "train.image.balance: .*'none' or 'weights'; got 'weight'"),
+    "balance-without-classes": (
+        {"tasks.evolution.train": {"balance": "weights"}},
+        "tasks.evolution: train.balance weighs classes; this task is a regression: leave it out",
+    ),
     "nothing-left-to-train-on": (
         {"split.test": 0.6, "split.validation": 0.5},
         "split: test \\+ validation is 1.1; it must be below 1",

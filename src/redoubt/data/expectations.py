@@ -143,7 +143,8 @@ def _size_rules(schema: Schema, checks: ValidateParams, least: int) -> Iterator[
     yield Rule(
         "class balance",
         f"each class at least {checks.min_class_share:.1%} of all rows",
-        "add rows of that class or drop it, or lower validate.min_class_share in params.yaml",
+        "add rows of that class or drop it, or lower validate.min_class_share in params.yaml "
+        "and set train.balance: weights, so that the class is learnt",
         gxe.ExpectColumnValuesToBeBetween(column="(share of its class)", min_value=checks.min_class_share),
     )
     yield Rule(

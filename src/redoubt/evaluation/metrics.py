@@ -1,17 +1,37 @@
-"""Shares with their intervals, and the clean metrics of a task."""
+"""Shares with their intervals, scores in which a constant is worth nothing, and the clean metrics of a task."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, mean_absolute_error, r2_score, root_mean_squared_error
+from scipy.stats import binomtest, norm
+from sklearn.metrics import (
+    confusion_matrix,
+    matthews_corrcoef,
+    mean_absolute_error,
+    r2_score,
+    root_mean_squared_error,
+)
 
 from redoubt.tasks import Floats
 
 CONFIDENCE = 0.95
+DIGITS = 6
+RESAMPLES = 2000
+# Of examples drawn again at once.
+DRAWN = 2**20
+# Skill is not told below this: it only says that the model is useless, and JSON holds no infinity.
+WORST = -1e6
+# Stands for a loss that is no number.
+LOST = 1e30
+Flags = NDArray[np.bool_]
+Metric = Literal["balanced accuracy", "R2", "tolerance skill"]
+
+
+class MetricError(ValueError):
+    """Examples on which a figure means nothing; the message says why."""
 
 
 class Rate(BaseModel):
@@ -25,7 +45,37 @@ class Rate(BaseModel):
     n: int
 
 
-def rate(flags: NDArray[np.bool_]) -> Rate:
+class Score(BaseModel):
+    """A figure by which no constant looks good, with its 95 % interval.
+
+    Attributes:
+        metric: balanced accuracy of classes; of a number R2 (of its values) or tolerance skill (of what is within the
+            tolerance), both against the mean of the training rows.
+        value: of a perfect model 1; below 0 for a model that is worse than that mean.
+        low: lower end of the interval.
+        high: upper end.
+        n: examples.
+        constant: what the same answer to everything gets: 1 / classes, or 0.
+        per_class: share of each class, None for a class without an example; empty where it was not asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: Metric
+    value: float
+    low: float
+    high: float
+    n: int
+    constant: float
+    per_class: tuple[Rate | None, ...] = ()
+
+    @property
+    def gained(self) -> float:
+        """By how much the lower end exceeds what a constant gets; a constant's own robustness is worth 0."""
+        return max(self.low - self.constant, 0.0)
+
+
+def rate(flags: Flags) -> Rate:
     """The share of True flags.
 
     Raises:
@@ -35,13 +85,104 @@ def rate(flags: NDArray[np.bool_]) -> Rate:
         raise ValueError("a share needs at least one row")
     hits = int(np.count_nonzero(flags))
     interval = binomtest(hits, len(flags)).proportion_ci(CONFIDENCE, method="wilson")
-    digits = 6
     return Rate(
-        share=round(hits / len(flags), digits),
-        low=round(float(interval.low), digits),
-        high=round(float(interval.high), digits),
+        share=round(hits / len(flags), DIGITS),
+        low=round(float(interval.low), DIGITS),
+        high=round(float(interval.high), DIGITS),
         n=len(flags),
     )
+
+
+def balanced_accuracy(right: Flags, y: NDArray[Any], classes: int) -> Score:
+    """The mean over the classes of the share that is right of each (recall).
+
+    The interval is the stratified Wilson interval (Yan & Su, Statistics in Biopharmaceutical Research 2010) with equal
+    weights: the mean of the classes' Wilson intervals at a lower confidence, so that together they have 95 %. It is in
+    closed form, and of one class Wilson's own. Classes without an example have no part in it.
+
+    Args:
+        right: which examples are answered right, `(examples,)`.
+        y: true classes `(examples,)`, 0 .. classes - 1.
+        classes: how many there are.
+
+    Raises:
+        MetricError: no examples at all.
+    """
+    if not len(right):
+        raise MetricError("balanced accuracy needs at least one example")
+    per_class = [rate(right[y == each]) if np.any(y == each) else None for each in range(classes)]
+    found = [each for each in per_class if each is not None]
+    widths = np.array([each.high - each.low for each in found])
+    z = float(norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(np.sum(widths**2)) / np.sum(widths))
+    together = 2 * float(norm.cdf(z)) - 1
+    ends = [binomtest(round(each.share * each.n), each.n).proportion_ci(together, "wilson") for each in found]
+    value = float(np.mean([each.share for each in found]))
+    return Score(
+        metric="balanced accuracy",
+        value=round(value, DIGITS),
+        low=round(min(value, float(np.mean([each.low for each in ends]))), DIGITS),
+        high=round(max(value, float(np.mean([each.high for each in ends]))), DIGITS),
+        n=len(right),
+        constant=round(1.0 / len(found), DIGITS),
+        per_class=tuple(per_class),
+    )
+
+
+def skill(loss: NDArray[Any], constant: NDArray[Any], metric: Metric) -> Score:
+    """1 less the ratio of a model's mean loss to that of a constant on the same examples.
+
+    The interval is a percentile bootstrap over examples (Efron 1979), both losses resampled together, always with the
+    same draws. With squared errors this is R2 against the constant, with errors beyond a tolerance tolerance skill.
+
+    Args:
+        loss: of the model, `(examples,)`, >= 0; not finite where it answers no number.
+        constant: of the constant, likewise.
+        metric: what to call it.
+
+    Raises:
+        MetricError: no examples, or a constant without any loss, to which nothing can be compared.
+    """
+    if not len(loss) or not np.sum(constant) > 0:
+        raise MetricError(f"{metric} needs an example on which the constant is wrong; it is right on all {len(loss)}")
+    pair = np.stack([np.where(np.isfinite(loss), loss, LOST), constant], axis=1).astype(float)
+    value, drawn = float(_skill(pair.sum(axis=0))), _resampled(pair)
+    # A resample without any loss of the constant says nothing.
+    found = _skill(drawn[drawn[:, 1] > 0])
+    ends = np.percentile(found, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)]) if len(found) else [value, value]
+    low, high = min(ends[0], value), max(ends[1], value)
+    value, low, high = (round(float(each), DIGITS) for each in (value, low, high))
+    return Score(metric=metric, value=value, low=low, high=high, n=len(loss), constant=0.0)
+
+
+def column_score(right: Flags, y: NDArray[Any], classes: int, missed: Flags) -> Score | None:
+    """A column of right and wrong as a score: balanced accuracy, or of a number tolerance skill.
+
+    Args:
+        right: which examples are right, `(examples,)`.
+        y: classes or values `(examples,)`.
+        classes: how many; fewer than 2 for a number.
+        missed: on which examples a number's constant is beyond the tolerance; not read of classes.
+
+    Returns:
+        None where the constant misses no example, so that there is nothing to gain.
+    """
+    if classes > 1:
+        return balanced_accuracy(right, y, classes)
+    return skill(~right, missed, "tolerance skill") if missed.any() else None
+
+
+def _skill(sums: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        skills: NDArray[Any] = np.maximum(1.0 - sums[..., 0] / sums[..., 1], WORST)
+    return skills
+
+
+def _resampled(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums over examples drawn with replacement, `(RESAMPLES, columns)`; the same on every call."""
+    rng, count = np.random.default_rng(0), len(values)
+    each = max(1, DRAWN // count)
+    sizes = [min(each, RESAMPLES - start) for start in range(0, RESAMPLES, each)]
+    return np.concatenate([rng.multinomial(count, np.full(count, 1.0 / count), size=size) @ values for size in sizes])
 
 
 def regression_metrics(values: Floats, truth: Floats) -> dict[str, float]:
@@ -84,3 +225,13 @@ def confusion(predicted: NDArray[Any], truth: NDArray[Any], labels: Sequence[str
     """Counts, one row per true class and one column per answer."""
     counts: list[list[int]] = confusion_matrix(truth, predicted, labels=range(len(labels))).tolist()
     return counts
+
+
+def class_metrics(predicted: NDArray[Any], truth: NDArray[Any], classes: int) -> dict[str, float]:
+    """Accuracy, balanced accuracy and Matthews' correlation coefficient (0 for a constant, 1 at best)."""
+    right = predicted == truth
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": balanced_accuracy(right, truth, classes).value,
+        "mcc": round(float(matthews_corrcoef(truth, predicted)), DIGITS),
+    }

@@ -1,55 +1,130 @@
 """Gates and the choice of a champion, on validation figures alone."""
 
-from typing import Any
+import math
+from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Norm, Share
+from redoubt.params import GatesParams, Norm
+
+
+class PromotionError(ValueError):
+    """Figures that no choice can be made by; the message says what is missing and what to do."""
 
 
 class Candidate(BaseModel):
-    """A model and its validation figures: the lower ends of the intervals that the gates look at, and the doubts."""
+    """A model and its validation figures, guarded.
+
+    Attributes:
+        clean: unperturbed.
+        robust: under the adaptive attack at the budget.
+        linear: what the plain linear model scores on the same unperturbed examples.
+        mcc: Matthews' correlation coefficient, unperturbed (classes only).
+        degenerate: why its outputs are worth nothing, if they are.
+        doubts: reasons not to trust the figures.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     digest: str
-    clean: Share
-    robust: Share | None
+    clean: Score
+    robust: Score | None
+    linear: float
+    mcc: float | None = None
+    degenerate: str | None = None
     doubts: tuple[str, ...] = ()
 
     def failed(self, gates: GatesParams) -> list[str]:
         """One sentence per gate that the model does not clear, and per reason not to trust its figures."""
-        checks = (("clean", self.clean, gates.clean), ("robust", self.robust, gates.robust))
-        low = [
-            f"{name} lower bound {found:.3f} is below the gate {floor:g}"
-            for name, found, floor in checks
-            if found is not None and found < floor
-        ]
+        if self.degenerate:
+            return [f"{self.degenerate}; such a model is robust and useless"]
+        return [*self._failed(gates), *(f"the figures are not to be trusted: {doubt}" for doubt in self.doubts)]
+
+    @property
+    def worth(self) -> tuple[float, float]:
+        """What candidates are ranked by: robustness beyond a constant's, which costs nothing, and then clean."""
+        return (self.robust.gained if self.robust else -math.inf), self.clean.low
+
+    def _failed(self, gates: GatesParams) -> Iterator[str]:
+        clean, least = self.clean, self.clean.constant + gates.margin
+        if clean.low <= least:
+            yield (
+                f"clean {_told(clean)} is not surely above {_number(least)}, which "
+                f"{'a constant gets' if not gates.margin else 'is what a constant gets and gates.margin'}"
+            )
+        if clean.value < self.linear - gates.worse_than_linear:
+            yield (
+                f"clean {clean.metric} {clean.value:.3f} is {self.linear - clean.value:.3f} below a plain linear "
+                f"model's {self.linear:.3f}; gates.worse_than_linear allows {gates.worse_than_linear:g}"
+            )
         if self.robust is None:
-            low.append("robust accuracy was not measured")
-        return [*low, *(f"the figures are not to be trusted: {doubt}" for doubt in self.doubts)]
+            yield "robust accuracy was not measured"
+        for name, score, floor in (("clean", clean, gates.clean), ("robust", self.robust, gates.robust)):
+            if score is not None and floor is not None and score.low < floor:
+                yield f"{name} {_told(score)} is below the gate {floor:g} at its lower end"
 
 
-def candidate(name: str, validation: Robustness, norm: Norm, eps: float) -> Candidate:
-    """A candidate from its evaluation on validation rows: guarded clean, and adaptive at the budget."""
-    robust = validation.at(norm, eps).adaptive
+def _told(score: Score) -> str:
+    return f"{score.metric} {score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def candidate(name: str, validation: Robustness, norm: Norm, eps: float, linear: float) -> Candidate:
+    """A candidate from its evaluation on validation rows: guarded clean, and adaptive at the budget.
+
+    Raises:
+        PromotionError: the figures hold no scores: made before there were any, or of a number that the mean of the
+            training rows always hits within the tolerance.
+    """
+    cell = validation.at(norm, eps)
+    clean, robust = validation.scores.get("clean_guarded"), cell.scores.get("adaptive")
+    if clean is None or (robust is None and cell.measured):
+        raise PromotionError(
+            f"the robustness figures of '{name}' have no score against a constant: the mean of the training rows is "
+            "within the tolerance on every validation example, or the figures are old; lower the task's tolerance, or "
+            "run the attack stage again"
+        )
     return Candidate(
         name=name,
         digest=validation.digest,
-        clean=validation.clean_guarded.low,
-        robust=robust.low if robust else None,
+        clean=clean,
+        robust=robust,
+        linear=linear,
+        mcc=validation.mcc,
+        degenerate=validation.degenerate,
         doubts=tuple(f"{check.name}: {check.found}" for check in validation.doubts(norm)),
     )
 
 
 def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
-    """The most robust candidate that clears every gate, clean accuracy breaking ties; None if none does."""
+    """The most robust candidate that clears every gate, clean breaking ties; None if none does."""
     passing = [each for each in candidates if not each.failed(gates)]
-    return max(passing, key=lambda each: (each.robust or 0.0, each.clean), default=None)
+    return max(passing, key=lambda each: each.worth, default=None)
 
 
-def beats(challenger: Candidate, incumbent: dict[str, Any]) -> bool:
+def beats(challenger: Candidate, incumbent: Candidate) -> bool:
     """Whether a challenger replaces an incumbent that was measured on the same rows."""
-    return (challenger.robust or 0.0, challenger.clean) >= (incumbent["robust"], incumbent["clean"])
+    return challenger.worth >= incumbent.worth
+
+
+def next_step(candidates: list[Candidate], gates: GatesParams) -> str:
+    """What to do where no candidate cleared the gates, by what stopped them."""
+    classes = any(each.clean.metric == "balanced accuracy" for each in candidates)
+    rare = "set train.balance: weights if a class is rare, " if classes else ""
+    if all(each.clean.low <= each.clean.constant + gates.margin for each in candidates):
+        return (
+            f"no model has surely learnt more than a constant: {rare}add examples, or add features, since these may "
+            "not tell the target"
+        )
+    if all(each.degenerate or each.clean.value < each.linear - gates.worse_than_linear for each in candidates):
+        return (
+            f"a linear model does better: train longer, lower the task's eps, {rare}or allow more by "
+            "gates.worse_than_linear"
+        )
+    return "lower the task's eps, train longer, or lower the gate that is named"

@@ -1,7 +1,9 @@
 """Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from redoubt.attacks.square import Square
 from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.certify.refute import check_not_refuted
 from redoubt.evaluation.importance import importance, share_of
-from redoubt.evaluation.metrics import Rate, error_growth, rate
+from redoubt.evaluation.metrics import Score, error_growth, rate
 from redoubt.evaluation.proofs import proven_guarded, proven_network
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
@@ -97,7 +99,8 @@ class Evaluation:
         plain = self._undefended(norm, eps)
         self.examples[norm, eps] = plain.kept
         guarded = Worst(plain.kept, subject.lost_guarded(plain.kept, y))
-        oblivious, query = rate(~guarded.lost), None
+        lost = {"undefended": plain.lost, "oblivious": guarded.lost}
+        query = None
         if self.thorough and self._is_budget(norm, eps):
             self._guarded(guarded, "square", Square(queries=self.params.queries), subject.asked(norm), eps)
             query = rate(~guarded.lost)
@@ -107,25 +110,33 @@ class Evaluation:
             rate(subject.guarded.answer(moved, np.random.default_rng(subject.setting.seed)).flagged)
             for moved in (plain.kept, guarded.kept)
         ]
-        single = {name: rate(~lost) for name, lost in self.lost[norm, eps].items() if name != "white box"}
+        single = {name: rate(~each) for name, each in self.lost[norm, eps].items() if name != "white box"}
+        lost |= {"adaptive": guarded.lost, **self._unproven(norm, eps, plain.lost, guarded.lost)}
+        columns: dict[str, Any] = {name: rate(~each) for name, each in lost.items()}
         return Cell(
             norm=norm,
             eps=eps,
             **single,
-            undefended=rate(~plain.lost),
+            **columns,
             broken=list(plain.broken.items()),
-            oblivious=oblivious,
             query=query,
-            adaptive=rate(~guarded.lost),
-            **self._proofs(norm, eps, plain.lost, guarded.lost),
             flagged_oblivious=flagged[0],
             flagged_adaptive=flagged[1],
             error_growth=self._error_growth(plain.kept),
             immovable=fixed,
+            scores=self._scores(norm, eps, lost),
         )
 
-    def _proofs(self, norm: Norm, eps: float, lost: Flags, lost_guarded: Flags) -> dict[str, Rate]:
-        """What is proven, L-inf; no attack may have broken any of it."""
+    def _scores(self, norm: Norm, eps: float, lost: Mapping[str, Flags]) -> dict[str, Score]:
+        """Each column as a score; class by class at the budget alone, since the file would grow long."""
+        scores = {name: self.subject.score(each, self.batch.y) for name, each in lost.items()}
+        found = {name: score for name, score in scores.items() if score is not None}
+        if self._is_budget(norm, eps):
+            return found
+        return {name: score.model_copy(update={"per_class": ()}) for name, score in found.items()}
+
+    def _unproven(self, norm: Norm, eps: float, lost: Flags, lost_guarded: Flags) -> dict[str, Flags]:
+        """What is not proven, L-inf; no attack may have broken any of what is."""
         if norm != "linf" or not self.subject.guarded.proves:
             return {}
         network, guarded = (prove(self.subject, self.batch, eps) for prove in (proven_network, proven_guarded))
@@ -134,7 +145,7 @@ class Evaluation:
         check_not_refuted("guarded model", guarded, lost_guarded, found)
         wrong = self.subject.lost_guarded(self.batch.x, self.batch.y)
         check_not_refuted("guarded model", guarded, wrong, "the example itself")
-        return {"certified": rate(network), "certified_guarded": rate(guarded)}
+        return {"certified": ~network, "certified_guarded": ~guarded}
 
     def _undefended(self, norm: Norm, eps: float) -> Worst:
         """Attacks on every row, so that they can be compared, and the ensemble on the rows still standing."""

@@ -29,6 +29,7 @@ class Shard:
         thorough: see `Evaluation`.
         ledger: folder that remembers finished batches.
         place: of its progress bar.
+        target_mean: of the training rows (regression), as in `Setting`.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Shard:
     seed: int
     ledger: Path
     place: int
+    target_mean: float | None = None
 
     @property
     def label(self) -> str:
@@ -66,7 +68,13 @@ def measure(shard: Shard) -> dict[str, Measured]:
 
     make_deterministic(shard.seed, threads=1)
     setting = Setting(
-        shard.task.attack, shard.task.eps, aim(shard.task), shard.bounds, shard.seed, Ledger(shard.ledger)
+        shard.task.attack,
+        shard.task.eps,
+        aim(shard.task),
+        shard.bounds,
+        shard.seed,
+        Ledger(shard.ledger),
+        shard.target_mean,
     )
     done = {name: _evaluation(shard, folder, setting) for name, folder in shard.folders.items()}
     with tqdm(total=len(done) * len(shard.eps), desc=shard.label, unit="threat", position=shard.place) as bar:

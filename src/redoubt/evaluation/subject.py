@@ -17,6 +17,7 @@ from redoubt.defenses.guard import evading, knowing
 from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.verdict import NORMS
 from redoubt.params import AttackParams, Eps, Norm
 from redoubt.tasks import Batch, Bounds, Floats
@@ -28,7 +29,12 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Setting:
-    """What an evaluation needs beside the model and the rows; `bounds` must hold every row that is attacked."""
+    """What an evaluation needs beside the model and the rows.
+
+    Attributes:
+        bounds: hold every row that is attacked.
+        target_mean: of the training rows, a number's constant to compare with; None leaves skill unmeasured.
+    """
 
     params: AttackParams
     eps: Eps
@@ -36,6 +42,7 @@ class Setting:
     bounds: Bounds
     seed: int
     ledger: Ledger = field(default_factory=lambda: Ledger(None))
+    target_mean: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,13 @@ class Subject:
     def lost(self, x: Floats, y: NDArray[Any]) -> Flags:
         """Where the network alone answers wrong."""
         return self.setting.criterion.won(self.guarded.network(x), y)
+
+    def score(self, lost: Flags, y: NDArray[Any]) -> Score | None:
+        """Balanced accuracy, or tolerance skill; None where no constant is known or the constant is never wrong."""
+        criterion, mean = self.setting.criterion, self.setting.target_mean
+        if criterion.classes:
+            return column_score(~lost, y, self.guarded.schema.outputs, lost)
+        return None if mean is None else column_score(~lost, y, 1, criterion.won(np.full((len(y), 1), mean), y))
 
     def answers(self, x: Floats) -> list[Answers]:
         """What the guarded model says in each of a few fresh redraws: one lucky draw must not decide a row."""

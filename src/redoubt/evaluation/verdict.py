@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.evaluation.metrics import Rate
+from redoubt.evaluation.metrics import Rate, Score
 from redoubt.params import Norm
 from redoubt.perturbable import Immovable
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
+# The columns of a threat that are scored too, so that a constant does not look robust.
+SCORED = ("undefended", "oblivious", "adaptive", "certified", "certified_guarded")
 
 
 class Found(BaseModel):
@@ -38,6 +40,8 @@ class Cell(Found):
         flagged_adaptive: flagged under the adaptive perturbations.
         error_growth: how the undefended attack raises the absolute error: mean, p95 and max (regression).
         immovable: what the threat cannot change; None where it can change everything.
+        scores: the columns `SCORED` again, in a measure by which a constant is worth nothing: balanced accuracy, per
+            class at the budget; of a number tolerance skill.
     """
 
     norm: Norm
@@ -57,6 +61,7 @@ class Cell(Found):
     flagged_adaptive: Rate | None
     error_growth: dict[str, float] | None = None
     immovable: Immovable | None = None
+    scores: dict[str, Score] = {}
 
     @property
     def measured(self) -> bool:
@@ -105,6 +110,10 @@ class Robustness(Found):
         targeted: per norm at the budget, rows turned into the next class by targeted PGD (classes only).
         parts: the guard's parts, at the budget of the norm that the gates look at.
         lint: per norm at the budget, the checks of `evaluation.lint`.
+        scores: `clean` and `clean_guarded` again: balanced accuracy per class; of a number R2 against the mean of the
+            training rows.
+        mcc: Matthews' correlation coefficient, guarded (classes only).
+        degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
     """
 
     digest: str
@@ -115,6 +124,9 @@ class Robustness(Found):
     targeted: dict[Norm, Rate] = {}
     parts: list[PartCell] = []
     lint: dict[Norm, list[Check]] = {}
+    scores: dict[str, Score] = {}
+    mcc: float | None = None
+    degenerate: str | None = None
 
     def at(self, norm: Norm, eps: float) -> Cell:
         """The cell of one threat."""

@@ -18,6 +18,7 @@ from scipy.special import logsumexp
 from redoubt.data.state import resume
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.tasks import Batch, Floats
+from redoubt.training.balance import Weights
 
 History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]
@@ -53,16 +54,36 @@ class Plan:
         return math.ceil(rows / self.batch_size) * self.replays
 
 
-def compile_network(model: keras.Model, plan: Plan, rows: int, outputs: int) -> None:
-    """Attach optimizer, loss and metric: cross-entropy and accuracy, or squared and absolute error."""
+class WeightedCrossentropy(keras.losses.SparseCategoricalCrossentropy):
+    """Of logits, each example weighed by its class."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(from_logits=True)
+        self.weights = weights
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Per example."""
+        classes = tf.reshape(tf.cast(y_true, tf.int32), [-1])
+        return tf.gather(tf.constant(self.weights, tf.float32), classes) * super().call(y_true, y_pred)
+
+
+def compile_network(model: keras.Model, plan: Plan, rows: int, outputs: int, weights: Weights | None = None) -> None:
+    """Attach optimizer, loss and metric: cross-entropy and accuracy, or squared and absolute error.
+
+    Args:
+        model: trained in place.
+        plan: how long and how fast.
+        rows: to learn from.
+        outputs: of the network.
+        weights: per class, of each example's cross-entropy; None weighs all alike.
+    """
     steps = plan.updates(rows)
     rate: Any = plan.learning_rate
     if plan.decay:
         rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps)
     regression = outputs == 1
-    loss = (
-        keras.losses.MeanSquaredError() if regression else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
+    entropy = WeightedCrossentropy(weights) if weights else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = keras.losses.MeanSquaredError() if regression else entropy
     metric = keras.metrics.MeanAbsoluteError(name="mae") if regression else _accuracy()
     # One graph call covers many small batches; Keras wants the number to divide an epoch.
     together = max(size for size in range(1, min(steps, 64) + 1) if steps % size == 0)
@@ -122,10 +143,10 @@ def seconds_spent(checkpoint: Path) -> float:
     return float(read_arrays(checkpoint)[SECONDS])
 
 
-def on_rows(network: keras.Model, batch: Batch) -> Validate:
+def on_rows(network: keras.Model, batch: Batch, weights: Weights | None = None) -> Validate:
     """Loss and metric of a network on some rows; one graph call, far cheaper than `evaluate` for small ones."""
     outputs = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
-    return lambda: measure(np.concatenate([outputs(part).numpy() for part in parts(batch.x)]), batch)
+    return lambda: measure(np.concatenate([outputs(part).numpy() for part in parts(batch.x)]), batch, weights)
 
 
 def parts(x: Floats, size: int = 2048) -> list[Floats]:
@@ -133,14 +154,16 @@ def parts(x: Floats, size: int = 2048) -> list[Floats]:
     return [x[start : start + size] for start in range(0, len(x), size)]
 
 
-def measure(outputs: Floats, batch: Batch) -> dict[str, float]:
-    """Cross-entropy and accuracy of logits, or squared and absolute error of values."""
+def measure(outputs: Floats, batch: Batch, weights: Weights | None = None) -> dict[str, float]:
+    """Cross-entropy (by class, where classes weigh) and accuracy of logits, or squared and absolute error of values."""
     outputs = outputs.astype(np.float64)
     if outputs.shape[1] == 1:
         error = outputs[:, 0] - batch.y
         return {"loss": float(np.square(error).mean()), "mae": float(np.abs(error).mean())}
     logarithms = outputs - logsumexp(outputs, axis=1, keepdims=True)
     chosen = logarithms[np.arange(len(batch)), batch.y]
+    if weights:
+        chosen = chosen * np.asarray(weights)[batch.y]
     return {"loss": float(-chosen.mean()), "accuracy": float((outputs.argmax(axis=1) == batch.y).mean())}
 
 

@@ -17,6 +17,7 @@ from redoubt.tasks import Bounds
 from redoubt.training.adversarial import attacked
 from redoubt.training.trades import Apart
 from redoubt.training.trainer import Moment
+from redoubt.training.weighted import row_weights
 
 # Weight of the mean answer's entropy beside the agreement, as the authors run it.
 ENTROPY = 0.5
@@ -56,7 +57,8 @@ class Noisy:
         each = tf.split(self.network(moved, training=True), self.draws)
         loss = sum(self.problem.criterion.loss(outputs, y) for outputs in each) / self.draws
         if self.consistency:
-            loss += disagreement(self.problem.criterion, each, self.consistency)
+            parted = disagreement(self.problem.criterion, each, self.consistency)
+            loss += parted * row_weights(self.problem.criterion, y)
         return each[0], tf.reduce_mean(loss)
 
 

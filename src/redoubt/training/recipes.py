@@ -14,6 +14,7 @@ from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ib
 from redoubt.tasks import Batch, Bounds
 from redoubt.training.adversarial import Attacked
 from redoubt.training.augment import Augmentation
+from redoubt.training.balance import Weights
 from redoubt.training.certified import Certified, initialize
 from redoubt.training.fit import Plan, compile_network
 from redoubt.training.free import FreeTrainer
@@ -21,6 +22,7 @@ from redoubt.training.noisy import Noisy, under_noise
 from redoubt.training.trades import Trades as TradesObjective
 from redoubt.training.trainer import Objective, Ramp, Trainer
 from redoubt.training.watch import Watch
+from redoubt.training.weighted import Weighted
 
 WATCHING = PGD(steps=10)
 
@@ -41,6 +43,7 @@ class Ground:
         train: rows to learn from.
         validation: rows that choose the epoch.
         plan: as `plan_for` makes it.
+        weights: per class, of each example's loss; None weighs all alike.
     """
 
     network: keras.Model
@@ -50,6 +53,12 @@ class Ground:
     train: Batch
     validation: Batch
     plan: Plan
+    weights: Weights | None = None
+
+    @property
+    def aim(self) -> Criterion:
+        """The criterion, weighted by class where classes weigh."""
+        return Weighted(self.criterion, self.weights) if self.weights else self.criterion
 
 
 @dataclass(frozen=True)
@@ -130,7 +139,7 @@ def _objective(recipe: Pgd | Fast | Trades | Ibp | Gaussian | SmoothAdv, ground:
     if isinstance(recipe, Gaussian):
         return Noisy(network, problem, recipe.sigma, consistency=recipe.consistency)
     noisy = under_noise(network, recipe.sigma, recipe.draws, ground.bounds)
-    smoothed = Problem(noisy, ground.criterion, "l2", ground.bounds)
+    smoothed = Problem(noisy, ground.aim, "l2", ground.bounds)
     return Noisy(network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
 
 
@@ -141,7 +150,7 @@ def _augmentation(recipe: Augmented, ground: Ground) -> Augmentation | None:
 
 
 def _problem(network: keras.Model, norm: Norm, ground: Ground) -> Problem:
-    return Problem(of_network(network), ground.criterion, norm, ground.bounds)
+    return Problem(of_network(network), ground.aim, norm, ground.bounds)
 
 
 def _threat(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, eps: Eps) -> tuple[Norm, float]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.data.scaling import Scaler
-from redoubt.params import Cnn, Linear, ModelParams, Strict, SweepParams
+from redoubt.params import Balance, Cnn, Linear, ModelParams, Strict, SweepParams
 from redoubt.quiet import import_tensorflow
 from redoubt.tasks import Batch, Schema
+from redoubt.training.balance import class_weights
 
 Curve = list[dict[str, float]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -45,11 +46,12 @@ class Selected(Strict):
 
 @dataclass(frozen=True)
 class Folds:
-    """The training rows, which fold holds each of them out, and a scaler fitted without each fold."""
+    """The training rows, which fold holds each of them out, a scaler fitted without each fold, how classes weigh."""
 
     batch: Batch
     fold: np.ndarray
     scalers: Sequence[Scaler]
+    balance: Balance = "none"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Fold:
     scaler: Scaler
     train: Batch
     validation: Batch
+    balance: Balance
 
 
 def describe(model: ModelParams, outputs: int) -> str:
@@ -114,9 +117,10 @@ def cross_validate(
             "model": point.model.model_dump(),
             "schema": schema.model_dump(),
             "scaler": scaler.to_json(),
+            "balance": folds.balance,
         }
         given = {"train_x": train.x, "train_y": train.y, "x": validation.x, "y": validation.y}
-        fold = Fold(point.model, schema, scaler, train, validation)
+        fold = Fold(point.model, schema, scaler, train, validation, folds.balance)
         curves.append(_as_curve(remember(key, given, partial(_train, fold, plan))))
     return curves
 
@@ -130,8 +134,9 @@ def _train(fold: Fold, plan: dict[str, Any]) -> Arrays:
     made = Plan(**plan)
     make_deterministic(made.seed, threads=1)
     network = build(fold.model, fold.schema, fold.scaler, made.seed)
-    compile_network(network, made, len(fold.train), fold.schema.outputs)
-    curve = fit(network, network, fold.train, on_rows(network, fold.validation), made)
+    weights = class_weights(fold.train.y, fold.schema.outputs, fold.balance)
+    compile_network(network, made, len(fold.train), fold.schema.outputs, weights)
+    curve = fit(network, network, fold.train, on_rows(network, fold.validation, weights), made)
     return {name: np.array([epoch[name] for epoch in curve]) for name in curve[0]}
 
 

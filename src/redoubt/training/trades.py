@@ -11,6 +11,7 @@ from redoubt.attacks.gradient import PGD
 from redoubt.attacks.losses import Loss
 from redoubt.training.adversarial import attacked
 from redoubt.training.trainer import Moment
+from redoubt.training.weighted import row_weights
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Trades:
         """The criterion's loss on x, and beta times how far the answers part."""
         outputs, others = self.network(x, training=True), self.network(moved, training=True)
         wrong = self.problem.criterion.loss(outputs, y)
-        return outputs, tf.reduce_mean(wrong + self.beta * self._apart.loss(others, outputs))
+        agreeing = self.beta * self._apart.loss(others, outputs) * row_weights(self.problem.criterion, y)
+        return outputs, tf.reduce_mean(wrong + agreeing)
 
     @property
     def _apart(self) -> Apart:

@@ -16,7 +16,7 @@ from redoubt.certify.refute import RefutedError
 from redoubt.defenses.guarded import Answers
 from redoubt.defenses.parts import Part, parts
 from redoubt.evaluation import robustness as module
-from redoubt.evaluation.conclusion import conclude
+from redoubt.evaluation.conclusion import conclude, degenerate
 from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.robustness import Evaluation
@@ -41,7 +41,8 @@ THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PA
 
 def evaluation(guarded: Guarded, ledger: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
     case = guarded.case
-    setting = Setting(PARAMS.model_copy(update=change), EPS, case.criterion, case.bounds, 1, Ledger(ledger))
+    mean = case.scaler.target_mean
+    setting = Setting(PARAMS.model_copy(update=change), EPS, case.criterion, case.bounds, 1, Ledger(ledger), mean)
     return Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=thorough)
 
 
@@ -80,6 +81,44 @@ def test_certified_is_no_more_than_the_worst_case(result: Robustness) -> None:
         assert cell.certified.share <= cell.undefended.share
         assert cell.certified_guarded.share <= cell.adaptive.share
     assert next(cell for cell in result.cells if cell.norm == "linf").certified.share > 0.5
+
+
+def test_every_column_is_scored_where_a_constant_is_worth_nothing(guarded: Guarded, result: Robustness) -> None:
+    labels = guarded.model.schema.labels
+    for cell in result.cells:
+        columns = {"undefended", "oblivious", "adaptive"} | ({"certified", "certified_guarded"} & set(cell.scores))
+        assert set(cell.scores) == columns
+        assert ("certified" in cell.scores) == (cell.certified is not None)
+        for name, score in cell.scores.items():
+            assert score.metric == ("balanced accuracy" if labels else "tolerance skill")
+            assert score.constant == (pytest.approx(1 / len(labels), abs=1e-6) if labels else 0.0)
+            budget = cell.eps == PARAMS.budget.of(cell.norm)
+            assert len(score.per_class) == (len(labels) if budget else 0)
+            rates = [each for each in score.per_class if each is not None]
+            if rates:
+                hits = sum(round(each.share * each.n) for each in rates)
+                assert hits == round(64 * getattr(cell, name).share), "the classes do not add up to the column"
+        assert cell.scores["adaptive"].value <= cell.scores["oblivious"].value
+    assert result.scores["clean_guarded"].value > 0.7
+    assert result.scores["clean"].metric == ("balanced accuracy" if labels else "R2")
+    assert (result.mcc is None) == (not labels)
+    assert result.degenerate is None
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "says"),
+    [
+        ([[1, 2], [0, 3]], ("a", "b"), "it predicts one class only, 'b', for all 2 examples"),
+        ([[1, 2], [4, 3]], ("a", "b"), None),
+        ([[1, np.nan], [4, 3]], ("a", "b"), "its output is not a finite number for 1 of 2 examples"),
+        ([[5.0], [5.0]], (), "it predicts one number only, 5, for all 2 examples"),
+        ([[5.0], [5.1]], (), None),
+        ([[5.0], [np.inf]], (), "its output is not a finite number for 1 of 2 examples"),
+    ],
+    ids=["one-class", "two", "nan", "one-number", "two-numbers", "infinity"],
+)
+def test_outputs_that_are_worth_nothing(outputs: list[list[float]], labels: tuple[str, ...], says: str | None) -> None:
+    assert degenerate(np.float32(outputs), labels) == says
 
 
 def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(

@@ -92,7 +92,7 @@ class Training:
 Trainings = Callable[[str, str], Training]
 
 
-def ground(task: str, recipe: AnyRecipe, seed: int = 4) -> Ground:
+def ground(task: str, recipe: AnyRecipe, seed: int = 4, weights: tuple[float, ...] | None = None) -> Ground:
     """Rows and an untrained network for a recipe."""
     train, validation = rows(task, 256), rows(task, 64, seed=1)
     scaler, schema = fit_scaler(train, SCHEMAS[task]), SCHEMAS[task]
@@ -104,6 +104,7 @@ def ground(task: str, recipe: AnyRecipe, seed: int = 4) -> Ground:
         train=train,
         validation=validation,
         plan=plan_for(recipe, batch_size=32, learning_rate=0.02, seed=seed),
+        weights=weights,
     )
 
 

@@ -1,0 +1,106 @@
+"""What needs no network: one answer to everything, and a plain linear model. A champion must be worth more."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from redoubt.data.scaling import Scaler
+from redoubt.evaluation.metrics import (
+    DIGITS,
+    Score,
+    balanced_accuracy,
+    class_metrics,
+    rate,
+    regression_metrics,
+    skill,
+)
+from redoubt.params import Balance
+from redoubt.tasks import Batch, Floats, Schema
+
+# The linear model learns from at most so many training examples: more of them tell its score no better.
+ROWS = 5000
+ITERATIONS = 300
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Predictions of a model that is no candidate.
+
+    Attributes:
+        name: `constant` or `linear`.
+        about: what it answers, or what it learnt from, in words.
+        predictions: per part of the data, classes or values `(examples,)`.
+    """
+
+    name: str
+    about: str
+    predictions: Mapping[str, NDArray[Any]]
+
+
+def constant(train: Batch, schema: Schema, parts: Mapping[str, Batch]) -> Baseline:
+    """The most frequent class of the training rows, or their mean, for every example."""
+    if schema.labels:
+        answer: Any = int(np.bincount(train.y, minlength=schema.outputs).argmax())
+        about = f"'{schema.labels[answer]}', the most frequent class of the training rows"
+    else:
+        answer = float(train.y.mean(dtype=float))
+        about = f"{answer:.6g}, the mean of the training rows"
+    return Baseline("constant", about, {name: np.full(len(batch), answer) for name, batch in parts.items()})
+
+
+def linear(
+    train: Batch, schema: Schema, scaler: Scaler, parts: Mapping[str, Batch], balance: Balance, seed: int
+) -> Baseline:
+    """Logistic (softmax) regression or ridge regression on scaled features, images as flat pixels.
+
+    Args:
+        train: rows to learn from; of more than `ROWS`, as many drawn ones.
+        schema: of the task.
+        scaler: statistics of the training rows.
+        parts: what to predict, by name.
+        balance: as the candidates were trained.
+        seed: of the draw.
+    """
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    some = train
+    if len(train) > ROWS:
+        some = train.take(np.sort(np.random.default_rng(seed).choice(len(train), ROWS, replace=False)))
+    weight = "balanced" if balance == "weights" else None
+    model: Any = LogisticRegression(max_iter=ITERATIONS, class_weight=weight) if schema.labels else Ridge()
+    # Threads sum in an order of their own; and where it has not converged after so many steps it is still a model.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(_flat(some.x, scaler), some.y)
+        found = {name: model.predict(_flat(batch.x, scaler)) for name, batch in parts.items()}
+    kind = "logistic regression" if schema.labels else "ridge regression"
+    return Baseline("linear", f"{kind} on {len(some)} of {len(train)} training rows", found)
+
+
+def clean_score(predicted: NDArray[Any], batch: Batch, schema: Schema, target_mean: float) -> Score:
+    """What gates and candidates are measured by: balanced accuracy, or R2 against the mean of the training rows.
+
+    Raises:
+        MetricError: every target is that mean.
+    """
+    if schema.labels:
+        return balanced_accuracy(predicted == batch.y, batch.y, schema.outputs)
+    return skill(np.square(predicted.astype(float) - batch.y), np.square(batch.y.astype(float) - target_mean), "R2")
+
+
+def clean_metrics(predicted: NDArray[Any], batch: Batch, schema: Schema, tolerance: float | None) -> dict[str, float]:
+    """Plain figures beside: accuracy, balanced accuracy and MCC, or the errors and the share within the tolerance."""
+    if schema.labels:
+        return class_metrics(predicted, batch.y, schema.outputs)
+    within = rate(np.abs(predicted.astype(float) - batch.y) <= (tolerance or 0.0)).share
+    found = {**regression_metrics(predicted, batch.y), "within_tolerance": within}
+    return {name: round(value, DIGITS) for name, value in found.items()}
+
+
+def _flat(x: Floats, scaler: Scaler) -> NDArray[Any]:
+    return ((x.astype(float) - scaler.mean) / scaler.std).reshape(len(x), -1)

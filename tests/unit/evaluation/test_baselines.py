@@ -1,0 +1,62 @@
+"""What every champion is compared with."""
+
+import numpy as np
+import pytest
+
+from redoubt.data.scaling import fit
+from redoubt.evaluation import baselines
+from redoubt.evaluation.metrics import MetricError
+from redoubt.tasks import Batch
+from tests.tiny import IMAGE, NAMES, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_linear_model_learns_what_is_there_and_a_constant_does_not(name: str) -> None:
+    train, parts, schema = rows(name, 256), {"test": rows(name, 200, seed=1)}, SCHEMAS[name]
+    mean = float(train.y.mean())
+    constant = baselines.constant(train, schema, parts)
+    linear = baselines.linear(train, schema, fit(train, schema), parts, "none", 1)
+    scores = [
+        baselines.clean_score(each.predictions["test"], parts["test"], schema, mean) for each in (constant, linear)
+    ]
+    assert scores[0].value == pytest.approx(scores[0].constant, abs=1e-6)
+    assert scores[0].gained == 0
+    assert scores[1].value > 0.85
+    assert "256 of 256 training rows" in linear.about
+    again = baselines.linear(train, schema, fit(train, schema), parts, "none", 1)
+    assert np.array_equal(again.predictions["test"], linear.predictions["test"])
+
+
+def test_figures_are_named_by_the_kind_of_task() -> None:
+    for name, metrics in ((IMAGE, {"accuracy", "balanced_accuracy", "mcc"}), (NUMBER, {"mae", "rmse", "r2"})):
+        batch = rows(name, 50)
+        found = baselines.clean_metrics(np.full(50, batch.y[0]), batch, SCHEMAS[name], TOLERANCE)
+        assert set(found) - {"within_tolerance"} == metrics
+
+
+def test_a_rare_class_weighs_in_the_linear_model_too() -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(600) % 20 == 0).astype(np.int64)
+    x = rng.normal(size=(600, 4)).astype(np.float32)
+    x[:, 0] += 1.5 * y
+    train, schema = Batch(x, y), SCHEMAS[TABLE]
+    found = [
+        baselines.linear(train, schema, fit(train, schema), {"all": train}, each, 1) for each in ("none", "weights")
+    ]
+    recalls = [(each.predictions["all"][y == 1] == 1).mean() for each in found]
+    assert recalls[0] < 0.3
+    assert recalls[1] > 0.6
+
+
+def test_no_more_rows_than_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "ROWS", 100)
+    train = rows(TABLE, 256)
+    made = baselines.linear(train, SCHEMAS[TABLE], fit(train, SCHEMAS[TABLE]), {"all": train}, "none", 1)
+    assert made.about == "logistic regression on 100 of 256 training rows"
+    assert (made.predictions["all"] == train.y).mean() > 0.9
+
+
+def test_targets_that_are_all_the_mean_have_no_score() -> None:
+    batch = Batch(np.zeros((3, 4), np.float32), np.full(3, 2.0, np.float32))
+    with pytest.raises(MetricError, match="R2 needs an example on which the constant is wrong"):
+        baselines.clean_score(np.zeros(3), batch, SCHEMAS[NUMBER], 2.0)
