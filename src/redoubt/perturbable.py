@@ -106,7 +106,7 @@ def _smallest(bounds: Bounds) -> float | None:
     """The eps that lets the nearest whole number be taken; None if nothing ever can."""
     scale = np.broadcast_to(bounds.scale, np.broadcast_shapes(np.shape(bounds.scale), np.shape(bounds.lower)))
     ever = (scale > 0) & (bounds.lower < bounds.upper)
-    return float(np.ceil(1e4 / scale[ever].max()) / 1e4) if ever.any() else None
+    return round(float(np.ceil(1e3 / float(scale[ever].max()) - SLACK) / 1e3), 3) if ever.any() else None
 
 
 @dataclass(frozen=True)

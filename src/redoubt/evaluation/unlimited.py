@@ -52,6 +52,8 @@ def _attacked(subject: Subject, batch: Batch, norm: Norm, eps: float) -> Flags:
     lost = subject.lost(moved, batch.y)
     if (~lost).mean() <= MARGIN:
         return lost
+    # The box is the same in both norms, and an L2 step that all features share is rounded away from whole numbers.
+    problem, eps = subject.plain["linf"], _across(subject, batch, "linf")
     towards, ways = criterion.directions(problem.answers(batch.x), batch.y, TARGETS)
     aimed, climb = replace(problem, criterion=towards, compiled={}), PGD(steps=steps, random_start=False)
     for way in ways:
