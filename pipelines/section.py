@@ -234,7 +234,7 @@ def _weighed(task: Task, data: TaskData, robustness: dict[str, Any]) -> list[dic
     rows: list[dict[str, Any]] = []
     for name in CANDIDATES:
         measured = robustness["models"][name]["test"]
-        norm, eps = task.harden.norm, task.attack.budget.of(task.harden.norm)
+        norm, eps = task.harden.norm, task.eps.of(task.harden.norm)
         cell = next(each for each in measured["cells"] if each["norm"] == norm and each["eps"] == eps)
         scores = {"clean": measured["scores"].get("clean_guarded"), **{key: cell["scores"].get(key) for key in WEIGHED}}
         found = {key: score for key, score in scores.items() if score}
