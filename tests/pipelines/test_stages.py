@@ -98,8 +98,10 @@ def attacked(
         ).model_dump()
         folder = Path("models/risk", name)
         measured["digest"] = promote.GuardedModel.load(folder).digest
-        clean_figures = {"accuracy": accuracy, "balanced_accuracy": accuracy, "mcc": accuracy}
-        figures = {"undefended": clean_figures, "guarded": clean_figures}
+        figures = {
+            column: {"accuracy": clean, "balanced_accuracy": clean, "mcc": clean}
+            for column, clean in (("undefended", 0.99), ("guarded", accuracy))
+        }
         models[name] = {"validation": measured, "test": measured, "clean": figures}
     write_json(Path("reports/risk/robustness.json"), {"task": "risk", "norm": task.harden.norm, "models": models})
 
@@ -127,7 +129,7 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     assert (decision["champion"], decision["kept_incumbent"]) == ("adversarial", False)
     assert decision["digest"] == card["digest"] == promote.GuardedModel.load(folder).digest
     assert card.items() >= {"task": "risk", "kind": task.kind, "model": "adversarial", "passed": True}.items()
-    assert card["clean"] == {"network": {"accuracy": 0.99}, "guarded": {"accuracy": 0.9}}
+    assert {where: each["accuracy"] for where, each in card["clean"].items()} == {"network": 0.99, "guarded": 0.9}
     assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
     data = load_data("risk")
     request = read_json(folder / "example.json")
@@ -191,7 +193,7 @@ def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     promoted(task)
     path = Path("models/risk/champion/card.json")
     card = read_json(path)
-    card["clean"] |= {"accuracy": 0.945, "balanced_accuracy": 0.5}
+    card["clean"]["guarded"] |= {"accuracy": 0.945, "balanced_accuracy": 0.5}
     shares = [rate(np.arange(20) < count).model_dump() for count in (19, 2)]
     for cell in card["numbers"]["cells"]:
         cell["scores"]["adaptive"] |= {"value": 0.525, "per_class": shares}
@@ -214,7 +216,7 @@ def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: p
     assert decision["champion"] is None
     assert "adversarial: robust accuracy was not measured" in capsys.readouterr().out
     record = Record.model_validate(read_json(Path("reports/risk/records/promote.json")))
-    assert sorted(record.metrics) == ["adversarial/clean", "natural/clean"]
+    assert sorted(record.metrics) == ["adversarial/clean", "constant/clean", "linear/clean", "natural/clean"]
 
 
 def test_the_card_says_the_threat_in_raw_units(task: Task) -> None:

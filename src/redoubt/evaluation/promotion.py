@@ -83,7 +83,7 @@ def candidate(name: str, validation: Robustness, norm: Norm, eps: float, linear:
             training rows always hits within the tolerance.
     """
     cell = validation.at(norm, eps)
-    clean, robust = validation.scores.get("clean_guarded"), cell.scores.get("adaptive")
+    clean, robust = validation.scores.get("clean_guarded"), cell.scores.get("adaptive") if cell.measured else None
     if clean is None or (robust is None and cell.measured):
         raise PromotionError(
             f"the robustness figures of '{name}' have no score against a constant: the mean of the training rows is "

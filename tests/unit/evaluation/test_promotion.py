@@ -91,7 +91,7 @@ def test_whoever_is_chosen_clears_the_gates_and_is_beaten_by_nobody(found: list[
     best = choose(found, GATES)
     passing = [each for each in found if not each.failed(GATES)]
     assert (best is None) == (not passing)
-    assert best is None or all(beats(best, each.model_dump()) for each in passing)
+    assert best is None or all(beats(best, each) for each in passing)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_whoever_is_chosen_clears_the_gates_and_is_beaten_by_nobody(found: list[
     ids=["less-robust", "same", "same-but-cleaner", "more-robust"],
 )
 def test_an_incumbent_yields_to_its_equal_only(robust: float, clean: float, replaced: bool) -> None:
-    assert beats(made("a", 0.9, 0.7), made("b", clean, robust).model_dump()) == replaced
+    assert beats(made("a", 0.9, 0.7), made("b", clean, robust)) == replaced
 
 
 def share(low: float) -> Rate:

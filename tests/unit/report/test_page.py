@@ -13,13 +13,15 @@ ROW = {
     "threat": "L-inf 0.1 & more",
     **{column: RATE.model_dump() for column in ("undefended", "oblivious", "adaptive", "certified")},
     "trusted": True,
+    "notes": ["a constant gets <b>50 %</b>"],
 }
 
 
 def test_text_is_escaped_and_sections_are_not() -> None:
     page = render("index.html", seed=20, rows=[ROW], sections=[Markup("<section>own</section>"), "<b>theirs</b>"])
     assert "<script>alert" not in page
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 4
+    assert "a constant gets &lt;b&gt;50 %&lt;/b&gt;" in page
     assert "accuracy &#34;100&#34; %" in page
     assert "L-inf 0.1 &amp; more" in page
     assert "<section>own</section>" in page
@@ -39,8 +41,11 @@ def test_a_figure_that_is_not_trusted_is_stamped(trusted: bool) -> None:
 
 
 def test_a_task_without_a_champion_has_a_line() -> None:
-    page = render("index.html", seed=20, rows=[{"task": "own", "champion": None}], sections=[])
+    page = render(
+        "index.html", seed=20, rows=[{"task": "own", "champion": None, "notes": ["natural: weak"]}], sections=[]
+    )
     assert "no model cleared the gates" in page
+    assert "own: natural: weak" in page
 
 
 def test_a_name_that_is_not_given_is_an_error() -> None:
