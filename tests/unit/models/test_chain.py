@@ -195,7 +195,7 @@ def relu(x: Any) -> Any:
         (layers.ReLU(max_value=1.0), "'ReLU' of its own"),
         (np.tanh, "'tanh' of its own"),
     ],
-    ids=str,
+    ids=["none", "relu", "tanh", "keras-relu", "own-relu", "layer", "numpy-tanh"],
 )
 def test_an_activation_has_a_name_only_if_it_is_that_of_keras(activation: Any, name: str) -> None:
     assert activation_of(layers.Dense(2, activation=activation)) == name
