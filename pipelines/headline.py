@@ -6,6 +6,7 @@ from typing import Any
 
 from redoubt.data.store import read_json
 from redoubt.params import Params, Task
+from redoubt.perturbable import Immovable
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
 # Classes so uneven that accuracy and balanced accuracy part by more tell different stories.
@@ -32,7 +33,11 @@ def headline(params: Params, name: str) -> dict[str, Any]:
         **{column: cell[column] for column in COLUMNS},
         "certified": cell["certified_guarded"],
         "trusted": all(check["passed"] for check in card["numbers"]["lint"][norm]),
-        "notes": [_constant(task, promotion), *_balanced(card, cell, read_json(path.with_name("labels.json")))],
+        "notes": [
+            _constant(task, promotion),
+            *_unchangeable(cell),
+            *_balanced(card, cell, read_json(path.with_name("labels.json"))),
+        ],
     }
 
 
@@ -56,6 +61,12 @@ def _constant(task: Task, promotion: dict[str, Any]) -> str:
     else:
         got = f"R² 0, {100 * figures['within_tolerance']:.1f} % within ±{task.tolerance:g}"
     return f"always answering {useless['about']}, gets {got}, and no attack changes that"
+
+
+def _unchangeable(cell: dict[str, Any]) -> Iterator[str]:
+    """What the threat leaves alone: robustness by it alone is no merit of the model."""
+    if cell["immovable"]:
+        yield Immovable.model_validate(cell["immovable"]).says(cell["norm"], cell["eps"])
 
 
 def _balanced(card: dict[str, Any], cell: dict[str, Any], labels: list[str]) -> Iterator[str]:

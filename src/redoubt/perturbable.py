@@ -1,5 +1,6 @@
 """What a perturbation of a given size can change of a task's inputs, and what it amounts to in their own units."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,11 +142,12 @@ def raw_units(schema: Schema, bounds: Bounds, eps: float) -> dict[str, float]:
 def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`"."""
     if not schema.columns:
-        alone = "" if norm == "linf" else " if one pixel changes alone"
-        return f"{NORMS[norm]} {eps:g} = {number(BYTE * eps)} of {BYTE}{alone}"
-    each = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
-    said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(each) or 'no change of any feature'}"
-    return said if norm == "linf" or not each else f"{said}, if one changes alone"
+        # One pixel alone could not change by all of an L2 eps above 1.
+        each, spread = (eps, "") if norm == "linf" else (eps / math.sqrt(math.prod(schema.shape)), " at every pixel")
+        return f"{NORMS[norm]} {eps:g} = {number(BYTE * each)} of {BYTE}{spread}"
+    sizes = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
+    said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(sizes) or 'no change of any feature'}"
+    return said if norm == "linf" or not sizes else f"{said}, if one changes alone"
 
 
 def in_both_norms(task: Task, schema: Schema, bounds: Bounds) -> str:

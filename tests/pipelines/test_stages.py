@@ -188,6 +188,20 @@ def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     assert "balanced 50.0 %, and no attack changes that" in note
 
 
+def test_what_the_threat_cannot_change_stands_beside_the_champion(task: Task) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    path = Path("models/risk/champion/card.json")
+    card = read_json(path)
+    for cell in card["numbers"]["cells"]:
+        cell["immovable"] = {"features": ["colour"], "of": 3, "examples": 0, "n": 12, "importance": 0.8}
+    write_json(path, card)
+    notes = headline(of(task), "risk")["notes"]
+    assert (
+        "1 of 3 features cannot change within L-inf 0.3: colour; they carry 80 % of the permutation importance" in notes
+    )
+
+
 def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)

@@ -114,7 +114,7 @@ def test_an_eps_is_said_in_each_features_own_unit() -> None:
         {"age": 14.7, "visits": 1.0, "plan": 0.0, "constant": 0.0, "fixed": 0.0}
     )
     assert in_raw_units(IMAGE, PIXELS, "linf", 0.1) == "L-inf 0.1 = 25.5 of 255"
-    assert in_raw_units(IMAGE, PIXELS, "l2", 0.75) == "L2 0.75 = 191 of 255 if one pixel changes alone"
+    assert in_raw_units(IMAGE, PIXELS, "l2", 0.75) == "L2 0.75 = 95.6 of 255 at every pixel"
 
 
 @pytest.mark.parametrize(
