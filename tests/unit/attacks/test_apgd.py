@@ -132,7 +132,7 @@ def test_it_returns_the_best_point_it_has_seen(threats: Callable[..., Threat], n
     def margins(points: Floats) -> NDArray[np.float32]:
         return Untargeted().margin(threat.case.network(points), y).numpy()
 
-    seen = np.stack([margins(points) for points in log[1:]])
+    seen = np.stack([margins(points) for points in log[2:]])
     assert len(seen) == 31, "one look at the start and one per step"
     best = np.maximum.accumulate(seen, axis=0)
     assert np.allclose(margins(moved), best[-1], atol=1e-5)
@@ -144,7 +144,8 @@ def test_rows_that_are_won_cost_nothing_more(threats: Callable[..., Threat]) -> 
     problem = Problem(watched(threat.case.network, log), Untargeted(), "linf", PIXELS)
     moved = APGD(steps=40)(problem, threat.case.test.x, threat.case.test.y, eps=0.2, seed=0)
     won = Untargeted().won(threat.case.network(moved).numpy(), threat.case.test.y)
-    sizes = [len(rows) for rows in log[1:]]
+    # The first two calls look at the outputs, and whether a gradient reaches the inputs.
+    sizes = [len(rows) for rows in log[2:]]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == len(won)
     assert sizes[-1] <= np.sum(~won) + 3 < len(won)

@@ -77,7 +77,7 @@ def test_a_row_is_won_where_its_distance_is_within_eps() -> None:
 
 
 def test_what_cannot_be_won_comes_back_as_it_was() -> None:
-    problem = Problem(lambda x, seed: tf.zeros_like(x[:, :2]) + [2.0, 0.0], Untargeted(), "l2", BOUNDS)
+    problem = Problem(lambda x, seed: 0.0 * x[:, :2] + [2.0, 0.0], Untargeted(), "l2", BOUNDS)
     x = line(Untargeted())[1]
     moved = CarliniWagner(steps=5, searches=2)(problem, x, np.zeros(len(x), np.int64), eps=1.0, seed=0)
     assert np.array_equal(moved, x)

@@ -92,7 +92,7 @@ def test_every_column_is_scored_where_a_constant_is_worth_nothing(guarded: Guard
         for name, score in cell.scores.items():
             assert score.metric == ("balanced accuracy" if labels else "tolerance skill")
             assert score.constant == (pytest.approx(1 / len(labels), abs=1e-6) if labels else 0.0)
-            budget = cell.eps == PARAMS.budget.of(cell.norm)
+            budget = cell.eps == EPS.of(cell.norm)
             assert len(score.per_class) == (len(labels) if budget else 0)
             rates = [each for each in score.per_class if each is not None]
             if rates:
