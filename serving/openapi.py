@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document, with an example for every task that is served."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -33,11 +33,12 @@ PROBES = {
 }
 
 
-def document(schemas: "Sequence[Schema]") -> dict[str, Any]:
+def document(schemas: "Sequence[Schema]", threats: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Describe the service.
 
     Args:
         schemas: of the tasks that it answers for.
+        threats: by task the eps-ball that its card reports on, in raw units.
     """
     requests: list[type[BaseModel]] = [PredictRequest, UploadRequest]
     replies: list[type[BaseModel]] = [Answer, ErrorBody]
@@ -47,9 +48,11 @@ def document(schemas: "Sequence[Schema]") -> dict[str, Any]:
     )
     examples = {schema.task: {"value": {"task": schema.task, "inputs": [example(schema)]}} for schema in schemas}
     served = ", ".join(schema.task for schema in schemas) or "none"
+    about = [f"Guarded champions. Tasks served: {served}."]
+    about += [f"- `{task}`: robustness was measured within {says}." for task, says in (threats or {}).items()]
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Redoubt", "version": "1", "description": f"Guarded champions. Tasks served: {served}."},
+        "info": {"title": "Redoubt", "version": "1", "description": "\n".join(about)},
         "servers": [{"url": "."}],
         "paths": {
             "/predict": {"post": _operation("predict", PredictRequest, "application/json", examples)},

@@ -28,7 +28,7 @@ async def _docs(_: Request) -> FileResponse:
 
 
 async def _openapi(request: Request) -> JSONResponse:
-    return JSONResponse(document(request.app.state.schemas))
+    return JSONResponse(document(request.app.state.schemas, request.app.state.threats))
 
 
 pages = Starlette(routes=[Route("/", _index), Route("/docs", _docs), Route("/docs.json", _openapi)])

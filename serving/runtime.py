@@ -5,12 +5,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from redoubt.certify.proof import certified_eps, certified_interval
 from redoubt.data.store import digest_folder
@@ -35,6 +35,14 @@ from serving.schema import (
 log = logging.getLogger("bentoml.redoubt")
 
 
+class Told(BaseModel):
+    """The threat of a card in words, which give its eps in raw units too."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    says: Annotated[str, Field(max_length=10_000)]
+
+
 class Card(BaseModel):
     """What the service needs to know of a champion's card.json; `eps` is the L-inf size of its threat."""
 
@@ -44,6 +52,7 @@ class Card(BaseModel):
     digest: str
     passed: bool
     eps: Positive
+    threat: Told | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Champion:
     model: GuardedModel
     read: Callable[[list[Any]], Floats]
     eps: float
+    threat: str = ""
 
     @property
     def schema(self) -> Schema:
@@ -154,7 +164,7 @@ def _vouched(bundle: Path) -> Champion:
     model = GuardedModel.load(bundle, threads=1)
     if not card.task == model.schema.task or (bundle.name == "champion" and card.task != bundle.parent.name):
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
-    return Champion(model, reader(model.schema), card.eps)
+    return Champion(model, reader(model.schema), card.eps, card.threat.says if card.threat else "")
 
 
 def _answer(task: str, champion: Champion, x: Floats) -> Answer:

@@ -59,6 +59,9 @@ class Redoubt:
         pages.state.schemas = [
             champion.schema.model_copy(update={"task": task}) for task, champion in self.runtime.champions.items()
         ]
+        pages.state.threats = {
+            task: champion.threat for task, champion in self.runtime.champions.items() if champion.threat
+        }
         for task in self.runtime.champions:
             predictions.labels(task)
             flagged.labels(task)

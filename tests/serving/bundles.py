@@ -59,4 +59,5 @@ def write_champion(folder: Path, schema: Schema) -> None:
 def write_card(folder: Path, schema: Schema, **changes: object) -> None:
     """Write the card of a bundle, changed as told."""
     card = {"task": schema.task, "kind": schema.kind, "model": "tiny", "passed": True, "eps": 0.1, "numbers": {}}
+    card["threat"] = {"norm": "linf", "eps": 0.1, "says": "L-inf 0.1 = 25.5 of 255"}
     write_json(folder / "card.json", {**card, "digest": digest_folder(folder, BUNDLE_FILES), **changes})

@@ -35,6 +35,15 @@ def test_the_service_sends_it(asgi: httpx.Client) -> None:
     assert sent["components"] == DOCUMENT["components"]
 
 
+def test_it_says_how_large_eps_is_in_raw_units() -> None:
+    told = document(list(SCHEMAS.values()), {"loans": "L-inf 0.3 standard deviations = 6.3 of `age`"})
+    assert "`loans`: robustness was measured within L-inf 0.3 standard deviations = 6.3" in told["info"]["description"]
+
+
+def test_the_service_tells_its_cards_threat(asgi: httpx.Client) -> None:
+    assert "robustness was measured within L-inf 0.1" in asgi.get("/docs.json").json()["info"]["description"]
+
+
 def test_every_reference_leads_somewhere() -> None:
     for reference in references(DOCUMENT):
         node: Any = DOCUMENT
