@@ -9,16 +9,16 @@ from tqdm import tqdm
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.certify.proof import proven
+from redoubt.bundle.certificates import proven
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.certify.refute import check_not_refuted, ends, points
 from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
-from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.metrics import column_score, rate
 from redoubt.params import HARDENED, Params, Task
 from redoubt.perturbable import Immovable, immovable
 from redoubt.records import Record
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 MODELS = ("natural", *HARDENED)
 

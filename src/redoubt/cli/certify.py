@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
     from redoubt.params import CertifyParams, Norm
-    from redoubt.tasks import Batch
+    from redoubt.types import Batch
 
 ROWS_AT_ONCE = 500
 # Of the attack that every proven example must withstand.

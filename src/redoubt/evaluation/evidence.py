@@ -10,7 +10,7 @@ from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.unlimited import unlimited
 from redoubt.evaluation.verdict import Check
 from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 PROBED = 64
 

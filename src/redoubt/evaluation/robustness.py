@@ -22,7 +22,7 @@ from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
 from redoubt.params import Norm
 from redoubt.perturbable import Immovable, immovable
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 
 @dataclass

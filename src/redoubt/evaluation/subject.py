@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, Attack, Outputs, Problem, check_result, of_callable, of_network
 from redoubt.attacks.criteria import Criterion, Unnoticed
 from redoubt.attacks.query import log_scores
+from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.data.dataset import digest_arrays
 from redoubt.defenses.guard import evading, knowing
-from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.verdict import NORMS
 from redoubt.params import AttackParams, Eps, Norm
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 
 REDRAWS = 3
 TINY = 1e-12

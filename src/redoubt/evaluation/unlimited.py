@@ -12,7 +12,7 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.params import Norm
 from redoubt.perturbable import immovable
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 # Points of the box that the search tries per row.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100
