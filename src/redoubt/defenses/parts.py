@@ -37,8 +37,7 @@ class Part:
 
 def parts(config: GuardConfig) -> list[Part]:
     """Every part of a guard, and last the whole of it."""
-    random = tuple(name for name in config.variants if name.startswith("random"))
-    voting = {"smoothing": ("smoothed",), "squeezing": ("squeezed",), "randomization": random}
+    voting = {"smoothing": ("smoothed",), "squeezing": ("squeezed",), "randomization": config.random_variants}
     return [
         *(Part(name, variants) for name, variants in voting.items() if set(variants) <= set(config.variants)),
         Part("detector", ("plain",), detects=True),

@@ -10,8 +10,9 @@ from redoubt.attacks.gradient import PGD
 from redoubt.evaluation.evidence import check
 from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.metrics import Rate, Score, balanced_accuracy, class_metrics, rate, skill
+from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
-from redoubt.evaluation.subject import Flags, Subject
+from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Check, Robustness
 from redoubt.params import Norm
 from redoubt.types import Batch, Floats

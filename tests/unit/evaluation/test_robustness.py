@@ -19,8 +19,9 @@ from redoubt.evaluation import robustness as module
 from redoubt.evaluation.conclusion import conclude, degenerate
 from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.redraws import REDRAWS
 from redoubt.evaluation.robustness import Evaluation
-from redoubt.evaluation.subject import REDRAWS, Setting, Subject
+from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
 from redoubt.params import AttackParams, Eps, Norm
 from redoubt.types import Floats
