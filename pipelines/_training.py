@@ -10,11 +10,12 @@ from tqdm import tqdm
 
 from pipelines._data import TaskData
 from pipelines.sweep import by_epoch
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest, digest_folder
 from redoubt.data.state import code_digest
-from redoubt.data.store import digest, digest_folder, dumps, whole_file, write_json
+from redoubt.data.store import dumps, whole_file, write_json
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import configure
-from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.params import Task
 from redoubt.records import Record
 from redoubt.training.fit import History, seconds_spent

@@ -9,9 +9,9 @@ import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
-from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure

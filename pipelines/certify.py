@@ -9,16 +9,15 @@ from tqdm import tqdm
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.certify.proof import proven
-from redoubt.certify.refute import check_not_refuted, ends, points
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
-from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.metrics import column_score, rate
+from redoubt.evaluation.proofs import checked_network
 from redoubt.params import HARDENED, Params, Task
 from redoubt.perturbable import Immovable, immovable
 from redoubt.records import Record
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch
 
 MODELS = ("natural", *HARDENED)
 
@@ -47,29 +46,13 @@ def _interval(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> l
         RefutedError: the network answers a proven example wrong, at itself or at a random point of its ball.
     """
     rows: list[dict[str, Any]] = []
+    bounds = data.bounds.covering(data.test.x)
     for eps in (0.0, *task.attack.grid("linf", task.eps)):
         fixed = _immovable(data.test, data, eps)
         measured = not (fixed and fixed.everything)
-        right = _proven(guarded, data, task, eps, seed) if measured else None
+        right = checked_network(guarded, data.test, eps, task.tolerance, bounds, seed) if measured else None
         rows.append({"eps": eps, **_certified(right, data.test, data, task), "immovable": fixed and fixed.model_dump()})
     return rows
-
-
-def _proven(guarded: GuardedModel, data: TaskData, task: Task, eps: float, seed: int) -> NDArray[np.bool_]:
-    batch, bounds = data.test, data.bounds.covering(data.test.x)
-    certified = proven(guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0], batch.y, task.tolerance)
-    for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
-        wrong = _wrong(guarded.network(point), batch.y, task.tolerance)
-        check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
-    return certified
-
-
-def _wrong(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray[np.bool_]:
-    """Where a class is another one, or a number further from the truth than the tolerance."""
-    if tolerance is None:
-        other: NDArray[np.bool_] = outputs.argmax(axis=1) != y
-        return other
-    return ~(np.abs(outputs[:, 0] - y) <= tolerance)
 
 
 def _immovable(batch: Batch, data: TaskData, eps: float) -> Immovable | None:

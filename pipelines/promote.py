@@ -8,14 +8,16 @@ from pydantic import BaseModel
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
+from redoubt.bundle.io import digest, read_typed
+from redoubt.bundle.types import Name
 from redoubt.data import dataset
-from redoubt.data.store import digest, read_json, whole_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
-from redoubt.defenses.untrusted import BundleError, read_typed
+from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.evaluation import baselines
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Name, Norm, Params, Task
+from redoubt.params import GatesParams, Norm, Params, Task
 from redoubt.perturbable import in_raw_units, raw_units, trained_elsewhere
 from redoubt.records import Record
 

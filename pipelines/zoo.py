@@ -11,8 +11,9 @@ import yaml
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from pipelines.promote import clean_figures, example_request, threat_of
-from redoubt.data.store import digest, digest_folder, read_json, whole_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest, digest_folder
+from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.models.saved import WEIGHTS
 from redoubt.params import Params, Task
 

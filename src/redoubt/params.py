@@ -3,7 +3,6 @@
 import difflib
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -11,20 +10,17 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Kind = Literal["regression", "classification", "image"]
+from redoubt.bundle.types import NAME_RULE, GuardDraws, Kind, Name, Number, Positive, is_name
+
 Norm = Literal["linf", "l2"]
 Balance = Literal["none", "weights"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0, le=1e38, allow_inf_nan=False)]
 # Ends that no sensible run comes near: a figure above them is a slip, or meant to use up somebody's memory or time.
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
-GuardDraws = Annotated[int, Field(ge=1, le=64)]
 DEEPEST = 16
 # Of a perturbation: pixels in [0, 1], or standard deviations of a feature on the training rows.
 Size = Positive
-# What float32 can hold, with room to compute.
-Number = Annotated[float, Field(ge=-1e38, le=1e38, allow_inf_nan=False)]
 
 
 def _rising(ends: tuple[float, float]) -> tuple[float, float]:
@@ -35,12 +31,6 @@ def _rising(ends: tuple[float, float]) -> tuple[float, float]:
 
 Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 
-# Names become folders, parts of file names, words of addresses and MLflow's experiments.
-NAME_RULE = (
-    "a name is made of the letters a to z, digits, '-' and '_', begins with a letter or a digit"
-    " and has at most 64 characters"
-)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 # What the project itself keeps beside the tasks' own folders and experiments, by names compared without case.
 RESERVED = {
     "attacks": "reports/attacks holds what `redoubt attack` writes",
@@ -50,19 +40,6 @@ RESERVED = {
     "studies": "reports/studies holds the studies",
 }
 
-
-def is_name(text: str) -> bool:
-    """Whether a text can be the name of a task, study, model or bundle; see `NAME_RULE`."""
-    return _NAME.fullmatch(text) is not None
-
-
-def _named(text: str) -> str:
-    if not is_name(text):
-        raise ValueError(NAME_RULE)
-    return text
-
-
-Name = Annotated[str, AfterValidator(_named)]
 
 BY_KIND = ("sweep", "train", "harden", "guard", "eps", "attack", "certify", "gates")
 SHARED = ("split", "validate")
@@ -608,16 +585,6 @@ class Params(Strict):
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise ParamsError(f"params.yaml: no task '{name}'; {hint}declared tasks: {', '.join(self.tasks)}")
         return self.tasks[name]
-
-
-def first_mistake(error: ValidationError) -> str:
-    """The first thing that is wrong, in one sentence: the field, what was expected and, if short, what came."""
-    first = error.errors(include_url=False)[0]
-    where = "".join(f"{part}: " for part in first["loc"])
-    came = repr(first["input"])
-    short = first["type"] not in ("missing", "json_invalid") and not isinstance(first["input"], dict) and len(came) < 80
-    message = " ".join(first["msg"].removeprefix("Value error, ").split())
-    return f"{where[:160]}{message}" + (f"; got {came}" if short else "")
 
 
 def _unknown(key: str, valid: list[str], noun: str = "key") -> str:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.bundle.schema import Schema
 from redoubt.params import HARDENED, Norm, Pgd, Sized, Task
-from redoubt.tasks import Bounds, Floats, Schema
+from redoubt.types import Bounds, Floats
 
 NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
 # A step of exactly one whole number must not fall short of it by the rounding of a standard deviation.

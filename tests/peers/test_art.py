@@ -14,7 +14,7 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.losses import Loss
 from redoubt.params import Norm
-from redoubt.tasks import PIXELS
+from redoubt.types import PIXELS
 from tests import tiny
 
 STEPS, STEP, EPS = 10, 0.25, 0.2

@@ -14,7 +14,7 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.square import Square
 from redoubt.params import Norm
-from redoubt.tasks import PIXELS
+from redoubt.types import PIXELS
 from tests import tiny
 
 ART_NORMS = {"linf": np.inf, "l2": 2}

@@ -15,19 +15,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from redoubt import params as module
-from redoubt.params import (
-    HARDENED,
-    Cnn,
-    HardenParams,
-    ParamsError,
-    Pgd,
-    Sized,
-    Strict,
-    Threat,
-    Trades,
-    is_name,
-    load,
-)
+from redoubt.bundle.types import is_name
+from redoubt.params import HARDENED, Cnn, HardenParams, ParamsError, Pgd, Sized, Strict, Threat, Trades, load
 
 Change = dict[str, Any]
 

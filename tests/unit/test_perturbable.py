@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.params import SmoothAdv, load
 from redoubt.perturbable import Immovable, immovable, in_both_norms, in_raw_units, number, perturbable, raw_units
 from redoubt.perturbable import trained_elsewhere as elsewhere
-from redoubt.tasks import PIXELS, Bounds, Column, Schema
+from redoubt.types import PIXELS, Bounds
 
 COLUMNS = (
     Column(name="age", kind="number"),

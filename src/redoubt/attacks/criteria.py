@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from redoubt.attacks import losses
 from redoubt.attacks.losses import Loss
 from redoubt.params import Task
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 
 class Criterion(Protocol):

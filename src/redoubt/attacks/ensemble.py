@@ -10,7 +10,24 @@ from redoubt.attacks.contract import Attack, Problem
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.square import Square
 from redoubt.attacks.standing import until_won
-from redoubt.tasks import Floats
+from redoubt.types import Floats
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the attacks whose worst case is taken.
+
+    Attributes:
+        name: what reports call it; repeats of an attack share one.
+        attack: how it perturbs.
+        uses_gradients: whether it follows gradients of the model, rather than its outputs or chance alone.
+        restart: added to its seed; above 0 it is a repeat from another random start.
+    """
+
+    name: str
+    attack: Attack
+    uses_gradients: bool = True
+    restart: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +51,22 @@ class Ensemble(Attack):
     eot: int = 1
 
     @property
-    def members(self) -> list[tuple[str, Attack, int]]:
-        """Its attacks in the order tried, those that use gradients first, each with a name and its start's number."""
+    def members(self) -> list[Member]:
+        """Its attacks in the order tried, those that use gradients first."""
         steps, eot = self.steps, self.eot
         pgd = PGD(steps=steps, eot=eot, stop_when_won=True)
         return [
-            ("apgd-ce", APGD(steps=steps, eot=eot), 0),
-            ("pgd-margin", PGD(steps=steps, eot=eot, loss="margin", stop_when_won=True), 0),
-            *[("pgd restart", pgd, start) for start in range(1, self.restarts + 1)],
-            ("apgd-t", APGDT(steps=steps, targets=self.targets, eot=eot), 0),
-            ("square", Square(queries=self.queries), 0),
+            Member("apgd-ce", APGD(steps=steps, eot=eot)),
+            Member("pgd-margin", PGD(steps=steps, eot=eot, loss="margin", stop_when_won=True)),
+            *[Member("pgd restart", pgd, restart=start) for start in range(1, self.restarts + 1)],
+            Member("apgd-t", APGDT(steps=steps, targets=self.targets, eot=eot)),
+            Member("square", Square(queries=self.queries), uses_gradients=False),
         ]
 
     def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         attempts = (
-            lambda rows, attack=attack, start=start: attack.perturb(problem, x[rows], y[rows], eps, seed + start)
-            for _, attack, start in self.members
+            lambda rows, each=each: each.attack.perturb(problem, x[rows], y[rows], eps, seed + each.restart)
+            for each in self.members
         )
         return until_won(problem, x, y, [lambda rows: x[rows], *attempts], seed)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.params import Norm
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 TINY = 1e-12
 

@@ -1,14 +1,20 @@
 """What a box of inputs can be answered at worst: the last layer merged with what decides between classes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from redoubt.attacks.criteria import Criterion
+from redoubt.bundle.batches import slices
 from redoubt.certify.interval import Box, affine, bounds_of, through
 from redoubt.models.chain import chain_of
-from redoubt.tasks import Bounds
+from redoubt.types import Batch, Bounds
+
+ROWS_AT_ONCE = 500
 
 
 def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:
@@ -42,6 +48,28 @@ def worst_outputs(network: keras.Model, box: Box, y: tf.Tensor, criterion: Crite
         return worst_logits(last, through(body, box), y)
     ends, truth = bounds_of(network, box), tf.cast(y, tf.float32)[:, None]
     return tf.where(ends.high - truth > truth - ends.low, ends.high, ends.low)
+
+
+def certifier(
+    network: keras.Model, bounds: Bounds, criterion: Criterion
+) -> Callable[[Batch, float], NDArray[np.bool_]]:
+    """A function that tells, for a batch and an eps, which examples no point of the L-inf ball is adversarial for.
+
+    Raises:
+        ChainError: the network is more than a chain of layers.
+        IntervalError: a layer without a sound bound.
+    """
+
+    @tf.function
+    def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        return worst_outputs(network, ball(x, eps, bounds), y, criterion)
+
+    def certified(batch: Batch, eps: float) -> NDArray[np.bool_]:
+        pieces = [(batch.x[rows], batch.y[rows]) for rows in slices(len(batch), ROWS_AT_ONCE)]
+        outputs = [worst(x, y, tf.constant(eps)).numpy() for x, y in pieces]
+        return ~np.concatenate([criterion.won(each, y) for each, (_, y) in zip(outputs, pieces, strict=True)])
+
+    return certified
 
 
 def worst_logits(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Tensor:

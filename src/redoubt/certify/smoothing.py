@@ -9,7 +9,7 @@ from scipy.stats import binom, binomtest, norm
 from tqdm import tqdm
 
 from redoubt.params import CertifyParams
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 Predict = Callable[[Floats], Floats]
 

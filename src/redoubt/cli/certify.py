@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
     from redoubt.params import CertifyParams, Norm
-    from redoubt.tasks import Batch
+    from redoubt.types import Batch
 
-ROWS_AT_ONCE = 500
 # Of the attack that every proven example must withstand.
 STEPS = 3
 RADII = (0.25, 0.5, 0.75, 1.0)
@@ -136,13 +135,11 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     Raises:
         RefutedError: a proven example is answered wrong, at itself or somewhere in its eps-ball.
     """
-    import numpy as np
-    import tensorflow as tf
     from tqdm import tqdm
 
     from redoubt.attacks.contract import Problem, check_inputs
     from redoubt.certify.interval import check_bounded
-    from redoubt.certify.margins import ball, worst_outputs
+    from redoubt.certify.margins import certifier
     from redoubt.cli.job import bounds_for, criterion_of, size_of
     from redoubt.evaluation.metrics import rate
 
@@ -154,20 +151,15 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
         check_inputs(problem, batch.x, batch.y, eps)
     check_bounded(network)
 
-    @tf.function
-    def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
-        return worst_outputs(network, ball(x, eps, bounds), y, criterion)
+    certified = certifier(network, bounds, criterion)
 
-    def proven(eps: float) -> "NDArray[np.bool_]":
-        starts = range(0, len(batch), ROWS_AT_ONCE)
-        parts = (batch.take(np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))) for start in starts)
-        held = [~criterion.won(worst(part.x, part.y, tf.constant(eps)).numpy(), part.y) for part in parts]
-        certified = np.concatenate(held)
-        _check(problem, batch, certified, eps, args.seed)
-        return certified
+    def checked(eps: float) -> "NDArray[np.bool_]":
+        found = certified(batch, eps)
+        _check(problem, batch, found, eps, args.seed)
+        return found
 
     return {
-        f"L-inf {eps:g}": None if _is_vacuous(target, rows, eps) else rate(proven(eps))
+        f"L-inf {eps:g}": None if _is_vacuous(target, rows, eps) else rate(checked(eps))
         for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
     }
 

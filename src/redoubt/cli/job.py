@@ -16,7 +16,7 @@ from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
 from redoubt.params import Eps, Norm, ParamsError, load
 from redoubt.perturbable import Immovable, immovable, in_raw_units
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 
 
 class JobError(ValueError):

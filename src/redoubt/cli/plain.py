@@ -18,8 +18,8 @@ from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job
 from redoubt.cli.pictures import changes, is_picture, perturbed
 from redoubt.evaluation.metrics import rate
-from redoubt.evaluation.subject import REDRAWS, majority
-from redoubt.tasks import Batch, Floats, Ints
+from redoubt.evaluation.redraws import majority, redraws
+from redoubt.types import Batch, Floats, Ints
 
 ROWS = 32
 DRAWS = 10
@@ -129,7 +129,7 @@ def _guarded(job: Job, judge: Problem, y: NDArray[Any], moved: Floats) -> dict[s
     guarded = job.target.guarded
     if guarded is None:
         return {}
-    draws = [guarded.answer(moved, np.random.default_rng([job.seed, draw])) for draw in range(REDRAWS)]
+    draws = [guarded.answer(moved, rng) for rng in redraws(job.seed)]
     lost = majority([judge.criterion.won(answers.vote, y) for answers in draws])
     return {"stands": rate(~lost), "flagged": rate(majority([answers.flagged for answers in draws]))}
 

@@ -8,21 +8,22 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.certify.proof import proven
+from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
+from redoubt.bundle.io import digest, digest_folder, read_typed
+from redoubt.bundle.schema import Schema
+from redoubt.bundle.types import Name
 from redoubt.data import dataset, splits
 from redoubt.data.sources import NAMED, SIMULATED
-from redoubt.data.store import digest, digest_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel
-from redoubt.defenses.untrusted import read_typed
-from redoubt.params import Name, ParamsError, Share, Task, load
-from redoubt.tasks import Batch, Schema
+from redoubt.data.store import write_json
+from redoubt.evaluation.proofs import certified_network
+from redoubt.params import ParamsError, Share, Task, load
 from redoubt.training.sweep import Selected
+from redoubt.types import Batch
 
 if TYPE_CHECKING:
     from redoubt.cli import Parser
@@ -273,7 +274,7 @@ def _shares(table: Table, whose: str, card: Card, made: tuple[Path, float | None
         raise VerifyError(f"the card of {bundle} has no certificates at eps 0 and {card.eps:g}, or its graph no bounds")
     good = True
     for eps, expected in rows.items():
-        share = float(proven(model.prove(test.x, eps, np.random.default_rng(0))[:, 0], test.y, tolerance).mean())
+        share = float(certified_network(model, test, eps, tolerance).mean())
         what = f"{whose}: " + ("clean" if eps == 0 else f"certified at L-inf {eps:g}")
         good &= _row(table, what, f"{100 * expected:.2f} %", f"{100 * share:.2f} %", abs(share - expected) <= CLOSE)
     return good

@@ -25,13 +25,13 @@ from great_expectations.render.view import DefaultJinjaSectionView
 from great_expectations.validator.validation_statistics import calc_validation_statistics
 from numpy.typing import NDArray
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.dataset import Raw
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.splits import needed
 from redoubt.data.store import plain
 from redoubt.data.survey import listed
 from redoubt.params import Task, ValidateParams
-from redoubt.tasks import Schema
 
 LARGEST = float(np.finfo(np.float32).max)
 # The column of a column's values as a network takes them.

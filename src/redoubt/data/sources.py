@@ -13,14 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from redoubt.bundle.io import first_mistake
+from redoubt.bundle.schema import Schema
 from redoubt.data import limits, pokemon_go, survey
 from redoubt.data.arrays import read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, locate
 from redoubt.data.readers import read_csv, read_parquet
 from redoubt.data.tables import Origin, build, numbers
-from redoubt.params import Task, first_mistake
-from redoubt.tasks import Ints, Schema
+from redoubt.params import Task
+from redoubt.types import Ints
 
 SIMULATED_ROWS = 1200
 

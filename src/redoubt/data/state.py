@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 import redoubt
-from redoubt.data.store import digest_folder, read_arrays
+from redoubt.bundle.io import digest_folder
+from redoubt.data.store import read_arrays
 
 T = TypeVar("T")
 

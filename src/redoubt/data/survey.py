@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.looks import is_number, looks_like
 from redoubt.params import Task
-from redoubt.tasks import Ints, Schema
+from redoubt.types import Ints
 
 # A category of more values than that is an identifier, as a rule.
 _MANY = 50

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data import limits, survey
 from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
 from redoubt.data.looks import MISSING, looks_like
 from redoubt.data.readers import is_headless, is_nameless
 from redoubt.params import Task
-from redoubt.tasks import Column, Schema
 
 # So many names stand in a message.
 _SHOWN = 30

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.defenses.config import GuardConfig
-from redoubt.defenses.guarded import Answers, softmax
-from redoubt.tasks import Floats
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import Answers, softmax
+from redoubt.types import Floats
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Part:
 
 def parts(config: GuardConfig) -> list[Part]:
     """Every part of a guard, and last the whole of it."""
-    random = tuple(name for name in config.variants if name.startswith("random"))
-    voting = {"smoothing": ("smoothed",), "squeezing": ("squeezed",), "randomization": random}
+    voting = {"smoothing": ("smoothed",), "squeezing": ("squeezed",), "randomization": config.random_variants}
     return [
         *(Part(name, variants) for name, variants in voting.items() if set(variants) <= set(config.variants)),
         Part("detector", ("plain",), detects=True),

@@ -10,11 +10,12 @@ from redoubt.attacks.gradient import PGD
 from redoubt.evaluation.evidence import check
 from redoubt.evaluation.guard_parts import measure_parts
 from redoubt.evaluation.metrics import Rate, Score, balanced_accuracy, class_metrics, rate, skill
+from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
-from redoubt.evaluation.subject import Flags, Subject
+from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Check, Robustness
 from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 # Of a number's size: what two calls of one network may differ by.
 FLAT = 1e-6

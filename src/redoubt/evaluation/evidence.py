@@ -1,5 +1,7 @@
 """Gathers what the lint looks at: the figures of a norm at its budget, and a few probes of the model."""
 
+from dataclasses import replace
+
 import numpy as np
 import tensorflow as tf
 
@@ -10,7 +12,7 @@ from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.unlimited import unlimited
 from redoubt.evaluation.verdict import Check
 from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 PROBED = 64
 
@@ -25,9 +27,9 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
     """
     subject, batch = evaluation.subject, evaluation.batch
     budget = subject.setting.eps.of(norm)
-    lost = dict(evaluation.lost[norm, budget])
+    lost = evaluation.lost[norm, budget]
     if foreign:
-        lost["transfer"] = np.any([subject.lost(moved, batch.y) for moved in foreign], axis=0)
+        lost = replace(lost, transfer=np.any([subject.lost(moved, batch.y) for moved in foreign], axis=0))
     some = batch.x[:PROBED]
     outputs, again = (subject.network(some, training=False).numpy() for _ in range(2))
     one, other = (subject.guarded.answer(some, np.random.default_rng(i)).vote for i in range(2))

@@ -2,14 +2,16 @@
 
 from redoubt.attacks.apgd import APGD
 from redoubt.attacks.contract import Attack, Problem
+from redoubt.attacks.ensemble import Member
 from redoubt.attacks.gradient import PGD
 from redoubt.defenses.parts import Part, parts
 from redoubt.evaluation.metrics import rate
+from redoubt.evaluation.redraws import majority
 from redoubt.evaluation.robustness import Worst
-from redoubt.evaluation.subject import Subject, majority
+from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import PartCell
 from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 
 def measure_parts(subject: Subject, batch: Batch, oblivious: Floats, norm: Norm) -> list[PartCell]:
@@ -32,8 +34,9 @@ def _measure(subject: Subject, batch: Batch, oblivious: Floats, norm: Norm, part
     known = rate(~worst.lost)
     for attack, problem in _attackers(subject, part, norm):
         for start in range(max(params.restarts - 1, 1) if part.detects else 1):
-            moved = worst.attack(subject, attack, problem, batch, subject.setting.eps.of(norm), start)
-            worst.add(problem.name, moved, subject.lost_part(part, subject.answers(moved), y))
+            member = Member(problem.name, attack, restart=start)
+            moved = worst.attack(subject, member, problem, batch, subject.setting.eps.of(norm))
+            worst.add(member, moved, subject.lost_part(part, subject.answers(moved), y))
     clean = ~subject.lost_part(part, before, y) & ~refused
     return PartCell(part=part.name, clean=rate(clean), oblivious=known, adaptive=rate(~worst.lost))
 

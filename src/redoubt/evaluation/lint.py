@@ -3,7 +3,6 @@
 After arXiv 1802.00420, 1902.06705 and the flags of AutoAttack (arXiv 2003.01690): each check names what was seen.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +19,29 @@ MARGIN = 0.02
 FOLDED, BLIND = 0.5, 0.1
 NO_GRADIENT = 0.02
 RESTARTS = 0.05
+
+
+@dataclass(frozen=True)
+class AttackSuccess:
+    """Which rows of an undefended network each attack breaks at one threat; each was run on all of them.
+
+    Attributes:
+        noise: under random noise of full size.
+        fgsm: in one step.
+        pgd: in many steps, from one start.
+        white_box: by anybody who uses gradients; in L2 by whole numbers taken one at a time, too.
+        square: by Square, which sees outputs only; None away from the budget.
+        transfer: by perturbations made on other networks; None where there are none.
+        by_restarts: how many rows only a further random start of an attack breaks.
+    """
+
+    noise: Flags
+    fgsm: Flags
+    pgd: Flags
+    white_box: Flags
+    square: Flags | None = None
+    transfer: Flags | None = None
+    by_restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,8 +70,7 @@ class Evidence:
     Attributes:
         cells: rising in eps; the last is not beyond the budget's cell.
         budget: eps of the budget.
-        lost: at the budget, the rows each attack breaks: noise, transfer (if there is one), square, fgsm, pgd, and
-            `white box`, the union of all attacks that use gradients.
+        lost: at the budget, the rows that each attack breaks.
         unlimited: what breaks them without a limit.
         dead: share of unperturbed rows whose gradient is 0 or not a number.
         repeats: whether the network answers twice the same.
@@ -60,7 +81,7 @@ class Evidence:
 
     cells: list[Cell]
     budget: float
-    lost: Mapping[str, Flags]
+    lost: AttackSuccess
     unlimited: Unlimited
     dead: float
     repeats: bool
@@ -129,23 +150,27 @@ def _left(lost: Flags) -> float:
 def _falls_with_eps(evidence: Evidence) -> list[Check]:
     """For the worst case, and for FGSM by itself: what one large step misses and a small one finds is masked."""
     checks = []
-    for name in ("undefended", "fgsm"):
-        cells = [cell for cell in evidence.cells if cell.eps <= evidence.budget]
-        shares = [getattr(cell, name).share for cell in cells]
+    cells = [cell for cell in evidence.cells if cell.eps <= evidence.budget]
+    columns = {
+        "the worst case": [cell.undefended for cell in cells],
+        "accuracy under FGSM": [cell.fgsm for cell in cells],
+    }
+    for label, rates in columns.items():
+        shares = [each.share for each in rates if each is not None]
         rise = max((later - min(shares[: i + 1]) for i, later in enumerate(shares[1:])), default=0.0)
         shown = ", ".join(f"{_percent(share)} at {cell.eps:g}" for share, cell in zip(shares, cells, strict=True))
-        label = "the worst case" if name == "undefended" else "accuracy under FGSM"
         checks.append(Check(name=f"{label} falls with eps", passed=rise <= MARGIN, found=shown))
     return checks
 
 
 def _more_steps(evidence: Evidence) -> Check:
-    return _no_weaker("many steps find what one step finds", "pgd", "fgsm", evidence.lost)
+    return _no_weaker("many steps find what one step finds", ("pgd", evidence.lost.pgd), ("fgsm", evidence.lost.fgsm))
 
 
 def _not_folded(evidence: Evidence) -> Check:
     """Fails if one step finds hardly more than chance does, where many steps break most: catastrophic overfitting."""
-    noise, one, many = (float(evidence.lost[name].mean()) for name in ("noise", "fgsm", "pgd"))
+    found = evidence.lost
+    noise, one, many = (float(each.mean()) for each in (found.noise, found.fgsm, found.pgd))
     stand = [_percent(1.0 - lost) for lost in (noise, one, many)]
     return Check(
         name="one step and many steps see the same surface",
@@ -155,19 +180,22 @@ def _not_folded(evidence: Evidence) -> Check:
 
 
 def _order(evidence: Evidence) -> list[Check]:
-    chain = ["white box", "square", "transfer", "noise"]
-    known = [name for name in chain if name in evidence.lost]
-    return [
-        _no_weaker(f"{strong} is no weaker than {weak}", strong, weak, evidence.lost)
-        for strong, weak in pairwise(known)
+    found = evidence.lost
+    chain = [
+        ("white box", found.white_box),
+        ("square", found.square),
+        ("transfer", found.transfer),
+        ("noise", found.noise),
     ]
+    known = [(name, flags) for name, flags in chain if flags is not None]
+    return [_no_weaker(f"{strong[0]} is no weaker than {weak[0]}", strong, weak) for strong, weak in pairwise(known)]
 
 
-def _no_weaker(name: str, strong: str, weak: str, lost: Mapping[str, Flags]) -> Check:
+def _no_weaker(name: str, strong: tuple[str, Flags], weak: tuple[str, Flags]) -> Check:
     """Fails if `weak` breaks clearly more rows: by a sign test on the rows that only one breaks, and by 2 points."""
-    only_strong, only_weak = _only(lost[strong], lost[weak])
-    found = f"only {strong} breaks {only_strong} rows, only {weak} {only_weak}"
-    return Check(name=name, passed=not _clearly_weaker(lost[strong], lost[weak]), found=found)
+    only_strong, only_weak = _only(strong[1], weak[1])
+    found = f"only {strong[0]} breaks {only_strong} rows, only {weak[0]} {only_weak}"
+    return Check(name=name, passed=not _clearly_weaker(strong[1], weak[1]), found=found)
 
 
 def _clearly_weaker(strong: Flags, weak: Flags) -> bool:
@@ -191,8 +219,7 @@ def _gradients(evidence: Evidence) -> Check:
 
 
 def _restarts(evidence: Evidence) -> Check:
-    cell = next(cell for cell in evidence.cells if cell.eps == evidence.budget)
-    gained = sum(count for name, count in cell.broken if name == "pgd restart") / len(evidence.lost["pgd"])
+    gained = evidence.lost.by_restarts / len(evidence.lost.pgd)
     found = f"random restarts of PGD break {_percent(gained)} more"
     return Check(name="restarts change little", passed=gained <= RESTARTS, found=found)
 

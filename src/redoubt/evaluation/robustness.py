@@ -1,28 +1,32 @@
 """Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.contract import Attack, Problem
-from redoubt.attacks.ensemble import Ensemble
+from redoubt.attacks.contract import Problem
+from redoubt.attacks.ensemble import Ensemble, Member
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.certify.refute import check_not_refuted
 from redoubt.evaluation.importance import importance, share_of
+from redoubt.evaluation.lint import AttackSuccess
 from redoubt.evaluation.metrics import Score, error_growth, rate
-from redoubt.evaluation.proofs import proven_guarded, proven_network
-from redoubt.evaluation.subject import Flags, Subject
+from redoubt.evaluation.proofs import certified_guarded, certified_network
+from redoubt.evaluation.redraws import Flags
+from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Cell
 from redoubt.params import Norm
 from redoubt.perturbable import Immovable, immovable
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
+
+WHOLE_STEPS = Member("whole steps", WholeSteps(), uses_gradients=False)
 
 
 @dataclass
@@ -32,27 +36,38 @@ class Worst:
     Attributes:
         kept: the perturbation that broke each row, or else the first one tried.
         lost: rows broken.
-        broken: how many rows each attack was the first to break.
+        broken: how many rows each attack was the first to break, in the order tried.
     """
 
     kept: Floats
     lost: Flags
-    broken: dict[str, int] = field(default_factory=dict)
+    broken: list[tuple[Member, int]] = field(default_factory=list)
 
-    def add(self, name: str, moved: Floats, lost: Flags) -> None:
+    def add(self, member: Member, moved: Floats, lost: Flags) -> None:
         """Take an attack's perturbations into account, and the rows that they break."""
         won = lost & ~self.lost
         self.kept = np.where(won.reshape(-1, *[1] * (moved.ndim - 1)), moved, self.kept)
         self.lost = self.lost | won
-        self.broken[name] = self.broken.get(name, 0) + int(won.sum())
+        self.broken.append((member, int(won.sum())))
 
-    def attack(
-        self, subject: Subject, attack: Attack, problem: Problem, batch: Batch, eps: float, start: int = 0
-    ) -> Floats:
+    @property
+    def by_name(self) -> list[tuple[str, int]]:
+        """How many rows each attack was the first to break, repeats of it taken together."""
+        counts: dict[str, int] = {}
+        for member, count in self.broken:
+            counts[member.name] = counts.get(member.name, 0) + count
+        return list(counts.items())
+
+    @property
+    def by_restarts(self) -> int:
+        """How many rows only a repeat of an attack broke, from another random start."""
+        return sum(count for member, count in self.broken if member.restart)
+
+    def attack(self, subject: Subject, member: Member, problem: Problem, batch: Batch, eps: float) -> Floats:
         """Attack the rows still standing; the others come back as they were kept."""
         moved, standing = self.kept.copy(), np.flatnonzero(~self.lost)
         if len(standing):
-            moved[standing] = subject.attack(attack, problem, batch.take(standing), eps, start)
+            moved[standing] = subject.attack(member.attack, problem, batch.take(standing), eps, member.restart)
         return moved
 
 
@@ -63,8 +78,7 @@ class Evaluation:
         thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
         cells: one per threat measured, in that order.
         examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
-        lost: per threat, the rows that each attack breaks which was run on all rows; `white box` stands for
-            everybody who uses gradients, and in L2 for whole numbers taken one at a time.
+        lost: per threat, the rows that each attack breaks which was run on all rows.
     """
 
     def __init__(self, subject: Subject, batch: Batch, *, thorough: bool) -> None:
@@ -72,7 +86,7 @@ class Evaluation:
         self.params = subject.setting.params
         self.cells: list[Cell] = []
         self.examples: dict[tuple[Norm, float], Floats] = {}
-        self.lost: dict[tuple[Norm, float], dict[str, Flags]] = {}
+        self.lost: dict[tuple[Norm, float], AttackSuccess] = {}
 
     def run(self, norm: Norm, eps: float) -> Cell:
         """Measure one threat."""
@@ -102,23 +116,26 @@ class Evaluation:
         lost = {"undefended": plain.lost, "oblivious": guarded.lost}
         query = None
         if self.thorough and self._is_budget(norm, eps):
-            self._guarded(guarded, "square", Square(queries=self.params.queries), subject.asked(norm), eps)
+            self._guarded(guarded, self._square, subject.asked(norm), eps)
             query = rate(~guarded.lost)
-        for restart, (name, attack) in enumerate(self._knowing(norm, eps)):
-            self._guarded(guarded, name, attack, subject.knowing[norm], eps, restart)
+        for member in self._knowing(norm, eps):
+            self._guarded(guarded, member, subject.knowing[norm], eps)
         flagged = [
             rate(subject.guarded.answer(moved, np.random.default_rng(subject.setting.seed)).flagged)
             for moved in (plain.kept, guarded.kept)
         ]
-        single = {name: rate(~each) for name, each in self.lost[norm, eps].items() if name != "white box"}
+        alone = self.lost[norm, eps]
         lost |= {"adaptive": guarded.lost, **self._unproven(norm, eps, plain.lost, guarded.lost)}
         columns: dict[str, Any] = {name: rate(~each) for name, each in lost.items()}
         return Cell(
             norm=norm,
             eps=eps,
-            **single,
+            noise=rate(~alone.noise),
+            fgsm=rate(~alone.fgsm),
+            pgd=rate(~alone.pgd),
+            square=None if alone.square is None else rate(~alone.square),
             **columns,
-            broken=list(plain.broken.items()),
+            broken=plain.by_name,
             query=query,
             flagged_oblivious=flagged[0],
             flagged_adaptive=flagged[1],
@@ -139,7 +156,9 @@ class Evaluation:
         """What is not proven, L-inf; no attack may have broken any of what is."""
         if norm != "linf" or not self.subject.guarded.proves:
             return {}
-        network, guarded = (prove(self.subject, self.batch, eps) for prove in (proven_network, proven_guarded))
+        model, tolerance = self.subject.guarded, self.subject.setting.tolerance
+        network = certified_network(model, self.batch, eps, tolerance)
+        guarded = certified_guarded(model, self.batch, eps, tolerance, self.subject.setting.seed)
         found = f"what an attack found within L-inf eps {eps:g}"
         check_not_refuted("network", network, lost, found)
         check_not_refuted("guarded model", guarded, lost_guarded, found)
@@ -152,49 +171,60 @@ class Evaluation:
         subject, y, problem = self.subject, self.batch.y, self.subject.plain[norm]
         # A number can be driven off to either side. From the input itself the climb takes the nearer one, which a
         # random start may miss; APGD-T tries both.
-        pgd = PGD(steps=self.params.steps, random_start=subject.setting.criterion.classes)
-        alone: dict[str, Attack] = {"noise": Noise(), "fgsm": fgsm(), "pgd": pgd}
-        if self._is_budget(norm, eps):
-            alone["square"] = Square(queries=self.params.queries)
-        moved = {name: subject.attack(attack, problem, self.batch, eps) for name, attack in alone.items()}
-        lost = {name: subject.lost(each, y) for name, each in moved.items()}
-        worst = Worst(moved["pgd"], subject.lost(self.batch.x, y))
-        for name in ("fgsm", "pgd"):
-            worst.add(name, moved[name], lost[name])
-        for name, attack, restart in self._ensemble(norm, eps):
-            each = worst.attack(subject, attack, problem, self.batch, eps, restart)
-            worst.add(name, each, subject.lost(each, y))
-        self.lost[norm, eps] = {**lost, "white box": worst.lost}
-        for name in ("square", "noise"):
-            if name in alone:
-                worst.add(name, moved[name], lost[name])
+        pgd = Member("pgd", PGD(steps=self.params.steps, random_start=subject.setting.criterion.classes))
+        one_step, noise = Member("fgsm", fgsm()), Member("noise", Noise(), uses_gradients=False)
+        alone = [noise, one_step, pgd, *([self._square] if self._is_budget(norm, eps) else [])]
+        moved = {each: subject.attack(each.attack, problem, self.batch, eps) for each in alone}
+        lost = {each: subject.lost(found, y) for each, found in moved.items()}
+        worst = Worst(moved[pgd], subject.lost(self.batch.x, y))
+        for member in (one_step, pgd):
+            worst.add(member, moved[member], lost[member])
+        for member in self._ensemble(norm, eps):
+            found = worst.attack(subject, member, problem, self.batch, eps)
+            worst.add(member, found, subject.lost(found, y))
+        self.lost[norm, eps] = AttackSuccess(
+            noise=lost[noise],
+            fgsm=lost[one_step],
+            pgd=lost[pgd],
+            square=lost.get(self._square),
+            white_box=worst.lost,
+            by_restarts=worst.by_restarts,
+        )
+        for member in (self._square, noise):
+            if member in alone:
+                worst.add(member, moved[member], lost[member])
         return worst
 
-    def _ensemble(self, norm: Norm, eps: float) -> list[tuple[str, Attack, int]]:
-        """Its members that use gradients; away from the budget only the cheapest strong one."""
+    @property
+    def _square(self) -> Member:
+        return Member("square", Square(queries=self.params.queries), uses_gradients=False)
+
+    def _ensemble(self, norm: Norm, eps: float) -> list[Member]:
+        """Its members that use gradients; away from the budget only the cheapest strong one.
+
+        Where rounding hides a gradient's step, whole numbers taken one at a time stand beside them.
+        """
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
-        chosen = [each for each in members if each[0] != "square"] if self._is_budget(norm, eps) else members[:1]
-        return [*chosen, ("whole steps", WholeSteps(), 0)] if self._hides_in_rounding(norm) else chosen
+        chosen = [each for each in members if each.uses_gradients] if self._is_budget(norm, eps) else members[:1]
+        return [*chosen, WHOLE_STEPS] if self._hides_in_rounding(norm) else chosen
 
     def _hides_in_rounding(self, norm: Norm) -> bool:
         """Whether whole numbers stand between a gradient's step, which all features share, and a record."""
         bounds = self.subject.setting.bounds
         return norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0)))
 
-    def _knowing(self, norm: Norm, eps: float) -> list[tuple[str, Attack]]:
+    def _knowing(self, norm: Norm, eps: float) -> list[Member]:
         """One attack per restart; all climb the margin, since cross-entropy saturates on a sure variant."""
         steps, eot = self.params.steps, self.params.eot
         first = APGD(steps=steps, eot=eot, loss="margin", stop_when_won=False)
         more = PGD(steps=steps, eot=eot, loss="margin")
-        restarts = self.params.restarts - 1 if self._is_budget(norm, eps) else 0
-        steps_of_one: list[tuple[str, Attack]] = (
-            [("whole steps", WholeSteps())] if self._hides_in_rounding(norm) else []
-        )
-        return [("apgd", first), *[("pgd", more)] * restarts, *steps_of_one]
+        last = self.params.restarts if self._is_budget(norm, eps) else 1
+        members = [Member("apgd", first), *[Member("pgd", more, restart=start) for start in range(1, last)]]
+        return [*members, replace(WHOLE_STEPS, restart=last)] if self._hides_in_rounding(norm) else members
 
-    def _guarded(self, worst: Worst, name: str, attack: Attack, problem: Problem, eps: float, restart: int = 0) -> None:
-        moved = worst.attack(self.subject, attack, problem, self.batch, eps, restart)
-        worst.add(name, moved, self.subject.lost_guarded(moved, self.batch.y))
+    def _guarded(self, worst: Worst, member: Member, problem: Problem, eps: float) -> None:
+        moved = worst.attack(self.subject, member, problem, self.batch, eps)
+        worst.add(member, moved, self.subject.lost_guarded(moved, self.batch.y))
 
     def _is_budget(self, norm: Norm, eps: float) -> bool:
         return eps == self.subject.setting.eps.of(norm)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params import Norm, Task
 from redoubt.quiet import import_tensorflow
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 
 if TYPE_CHECKING:
     from redoubt.evaluation.robustness import Evaluation
@@ -86,7 +86,7 @@ def measure(shard: Shard) -> dict[str, Measured]:
 
 
 def _evaluation(shard: Shard, folder: Path, setting: "Setting") -> "Evaluation":
-    from redoubt.defenses.guarded import GuardedModel
+    from redoubt.bundle.guarded_model import GuardedModel
     from redoubt.evaluation.robustness import Evaluation
     from redoubt.evaluation.subject import Subject
     from redoubt.models.saved import load_network

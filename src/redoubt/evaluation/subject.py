@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.attacks.contract import BATCH, Attack, Outputs, Problem, check_result, of_callable, of_network
-from redoubt.attacks.criteria import Criterion, Unnoticed
+from redoubt.attacks.criteria import Criterion, Tolerance, Unnoticed
 from redoubt.attacks.query import log_scores
+from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.data.dataset import digest_arrays
 from redoubt.defenses.guard import evading, knowing
-from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
+from redoubt.evaluation.redraws import Flags, majority, redraws
 from redoubt.evaluation.verdict import NORMS
 from redoubt.params import AttackParams, Eps, Norm
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 
-REDRAWS = 3
 TINY = 1e-12
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,11 @@ class Setting:
     seed: int
     ledger: Ledger = field(default_factory=lambda: Ledger(None))
     target_mean: float | None = None
+
+    @property
+    def tolerance(self) -> float | None:
+        """Largest error that counts as right, of a number; None for classes."""
+        return self.criterion.tolerance if isinstance(self.criterion, Tolerance) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +132,7 @@ class Subject:
 
     def answers(self, x: Floats) -> list[Answers]:
         """What the guarded model says in each of a few fresh redraws: one lucky draw must not decide a row."""
-        return [self.guarded.answer(x, np.random.default_rng([self.setting.seed, i])) for i in range(REDRAWS)]
+        return [self.guarded.answer(x, rng) for rng in redraws(self.setting.seed)]
 
     def lost_guarded(self, x: Floats, y: NDArray[Any]) -> Flags:
         """Where the majority of redraws answers wrong; a flag alone saves no row."""
@@ -143,9 +147,3 @@ class Subject:
     def _problems(self, outputs: Outputs, name: str) -> Mapping[Norm, Problem]:
         setting = self.setting
         return {norm: Problem(outputs, setting.criterion, norm, setting.bounds, name) for norm in NORMS}
-
-
-def majority(flags: list[Flags]) -> Flags:
-    """Where more than half of the lists say True."""
-    votes: NDArray[np.int64] = np.sum(flags, axis=0)
-    return votes * 2 > len(flags)

@@ -8,11 +8,12 @@ from redoubt.attacks.geometry import keep_whole
 from redoubt.attacks.gradient import PGD
 from redoubt.evaluation.importance import share_of
 from redoubt.evaluation.lint import MARGIN, Unlimited
+from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
-from redoubt.evaluation.subject import Flags, Subject
+from redoubt.evaluation.subject import Subject
 from redoubt.params import Norm
 from redoubt.perturbable import immovable
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 # Points of the box that the search tries per row.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100

@@ -13,7 +13,7 @@ from redoubt.studies.contract import Cell, Formula, Picture, Result, Study, Tabl
 from redoubt.studies.digit_networks import CNN, MLP, first, learn, new_network
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 NORMS: tuple[Norm, Norm] = ("linf", "l2")
 SHOWN = 8

@@ -13,8 +13,8 @@ from redoubt.studies import go_boards
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given
 from redoubt.studies.origins import SYNTHETIC
-from redoubt.tasks import Batch, Floats
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
+from redoubt.types import Batch, Floats
 
 Sets = dict[str, Batch]
 BATCH = 50

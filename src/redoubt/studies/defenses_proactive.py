@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from typing import get_args
 
 import keras
-import tensorflow as tf
 
 from redoubt.attacks.contract import Attack, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
-from redoubt.certify.margins import ball, worst_outputs
+from redoubt.certify.margins import certifier
 from redoubt.params import Eps, Fast, Ibp, Norm, Pgd, Threat
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
-from redoubt.tasks import PIXELS, Batch, Floats
 from redoubt.training.fit import fit
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
+from redoubt.types import PIXELS, Batch, Floats
 
 EPS = 0.15
 TRAINED = ("natural", "FGSM", "PGD L-inf", "PGD L2", "PGD both", "bounds")
@@ -94,9 +93,7 @@ def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> di
 
 def certified(network: keras.Model, batch: Batch, eps: float) -> float:
     """Share that interval bounds prove right in the whole L-inf ball."""
-    aim = Untargeted()
-    worst = worst_outputs(network, ball(tf.constant(batch.x), eps, PIXELS), tf.constant(batch.y), aim)
-    return float(1.0 - aim.won(worst.numpy(), batch.y).mean())
+    return float(certifier(network, PIXELS, Untargeted())(batch, eps).mean())
 
 
 def _right(threat: Problem, x: Floats, batch: Batch) -> float:

@@ -16,7 +16,7 @@ from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, St
 from redoubt.studies.digit_networks import first, new_network
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 
 Order = NDArray[np.int32]
 BATCHES = (1, 10, 100, 1000)

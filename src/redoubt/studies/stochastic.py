@@ -15,7 +15,7 @@ from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, St
 from redoubt.studies.descent import Bowl, descend, squares
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_evolutions
-from redoubt.tasks import Ints
+from redoubt.types import Ints
 
 # Rates from which each method takes its best, in units of the largest that cannot diverge.
 GRID = np.geomspace(0.01, 0.97, 20)

@@ -11,7 +11,6 @@ from redoubt.attacks.gradient import PGD
 from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
 from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
-from redoubt.tasks import Batch, Bounds
 from redoubt.training.adversarial import Attacked
 from redoubt.training.augment import Augmentation
 from redoubt.training.balance import Weights
@@ -23,6 +22,7 @@ from redoubt.training.trades import Trades as TradesObjective
 from redoubt.training.trainer import Objective, Ramp, Trainer
 from redoubt.training.watch import Watch
 from redoubt.training.weighted import Weighted
+from redoubt.types import Batch, Bounds
 
 WATCHING = PGD(steps=10)
 

@@ -8,7 +8,7 @@ import pytest
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.ensemble import Ensemble
 from redoubt.params import Norm
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 
@@ -21,8 +21,10 @@ def won(threat: Threat, x: Floats) -> np.ndarray:
 
 
 def test_its_members_are_the_reference_ones() -> None:
-    names = [name for name, *_ in SMALL.members]
+    names = [each.name for each in SMALL.members]
     assert names == ["apgd-ce", "pgd-margin", "pgd restart", "pgd restart", "apgd-t", "square"]
+    assert [each.name for each in SMALL.members if not each.uses_gradients] == ["square"]
+    assert [each.restart for each in SMALL.members] == [0, 0, 1, 2, 0, 0]
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -30,10 +32,10 @@ def test_it_wins_what_any_member_wins(threats: Callable[[str, Norm], Threat], no
     threat = threats(IMAGE, norm)
     x, y = threat.case.test.x, threat.case.test.y
     worst = won(threat, SMALL(threat.problem, x, y, eps=EPS[norm], seed=0))
-    for name, attack, start in SMALL.members:
-        if name != "square":
-            alone = won(threat, attack(threat.problem, x, y, eps=EPS[norm], seed=start))
-            assert np.all(worst >= alone), attack
+    for each in SMALL.members:
+        if each.uses_gradients:
+            alone = won(threat, each.attack(threat.problem, x, y, eps=EPS[norm], seed=each.restart))
+            assert np.all(worst >= alone), each
     assert won(threat, x).mean() < worst.mean() < 1
 
 

@@ -13,7 +13,7 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm, loss_gradient
 from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, NUMBER, TABLE
 from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 

@@ -16,7 +16,7 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.minimal import attacks, minimal_eps
 from redoubt.params import Norm
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

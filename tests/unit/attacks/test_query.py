@@ -13,7 +13,7 @@ from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.query import BudgetError, Oracle, QueryAttack, Tally, log_scores
 from redoubt.attacks.square import Square
 from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

@@ -10,7 +10,7 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square, _bump, _half
 from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, NUMBER
 from tests.unit.attacks.threats import NORMS, Threat
 

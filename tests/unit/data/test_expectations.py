@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data import sources
 from redoubt.data.dataset import Raw
 from redoubt.data.expectations import ValidationError, validate
 from redoubt.data.store import dumps
 from redoubt.params import Params, Task
-from redoubt.tasks import Column, Schema
 
 ROWS = 120
 COLUMNS = (Column(name="age", kind="number"), Column(name="city", kind="category", categories=("Bonn", "Ulm")))

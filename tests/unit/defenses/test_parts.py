@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from redoubt.defenses.config import GuardConfig
+from redoubt.bundle.guard_config import GuardConfig
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
 from redoubt.defenses.smoothing import add_median, median
 from redoubt.defenses.squeezing import add_squeeze, squeeze

@@ -15,7 +15,7 @@ from redoubt.studies.minibatch import (
     multiply_adds_per_number,
     ordered,
 )
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 from tests.unit.studies.conftest import Run
 
 ROWS = 40

@@ -13,9 +13,9 @@ from redoubt.certify.margins import ball, worst_outputs
 from redoubt.data.scaling import fit
 from redoubt.models.networks import build
 from redoubt.params import Ibp, Linear
-from redoubt.tasks import Floats
 from redoubt.training.certified import TINY, Certified, initialize, regularizer
 from redoubt.training.trainer import Moment
+from redoubt.types import Floats
 from tests.tiny import IMAGE, NAMES, SCHEMAS, TABLE, rows
 from tests.unit.training.methods import EPS, MODELS, ground
 

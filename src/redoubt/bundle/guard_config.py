@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.params import GuardDraws, Number, Positive
-from redoubt.tasks import Floats, Shape
+from redoubt.bundle.schema import Shape
+from redoubt.bundle.types import Floats, GuardDraws, Number, Positive
 
 Unit = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
 
@@ -77,7 +77,12 @@ class GuardConfig(BaseModel):
     @property
     def variants(self) -> tuple[str, ...]:
         """Every variant in the order of the outputs."""
-        return (*self.fixed_variants, *(f"random-{index + 1}" for index in range(self.draws)))
+        return (*self.fixed_variants, *self.random_variants)
+
+    @property
+    def random_variants(self) -> tuple[str, ...]:
+        """The variants that take a draw each."""
+        return tuple(f"random-{index + 1}" for index in range(self.draws))
 
     def beyond(self, x: Floats) -> NDArray[np.float64]:
         """How far each feature of a table lies outside the box that training and attacks saw, in widths of the box.
