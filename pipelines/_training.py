@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from pipelines._data import TaskData
 from pipelines.sweep import by_epoch
+from redoubt.data import splits
 from redoubt.data.state import code_digest
 from redoubt.data.store import digest, digest_folder, dumps, whole_file, write_json
 from redoubt.defenses.bundle import write_bundle
@@ -28,7 +29,7 @@ def selected(task: str) -> Selected:
 
 def checkpoint(task: str, name: str, key: dict[str, Any]) -> Path:
     """Where a training's resumable state is kept; another setting, split or code never resumes from it."""
-    rows = digest(Path("data/splits", f"{task}.npz").read_bytes())
+    rows = splits.read(Path("data/splits", f"{task}.npz")).digest
     mark = digest(dumps({**key, "split": rows, "code": code_digest()}).encode())
     return Path(".redoubt", "checkpoints", f"{task}-{name}-{mark[:16]}.npz")
 
