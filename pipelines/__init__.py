@@ -7,6 +7,9 @@ from pathlib import Path
 # A queued experiment runs in a copy of the project: its own src/ must win over the installed one.
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
+from redoubt.pins import pin
+
+pin()
 for _name, _value in {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "",

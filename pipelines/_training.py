@@ -12,6 +12,7 @@ from pipelines._data import TaskData
 from pipelines.sweep import by_epoch
 from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest, digest_folder
+from redoubt.data import splits
 from redoubt.data.state import code_digest
 from redoubt.data.store import dumps, whole_file, write_json
 from redoubt.defenses.bundle import write_bundle
@@ -21,6 +22,9 @@ from redoubt.records import Record
 from redoubt.training.fit import History, seconds_spent
 from redoubt.training.sweep import Selected
 
+# A sum is split over threads, and its last bit depends on their number: fixed, so that other machines agree.
+THREADS = 2
+
 
 def selected(task: str) -> Selected:
     """The sweep's winner."""
@@ -29,7 +33,7 @@ def selected(task: str) -> Selected:
 
 def checkpoint(task: str, name: str, key: dict[str, Any]) -> Path:
     """Where a training's resumable state is kept; another setting, split or code never resumes from it."""
-    rows = digest(Path("data/splits", f"{task}.npz").read_bytes())
+    rows = splits.read(Path("data/splits", f"{task}.npz")).digest
     mark = digest(dumps({**key, "split": rows, "code": code_digest()}).encode())
     return Path(".redoubt", "checkpoints", f"{task}-{name}-{mark[:16]}.npz")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pipelines._quiet  # noqa: F401
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
+from pipelines._training import THREADS, EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.attacks.criteria import aim
 from redoubt.data.store import plain
 from redoubt.models.networks import build
@@ -20,8 +20,6 @@ from redoubt.training.setup import make_deterministic
 from redoubt.training.sweep import describe
 
 VALIDATED = 1000
-# A sum is split over threads, and its last bit depends on their number: fixed, so that other machines agree.
-THREADS = 2
 
 
 def work(params: Params, task: Task, models: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
-from redoubt.bundle.io import digest, read_typed
+from redoubt.bundle.io import read_typed
 from redoubt.bundle.types import Name
 from redoubt.data import dataset
 from redoubt.data.store import read_json, whole_folder, write_json
@@ -87,10 +87,9 @@ def _baselines(data: TaskData, task: Task, seed: int) -> dict[str, Any]:
 
 def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
     """What two models must have in common for their figures to be compared: rows, threat and the attacker's effort."""
-    rows = digest(Path("data/splits", f"{task.name}.npz").read_bytes())
     return {
         "dataset": data.sha256,
-        "split": rows,
+        "split": data.split.digest,
         "norm": norm,
         "eps": task.eps.model_dump(),
         "attack": task.attack.model_dump(mode="json"),

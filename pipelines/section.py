@@ -14,7 +14,7 @@ from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file
 from redoubt.params import CANDIDATES, HARDENED, Norm, Params, Task
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units, trained_elsewhere
-from redoubt.report import figures, simulator
+from redoubt.report import figures, simulator, svg
 from redoubt.report.page import render
 from redoubt.training.sweep import Selected
 
@@ -58,7 +58,7 @@ def work(params: Params, task: Task) -> None:
         certificates=_certificates(read_json(reports / "certificates.json")["models"]),
         selected=Selected.model_validate_json((reports / "selected.json").read_bytes()),
         shown=_shown(promotion),
-        figures={name: figures.to_data_uri(figure) for name, figure in drawn.items()}
+        figures={name: svg.to_data_uri(figure) for name, figure in drawn.items()}
         | {name: None for name in ("pictures", "confusion", "predictions") if name not in drawn}
         | {"simulator": _simulator(task, params.seed)},
         examples=_examples(reports, task, data),
@@ -196,7 +196,7 @@ def _simulator(task: Task, seed: int) -> str | None:
     if task.source != "pokemon_cp":
         return None
     real = pd.read_csv(Path("data/raw", task.name, "table.csv"))
-    return figures.to_data_uri(simulator.figure(simulate(np.random.default_rng(seed), SIMULATED), real))
+    return svg.to_data_uri(simulator.figure(simulate(np.random.default_rng(seed), SIMULATED), real))
 
 
 def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
+from pipelines._same import other_bytes
 from pipelines.headline import headline
 from redoubt.data.store import StoreError
 from redoubt.params import Params, ParamsError, load
@@ -35,6 +36,8 @@ def main() -> None:
         _warn_of_tracking()
     else:
         _print(params)
+        if said := other_bytes(Path.cwd()):
+            print(said, file=sys.stderr)
 
 
 def _check_studies(params: Params) -> None:

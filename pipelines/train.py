@@ -3,7 +3,7 @@
 import pipelines._quiet  # noqa: F401
 from pipelines._data import load_data
 from pipelines._stage import run
-from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
+from pipelines._training import THREADS, EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.models.networks import build
 from redoubt.params import Params, Task
 from redoubt.training.balance import class_weights
@@ -13,7 +13,7 @@ from redoubt.training.setup import make_deterministic
 
 def work(params: Params, task: Task) -> None:
     """Read the selection, rows and scaler; write the natural bundle, its learning curve and its record."""
-    make_deterministic(params.seed)
+    make_deterministic(params.seed, THREADS)
     data, choice = load_data(task.name), selected(task.name)
     plan = Plan(
         epochs=task.train.epochs,

@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Project) -> None:
     assert card["digest"] == GuardedModel.load(bundle).digest
     page = (finished.folder / "reports/index.html").read_text()
     assert "loans" in page
-    assert "data:image/png" in page
+    assert "data:image/svg+xml" in page
     for course in ("course.html", "course.zh-CN.html"):
         assert 'id="estimators"' in (finished.folder / "reports" / course).read_text()
 

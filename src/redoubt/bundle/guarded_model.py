@@ -22,6 +22,8 @@ BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", MODEL, "model.weights.
 # Stands alone in a champion's folder where no model cleared the gates.
 NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
+# Of ONNX Runtime, unless told otherwise: the same on every machine, as far as a sum depends on it.
+THREADS = 2
 # In widths of the box: an honest input may lie a little outside what the training rows span, none lies far outside.
 FAR = 1.0
 # ONNX Runtime's exceptions have no base of their own.
@@ -66,7 +68,7 @@ class GuardedModel:
         schema: Schema,
         guard: GuardConfig,
         digest: str = "",
-        threads: int = 0,
+        threads: int = THREADS,
         proof: bytes | None = None,
     ) -> None:
         """Open a session for answers, and one for proofs.
@@ -76,7 +78,7 @@ class GuardedModel:
             schema: of the task.
             guard: its parts and threshold.
             digest: of the bundle; empty while it is being made.
-            threads: of ONNX Runtime; 0 leaves the choice to it.
+            threads: of ONNX Runtime; 0 takes one per core.
             proof: proof.onnx; None where nothing is to be proven.
 
         Raises:
@@ -94,7 +96,7 @@ class GuardedModel:
         self._network: onnxruntime.InferenceSession | None = None
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 0) -> "GuardedModel":
+    def load(cls, folder: Path, threads: int = THREADS) -> "GuardedModel":
         """Open a bundle.
 
         Raises:

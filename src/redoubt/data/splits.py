@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.data.dataset import digest_arrays
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.params import SplitParams
 from redoubt.types import Ints, Kind
@@ -40,6 +41,11 @@ class Split:
     def folds(self) -> int:
         """N of the N-fold cross-validation."""
         return int(self.fold.max()) + 1
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the index arrays, whatever file holds them."""
+        return digest_arrays(asdict(self))
 
     def without(self, fold: int) -> Ints:
         """Training rows that a fold is fitted on."""

@@ -210,9 +210,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write an NPZ file; NumPy dates its entries 1980, so the bytes depend on the arrays alone."""
+    """Write an NPZ file whose bytes depend on the arrays alone: NumPy dates its entries 1980, and none is compressed.
+
+    Builds of zlib pack the same array differently, and machines have different builds.
+    """
     with whole_file(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        np.savez(stream, allow_pickle=False, **arrays)
 
 
 def read_arrays(file: Path | BinaryIO) -> dict[str, NDArray[Any]]:

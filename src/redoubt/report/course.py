@@ -1,6 +1,5 @@
 """The course as a chapter of the report: one page in English, one in Chinese."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from redoubt.data.store import read_json
 from redoubt.report.formula import to_svg
 from redoubt.report.page import render
+from redoubt.report.svg import data_uri
 
 LANGUAGES = {"en": "course.html", "zh": "course.zh-CN.html"}
 
@@ -43,7 +43,10 @@ def _study(folder: Path, language: str) -> dict[str, Any]:
         "seed": found["seed"],
         "tables": [_table(each, language) for each in found["tables"]],
         "pictures": [
-            {"source": _png(folder / f"{name}.png"), "caption": caption[language]}
+            {
+                "source": data_uri((folder / f"{name}.svg").read_text(encoding="utf-8")),
+                "caption": caption[language],
+            }
             for name, caption in found["pictures"].items()
         ],
         "takeaway": found["takeaway"][language],
@@ -63,7 +66,3 @@ def _cell(cell: Any, language: str) -> str:
     if isinstance(cell, dict):
         return str(cell[language])
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-
-
-def _png(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,6 +1,5 @@
 """Mathematics as pictures: the page needs no network, no script and no font of its own."""
 
-import base64
 import io
 
 import matplotlib as mpl
@@ -8,6 +7,8 @@ from matplotlib import mathtext
 from matplotlib.font_manager import FontProperties
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
+
+from redoubt.report.svg import data_uri
 
 SIZE = 12.0
 # mathtext measures in points, a page in pixels.
@@ -36,7 +37,7 @@ def to_svg(tex: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="{view}">'
         f'<path transform="scale(1,-1)" fill="#1f2937" d="{_commands(outline)}"/></svg>'
     )
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return data_uri(svg)
 
 
 def _commands(outline: Outline) -> str:

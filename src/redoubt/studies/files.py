@@ -1,4 +1,4 @@
-"""A study's result as files: result.json and a PNG per picture."""
+"""A study's result as files: result.json and an SVG per picture."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from redoubt.data.leftovers import clear_beside
 from redoubt.data.store import whole_folder, write_json
+from redoubt.report.svg import figure_to_svg
 from redoubt.studies.contract import Result, Study
 
 
@@ -26,7 +27,7 @@ def write(folder: Path, study: Study, result: Result, settings: dict[str, Any]) 
     clear_beside(folder)
     with whole_folder(folder) as made:
         for name, picture in result.pictures.items():
-            picture.figure.savefig(made / f"{name}.png", dpi=130, metadata={"Software": None})
+            (made / f"{name}.svg").write_text(figure_to_svg(picture.figure), encoding="utf-8", newline="\n")
         found = {
             **describe(study),
             **settings,

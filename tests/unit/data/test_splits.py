@@ -1,3 +1,4 @@
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def classes(draw: st.DrawFn) -> tuple[NDArray[np.int64], SplitParams, int | None
     if not own_test:
         return y, params, None
     return np.concatenate([y, np.arange(kinds).repeat(5)]), params, len(y)
+
+
+def test_a_digest_is_of_the_rows_and_not_of_their_file(tmp_path: Path) -> None:
+    made = split(np.arange(200) % 2, "classification", PARAMS, None, seed=1)
+    splits.write(tmp_path / "own.npz", made)
+    np.savez_compressed(tmp_path / "packed.npz", **asdict(made))
+    assert splits.read(tmp_path / "own.npz").digest == splits.read(tmp_path / "packed.npz").digest == made.digest
+    assert replace(made, fold=made.fold[::-1]).digest != made.digest
 
 
 @given(drawn=classes(), seed=st.integers(0, 2**31 - 1))

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from redoubt.report import attack_figures as figures
-from redoubt.report.figures import to_data_uri
+from redoubt.report.svg import figure_to_svg
 
 # Marks that matplotlib would take for formulas.
 ODD = "<$5 & co_$"
@@ -71,10 +71,10 @@ DRAWN: dict[str, Callable[[], Figure]] = {
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_a_figure_is_the_same_png_every_time(name: str) -> None:
+def test_a_figure_is_the_same_file_every_time(name: str) -> None:
     first = DRAWN[name]()
     assert isinstance(first, Figure)
-    assert to_data_uri(first) == to_data_uri(DRAWN[name]())
+    assert figure_to_svg(first) == figure_to_svg(DRAWN[name]())
 
 
 def texts(figure: Figure) -> str:
