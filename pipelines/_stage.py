@@ -13,7 +13,10 @@ from typing import NoReturn
 from pipelines._lock import keep_lock
 from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
-from redoubt.params import HARDENED, Params, ParamsError, Task, load
+from redoubt.params.base import ParamsError
+from redoubt.params.load import Params, load
+from redoubt.params.sections import HARDENED
+from redoubt.params.task import Task
 from redoubt.tracking_uri import TrackingError
 
 Work = Callable[..., None]

@@ -16,7 +16,7 @@ from redoubt.data.state import code_digest
 from redoubt.data.store import dumps, whole_file, write_json
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import configure
-from redoubt.params import Task
+from redoubt.params.task import Task
 from redoubt.records import Record
 from redoubt.training.fit import History, seconds_spent
 from redoubt.training.sweep import Selected

@@ -16,7 +16,10 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure
 from redoubt.evaluation.verdict import NORMS, Robustness, join
-from redoubt.params import CANDIDATES, Norm, Params, Task
+from redoubt.params.base import Norm
+from redoubt.params.load import Params
+from redoubt.params.sections import CANDIDATES
+from redoubt.params.task import Task
 from redoubt.records import Record
 
 COLUMNS = ("undefended", "oblivious", "adaptive")

@@ -15,7 +15,9 @@ from redoubt.certify.refute import check_not_refuted, ends, points
 from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
 from redoubt.evaluation.metrics import column_score, rate
-from redoubt.params import HARDENED, Params, Task
+from redoubt.params.load import Params
+from redoubt.params.sections import HARDENED
+from redoubt.params.task import Task
 from redoubt.perturbable import Immovable, immovable
 from redoubt.records import Record
 from redoubt.types import Batch, Floats

@@ -11,7 +11,9 @@ from pipelines._training import EpochBar, checkpoint, selected, write_seconds, w
 from redoubt.attacks.criteria import aim
 from redoubt.data.store import plain
 from redoubt.models.networks import build
-from redoubt.params import Params, Sized, Task
+from redoubt.params.load import Params
+from redoubt.params.recipes import Sized
+from redoubt.params.task import Task
 from redoubt.perturbable import trained_elsewhere
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import fit

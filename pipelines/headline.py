@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from redoubt.data.store import read_json
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 from redoubt.perturbable import Immovable
 
 COLUMNS = ("undefended", "oblivious", "adaptive")

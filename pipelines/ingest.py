@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipelines._stage import run
 from redoubt.data.survey import Found, Survey
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 
 # More columns than that are shown in part.
 SHOWN = 40

@@ -17,7 +17,10 @@ from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.evaluation import baselines
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Norm, Params, Task
+from redoubt.params.base import Norm
+from redoubt.params.load import Params
+from redoubt.params.sections import GatesParams
+from redoubt.params.task import Task
 from redoubt.perturbable import in_raw_units, raw_units, trained_elsewhere
 from redoubt.records import Record
 

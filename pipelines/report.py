@@ -13,7 +13,8 @@ from pipelines._lock import LockError
 from pipelines._stage import begin
 from pipelines.headline import headline
 from redoubt.data.store import StoreError, read_json, whole_file, write_json
-from redoubt.params import Params, ParamsError, load
+from redoubt.params.base import ParamsError
+from redoubt.params.load import Params, load
 from redoubt.records import RunRecordError
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render

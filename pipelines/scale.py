@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pipelines._stage import run
 from redoubt.data.store import write_json
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 from redoubt.perturbable import in_both_norms
 
 

@@ -12,7 +12,10 @@ from pipelines._stage import run
 from redoubt.data.dataset import COLUMNS
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file
-from redoubt.params import CANDIDATES, HARDENED, Norm, Params, Task
+from redoubt.params.base import Norm
+from redoubt.params.load import Params
+from redoubt.params.sections import CANDIDATES, HARDENED
+from redoubt.params.task import Task
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units, trained_elsewhere
 from redoubt.report import figures, simulator
 from redoubt.report.page import render

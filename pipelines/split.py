@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipelines._stage import run
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 
 
 def work(params: Params, task: Task) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from pipelines._lock import LockError
 from pipelines._stage import begin, fail, item_of
 from redoubt.data.store import StoreError, plain, write_json
-from redoubt.params import Params, ParamsError, load
+from redoubt.params.base import ParamsError
+from redoubt.params.load import Params, load
 from redoubt.quiet import no_stderr
 from redoubt.records import Record
 from redoubt.studies.catalogue import find

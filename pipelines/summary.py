@@ -10,7 +10,8 @@ from rich.table import Table
 from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
 from pipelines.headline import headline
 from redoubt.data.store import StoreError
-from redoubt.params import Params, ParamsError, load
+from redoubt.params.base import ParamsError
+from redoubt.params.load import Params, load
 from redoubt.tracking_uri import TrackingError, check, store_uri
 
 

@@ -12,7 +12,8 @@ from pipelines._stage import run
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_json
 from redoubt.evaluation.ledger import Ledger
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 from redoubt.records import Record
 from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
 

@@ -5,7 +5,8 @@ from pipelines._data import load_data
 from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.models.networks import build
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.training.setup import make_deterministic

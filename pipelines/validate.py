@@ -4,7 +4,8 @@ from pathlib import Path
 
 from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 from redoubt.records import Record
 
 

@@ -15,7 +15,8 @@ from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest, digest_folder
 from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.models.saved import WEIGHTS
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 
 ZOO = ("adversarial", "certified")
 LARGEST = 24 * 2**20

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.params import Params, load
+from redoubt.params.load import Params, load
 from redoubt.quiet import no_stderr
 
 if TYPE_CHECKING:

@@ -22,7 +22,9 @@ from redoubt.bundle.types import Name
 from redoubt.data import dataset, splits
 from redoubt.data.sources import NAMED, SIMULATED
 from redoubt.data.store import write_json
-from redoubt.params import ParamsError, Share, Task, load
+from redoubt.params.base import ParamsError, Share
+from redoubt.params.load import load
+from redoubt.params.task import Task
 from redoubt.training.sweep import Selected
 from redoubt.types import Batch
 

@@ -8,7 +8,7 @@ from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.robustness import Worst
 from redoubt.evaluation.subject import Subject, majority
 from redoubt.evaluation.verdict import PartCell
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.types import Batch, Floats
 
 

@@ -19,7 +19,8 @@ from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.verdict import NORMS
-from redoubt.params import AttackParams, Eps, Norm
+from redoubt.params.base import Norm
+from redoubt.params.sections import AttackParams, Eps
 from redoubt.types import Batch, Bounds, Floats
 
 REDRAWS = 3

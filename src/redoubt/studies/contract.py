@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from redoubt.params import Strict
+from redoubt.params.base import Strict
 from redoubt.studies.given import Given
 
 Cell = str | int | float

@@ -2,7 +2,8 @@
 
 from pydantic import ValidationError
 
-from redoubt.params import Params, Strict
+from redoubt.params.base import Strict
+from redoubt.params.load import Params
 from redoubt.studies.contract import Study, StudyError
 
 
