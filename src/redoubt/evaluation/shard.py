@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params.base import Norm
 from redoubt.params.stages import AttackSettings
@@ -28,7 +29,7 @@ class Shard:
         bounds: the box that holds them.
         eps: rising; the budget's is among them.
         thorough: see `Evaluation`.
-        ledger: folder that remembers finished batches.
+        ledger: remembers finished batches.
         place: of its progress bar.
         target_mean: of the training rows (regression), as in `Setting`.
     """
@@ -41,7 +42,7 @@ class Shard:
     eps: tuple[float, ...]
     thorough: bool
     seed: int
-    ledger: Path
+    ledger: Ledger
     place: int
     target_mean: float | None = None
 
@@ -63,7 +64,6 @@ def measure(shard: Shard) -> dict[str, Measured]:
     """Attack every model of a shard; the same figures in whichever process."""
     import_tensorflow()
     from redoubt.attacks.criteria import aim
-    from redoubt.evaluation.ledger import Ledger
     from redoubt.evaluation.subject import Setting
     from redoubt.training.setup import make_deterministic
 
@@ -74,7 +74,7 @@ def measure(shard: Shard) -> dict[str, Measured]:
         aim(shard.settings),
         shard.bounds,
         shard.seed,
-        Ledger(shard.ledger),
+        shard.ledger,
         shard.target_mean,
     )
     done = {name: _evaluation(shard, folder, setting) for name, folder in shard.folders.items()}

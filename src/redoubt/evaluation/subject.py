@@ -99,7 +99,7 @@ class Subject:
         """
         seed = self.setting.seed + start
         key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
-        key |= {"criterion": repr(problem.criterion), "problem": problem.name}
+        key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.setting.seed}
         pieces = [
             self._piece(attack, problem, batch.take(np.arange(first, min(first + BATCH, len(batch)))), key, first)
             for first in range(0, len(batch), BATCH)
@@ -112,7 +112,7 @@ class Subject:
         seed = key["seed"] + 7919 * first
         return self.setting.ledger.remember(
             {**key, "first": first},
-            {"x": batch.x, "y": batch.y},
+            {"x": batch.x, "y": batch.y, **_arrays(problem.bounds)},
             lambda: {"moved": attack(problem, batch.x, batch.y, eps=key["eps"], seed=seed)},
         )["moved"]
 
@@ -150,3 +150,7 @@ def majority(flags: list[Flags]) -> Flags:
     """Where more than half of the lists say True."""
     votes: NDArray[np.int64] = np.sum(flags, axis=0)
     return votes * 2 > len(flags)
+
+
+def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(each) for name, each in vars(bounds).items()}

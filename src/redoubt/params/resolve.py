@@ -4,18 +4,18 @@ from typing import Any, TypeVar
 
 from redoubt.params.base import Strict
 from redoubt.params.harden import HardenSettings
-from redoubt.params.load import Params
+from redoubt.params.load import Params, StudySizes
 from redoubt.params.sections import HARDENED
 from redoubt.params.stages import (
     AttackSettings,
     CertifySettings,
+    Course,
     IngestSettings,
     PromoteSettings,
     ReportSettings,
     ScaleSettings,
     SectionSettings,
     SplitSettings,
-    StudySettings,
     SweepSettings,
     TrainSettings,
     ValidateSettings,
@@ -66,11 +66,10 @@ def of_task(params: Params, name: str) -> dict[str, Strict]:
     return {stage: settings(kind, task, seed) for stage, kind in STAGES.items()} | hardened
 
 
-def of_study(params: Params, name: str, code: dict[str, str]) -> StudySettings:
-    """The settings of one study, its sizes being those of params.yaml alone."""
-    given, full = params.studies[name], params.course == "full"
-    sizes = {**given.quick, **(given.full if full else {})}
-    return StudySettings(name=name, course=params.course, sizes=sizes, code=code, seed=params.seed)
+def sizes_of_study(params: Params, name: str, course: Course) -> dict[str, Any]:
+    """What params.yaml changes of a study's own sizes."""
+    given = params.studies.get(name, StudySizes())
+    return {**given.quick, **(given.full if course == "full" else {})}
 
 
 def of_report(params: Params) -> ReportSettings:

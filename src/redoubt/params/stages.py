@@ -135,11 +135,13 @@ class StudySettings(Strict):
     """How large one study is.
 
     Attributes:
+        module: where it is written.
         sizes: what differs from its module's own defaults.
         code: the digest of each module that it imports, by path: an edit of one makes this file, and the study, new.
     """
 
     name: Name
+    module: str
     course: Course
     sizes: dict[str, Any]
     code: dict[str, str]
