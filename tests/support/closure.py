@@ -1,4 +1,4 @@
-"""The code that each stage of dvc.yaml depends on: `python -m tests.support.closure` shows it, `--write` declares it."""
+"""The code that each stage of dvc.yaml depends on: `python -m tests.support.closure` shows it, `--write` does it."""
 
 import argparse
 import re

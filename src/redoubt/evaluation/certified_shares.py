@@ -152,4 +152,3 @@ class CertifiedShares:
         missed = np.abs(batch.y - self.target_mean) > (self.settings.tolerance or 0.0)
         score = column_score(right, batch.y, self.schema.outputs, missed)
         return {"certified": rate(right).model_dump(), "score": score.model_dump() if score else None}
-
