@@ -8,7 +8,8 @@ import numpy as np
 
 from redoubt.bundle.schema import Column, Schema
 from redoubt.data.scaling import Scaler, fit
-from redoubt.params import Cnn, ImageGuard, Linear, Mlp, TableGuard
+from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.params.sections import ImageGuard, TableGuard
 from redoubt.types import Batch, Bounds
 
 if TYPE_CHECKING:

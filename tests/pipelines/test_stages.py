@@ -21,7 +21,10 @@ from redoubt.data.store import read_json, write_json
 from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.reach import ReachError
 from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
-from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
+from redoubt.params.load import Params, load
+from redoubt.params.networks import Linear, Mlp
+from redoubt.params.sections import GatesParams
+from redoubt.params.task import Task
 from redoubt.records import Record
 from redoubt.training.sweep import Point
 from tests.tiny import SCHEMAS, TABLE, Guarded, rows

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, keep_whole, random_start
 from redoubt.attacks.straight_through import straight_through
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.types import Bounds, Floats
 
 BATCH = 256

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm
 from tqdm import tqdm
 
-from redoubt.params import CertifyParams
+from redoubt.params.sections import CertifyParams
 from redoubt.types import Bounds, Floats
 
 Predict = Callable[[Floats], Floats]

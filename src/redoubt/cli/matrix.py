@@ -14,7 +14,7 @@ from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError, halves
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Linear, Mlp
+from redoubt.params.networks import Cnn, Linear, Mlp
 from redoubt.report import attack_figures
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.types import Batch

@@ -21,7 +21,9 @@ from redoubt.data import dataset, splits
 from redoubt.data.sources import NAMED, SIMULATED
 from redoubt.data.store import write_json
 from redoubt.evaluation.proofs import certified_network
-from redoubt.params import ParamsError, Share, Task, load
+from redoubt.params.base import ParamsError, Share
+from redoubt.params.load import load
+from redoubt.params.task import Task
 from redoubt.training.sweep import Selected
 from redoubt.types import Batch
 

@@ -21,7 +21,7 @@ from redoubt.defenses.smoothing import add_median, median
 from redoubt.defenses.squeezing import add_squeeze, squeeze
 from redoubt.models.export import add_network
 from redoubt.models.onnx_parts import Graph
-from redoubt.params import ImageGuard, TableGuard
+from redoubt.params.sections import ImageGuard, TableGuard
 from redoubt.types import Bounds, Floats
 
 

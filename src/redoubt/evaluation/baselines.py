@@ -20,7 +20,7 @@ from redoubt.evaluation.metrics import (
     regression_metrics,
     skill,
 )
-from redoubt.params import Balance
+from redoubt.params.base import Balance
 from redoubt.types import Batch, Floats
 
 # The linear model learns from at most so many training examples: more of them tell its score no better.

@@ -10,7 +10,7 @@ from redoubt.evaluation.redraws import majority
 from redoubt.evaluation.robustness import Worst
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import PartCell
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.types import Batch, Floats
 
 

@@ -22,7 +22,7 @@ from redoubt.evaluation.proofs import certified_guarded, certified_network
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Cell
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.perturbable import Immovable, immovable
 from redoubt.types import Batch, Floats
 

@@ -20,7 +20,8 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.redraws import Flags, majority, redraws
 from redoubt.evaluation.verdict import NORMS
-from redoubt.params import AttackParams, Eps, Norm
+from redoubt.params.base import Norm
+from redoubt.params.sections import AttackParams, Eps
 from redoubt.types import Batch, Bounds, Floats
 
 TINY = 1e-12
@@ -102,7 +103,7 @@ class Subject:
         """
         seed = self.setting.seed + start
         key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
-        key |= {"criterion": repr(problem.criterion), "problem": problem.name}
+        key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.setting.seed}
         pieces = [
             self._piece(attack, problem, batch.take(np.arange(first, min(first + BATCH, len(batch)))), key, first)
             for first in range(0, len(batch), BATCH)
@@ -115,7 +116,7 @@ class Subject:
         seed = key["seed"] + 7919 * first
         return self.setting.ledger.remember(
             {**key, "first": first},
-            {"x": batch.x, "y": batch.y},
+            {"x": batch.x, "y": batch.y, **_arrays(problem.bounds)},
             lambda: {"moved": attack(problem, batch.x, batch.y, eps=key["eps"], seed=seed)},
         )["moved"]
 
@@ -147,3 +148,7 @@ class Subject:
     def _problems(self, outputs: Outputs, name: str) -> Mapping[Norm, Problem]:
         setting = self.setting
         return {norm: Problem(outputs, setting.criterion, norm, setting.bounds, name) for norm in NORMS}
+
+
+def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(each) for name, each in vars(bounds).items()}

@@ -11,7 +11,7 @@ from redoubt.evaluation.lint import MARGIN, Unlimited
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.perturbable import immovable
 from redoubt.types import Batch, Floats
 

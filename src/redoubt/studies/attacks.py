@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params import Count, Norm, Strict
+from redoubt.params.base import Count, Norm, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies import attacks_pages as pages
 from redoubt.studies.attacks_pages import AT_EPS, EPS, GRID, Victims, problem

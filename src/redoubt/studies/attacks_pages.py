@@ -20,7 +20,7 @@ from redoubt.attacks.reprogramming import Board, Reprogram
 from redoubt.attacks.transfer import Substitute, Table, transfer_matrix
 from redoubt.attacks.transformations import Transformations
 from redoubt.attacks.universal import Universal, apply, fooling_rate, random_delta
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.studies.digit_networks import MLP, new_network
 from redoubt.types import PIXELS, Batch, Floats
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params import Count, Strict
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies import go_boards
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text

@@ -11,7 +11,9 @@ from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.certify.margins import certifier
-from redoubt.params import Eps, Fast, Ibp, Norm, Pgd, Threat
+from redoubt.params.base import Norm
+from redoubt.params.recipes import Fast, Ibp, Pgd, Threat
+from redoubt.params.sections import Eps
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
 from redoubt.training.fit import fit
 from redoubt.training.recipes import Ground, plan_for, prepare

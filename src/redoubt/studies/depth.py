@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from redoubt.bundle.schema import Column, Schema
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Count, Mlp, Strict
+from redoubt.params.base import Count, Strict
+from redoubt.params.networks import Mlp
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given

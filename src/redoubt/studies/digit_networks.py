@@ -5,7 +5,7 @@ import keras
 from redoubt.bundle.schema import Schema
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Mlp
+from redoubt.params.networks import Cnn, Mlp
 from redoubt.studies.given import Digits
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.types import Batch, Floats

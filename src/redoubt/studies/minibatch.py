@@ -9,7 +9,8 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from redoubt.params import Count, Mlp, Strict
+from redoubt.params.base import Count, Strict
+from redoubt.params.networks import Mlp
 from redoubt.report.figures import canvas
 from redoubt.studies.backprop import CLASSES, by_hand, new_layers
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from redoubt.bundle.types import Positive
-from redoubt.params import Count, Strict
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import SPECIES, Evolutions, Given

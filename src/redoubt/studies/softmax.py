@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit, log_softmax
 from scipy.special import softmax as probabilities
 
-from redoubt.params import Count, Strict
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classifiers import with_one
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text

@@ -17,7 +17,10 @@ from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Positive
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Count, Eps, Pgd, Strict
+from redoubt.params.base import Count, Strict
+from redoubt.params.networks import Cnn
+from redoubt.params.recipes import Pgd
+from redoubt.params.sections import Eps
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given

@@ -10,7 +10,9 @@ from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
-from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
+from redoubt.params.base import Norm
+from redoubt.params.recipes import Adversarial, Augmented, Fast, Free, Gaussian, Ibp, Pgd, Recipe, SmoothAdv, Trades
+from redoubt.params.sections import Eps
 from redoubt.training.adversarial import Attacked
 from redoubt.training.augment import Augmentation
 from redoubt.training.balance import Weights

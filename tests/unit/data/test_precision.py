@@ -15,7 +15,7 @@ from redoubt.data.expectations import validate
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.scaling import ScalingError, fit, require_scalable
 from redoubt.data.tables import Origin, build
-from redoubt.params import Params
+from redoubt.params.load import Params
 from redoubt.types import Batch, Floats
 
 ROWS = 200

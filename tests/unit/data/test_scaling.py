@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from redoubt.bundle.schema import Column, Schema
 from redoubt.data.scaling import Scaler, fit
 from redoubt.data.splits import split
-from redoubt.params import SplitParams
+from redoubt.params.sections import SplitParams
 from redoubt.types import PIXELS, Batch
 
 COLUMNS = (

@@ -17,7 +17,8 @@ from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize
 from redoubt.defenses.smoothing import add_median, median
 from redoubt.defenses.squeezing import add_squeeze, squeeze
 from redoubt.models.onnx_parts import Graph
-from redoubt.params import ImageGuard, load
+from redoubt.params.load import load
+from redoubt.params.sections import ImageGuard
 
 Floats = NDArray[np.float32]
 unit = st.floats(0, 1, width=32, allow_subnormal=False)

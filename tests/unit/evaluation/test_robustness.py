@@ -23,7 +23,8 @@ from redoubt.evaluation.redraws import REDRAWS
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
-from redoubt.params import AttackParams, Eps, Norm
+from redoubt.params.base import Norm
+from redoubt.params.sections import AttackParams, Eps
 from redoubt.types import Floats
 from tests.tiny import IMAGE, TABLE, Guarded
 

@@ -8,7 +8,7 @@ import pytest
 from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler, fit
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Linear, Mlp
+from redoubt.params.networks import Cnn, Linear, Mlp
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(5, 4), dropout=0.3)

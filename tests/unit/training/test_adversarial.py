@@ -9,7 +9,7 @@ from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.training.adversarial import Attacked, attacked
 from redoubt.training.trainer import Moment
 from redoubt.types import Bounds

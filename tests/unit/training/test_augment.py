@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.transformations import Transformations
-from redoubt.params import Augment, Ibp
+from redoubt.params.recipes import Augment, Ibp
 from redoubt.training.augment import Augmentation
 from redoubt.training.recipes import prepare
 from redoubt.training.trainer import Moment, Objective

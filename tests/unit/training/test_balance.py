@@ -10,7 +10,7 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.compute import spread
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params import Linear, Mlp
+from redoubt.params.networks import Linear, Mlp
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, compile_network, fit, measure, on_rows
 from redoubt.training.sweep import Folds, Point, cross_validate
