@@ -20,9 +20,8 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.redraws import Flags, majority, redraws
 from redoubt.evaluation.verdict import NORMS
-from redoubt.params.base import Norm
 from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats, Norm
 
 TINY = 1e-12
 

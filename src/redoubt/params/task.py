@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from redoubt.params.base import Curve, Norm
+from redoubt.params.base import Curve
 from redoubt.params.recipes import HardenParams
 from redoubt.params.sections import (
     HARDENED,
@@ -19,6 +19,7 @@ from redoubt.params.sections import (
     TrainParams,
     ValidateParams,
 )
+from redoubt.types import Norm
 
 
 class Task(DataParams, JudgedParams):

@@ -1,7 +1,7 @@
 """What is measured after every epoch of a hardening: shares right on inputs, on attacked ones, on whole balls."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -12,6 +12,9 @@ from redoubt.attacks.contract import BATCH, Attack, Problem
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.margins import ball, worst_outputs
 from redoubt.types import Batch, Floats
+
+# What an epoch's loss may be taken of.
+Judged = Literal["natural", "pgd", "certified", "noisy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Watch:
     attack: Attack
     eps: float
     batch: Batch
-    judged: str
+    judged: Judged
     sigma: float = 0.0
     held_out: Batch | None = None
     compiled: dict[str, Any] = field(default_factory=dict, repr=False)
