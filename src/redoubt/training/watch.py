@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.contract import BATCH, Attack, Problem
+from redoubt.bundle.batches import slices
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.margins import ball, worst_outputs
 from redoubt.types import Batch, Floats
@@ -72,5 +73,4 @@ class Watch:
                 return worst_outputs(self.network, ball(x, self.eps, self.problem.bounds), y, self.problem.criterion)
 
             self.compiled["worst"] = tf.function(worst, reduce_retracing=True, autograph=False)
-        starts = range(0, len(x), BATCH)
-        return np.concatenate([self.compiled["worst"](x[i : i + BATCH], y[i : i + BATCH]).numpy() for i in starts])
+        return np.concatenate([self.compiled["worst"](x[rows], y[rows]).numpy() for rows in slices(len(x), BATCH)])
