@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.contract import BATCH
+from redoubt.bundle.batches import slices
 from redoubt.types import Floats
 
 # (rows, side, channels): shapes that suit the machine better than any that MNIST has.
@@ -39,7 +40,7 @@ def timed(run: Callable[[], Any], repeats: int) -> Timing:
 def floor(network: keras.Model, x: Floats, passes: int) -> Timing:
     """So many forward and backward passes of all rows in the contract's batches, compiled, and nothing else."""
     gradient = _gradient(lambda inputs: network(inputs, training=False))
-    batches = [tf.constant(x[first : first + BATCH]) for first in range(0, len(x), BATCH)]
+    batches = [tf.constant(x[part]) for part in slices(len(x), BATCH)]
 
     def run() -> None:
         for batch in batches:

@@ -17,10 +17,10 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure
 from redoubt.evaluation.verdict import NORMS, Robustness, join
-from redoubt.params.base import Norm
 from redoubt.params.sections import CANDIDATES
 from redoubt.params.stages import AttackSettings
 from redoubt.records import Record
+from redoubt.types import Norm
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
 SPLITS = ("validation", "test")

@@ -13,7 +13,8 @@ from redoubt.params.harden import HardenSettings
 from redoubt.params.recipes import Sized, trained_elsewhere
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, fit
-from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.training.ground import Ground
+from redoubt.training.recipes import plan_for, prepare
 from redoubt.training.setup import make_deterministic
 from redoubt.training.sweep import describe
 

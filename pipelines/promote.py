@@ -18,11 +18,11 @@ from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.evaluation import baselines
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params.base import Norm
 from redoubt.params.sections import Eps, GatesParams
 from redoubt.params.stages import PromoteSettings
 from redoubt.perturbable import in_raw_units, raw_units
 from redoubt.records import Record
+from redoubt.types import Norm
 
 JUDGED = ("clean", "robust")
 

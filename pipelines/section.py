@@ -13,13 +13,13 @@ from pipelines.headline import headline
 from redoubt.data.dataset import COLUMNS
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file, write_json
-from redoubt.params.base import Norm
 from redoubt.params.sections import CANDIDATES, HARDENED
 from redoubt.params.stages import SectionSettings
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
 from redoubt.report import figures, simulator, svg
 from redoubt.report.page import render
 from redoubt.training.sweep import Selected
+from redoubt.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 SIMULATED = 1000

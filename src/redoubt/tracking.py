@@ -27,6 +27,7 @@ from google.protobuf.json_format import ParseError
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
+from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
 from redoubt.data.store import read_json
 from redoubt.records import Record, key, read_records
@@ -339,10 +340,10 @@ class _Mirror:
         params = [Param(name, str(value)) for name, value in record.params.items()]
         metrics = [Metric(name, value, now, 0) for name, value in {**record.metrics, **seconds}.items()]
         metrics += [Metric(name, value, now, step) for name, points in record.curves.items() for step, value in points]
-        for start in range(0, len(params), PARAMS_AT_ONCE):
-            self.client.log_batch(run, params=params[start : start + PARAMS_AT_ONCE])
-        for start in range(0, len(metrics), METRICS_AT_ONCE):
-            self.client.log_batch(run, metrics=metrics[start : start + METRICS_AT_ONCE])
+        for some in slices(len(params), PARAMS_AT_ONCE):
+            self.client.log_batch(run, params=params[some])
+        for some in slices(len(metrics), METRICS_AT_ONCE):
+            self.client.log_batch(run, metrics=metrics[some])
         self.progress.touch()
         return run
 

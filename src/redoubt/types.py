@@ -1,14 +1,24 @@
 """The nouns everything else speaks: arrays, batches, and the bounds an attack must respect."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.bundle.types import Floats, Ints, Kind
 
-__all__ = ["PIXELS", "Batch", "Bounds", "Floats", "Ints", "Kind"]
+__all__ = ["PIXELS", "Batch", "Bounds", "Floats", "Ints", "Kind", "Norm", "Threat"]
+
+Norm = Literal["linf", "l2"]
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What an attacker may do: perturb an input by at most `eps` in a norm, in units of `Bounds.scale`."""
+
+    norm: Norm
+    eps: float
 
 
 @dataclass(frozen=True)

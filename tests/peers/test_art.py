@@ -13,8 +13,7 @@ from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.losses import Loss
-from redoubt.params.base import Norm
-from redoubt.types import PIXELS
+from redoubt.types import PIXELS, Norm
 from tests import tiny
 
 STEPS, STEP, EPS = 10, 0.25, 0.2

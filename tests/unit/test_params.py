@@ -21,7 +21,7 @@ from redoubt.params import task as tasks
 from redoubt.params.base import ParamsError, Strict
 from redoubt.params.load import load
 from redoubt.params.networks import Cnn
-from redoubt.params.recipes import HardenParams, Pgd, Sized, Threat, Trades
+from redoubt.params.recipes import HardenParams, Pgd, Sized, Trades, TrainedThreat
 from redoubt.params.sections import HARDENED
 
 Change = dict[str, Any]
@@ -373,7 +373,7 @@ def test_a_task_overrides_a_recipe_key_by_key(written: Callable[[Change], Path])
     after = load(written({"tasks.digits.harden": own})).task("digits").harden
     assert isinstance(before.adversarial, Pgd)
     assert after.adversarial == before.adversarial.model_copy(
-        update={"train_eps": 0.07, "also": (Threat(norm="l2", train_eps=0.5),)}
+        update={"train_eps": 0.07, "also": (TrainedThreat(norm="l2", train_eps=0.5),)}
     )
     assert after.certified == before.certified.model_copy(update={"natural": (1.0, 0.0)})
     assert after.smoothed == before.smoothed

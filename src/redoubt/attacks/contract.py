@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, keep_whole, random_start
 from redoubt.attacks.straight_through import straight_through
-from redoubt.params.base import Norm
-from redoubt.types import Bounds, Floats
+from redoubt.bundle.batches import slices
+from redoubt.types import Bounds, Floats, Norm
 
 BATCH = 256
 # A seed holds the run's number, and in one more the draw's number above the batch's first row.
@@ -52,8 +52,9 @@ class Problem:
         """Outputs as an array, `(rows, outputs)`: what one query per row tells an attacker without gradients."""
         # A callable is asked as it is: a graph would make an error of TensorFlow's of whatever it raises.
         answer = self.outputs if isinstance(self.outputs, OfCallable) else self._graph(x)
-        starts = range(0, max(len(x), 1), BATCH)
-        return np.concatenate([answer(x[i : i + BATCH], [seed % 2**31, i]).numpy() for i in starts])
+        # Of no rows too, since their outputs have a width.
+        parts = slices(max(len(x), 1), BATCH)
+        return np.concatenate([answer(x[part], [seed % 2**31, part.start]).numpy() for part in parts])
 
     def _graph(self, x: Floats) -> Outputs:
         if "answers" not in self.compiled:
@@ -196,8 +197,8 @@ class GradientAttack(Attack):
             start = random_start(np.random.default_rng(seed), x.shape, problem.norm)
         run = self._compile(problem, x, y)
         moved = [
-            run(x[i : i + BATCH], y[i : i + BATCH], start[i : i + BATCH], np.float32(eps), [seed % 2**31, i]).numpy()
-            for i in range(0, len(x), BATCH)
+            run(x[part], y[part], start[part], np.float32(eps), [seed % 2**31, part.start]).numpy()
+            for part in slices(len(x), BATCH)
         ]
         return np.concatenate(moved)
 

@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.params.base import Norm
-from redoubt.types import Bounds, Floats
+from redoubt.types import Bounds, Floats, Norm
 
 TINY = 1e-12
 

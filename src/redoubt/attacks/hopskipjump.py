@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, Problem
 from redoubt.attacks.geometry import distance, keep_whole, pull_back
 from redoubt.attacks.query import Flags, Queried, QueryAttack, Tally
+from redoubt.bundle.batches import slices
 from redoubt.types import Floats, Ints
 
 # Queries: random inputs tried as a start, and halvings of a step that went too far.
@@ -105,8 +106,7 @@ class _Hunt:
         # What remains must pay for the step and the search after it.
         counts = np.minimum(samples, self.left(rows) - self.reserve)
         group = max(BATCH // samples, 1)
-        starts = range(0, len(rows), group)
-        return np.concatenate([self._slopes(rows[i : i + group], counts[i : i + group]) for i in starts])
+        return np.concatenate([self._slopes(rows[part], counts[part]) for part in slices(len(rows), group)])
 
     def leap(self, rows: Ints, slopes: Floats, step: int) -> None:
         """Go along the slopes, half as far wherever that loses, not at all if nothing wins."""

@@ -7,8 +7,7 @@ import numpy as np
 
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion, Untargeted
-from redoubt.params.base import Norm
-from redoubt.types import Bounds
+from redoubt.types import Bounds, Norm
 
 
 def against(

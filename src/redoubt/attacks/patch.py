@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from redoubt.attacks.contract import BATCH, ROWS, AttackError, Problem, check_gradient
 from redoubt.attacks.transformations import place
+from redoubt.bundle.batches import slices
 from redoubt.types import Bounds, Floats
 
 
@@ -59,7 +60,7 @@ class Patch:
         """Pictures `(rows, height, width, channels)` with the sticker on each, at a place of its own."""
         places = self.placing.draw(rng, len(x), len(self.pixels), x.shape[1:3])
         pixels = tf.constant(self.pixels)
-        parts = [stick(x[i : i + BATCH], pixels, places[i : i + BATCH]).numpy() for i in range(0, len(x), BATCH)]
+        parts = [stick(x[part], pixels, places[part]).numpy() for part in slices(len(x), BATCH)]
         return np.concatenate([x[:0], *parts])
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, AttackError, GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import ascend, pull_back
 from redoubt.attacks.transformations import Transformations, row_seeds
+from redoubt.bundle.batches import slices
 from redoubt.types import Floats
 
 TINY = 1e-12
@@ -164,11 +165,9 @@ def survival_rate(
 
     def won(pictures: Floats) -> float:
         shares = [
-            problem.criterion.won(
-                photograph(pictures[i : i + BATCH], [seed % 2**31, i], draw).numpy(), y[i : i + BATCH]
-            )
+            problem.criterion.won(photograph(pictures[part], [seed % 2**31, part.start], draw).numpy(), y[part])
             for draw in range(draws)
-            for i in range(0, len(x), BATCH)
+            for part in slices(len(x), BATCH)
         ]
         return float(np.concatenate(shares).mean())
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from redoubt.attacks.contract import BATCH, Attack, AttackError, OfCallable, Outputs, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import ascend, keep_whole
+from redoubt.bundle.batches import slices
 from redoubt.types import Batch, Bounds, Floats, Ints
 
 Ask = Callable[[Floats], Floats]
@@ -167,8 +168,8 @@ class Substitute:
             agreement = float(np.mean(problem.answers(new).argmax(axis=1) == answers))
             x, y = np.concatenate([x, new]), np.concatenate([y, answers])
             order = np.concatenate([rng.permutation(len(x)) for _ in range(self.epochs)])
-            for i in range(0, len(order), UPDATE):
-                learn(x[order[i : i + UPDATE]], y[order[i : i + UPDATE]])
+            for part in slices(len(order), UPDATE):
+                learn(x[order[part]], y[order[part]])
             yield Round(len(x), agreement)
             count = min(len(x), self.growth, self.budget - len(x))
             if not count:
@@ -237,14 +238,13 @@ def _right(problem: Problem, x: Floats, y: NDArray[Any], seed: int) -> NDArray[n
 def _choices(ask: Ask, x: Floats, classes: int, bar: "tqdm[Any] | None" = None) -> Ints:
     """The oracle's first choice per row."""
     choices = []
-    for i in range(0, len(x), BATCH):
-        part = x[i : i + BATCH]
-        scores = np.asarray(ask(part))
-        if scores.shape != (len(part), classes):
-            raise AttackError(f"the oracle answered shape {scores.shape}; expected {(len(part), classes)}")
+    for part in slices(len(x), BATCH):
+        scores, count = np.asarray(ask(x[part])), part.stop - part.start
+        if scores.shape != (count, classes):
+            raise AttackError(f"the oracle answered shape {scores.shape}; expected {(count, classes)}")
         choices.append(scores.argmax(axis=1))
         if bar is not None:
-            bar.update(len(part))
+            bar.update(count)
     return np.concatenate(choices)
 
 
@@ -278,8 +278,7 @@ def _augmentation(network: keras.Model, bounds: Bounds) -> Callable[[Floats, Int
     graph = tf.function(move, input_signature=[tf.TensorSpec(*spec) for spec in specs], autograph=False)
 
     def augment(x: Floats, y: Ints, step: np.float32) -> Floats:
-        starts = range(0, len(x), BATCH)
-        moved = np.concatenate([graph(x[i : i + BATCH], y[i : i + BATCH], step).numpy() for i in starts])
+        moved = np.concatenate([graph(x[part], y[part], step).numpy() for part in slices(len(x), BATCH)])
         return keep_whole(x, moved, bounds)
 
     return augment

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from redoubt.attacks.contract import ROWS, AttackError, Problem, check_gradient, check_inputs, check_result
 from redoubt.attacks.geometry import ascend, keep_whole, pull_back, random_start
+from redoubt.bundle.batches import slices
 from redoubt.types import Bounds, Floats
 
 # A row of so high a loss is won: it pulls no more, lest a few rows take all the effort.
@@ -63,7 +64,7 @@ class Universal:
             raise AttackError("no rows came; a perturbation is learned on at least one")
         rng = np.random.default_rng(seed)
         order = np.concatenate([rng.permutation(len(x)) for _ in range(self.epochs)])
-        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        batches = [order[part] for part in slices(len(order), self.batch_size)]
         # Not from 0, where a regression's error, measured from its own answers, has no slope.
         step, delta = self._compile(problem, x, y), eps * random_start(rng, (1, *x.shape[1:]), problem.norm)[0]
         delta *= problem.bounds.scale

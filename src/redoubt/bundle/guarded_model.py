@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import RootModel
 
+from redoubt.bundle.batches import slices
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.bundle.io import LARGEST_BINARY, digest_folder, read_bytes, read_typed
@@ -197,8 +198,8 @@ class GuardedModel:
 def _run(session: onnxruntime.InferenceSession, output: str, feeds: dict[str, Any]) -> Floats:
     """Run in pieces: a whole test split at once would hold every variant's activations in memory."""
     rows = len(next(iter(feeds.values())))
-    starts = range(0, max(rows, 1), ROWS_AT_ONCE)
-    pieces = [{name: array[start : start + ROWS_AT_ONCE] for name, array in feeds.items()} for start in starts]
+    parts = slices(max(rows, 1), ROWS_AT_ONCE)
+    pieces = [{name: array[part] for name, array in feeds.items()} for part in parts]
     try:
         return np.concatenate([session.run([output], piece)[0] for piece in pieces])
     except _BROKEN_GRAPH as error:

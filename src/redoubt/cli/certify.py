@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
-    from redoubt.params.base import Norm
     from redoubt.params.sections import CertifyParams
-    from redoubt.types import Batch
+    from redoubt.types import Batch, Norm
 
 # Of the attack that every proven example must withstand.
 STEPS = 3

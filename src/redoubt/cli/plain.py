@@ -14,6 +14,7 @@ from redoubt.attacks.gradient import PGD
 from redoubt.attacks.physical import Physical, survival_rate
 from redoubt.attacks.query import OracleError, QueryAttack
 from redoubt.attacks.transfer import ensemble_outputs
+from redoubt.bundle.batches import slices
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job
 from redoubt.cli.pictures import changes, is_picture, perturbed
@@ -80,12 +81,11 @@ def _run(attack: Attack, maker: Problem, judge: Problem, job: Job, y: NDArray[An
     done = Done(x.copy(), empty, empty.copy(), np.zeros(len(x), np.int64))
     with tqdm(total=len(x), desc=job.entry.name, unit="row") as bar:
         try:
-            for first in range(0, len(x), ROWS):
-                part = slice(first, first + ROWS)
+            for part in slices(len(x), ROWS):
                 _attack(attack, maker, job, y, part, done)
                 done.before[part], done.after[part] = judge.answers(x[part]), judge.answers(done.moved[part])
-                done.rows = min(first + ROWS, len(x))
-                bar.update(done.rows - first)
+                done.rows = part.stop
+                bar.update(part.stop - part.start)
         except (KeyboardInterrupt, AttackError) as error:
             if not done.rows and not done.queries.any():
                 raise

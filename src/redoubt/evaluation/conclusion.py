@@ -14,8 +14,7 @@ from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Check, Robustness
-from redoubt.params.base import Norm
-from redoubt.types import Batch, Floats
+from redoubt.types import Batch, Floats, Norm
 
 # Of a number's size: what two calls of one network may differ by.
 FLAT = 1e-6

@@ -11,8 +11,7 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.unlimited import unlimited
 from redoubt.evaluation.verdict import Check
-from redoubt.params.base import Norm
-from redoubt.types import Batch, Floats
+from redoubt.types import Batch, Floats, Norm
 
 PROBED = 64
 

@@ -10,8 +10,7 @@ from redoubt.evaluation.redraws import majority
 from redoubt.evaluation.robustness import Worst
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import PartCell
-from redoubt.params.base import Norm
-from redoubt.types import Batch, Floats
+from redoubt.types import Batch, Floats, Norm
 
 
 def measure_parts(subject: Subject, batch: Batch, oblivious: Floats, norm: Norm) -> list[PartCell]:

@@ -22,9 +22,8 @@ from redoubt.evaluation.proofs import certified_guarded, certified_network
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Cell
-from redoubt.params.base import Norm
 from redoubt.perturbable import Immovable, immovable
-from redoubt.types import Batch, Floats
+from redoubt.types import Batch, Floats, Norm
 
 WHOLE_STEPS = Member("whole steps", WholeSteps(), uses_gradients=False)
 

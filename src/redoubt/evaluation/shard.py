@@ -9,10 +9,9 @@ from tqdm import tqdm
 
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params.base import Norm
 from redoubt.params.stages import AttackSettings
 from redoubt.quiet import import_tensorflow
-from redoubt.types import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats, Norm
 
 if TYPE_CHECKING:
     from redoubt.evaluation.robustness import Evaluation

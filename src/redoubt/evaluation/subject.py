@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, Attack, Outputs, Problem, check_result, of_callable, of_network
 from redoubt.attacks.criteria import Criterion, Tolerance, Unnoticed
 from redoubt.attacks.query import log_scores
+from redoubt.bundle.batches import slices
 from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.data.dataset import digest_arrays
 from redoubt.defenses.guard import evading, knowing
@@ -20,9 +21,8 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.redraws import Flags, majority, redraws
 from redoubt.evaluation.verdict import NORMS
-from redoubt.params.base import Norm
 from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats, Norm
 
 TINY = 1e-12
 
@@ -105,8 +105,8 @@ class Subject:
         key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
         key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.setting.seed}
         pieces = [
-            self._piece(attack, problem, batch.take(np.arange(first, min(first + BATCH, len(batch)))), key, first)
-            for first in range(0, len(batch), BATCH)
+            self._piece(attack, problem, Batch(batch.x[part], batch.y[part]), key, part.start)
+            for part in slices(len(batch), BATCH)
         ]
         moved = np.concatenate([batch.x[:0], *pieces])
         check_result(batch.x, moved, problem, eps)

@@ -11,9 +11,8 @@ from redoubt.evaluation.lint import MARGIN, Unlimited
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
-from redoubt.params.base import Norm
 from redoubt.perturbable import immovable
-from redoubt.types import Batch, Floats
+from redoubt.types import Batch, Floats, Norm
 
 # Points of the box that the search tries per row.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100

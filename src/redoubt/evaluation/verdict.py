@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Rate, Score
-from redoubt.params.base import Norm
 from redoubt.perturbable import Immovable
+from redoubt.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 # The columns of a threat that are scored too, so that a constant does not look robust.

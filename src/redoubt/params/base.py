@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from redoubt.bundle.types import Number, Positive
+from redoubt.types import Norm
 
-Norm = Literal["linf", "l2"]
 NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
 Balance = Literal["none", "weights"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from redoubt.bundle.types import Positive
-from redoubt.params.base import NORMS, Count, Norm, Share, Size, Strict
+from redoubt.params.base import NORMS, Count, Share, Size, Strict
 from redoubt.params.networks import ModelParams
 from redoubt.params.sections import HARDENED, Eps
+from redoubt.types import Norm
 
 
 class Recipe(Strict):
@@ -73,7 +74,7 @@ class Sized(Strict):
         return eps.of(self.trained_norm) if self.train_eps is None else self.train_eps
 
 
-class Threat(Sized):
+class TrainedThreat(Sized):
     """A norm in which training perturbs."""
 
     norm: Norm = "linf"
@@ -84,7 +85,7 @@ class Threat(Sized):
         return self.norm
 
 
-class Pgd(Augmented, Threat):
+class Pgd(Augmented, TrainedThreat):
     """Adversarial training by PGD (arXiv 1706.06083).
 
     Attributes:
@@ -94,10 +95,10 @@ class Pgd(Augmented, Threat):
 
     method: Literal["pgd"]
     steps: Count = 5
-    also: tuple[Threat, ...] = ()
+    also: tuple[TrainedThreat, ...] = ()
 
 
-class Fast(Augmented, Threat):
+class Fast(Augmented, TrainedThreat):
     """One step from a random start (arXiv 2001.03994), stopped when PGD on held-out training rows says it overfits.
 
     Attributes:
@@ -110,7 +111,7 @@ class Fast(Augmented, Threat):
     held_out: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
 
 
-class Free(Recipe, Threat):
+class Free(Recipe, TrainedThreat):
     """Free adversarial training (arXiv 1904.12843).
 
     Attributes:
@@ -121,7 +122,7 @@ class Free(Recipe, Threat):
     replays: Count = 4
 
 
-class Trades(Augmented, Threat):
+class Trades(Augmented, TrainedThreat):
     """TRADES (arXiv 1901.08573).
 
     Attributes:

@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from redoubt.bundle.types import GuardDraws, Kind, Name, Positive
-from redoubt.params.base import Balance, Count, Curve, Norm, Range, Share, Size, Strict, unknown
+from redoubt.params.base import Balance, Count, Curve, Range, Share, Size, Strict, unknown
 from redoubt.params.networks import ModelParams
+from redoubt.types import Norm
 
 # The hardened models of a task, by the key of their recipe.
 HARDENED = ("adversarial", "certified", "smoothed")

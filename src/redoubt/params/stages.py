@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from redoubt.bundle.io import first_mistake
 from redoubt.bundle.types import Kind, Name
-from redoubt.params.base import Curve, Norm, ParamsError, Strict
+from redoubt.params.base import Curve, ParamsError, Strict
 from redoubt.params.sections import (
     AttackParams,
     Balanced,
@@ -23,6 +23,7 @@ from redoubt.params.sections import (
     Tolerant,
     TrainParams,
 )
+from redoubt.types import Norm
 
 # Where `resolve` writes them: FOLDER/TASK/STAGE.json, FOLDER/studies/NAME.json, FOLDER/report.json.
 FOLDER = Path("resolved")

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from redoubt.params.base import Curve, Norm
+from redoubt.params.base import Curve
 from redoubt.params.recipes import HardenParams
 from redoubt.params.sections import (
     HARDENED,
@@ -19,6 +19,7 @@ from redoubt.params.sections import (
     TrainParams,
     ValidateParams,
 )
+from redoubt.types import Norm
 
 
 class Task(DataParams, JudgedParams):
@@ -44,9 +45,9 @@ class Task(DataParams, JudgedParams):
         return self.attack.linf
 
     @property
-    def trained_elsewhere(self) -> list[str]:
+    def trained_elsewhere(self) -> tuple[str, ...]:
         """One sentence per hardened model that trains at another size than the task's eps."""
-        return self.harden.trained_elsewhere(self.eps)
+        return tuple(self.harden.trained_elsewhere(self.eps))
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

@@ -11,14 +11,14 @@ from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.certify.margins import certifier
-from redoubt.params.base import Norm
-from redoubt.params.recipes import Fast, Ibp, Pgd, Threat
+from redoubt.params.recipes import Fast, Ibp, Pgd, TrainedThreat
 from redoubt.params.sections import Eps
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
 from redoubt.training.fit import fit
-from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.training.ground import Ground
+from redoubt.training.recipes import plan_for, prepare
 from redoubt.training.setup import make_deterministic
-from redoubt.types import PIXELS, Batch, Floats
+from redoubt.types import PIXELS, Batch, Floats, Norm
 
 EPS = 0.15
 TRAINED = ("natural", "FGSM", "PGD L-inf", "PGD L2", "PGD both", "bounds")
@@ -37,7 +37,7 @@ def recipes(epochs: int, steps: int) -> dict[str, Fast | Pgd | Ibp]:
         "FGSM": Fast(method="fast", epochs=epochs),
         "PGD L-inf": Pgd(method="pgd", epochs=epochs, steps=steps),
         "PGD L2": Pgd(method="pgd", norm="l2", epochs=epochs, steps=steps),
-        "PGD both": Pgd(method="pgd", epochs=epochs, steps=steps, also=(Threat(norm="l2"),)),
+        "PGD both": Pgd(method="pgd", epochs=epochs, steps=steps, also=(TrainedThreat(norm="l2"),)),
         # Bounds widen at first more than they can be learned from: they need longer.
         "bounds": Ibp(method="ibp", epochs=2 * epochs),
     }

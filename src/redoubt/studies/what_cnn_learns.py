@@ -36,7 +36,8 @@ from redoubt.studies.maximized import (
 )
 from redoubt.studies.origins import of_digits
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.training.ground import Ground
+from redoubt.training.recipes import plan_for, prepare
 from redoubt.types import PIXELS, Batch, Floats
 
 MODEL = Cnn(kind="cnn", filters=(16, 32), units=(64,))

@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from redoubt.bundle.batches import slices
 from redoubt.data.state import resume
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.training.balance import Weights
@@ -24,6 +25,8 @@ History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]
 SAVE_EVERY_SECONDS = 5.0
 HALF = 0.5
+# Examples of a validation that are predicted at once.
+ROWS_AT_ONCE = 2048
 SECONDS = "seconds"
 
 
@@ -146,12 +149,8 @@ def seconds_spent(checkpoint: Path) -> float:
 def on_rows(network: keras.Model, batch: Batch, weights: Weights | None = None) -> Validate:
     """Loss and metric of a network on some rows; one graph call, far cheaper than `evaluate` for small ones."""
     outputs = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
-    return lambda: measure(np.concatenate([outputs(part).numpy() for part in parts(batch.x)]), batch, weights)
-
-
-def parts(x: Floats, size: int = 2048) -> list[Floats]:
-    """An array in pieces of at most `size` rows."""
-    return [x[start : start + size] for start in range(0, len(x), size)]
+    parts = slices(len(batch), ROWS_AT_ONCE)
+    return lambda: measure(np.concatenate([outputs(batch.x[part]).numpy() for part in parts]), batch, weights)
 
 
 def measure(outputs: Floats, batch: Batch, weights: Weights | None = None) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """What is measured after every epoch of a hardening: shares right on inputs, on attacked ones, on whole balls."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -9,9 +9,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.contract import BATCH, Attack, Problem
+from redoubt.bundle.batches import slices
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.margins import ball, worst_outputs
 from redoubt.types import Batch, Floats
+
+# What an epoch's loss may be taken of.
+Judged = Literal["natural", "pgd", "certified", "noisy"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class Watch:
     attack: Attack
     eps: float
     batch: Batch
-    judged: str
+    judged: Judged
     sigma: float = 0.0
     held_out: Batch | None = None
     compiled: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -69,5 +73,4 @@ class Watch:
                 return worst_outputs(self.network, ball(x, self.eps, self.problem.bounds), y, self.problem.criterion)
 
             self.compiled["worst"] = tf.function(worst, reduce_retracing=True, autograph=False)
-        starts = range(0, len(x), BATCH)
-        return np.concatenate([self.compiled["worst"](x[i : i + BATCH], y[i : i + BATCH]).numpy() for i in starts])
+        return np.concatenate([self.compiled["worst"](x[rows], y[rows]).numpy() for rows in slices(len(x), BATCH)])

@@ -21,9 +21,8 @@ from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.bundle.schema import Schema
 from redoubt.data import dataset, scaling, sources
-from redoubt.params.base import Norm
 from redoubt.params.load import load
-from redoubt.types import Bounds, Floats
+from redoubt.types import Bounds, Floats, Norm
 from tests.tiny import IMAGE, NUMBER, TABLE
 from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 

@@ -13,8 +13,7 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import fgsm
 from redoubt.attacks.losses import Loss
-from redoubt.params.base import Norm
-from redoubt.types import PIXELS, Bounds
+from redoubt.types import PIXELS, Bounds, Norm
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

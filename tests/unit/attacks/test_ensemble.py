@@ -7,8 +7,7 @@ import pytest
 
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.ensemble import Ensemble
-from redoubt.params.base import Norm
-from redoubt.types import Floats
+from redoubt.types import Floats, Norm
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

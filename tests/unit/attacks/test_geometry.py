@@ -7,8 +7,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from redoubt.attacks.geometry import ascend, distance, keep_whole, must_be_whole, pull_back, random_start
-from redoubt.params.base import Norm
-from redoubt.types import PIXELS, Bounds
+from redoubt.types import PIXELS, Bounds, Norm
 from tests.unit.attacks.threats import NORMS
 
 Floats = NDArray[np.float32]

@@ -22,8 +22,8 @@ from redoubt.evaluation.verdict import Cell, Check
 from redoubt.models.networks import build
 from redoubt.params.networks import Cnn
 from redoubt.params.sections import AttackParams, Eps
-from redoubt.training.adversarial import Attacked
 from redoubt.training.fit import Plan, compile_network, fit
+from redoubt.training.methods.pgd import Attacked
 from redoubt.training.trainer import Ramp, Trainer
 from redoubt.types import PIXELS, Floats
 from tests import tiny

@@ -23,9 +23,8 @@ from redoubt.evaluation.redraws import REDRAWS
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
-from redoubt.params.base import Norm
 from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Floats
+from redoubt.types import Floats, Norm
 from tests.tiny import IMAGE, TABLE, Guarded
 
 PARAMS = AttackParams(

@@ -10,15 +10,15 @@ import numpy as np
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params.base import Norm
 from redoubt.params.networks import Mlp
-from redoubt.params.recipes import Augment, Fast, Free, Gaussian, Ibp, Pgd, SmoothAdv, Threat, Trades
+from redoubt.params.recipes import Augment, Fast, Free, Gaussian, Ibp, Pgd, SmoothAdv, Trades, TrainedThreat
 from redoubt.params.sections import Eps
 from redoubt.training.fit import History, Plan, Validate, compile_network, on_rows
-from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.training.ground import Ground
+from redoubt.training.recipes import plan_for, prepare
 from redoubt.training.trainer import Trainer
 from redoubt.training.watch import Watch
-from redoubt.types import Batch
+from redoubt.types import Batch, Norm
 from tests import tiny
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
 
@@ -43,7 +43,7 @@ def recipes(task: str) -> dict[str, AnyRecipe]:
     moving = Augment(rotation=10.0, scale=0.05, shift=0.1) if task == IMAGE else None
     return {
         "pgd": Pgd(method="pgd", steps=3, epochs=EPOCHS, model=forgetful, augment=moving),
-        "two-norms": Pgd(method="pgd", steps=3, epochs=EPOCHS, also=(Threat(norm="l2"),)),
+        "two-norms": Pgd(method="pgd", steps=3, epochs=EPOCHS, also=(TrainedThreat(norm="l2"),)),
         "fast": Fast(method="fast", train_eps=0.8 * EPS[task]["linf"] if task == IMAGE else None, epochs=EPOCHS),
         "free": Free(method="free", epochs=2 * EPOCHS, replays=2),
         "trades": Trades(method="trades", norm="l2", steps=3, epochs=EPOCHS),

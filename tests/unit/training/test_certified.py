@@ -14,7 +14,7 @@ from redoubt.data.scaling import fit
 from redoubt.models.networks import build
 from redoubt.params.networks import Linear
 from redoubt.params.recipes import Ibp
-from redoubt.training.certified import TINY, Certified, initialize, regularizer
+from redoubt.training.methods.ibp import TINY, Certified, initialize, regularizer
 from redoubt.training.trainer import Moment
 from redoubt.types import Floats
 from tests.tiny import IMAGE, NAMES, SCHEMAS, TABLE, rows

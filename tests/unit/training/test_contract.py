@@ -11,15 +11,14 @@ import tensorflow as tf
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.geometry import distance
 from redoubt.certify.interval import is_bounded
-from redoubt.params.base import Norm
-from redoubt.params.recipes import Fast, Gaussian, Ibp, SmoothAdv, Threat
+from redoubt.params.recipes import Fast, Gaussian, Ibp, SmoothAdv, TrainedThreat
 from redoubt.params.sections import Eps
 from redoubt.training.fit import fit
-from redoubt.training.noisy import noise
+from redoubt.training.methods.noise import noise
 from redoubt.training.recipes import WATCHING
 from redoubt.training.trainer import Moment
 from redoubt.training.watch import Watch
-from redoubt.types import PIXELS, Floats
+from redoubt.types import PIXELS, Floats, Norm
 from tests.tiny import IMAGE, NAMES, NUMBER, TABLE, Case
 from tests.unit.training.methods import EPS, HARDENINGS, Training, Trainings, ground, hardening, recipes
 
@@ -104,7 +103,7 @@ def test_training_batches_keep_to_the_threat(trainings: Trainings, method: str, 
 def test_batches_meet_both_norms_in_turn(trainings: Trainings) -> None:
     training, recipe = trainings("two-norms", IMAGE), recipes(IMAGE)["two-norms"]
     eps, x, y = Eps(**EPS[IMAGE]), training.ready.train.x[:32], training.ready.train.y[:32]
-    assert recipe.also == (Threat(norm="l2"),)
+    assert recipe.also == (TrainedThreat(norm="l2"),)
 
     @tf.function
     def inputs(update: tf.Tensor) -> tf.Tensor:

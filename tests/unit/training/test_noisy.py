@@ -11,7 +11,7 @@ from scipy.stats import entropy
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD
-from redoubt.training.noisy import ENTROPY, Noisy, disagreement, noise, under_noise
+from redoubt.training.methods.noise import ENTROPY, Noisy, disagreement, noise, under_noise
 from redoubt.training.trainer import Moment
 from redoubt.types import Bounds
 from tests.tiny import IMAGE, TABLE, Case

@@ -1,15 +1,18 @@
 """From params.yaml to a trainer, and what makes no sense."""
 
 from dataclasses import replace
+from typing import get_args
 
 import keras
 import numpy as np
 import pytest
 
 from redoubt.certify.interval import IntervalError
-from redoubt.params.recipes import Fast, Gaussian, Ibp, Pgd, SmoothAdv, Threat
+from redoubt.params.recipes import AnyRecipe as EveryRecipe
+from redoubt.params.recipes import Fast, Gaussian, Ibp, Pgd, SmoothAdv, TrainedThreat
 from redoubt.training.fit import Plan
-from redoubt.training.free import FreeTrainer
+from redoubt.training.methods import METHODS
+from redoubt.training.methods.free import FreeTrainer
 from redoubt.training.recipes import RecipeError, plan_for, prepare
 from redoubt.types import Bounds
 from tests.tiny import IMAGE, TABLE
@@ -99,7 +102,7 @@ BOX = Bounds(np.float32([0, 10, 0, 0]), np.float32([4, 50, 1, 1]), np.float32([2
             "eps is 1.25; it must lie between 0 and the inputs' range, 1 in linf",
         ),
         (
-            Pgd(method="pgd", norm="l2", train_eps=0.5, epochs=1, also=(Threat(train_eps=1.5),)),
+            Pgd(method="pgd", norm="l2", train_eps=0.5, epochs=1, also=(TrainedThreat(train_eps=1.5),)),
             "eps is 1.5; it must lie between 0 and the inputs' range, 1 in linf",
         ),
         (
@@ -130,3 +133,9 @@ def test_certified_training_of_a_layer_without_a_bound_is_refused_before_any_wor
     with pytest.raises(IntervalError, match=r"layer 'odd' \(Dense\) has activation tanh, which has no sound bound"):
         prepare(recipe, replace(ground(TABLE, recipe), network=network))
     assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))
+
+
+def test_every_method_that_a_recipe_can_name_is_in_the_registry_and_no_other() -> None:
+    union, _ = get_args(EveryRecipe)
+    tags = [get_args(each.model_fields["method"].annotation) for each in get_args(union)]
+    assert list(METHODS) == [name for names in tags for name in names]

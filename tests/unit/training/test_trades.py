@@ -12,7 +12,7 @@ from scipy.stats import entropy
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD
-from redoubt.training.trades import Apart, Trades
+from redoubt.training.methods.trades import Apart, TradesObjective
 from redoubt.training.trainer import Moment
 from redoubt.types import PIXELS
 
@@ -39,13 +39,13 @@ def test_numbers_part_by_the_criterion() -> None:
     assert np.allclose(found, [4.0, 0.25])
 
 
-def trades(beta: float) -> tuple[Trades, tf.Tensor, tf.Tensor, tf.Tensor]:
+def trades(beta: float) -> tuple[TradesObjective, tf.Tensor, tf.Tensor, tf.Tensor]:
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, kernel_initializer="ones")])
     rng = np.random.default_rng(0)
     network.layers[-1].kernel.assign(rng.normal(0, 2, (4, 3)))
     x, moved = (tf.constant(rng.uniform(0.3, 0.7, (8, 4)).astype(np.float32)) for _ in range(2))
     problem = Problem(of_network(network), Untargeted(), "linf", PIXELS)
-    return Trades(network, problem, PGD(steps=3), beta), x, moved, tf.constant(rng.integers(3, size=8))
+    return TradesObjective(network, problem, PGD(steps=3), beta), x, moved, tf.constant(rng.integers(3, size=8))
 
 
 def test_the_loss_is_right_on_the_input_and_of_one_opinion_around_it() -> None:

@@ -13,11 +13,15 @@ import tensorflow as tf
 from redoubt.attacks.contract import Outputs, Problem
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
-from redoubt.training.adversarial import attacked
-from redoubt.training.trades import Apart
-from redoubt.training.trainer import Moment
+from redoubt.params.recipes import Gaussian, SmoothAdv
+from redoubt.params.sections import Eps
+from redoubt.training.ground import Ground
+from redoubt.training.methods.base import Method, towards
+from redoubt.training.methods.pgd import attacked
+from redoubt.training.methods.trades import Apart
+from redoubt.training.trainer import Moment, Ramp, Trainer
 from redoubt.training.weighted import row_weights
-from redoubt.types import Bounds
+from redoubt.types import Bounds, Threat
 
 # Weight of the mean answer's entropy beside the agreement, as the authors run it.
 ENTROPY = 0.5
@@ -111,3 +115,26 @@ def _mean(each: Sequence[tf.Tensor]) -> tf.Tensor:
     if answers.shape[-1] == 1:
         return tf.reduce_mean(answers, axis=0)
     return tf.reduce_logsumexp(tf.nn.log_softmax(answers), axis=0) - np.float32(np.log(len(each)))
+
+
+def _within_a_sigma(recipe: Gaussian, eps: Eps) -> list[Threat]:
+    """A network that learns from noise alone is watched within one sigma."""
+    return [Threat("l2", recipe.sigma)]
+
+
+def _on_noise(recipe: Gaussian, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+    objective = Noisy(ground.network, problem, recipe.sigma, consistency=recipe.consistency)
+    return towards(objective, recipe, ground, ramp)
+
+
+def _round_attacked(recipe: SmoothAdv, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+    outputs = under_noise(ground.network, recipe.sigma, recipe.draws, ground.bounds)
+    smoothed = Problem(outputs, ground.aim, "l2", ground.bounds)
+    objective = Noisy(ground.network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
+    return towards(objective, recipe, ground, ramp)
+
+
+GAUSSIAN = Method[Gaussian](
+    trainer=_on_noise, judged="noisy", threats=_within_a_sigma, sigma=lambda recipe: recipe.sigma
+)
+SMOOTHADV = Method[SmoothAdv](trainer=_round_attacked, judged="noisy", sigma=lambda recipe: recipe.sigma)

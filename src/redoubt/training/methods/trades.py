@@ -9,8 +9,11 @@ from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.losses import Loss
-from redoubt.training.adversarial import attacked
-from redoubt.training.trainer import Moment
+from redoubt.params.recipes import Trades
+from redoubt.training.ground import Ground
+from redoubt.training.methods.base import Method, towards
+from redoubt.training.methods.pgd import attacked
+from redoubt.training.trainer import Moment, Ramp, Trainer
 from redoubt.training.weighted import row_weights
 
 
@@ -33,7 +36,7 @@ class Apart:
 
 
 @dataclass(frozen=True, eq=False)
-class Trades:
+class TradesObjective:
     """The objective.
 
     Attributes:
@@ -65,3 +68,11 @@ class Trades:
     @property
     def _apart(self) -> Apart:
         return Apart(self.problem.criterion)
+
+
+def _trainer(recipe: Trades, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+    objective = TradesObjective(ground.network, problem, PGD(steps=recipe.steps), recipe.beta)
+    return towards(objective, recipe, ground, ramp)
+
+
+METHOD = Method[Trades](trainer=_trainer)

@@ -1,4 +1,4 @@
-"""Adversarial training: many steps (PGD, arXiv 1706.06083) or one from a random start (arXiv 2001.03994)."""
+"""Adversarial training by many steps (PGD, arXiv 1706.06083); several threats take turns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,12 @@ import tensorflow as tf
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import ascend
 from redoubt.attacks.gradient import PGD
-from redoubt.training.trainer import Moment
+from redoubt.params.recipes import Pgd
+from redoubt.params.sections import Eps
+from redoubt.training.ground import Ground
+from redoubt.training.methods.base import Method, threat_of, towards
+from redoubt.training.trainer import Moment, Ramp, Trainer
+from redoubt.types import Threat
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,3 +63,16 @@ def attacked(attack: PGD, problem: Problem, x: tf.Tensor, y: tf.Tensor, eps: tf.
         alike = replace(problem.bounds, scale=(problem.bounds.scale > 0).astype(np.float32))
         start = ascend(start, "l2", alike)
     return attack.run(problem, x, y, start, eps, seed)
+
+
+def _threats(recipe: Pgd, eps: Eps) -> list[Threat]:
+    return [threat_of(each, eps) for each in (recipe, *recipe.also)]
+
+
+def _trainer(recipe: Pgd, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+    first, *more = _threats(recipe, ground.eps)
+    threats = [(problem, 1.0), *((ground.problem(ground.network, each.norm), each.eps / first.eps) for each in more)]
+    return towards(Attacked(ground.network, threats, PGD(steps=recipe.steps)), recipe, ground, ramp)
+
+
+METHOD = Method[Pgd](trainer=_trainer, threats=_threats)

@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import ascend, pull_back
+from redoubt.params.recipes import Free
+from redoubt.training.ground import Ground
+from redoubt.training.methods.base import Method
 from redoubt.training.trainer import Moment, Ramp, Trainer
 
 
@@ -62,3 +65,10 @@ class FreeTrainer(Trainer):
         self.delta.assign(tf.concat([change, self.delta[rows:]], axis=0))
         self.update(weights)
         return self.measured(y, outputs, loss)
+
+
+def _trainer(recipe: Free, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+    return FreeTrainer(ground.network, problem, ramp, ground.plan.batch_size, ground.plan.seed, recipe.average)
+
+
+METHOD = Method[Free](trainer=_trainer, replays=lambda recipe: recipe.replays)

@@ -10,11 +10,14 @@ import tensorflow as tf
 
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.gradient import PGD
-from redoubt.certify.interval import Box, steps
+from redoubt.certify.interval import Box, check_bounded, steps
 from redoubt.certify.margins import ball, worst_logits
 from redoubt.models.chain import chain_of
-from redoubt.training.adversarial import attacked
-from redoubt.training.trainer import Moment
+from redoubt.params.recipes import Ibp
+from redoubt.training.ground import Ground
+from redoubt.training.methods.base import Method, towards
+from redoubt.training.methods.pgd import attacked
+from redoubt.training.trainer import Moment, Ramp, Trainer
 
 TOLERANCE = 0.5
 TINY = 1e-12
@@ -139,3 +142,19 @@ def initialize(network: keras.Model, seed: int) -> None:
             kernel.assign(rng.normal(0.0, np.sqrt(2.0 * np.pi) / fan_in, kernel.shape))
             if layer.use_bias:
                 layer.bias.assign(np.zeros(layer.bias.shape))
+
+
+def _trainer(recipe: Ibp, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+    """Draw the weights anew for bounds.
+
+    Raises:
+        IntervalError: the network has a layer without a sound bound.
+    """
+    check_bounded(ground.network)
+    initialize(ground.network, ground.plan.seed)
+    attack = PGD(steps=recipe.steps) if recipe.steps else None
+    objective = Certified(ground.network, problem, recipe.natural, recipe.regularize, attack)
+    return towards(objective, recipe, ground, ramp)
+
+
+METHOD = Method[Ibp](trainer=_trainer, judged="certified", reach=lambda recipe: recipe.reach)
