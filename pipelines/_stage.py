@@ -13,14 +13,12 @@ from typing import NoReturn
 from pipelines._lock import keep_lock
 from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
+from redoubt.errors import RedoubtError, as_user_error
 from redoubt.params import HARDENED, Params, ParamsError, Task, load
-from redoubt.tracking_uri import TrackingError
 
 Work = Callable[..., None]
 # Stages that can be told to make one model alone, by `--model`.
 MODELS = {"harden": HARDENED}
-# Modules whose errors are one line: what a user can mend.
-OURS = ("redoubt", "pipelines", "__main__")
 WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "zoo")
 UNFINISHED = (".redoubt/attack", ".redoubt/checkpoints", ".redoubt/sweep")
 
@@ -42,10 +40,11 @@ def run(name: str, work: Work) -> None:
         # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
         took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
         write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
-    except ValueError as error:
-        if not type(error).__module__.startswith(OURS):
+    except (RedoubtError, OSError) as error:
+        said = as_user_error(error)
+        if said is None:
             raise
-        fail(f"{name}@{task.name}", task.name, name, error)
+        fail(f"{name}@{task.name}", task.name, name, said)
 
 
 def begin() -> None:
@@ -106,6 +105,6 @@ def fail(where: str, task: str, run: str, error: Exception) -> NoReturn:
 
     try:
         failed(task, run, error)
-    except (TrackingError, OSError) as trouble:
+    except (RedoubtError, OSError) as trouble:
         print(f"warning: this failure is not in MLflow: {trouble}", file=sys.stderr)
     sys.exit(1)

@@ -13,6 +13,7 @@ from pipelines._stage import run
 from pipelines.promote import clean_figures, example_request, threat_of
 from redoubt.data.store import digest, digest_folder, read_json, whole_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES
+from redoubt.errors import RedoubtError
 from redoubt.models.saved import WEIGHTS
 from redoubt.params import Params, Task
 
@@ -20,7 +21,7 @@ ZOO = ("adversarial", "certified")
 LARGEST = 24 * 2**20
 
 
-class ZooError(ValueError):
+class ZooError(RedoubtError):
     """A zoo that would grow too large."""
 
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from redoubt.errors import RedoubtError
+
 Kind = Literal["regression", "classification", "image"]
 Norm = Literal["linf", "l2"]
 Balance = Literal["none", "weights"]
@@ -79,7 +81,7 @@ REPLACED = {
 }
 
 
-class ParamsError(ValueError):
+class ParamsError(RedoubtError):
     """A params.yaml that cannot be used; the message names the file, the key and the mend."""
 
 

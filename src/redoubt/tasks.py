@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from redoubt.errors import RedoubtError
 from redoubt.params import Kind, Name
 
 # A Python float, which any integer can be compared with.
@@ -39,7 +40,7 @@ Shape = Annotated[
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
 
-class RecordError(ValueError):
+class RecordError(RedoubtError):
     """An input that does not fit the schema; the message names the row, the column and the value."""
 
 

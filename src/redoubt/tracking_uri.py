@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, urlsplit
 
+from redoubt.errors import RedoubtError
+
 HIDDEN = "***"
 SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
@@ -36,7 +38,7 @@ ANSWERS_WITHIN = 5.0
 UNLOCKS_WITHIN = 10.0
 
 
-class TrackingError(ValueError):
+class TrackingError(RedoubtError):
     """MLflow could not be brought into line with the records; the message names what is wrong and the mend."""
 
 

@@ -11,6 +11,10 @@ import pytest
 STAGES = ["ingest", "validate", "split", "scale", "sweep", "certify", "promote", "section", "summary"]
 TENSORFLOW_STAGES = ["train", "harden", "attack"]
 ROOMS = [
+    "bundle",
+    "errors",
+    "surroundings",
+    "http",
     "params",
     "tasks",
     "perturbable",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, keep_whole, random_start
 from redoubt.attacks.straight_through import straight_through
+from redoubt.errors import RedoubtError
 from redoubt.params import Norm
 from redoubt.tasks import Bounds, Floats
 
@@ -25,7 +26,7 @@ ROUNDED = 2.0**-8
 Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-class AttackError(ValueError):
+class AttackError(RedoubtError):
     """An attack that cannot be run, or whose result broke its own rules."""
 
 

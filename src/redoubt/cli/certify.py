@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from redoubt.cli.words import add_rows, check_rows, count, folder_name
+from redoubt.errors import RedoubtError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +46,7 @@ exit status: 0 all done; 2 could not begin, or a proof was refuted
 """
 
 
-class CertifyError(ValueError):
+class CertifyError(RedoubtError):
     """What cannot be certified; the message says why."""
 
 

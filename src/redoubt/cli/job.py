@@ -14,12 +14,13 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
+from redoubt.errors import RedoubtError
 from redoubt.params import Eps, Norm, ParamsError, load
 from redoubt.perturbable import Immovable, immovable, in_raw_units
 from redoubt.tasks import Batch, Bounds, Floats
 
 
-class JobError(ValueError):
+class JobError(RedoubtError):
     """What was asked makes no sense together; the message says what would."""
 
 

@@ -12,10 +12,11 @@ from redoubt.data import dataset
 from redoubt.data.arrays import read_npz
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays
+from redoubt.errors import RedoubtError
 from redoubt.tasks import Batch
 
 
-class RowsError(ValueError):
+class RowsError(RedoubtError):
     """No usable rows; the message says what came and what was expected."""
 
 

@@ -13,6 +13,7 @@ from redoubt.attacks.endpoint import Endpoint
 from redoubt.attacks.query import Oracle
 from redoubt.data.store import digest
 from redoubt.defenses.guarded import GuardedModel
+from redoubt.errors import RedoubtError
 from redoubt.models.saved import load_network
 from redoubt.tasks import PIXELS, Bounds, Schema
 
@@ -20,7 +21,7 @@ SCHEMES = ("http://", "https://")
 HDF5 = b"\x89HDF"
 
 
-class TargetError(ValueError):
+class TargetError(RedoubtError):
     """Nothing that can be attacked; the message says what can."""
 
 

@@ -20,6 +20,7 @@ from redoubt.data.sources import NAMED, SIMULATED
 from redoubt.data.store import digest, digest_folder, write_json
 from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel
 from redoubt.defenses.untrusted import read_typed
+from redoubt.errors import RedoubtError
 from redoubt.params import Name, ParamsError, Share, Task, load
 from redoubt.tasks import Batch, Schema
 from redoubt.training.sweep import Selected
@@ -51,7 +52,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
 
 
-class VerifyError(ValueError):
+class VerifyError(RedoubtError):
     """What cannot be verified; the message says why."""
 
 

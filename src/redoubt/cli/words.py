@@ -4,13 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redoubt.errors import RedoubtError
 from redoubt.params import NAME_RULE, is_name
 
 if TYPE_CHECKING:
     from redoubt.cli.targets import Target
 
 
-class AskedError(ValueError):
+class AskedError(RedoubtError):
     """Words on the command line that do not go together."""
 
 

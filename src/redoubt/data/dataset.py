@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from redoubt.data.store import digest, read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
+from redoubt.errors import RedoubtError
 from redoubt.params import first_mistake
 from redoubt.tasks import Batch, Floats, Ints, Schema
 
@@ -21,7 +22,7 @@ TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "p
 COLUMNS = "columns.json"
 
 
-class DatasetError(ValueError):
+class DatasetError(RedoubtError):
     """A folder that holds no usable data set; the message says what is wrong and what to run."""
 
 

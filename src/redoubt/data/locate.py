@@ -8,6 +8,8 @@ import httpx
 from tqdm import tqdm
 
 from redoubt.data.store import whole_file
+from redoubt.errors import RedoubtError, SurroundingsError
+from redoubt.http import client
 
 EXTERNAL = Path("data/external")
 MIRROR = "REDOUBT_DATA_MIRROR"
@@ -15,7 +17,7 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _BLOCK = 1 << 20
 
 
-class SourceError(ValueError):
+class SourceError(RedoubtError):
     """Data that cannot be had or used; the message says what came, what was expected and what to do."""
 
 
@@ -47,7 +49,7 @@ def locate(file: PublicFile) -> Path:
         looked.append(f"{MIRROR}: not set")
     try:
         download(file.url, local)
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError, SurroundingsError) as error:
         looked.append(f"{file.url}: {error or type(error).__name__}")
         places = "\n  ".join(looked)
         raise SourceError(
@@ -62,14 +64,14 @@ def download(url: str, path: Path) -> None:
 
     Raises:
         httpx.HTTPError: no connection, a timeout, or an answer other than success.
+        SurroundingsError: a proxy or a certificate of the environment that cannot be used.
     """
     with (
         whole_file(path) as temporary,
         temporary.open("wb") as stream,
+        client(url, follow_redirects=True, timeout=_TIMEOUT) as http,
         # Stored bytes as they are: a checksum is of the file, not of what a server or client made of it on the way.
-        httpx.stream(
-            "GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True, timeout=_TIMEOUT
-        ) as answer,
+        http.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer,
     ):
         answer.raise_for_status()
         size = int(answer.headers.get("content-length", 0)) or None

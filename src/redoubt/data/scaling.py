@@ -8,10 +8,11 @@ import numpy as np
 
 from redoubt.data.precision import LARGEST_STD, SMALLEST_STD
 from redoubt.data.store import plain
+from redoubt.errors import RedoubtError
 from redoubt.tasks import PIXELS, Batch, Bounds, Floats, Schema
 
 
-class ScalingError(ValueError):
+class ScalingError(RedoubtError):
     """Training rows that cannot be scaled in float32; the message names the column and what to do."""
 
 

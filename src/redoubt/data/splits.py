@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.data.store import read_arrays, write_arrays
+from redoubt.errors import RedoubtError
 from redoubt.params import Kind, SplitParams
 from redoubt.tasks import Ints
 
@@ -16,7 +17,7 @@ from redoubt.tasks import Ints
 _QUANTILES = 10
 
 
-class SplitError(ValueError):
+class SplitError(RedoubtError):
     """Too few rows or classes; the message gives the numbers and the mend."""
 
 

@@ -9,6 +9,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from pydantic import BaseModel, ValidationError
 
+from redoubt.errors import RedoubtError
 from redoubt.params import first_mistake
 
 # Largest file read, in bytes: protobuf itself reads no more than 2 GiB, and no JSON of a bundle comes near its end.
@@ -40,7 +41,7 @@ _FIELDS: dict[str, tuple[tuple[str, int, str], ...]] = {
 _SINGLE = {("Model", "graph"), ("Attribute", "t"), ("Attribute", "g"), ("Attribute", "sparse_tensor")}
 
 
-class BundleError(ValueError):
+class BundleError(RedoubtError):
     """A bundle folder that is not whole or not readable; the message names the file."""
 
 

@@ -2,8 +2,10 @@
 
 import difflib
 import importlib
+import sys
 from collections.abc import Mapping
 
+from redoubt.quiet import settle_keras
 from redoubt.studies.contract import Study, StudyError, Text
 
 CHAPTERS: Mapping[str, tuple[Text, tuple[str, ...]]] = {
@@ -51,4 +53,6 @@ def find(name: str) -> Study:
     """
     check_known(name)
     study: Study = importlib.import_module(f"redoubt.studies.{name}").STUDY
+    if "keras" in sys.modules:
+        settle_keras()
     return study

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from redoubt.errors import RedoubtError
 from redoubt.params import Strict
 from redoubt.studies.given import Given
 
@@ -15,7 +16,7 @@ Cell = str | int | float
 Doubles = NDArray[np.float64]
 
 
-class StudyError(ValueError):
+class StudyError(RedoubtError):
     """A study that cannot be run; the message names it and says what to do."""
 
 

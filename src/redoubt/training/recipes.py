@@ -10,6 +10,7 @@ from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
+from redoubt.errors import RedoubtError
 from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
 from redoubt.tasks import Batch, Bounds
 from redoubt.training.adversarial import Attacked
@@ -27,7 +28,7 @@ from redoubt.training.weighted import Weighted
 WATCHING = PGD(steps=10)
 
 
-class RecipeError(ValueError):
+class RecipeError(RedoubtError):
     """A recipe that makes no sense for its task; the message says what came and what would."""
 
 

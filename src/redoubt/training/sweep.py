@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.data.scaling import Scaler
+from redoubt.errors import RedoubtError
 from redoubt.params import Balance, Cnn, Linear, ModelParams, Strict, SweepParams
 from redoubt.quiet import import_tensorflow
 from redoubt.tasks import Batch, Schema
@@ -21,7 +22,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Remember = Callable[[Mapping[str, Any], Arrays, Callable[[], Arrays]], Arrays]
 
 
-class SweepError(ValueError):
+class SweepError(RedoubtError):
     """A sweep without a winner."""
 
 
