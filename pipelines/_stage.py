@@ -13,8 +13,9 @@ from typing import NoReturn
 from pipelines._lock import keep_lock
 from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
-from redoubt.errors import RedoubtError, as_user_error
+from redoubt.errors import RedoubtError, as_user_error, ends_in_one_line
 from redoubt.params import HARDENED, Params, ParamsError, Task, load
+from redoubt.tracking_uri import check_kind, store_uri
 
 Work = Callable[..., None]
 # Stages that can be told to make one model alone, by `--model`.
@@ -34,6 +35,9 @@ def run(name: str, work: Work) -> None:
     if name in MODELS:
         work = partial(work, models=[model] if model else MODELS[name])
     started = time.perf_counter()
+    with ends_in_one_line(f"{name}@{task.name}: "):
+        # Before hours of work whose last stage would fail.
+        check_kind(store_uri(Path.cwd()))
     try:
         begin()
         work(params, task)

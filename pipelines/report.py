@@ -9,17 +9,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipelines._lock import LockError
 from pipelines._stage import begin
 from pipelines.headline import headline
-from redoubt.data.store import StoreError, read_json, whole_file, write_json
-from redoubt.params import Params, ParamsError, load
-from redoubt.records import RunRecordError
+from redoubt.data.store import read_json, whole_file, write_json
+from redoubt.errors import RedoubtError, ends_in_one_line
+from redoubt.params import Params, load
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking import sync
-from redoubt.tracking_uri import TrackingError
 
 MIRRORED = Path("reports/mirrored.json")
 
@@ -27,11 +25,12 @@ MIRRORED = Path("reports/mirrored.json")
 def main() -> None:
     """Write reports/index.html and metrics.json for the tasks in `run`, then record the runs."""
     argparse.ArgumentParser(prog="python -m pipelines.report", description=f"{__doc__} Reads params.yaml.").parse_args()
-    try:
+    with ends_in_one_line("report: "):
         begin()
-        params = load()
-    except (LockError, ParamsError, StoreError) as error:
-        sys.exit(f"error: {error}")
+        _write_all(load())
+
+
+def _write_all(params: Params) -> None:
     rows = [headline(params, name) for name in params.run]
     sections = [Markup(Path("reports/sections", f"{name}.html").read_text(encoding="utf-8")) for name in params.run]  # noqa: S704
     _write(Path("reports/index.html"), render("index.html", seed=params.seed, rows=rows, sections=sections))
@@ -50,7 +49,7 @@ def _mirror(params: Params) -> None:
     MIRRORED.unlink(missing_ok=True)
     try:
         sync(Path())
-    except (RunRecordError, TrackingError) as error:
+    except RedoubtError as error:
         sys.exit(
             f"error: report: {error}. The pages in reports/ are written; once that is mended, the next `dvc repro`, "
             "or `python -m pipelines.record`, records the runs"

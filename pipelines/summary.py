@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
+from pipelines._lock import drop_torn_rwlock, keep_lock
+from pipelines._surroundings import prepare
 from pipelines.headline import headline
-from redoubt.data.store import StoreError
-from redoubt.params import Params, ParamsError, load
-from redoubt.tracking_uri import TrackingError, check, store_uri
+from redoubt.errors import ends_in_one_line
+from redoubt.params import Params, load
 
 
 def main() -> None:
@@ -23,16 +23,14 @@ def main() -> None:
         help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
     )
     only_check = parser.parse_args().check
-    try:
+    with ends_in_one_line():
         params = load()
         if only_check:
             keep_lock()
             drop_torn_rwlock()
-    except (LockError, ParamsError, StoreError) as error:
-        sys.exit(f"error: {error}")
+            prepare()
     if only_check:
         _check_studies(params)
-        _warn_of_tracking()
     else:
         _print(params)
 
@@ -46,14 +44,6 @@ def _check_studies(params: Params) -> None:
             check_known(name)
     except StudyError as error:
         sys.exit(f"error: params.yaml: studies: {error}")
-
-
-def _warn_of_tracking() -> None:
-    """Say before the work begins what would keep its last stage from recording it; the work itself needs no MLflow."""
-    try:
-        check(store_uri(Path.cwd()))
-    except TrackingError as error:
-        print(f"warning: {error}. The work goes on; until that is mended its last stage fails", file=sys.stderr)
 
 
 def _print(params: Params) -> None:

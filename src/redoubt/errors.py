@@ -3,11 +3,13 @@
 import errno
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from redoubt.bundle.errors import RedoubtError
 
-__all__ = ["FIXES", "RedoubtError", "SurroundingsError", "as_user_error"]
+__all__ = ["FIXES", "RedoubtError", "SurroundingsError", "as_user_error", "ends_in_one_line"]
 
 _SPACE = "free some space there, then run it again"
 _RIGHTS = "make it readable and writable for you, or name another place"
@@ -55,3 +57,19 @@ def as_user_error(error: BaseException) -> RedoubtError | None:
         return None
     where = "a file" if error.filename is None else os.fsdecode(error.filename)
     return SurroundingsError(f"{where} cannot be used: {os.strerror(number)}; {FIXES[number]}")
+
+
+@contextmanager
+def ends_in_one_line(where: str = "") -> Iterator[None]:
+    """End the process with one line on standard error where a user's mistake is raised; let anything else pass.
+
+    Args:
+        where: what the line names before it says what is wrong, such as `report: `.
+    """
+    try:
+        yield
+    except (RedoubtError, OSError) as error:
+        said = as_user_error(error)
+        if said is None:
+            raise
+        sys.exit(f"error: {where}{said}")
