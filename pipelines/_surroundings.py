@@ -29,6 +29,8 @@ def settle_git() -> None:
         StoreError: DVC's settings cannot be written.
     """
     here = Path.cwd()
+    if not LOCAL.parent.is_dir():
+        return
     in_git = "GIT_DIR" in os.environ or any((folder / ".git").exists() for folder in (here, *here.parents))
     known = LOCAL.read_text(encoding="utf-8") if LOCAL.is_file() else ""
     if in_git and known == WITHOUT_GIT:

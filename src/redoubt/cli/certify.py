@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
     how = "interval bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
     norm: Norm = "linf" if params is None else "l2"
     sizes = [float(name.split()[1]) for name in found if name.startswith(NORMS[norm])]
-    _show(f"{how} on {target.said}", found, _raw_units(target, norm, sizes), path)
+    title = f"{how} on {target.said}\nexamples: {len(rows.batch)}, {rows.source}"
+    _show(title, found, _raw_units(target, norm, sizes), path)
     return 0
 
 

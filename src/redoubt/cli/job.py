@@ -11,6 +11,7 @@ from redoubt.attacks.catalogue import Entry
 from redoubt.attacks.contract import Outputs, Problem
 from redoubt.attacks.course import TowardFalse
 from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
+from redoubt.cli.recipe import recipe_of
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
@@ -185,11 +186,15 @@ def class_of(target: Target, said: str) -> int:
 
 
 def size_of(target: Target, norm: Norm) -> float:
-    """The eps of the task in params.yaml.
+    """The eps that the bundle's card says it was hardened against, else that of the task in params.yaml.
 
     Raises:
         JobError: there is none.
+        BundleError: a card that cannot be read.
     """
+    recipe = recipe_of(target.folder, target.task)
+    if recipe is not None and recipe.eps is not None:
+        return recipe.eps.l2 if norm == "l2" else recipe.eps.linf
     eps: Eps | None = None
     if target.task is not None:
         eps = _from_params(target.task, lambda task: task.eps)

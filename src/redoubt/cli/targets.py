@@ -44,6 +44,7 @@ class Target:
         endpoint: of a service; holds its connection.
         inputs: names of a table's network inputs, if they are known.
         schema: of the task, if it is known.
+        folder: of the bundle, also of one that a service serves.
     """
 
     said: str
@@ -60,6 +61,7 @@ class Target:
     endpoint: Endpoint | None = None
     inputs: tuple[str, ...] = ()
     schema: Schema | None = None
+    folder: Path | None = None
 
     def close(self) -> None:
         """Let go of a service."""
@@ -119,6 +121,7 @@ def _bundle(folder: Path) -> Target:
         guarded=guarded,
         inputs=tuple(schema.input_names),
         schema=schema,
+        folder=folder,
     )
 
 
@@ -208,6 +211,7 @@ def _service(url: str, task: str | None, bundle: Path | None) -> Target:
         endpoint=endpoint,
         inputs=tuple(schema.input_names),
         schema=schema,
+        folder=folder,
     )
 
 

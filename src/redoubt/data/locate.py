@@ -29,24 +29,25 @@ class PublicFile:
     url: str
 
 
+def at_hand(file: PublicFile) -> Path | None:
+    """The path of a public file in `data/external/` or the mirror; None where it would have to be downloaded."""
+    mirror = os.environ.get(MIRROR)
+    places = [EXTERNAL, *([Path(mirror)] if mirror else [])]
+    return next((folder / file.name for folder in places if (folder / file.name).is_file()), None)
+
+
 def locate(file: PublicFile) -> Path:
     """The path of a public file, downloaded into `data/external/` if it is nowhere on this machine.
 
     Raises:
         SourceError: nowhere to be had; the message lists every place looked at.
     """
-    local = EXTERNAL / file.name
-    if local.is_file():
-        return local
+    found = at_hand(file)
+    if found is not None:
+        return found
+    local, mirror = EXTERNAL / file.name, os.environ.get(MIRROR)
     looked = [f"{local}: no such file"]
-    mirror = os.environ.get(MIRROR)
-    if mirror:
-        copy = Path(mirror, file.name)
-        if copy.is_file():
-            return copy
-        looked.append(f"{copy} ({MIRROR}): no such file")
-    else:
-        looked.append(f"{MIRROR}: not set")
+    looked.append(f"{Path(mirror, file.name)} ({MIRROR}): no such file" if mirror else f"{MIRROR}: not set")
     try:
         download(file.url, local)
     except (httpx.HTTPError, OSError, SurroundingsError) as error:
