@@ -2,7 +2,9 @@
 PYTHON ?= python3.11
 TASK ?= mnist
 BIN := .venv/bin
-ACTIVE := PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
+# What a shell may have set for other projects, and would send packages elsewhere or hide this folder's modules.
+CLEAN := PIP_USER=0 PIP_TARGET= PIP_PREFIX= PYTHONSAFEPATH= PYTHONHOME=
+ACTIVE := $(CLEAN) PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 .DEFAULT_GOAL := help
 .PHONY: help repro mnist course test serve ui report format check bench-attacks clean
@@ -12,10 +14,10 @@ help: ## Show what can be done
 
 # The stamp is newer than the lock only once everything in it stands.
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
+	$(CLEAN) $(PYTHON) -m venv .venv
 	@echo "Installing requirements.lock, about 230 packages: two to four minutes the first time"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(CLEAN) $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(CLEAN) $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 repro: .venv/installed ## Run the pipeline for the tasks in params.yaml, end with the table of champions

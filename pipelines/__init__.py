@@ -19,3 +19,7 @@ for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }.items():
     os.environ.setdefault(_name, _value)
+
+from redoubt.surroundings import settle  # noqa: E402
+
+settle()

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from redoubt.data.store import whole_file
+from redoubt.errors import RedoubtError
 
 LOCK, KEPT, DAMAGED = Path("dvc.lock"), Path(".redoubt/dvc.lock"), Path(".redoubt/dvc.lock.damaged")
 # Which DVC process reads and writes what at this moment: nothing in it outlives the process.
@@ -20,7 +21,7 @@ WRITING_SECONDS = 1.0
 COMMITTED = f"`git checkout {LOCK}` takes the committed one"
 
 
-class LockError(ValueError):
+class LockError(RedoubtError):
     """A dvc.lock that nothing can be done with; the message says what to do."""
 
 

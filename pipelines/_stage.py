@@ -13,15 +13,14 @@ from pipelines._lock import keep_lock
 from redoubt.bundle.types import NAME_RULE, is_name
 from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
-from redoubt.params.base import ParamsError, Strict
+from redoubt.errors import RedoubtError, as_user_error, ends_in_one_line
+from redoubt.params.base import Strict
 from redoubt.params.stages import read_settings
-from redoubt.tracking_uri import TrackingError
+from redoubt.tracking_uri import check_kind, store_uri
 
 S = TypeVar("S", bound=Strict)
 # Stages of one model: DVC names them STAGE@TASK-MODEL.
 OF_A_MODEL = ("harden",)
-# Modules whose errors are one line: what a user can mend.
-OURS = ("redoubt", "pipelines", "__main__")
 WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "resolved", "zoo")
 UNFINISHED = (".redoubt/attack", ".redoubt/certify", ".redoubt/checkpoints", ".redoubt/sweep")
 
@@ -36,20 +35,21 @@ def run(stage: str, kind: type[S], work: Callable[[S], Any]) -> None:
     """
     task, name = arguments(stage)
     started = time.perf_counter()
-    try:
+    with ends_in_one_line(f"{name}@{task}: "):
+        # Before hours of work whose last stage would fail.
+        check_kind(store_uri(Path.cwd()))
         settings = read_settings(kind, Path(task, f"{name}.json"))
-    except ParamsError as error:
-        sys.exit(f"error: {error}")
     try:
         begin()
         work(settings)
         # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
         took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
         write_json(Path("reports", task, "timings", f"{name}.json"), took)
-    except ValueError as error:
-        if not type(error).__module__.startswith(OURS):
+    except (RedoubtError, OSError) as error:
+        said = as_user_error(error)
+        if said is None:
             raise
-        fail(f"{name}@{task}", task, name, error)
+        fail(f"{name}@{task}", task, name, said)
 
 
 def begin() -> None:
@@ -108,6 +108,6 @@ def fail(where: str, task: str, run: str, error: Exception) -> NoReturn:
 
     try:
         failed(task, run, error)
-    except (TrackingError, OSError) as trouble:
+    except (RedoubtError, OSError) as trouble:
         print(f"warning: this failure is not in MLflow: {trouble}", file=sys.stderr)
     sys.exit(1)

@@ -1,12 +1,10 @@
 """Brings MLflow into line with what the stages recorded, and says what it holds."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from redoubt.records import RunRecordError
+from redoubt.errors import ends_in_one_line
 from redoubt.tracking import Summary, sync
-from redoubt.tracking_uri import TrackingError
 
 CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
 
@@ -33,10 +31,8 @@ def _count(number: int, noun: str) -> str:
 def main() -> None:
     """Sync and print the two lines."""
     argparse.ArgumentParser(prog="python -m pipelines.record", description=__doc__).parse_args()
-    try:
+    with ends_in_one_line():
         print(describe(sync(Path.cwd())))
-    except (RunRecordError, TrackingError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

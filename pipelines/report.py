@@ -9,17 +9,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipelines._lock import LockError
 from pipelines._stage import begin
-from redoubt.data.store import StoreError, read_json, whole_file, write_json
-from redoubt.params.base import ParamsError
+from redoubt.data.store import read_json, whole_file, write_json
+from redoubt.errors import RedoubtError, ends_in_one_line
 from redoubt.params.stages import ReportSettings, read_settings
-from redoubt.records import RunRecordError
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking import sync
-from redoubt.tracking_uri import TrackingError
 
 SECTIONS, MIRRORED = Path("reports/sections"), Path("reports/mirrored.json")
 
@@ -29,11 +26,12 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m pipelines.report", description=f"{__doc__} Reads what `resolve_course` wrote."
     ).parse_args()
-    try:
+    with ends_in_one_line("report: "):
         begin()
-        settings = read_settings(ReportSettings, Path("report.json"))
-    except (LockError, ParamsError, StoreError) as error:
-        sys.exit(f"error: {error}")
+        _write_all(read_settings(ReportSettings, Path("report.json")))
+
+
+def _write_all(settings: ReportSettings) -> None:
     tasks = [name for name in settings.tasks if (SECTIONS / f"{name}.html").is_file()]
     rows = [read_json(SECTIONS / f"{name}.json") for name in tasks]
     sections = [Markup((SECTIONS / f"{name}.html").read_text(encoding="utf-8")) for name in tasks]  # noqa: S704
@@ -53,7 +51,7 @@ def _mirror(tasks: list[str]) -> None:
     MIRRORED.unlink(missing_ok=True)
     try:
         sync(Path())
-    except (RunRecordError, TrackingError) as error:
+    except RedoubtError as error:
         sys.exit(
             f"error: report: {error}. The pages in reports/ are written; once that is mended, the next `dvc repro`, "
             "or `python -m pipelines.record`, records the runs"

@@ -5,10 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines._lock import LockError
 from pipelines._stage import begin, fail, item_of
-from redoubt.data.store import StoreError, plain, write_json
-from redoubt.params.base import ParamsError
+from redoubt.data.store import plain, write_json
+from redoubt.errors import ends_in_one_line
 from redoubt.params.stages import StudySettings, read_settings
 from redoubt.quiet import no_stderr
 from redoubt.records import Record
@@ -16,6 +15,7 @@ from redoubt.studies.contract import Result, StudyError
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
 from redoubt.studies.sizes import load_study, sizes_of
+from redoubt.tracking_uri import check_kind, store_uri
 
 STUDIES = Path("reports/studies")
 TASK = "course"
@@ -29,13 +29,13 @@ def main() -> None:
     )
     parser.add_argument("name", help="a study of params.yaml, such as polynomial; or DVC's name of the stage for it")
     name = item_of("study", parser.parse_args().name)
-    try:
-        begin()
-        work(read_settings(StudySettings, Path("studies", f"{name}.json")))
-    except (LockError, ParamsError, StoreError) as error:
-        sys.exit(f"error: study@{name}: {error}")
-    except StudyError as error:
-        fail(f"study@{name}", TASK, name, error)
+    with ends_in_one_line(f"study@{name}: "):
+        try:
+            check_kind(store_uri(Path.cwd()))
+            begin()
+            work(read_settings(StudySettings, Path("studies", f"{name}.json")))
+        except StudyError as error:
+            fail(f"study@{name}", TASK, name, error)
 
 
 def work(settings: StudySettings) -> None:

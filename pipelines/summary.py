@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
+from pipelines._lock import drop_torn_rwlock, keep_lock
 from pipelines._same import other_bytes
-from redoubt.data.store import StoreError, read_json
-from redoubt.params.base import ParamsError
+from pipelines._surroundings import prepare
+from redoubt.data.store import read_json
+from redoubt.errors import ends_in_one_line
 from redoubt.params.load import Params, load
-from redoubt.tracking_uri import TrackingError, check, store_uri
 
 
 def main() -> None:
@@ -24,16 +24,14 @@ def main() -> None:
         help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
     )
     only_check = parser.parse_args().check
-    try:
+    with ends_in_one_line():
         params = load()
         if only_check:
             keep_lock()
             drop_torn_rwlock()
-    except (LockError, ParamsError, StoreError) as error:
-        sys.exit(f"error: {error}")
+            prepare()
     if only_check:
         _check_studies(params)
-        _warn_of_tracking()
     else:
         _print(params)
         if said := other_bytes(Path.cwd()):
@@ -49,14 +47,6 @@ def _check_studies(params: Params) -> None:
             check_known(name)
     except StudyError as error:
         sys.exit(f"error: params.yaml: studies: {error}")
-
-
-def _warn_of_tracking() -> None:
-    """Say before the work begins what would keep its last stage from recording it; the work itself needs no MLflow."""
-    try:
-        check(store_uri(Path.cwd()))
-    except TrackingError as error:
-        print(f"warning: {error}. The work goes on; until that is mended its last stage fails", file=sys.stderr)
 
 
 def _print(params: Params) -> None:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from pipelines.record import describe
-from redoubt.records import RunRecordError
+from redoubt.errors import ends_in_one_line
 from redoubt.tracking import sync
-from redoubt.tracking_uri import TrackingError, store_uri
+from redoubt.tracking_uri import store_uri
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -18,15 +18,17 @@ def main() -> None:
     """Sync, print the links, and become the UI."""
     argparse.ArgumentParser(prog="python -m pipelines.ui", description=__doc__).parse_args()
     uri = store_uri(Path.cwd())
-    try:
+    if not uri.startswith("http"):
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, PORT)) == 0:
+                sys.exit(
+                    f"error: port {PORT} of {HOST} is taken, by an MLflow UI that runs already or by another program: "
+                    f"open http://{HOST}:{PORT}, or end that program"
+                )
+    with ends_in_one_line():
         print(describe(sync(Path.cwd())), flush=True)
-    except (RunRecordError, TrackingError) as error:
-        sys.exit(f"error: {error}")
     if uri.startswith("http"):
         return
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, PORT)) == 0:
-            sys.exit(f"error: port {PORT} of {HOST} is taken: by an MLflow UI that runs already, or by another program")
     # By the environment: a command line, with a password in it, can be read by everybody on the machine.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     words = ["-m", "mlflow", "ui", "--host", HOST, "--port", str(PORT), "--workers", "1"]

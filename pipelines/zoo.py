@@ -16,6 +16,7 @@ from pipelines.promote import clean_figures, example_request, threat_of
 from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest, digest_folder
 from redoubt.data.store import StoreError, read_json, whole_folder, write_json
+from redoubt.errors import RedoubtError
 from redoubt.models.saved import WEIGHTS
 from redoubt.params.base import ParamsError
 from redoubt.params.load import Params, load
@@ -25,7 +26,7 @@ ZOO = ("adversarial", "certified")
 LARGEST = 24 * 2**20
 
 
-class ZooError(ValueError):
+class ZooError(RedoubtError):
     """A zoo that would grow too large."""
 
 

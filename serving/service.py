@@ -11,11 +11,14 @@ from bentoml.exceptions import BentoMLException
 from prometheus_client import Counter
 from starlette.types import ASGIApp
 
+from serving import port
 from serving.admission import Limits
 from serving.errors import Envelope, is_ours, refusal
 from serving.gatekeeper import Gatekeeper
 from serving.pages import PAGES, STATIC, pages
 from serving.schema import Answer, PredictBody, PredictRequest, UploadRequest
+
+port.refuse_taken()
 
 MODELS = Path(os.environ.get("REDOUBT_MODELS", Path(__file__).resolve().parent.parent / "models"))
 LIMITS = Limits()

@@ -4,6 +4,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from redoubt.errors import SurroundingsError
+
 
 @contextlib.contextmanager
 def no_stderr() -> Iterator[None]:
@@ -25,5 +27,24 @@ def import_tensorflow() -> None:
         import keras  # noqa: F401
         import tensorflow as tf
 
+    settle_keras()
     # Every attack compiles its own graph once; TensorFlow takes that for a mistake.
     tf.get_logger().setLevel("ERROR")
+
+
+def settle_keras() -> None:
+    """Make layers as this project means them, whatever the keras.json of another project on this machine says.
+
+    Raises:
+        SurroundingsError: Keras was imported with another backend than TensorFlow.
+    """
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise SurroundingsError(
+            f"Keras was imported with the backend {keras.config.backend()}; this project needs TensorFlow:"
+            " import redoubt first, or set KERAS_BACKEND=tensorflow"
+        )
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")

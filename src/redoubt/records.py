@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from redoubt.bundle.io import digest
 from redoubt.data.store import dumps
+from redoubt.errors import RedoubtError
 
 # What MLflow accepts as the name of a parameter, a metric or a tag.
 Name = Annotated[str, Field(pattern=r"^[\w\-. /:]+$", max_length=250)]
@@ -17,7 +18,7 @@ Title = Annotated[str, Field(pattern=r"^[^'\"`\n]+$", max_length=250)]
 V = TypeVar("V")
 
 
-class RunRecordError(ValueError):
+class RunRecordError(RedoubtError):
     """A record that cannot become a run; the message names the file or the run, and the mend."""
 
 

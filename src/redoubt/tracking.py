@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -448,8 +448,9 @@ def _someone_else_may_have() -> Iterator[None]:
 
 def _origin(root: Path) -> dict[str, str]:
     tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": "dvc repro"}
-    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)  # noqa: S607
-    if git.returncode == 0:
+    # A ZIP has no commit, and its machine perhaps no git.
+    with suppress(OSError, subprocess.CalledProcessError):
+        git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)  # noqa: S607
         tags[COMMIT] = git.stdout.strip()
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags[EXPERIMENT] = experiment

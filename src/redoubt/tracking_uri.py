@@ -14,6 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, urlsplit
 
+from redoubt.errors import RedoubtError
+
 HIDDEN = "***"
 SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
@@ -36,7 +38,7 @@ ANSWERS_WITHIN = 5.0
 UNLOCKS_WITHIN = 10.0
 
 
-class TrackingError(ValueError):
+class TrackingError(RedoubtError):
     """MLflow could not be brought into line with the records; the message names what is wrong and the mend."""
 
 
@@ -79,18 +81,28 @@ def check(uri: str) -> None:
         TrackingError: the URI is none that runs can be recorded at, nobody listens there, or the file is no database
             of MLflow's that can be written.
     """
-    scheme = re.match(r"([a-zA-Z][\w.-]*)(\+[\w.-]+)?:(?!\d)", uri)
-    # `user:secret@host` has no scheme, though it looks as if.
-    kind = scheme[1].lower() if scheme and ("://" in uri or "@" not in uri) else ""
+    kind = check_kind(uri)
     if kind == "sqlite":
         _check_file(uri)
     elif kind in PORTS:
         _check_host(uri, kind)
-    elif kind in ("", "file"):
+
+
+def check_kind(uri: str) -> str:
+    """The kind of store that a URI names, such as `sqlite`, without asking it.
+
+    Raises:
+        TrackingError: MLflow records no runs at a URI of this kind, whatever is done with it.
+    """
+    scheme = re.match(r"([a-zA-Z][\w.-]*)(\+[\w.-]+)?:(?!\d)", uri)
+    # `user:secret@host` has no scheme, though it looks as if.
+    kind = scheme[1].lower() if scheme and ("://" in uri or "@" not in uri) else ""
+    if kind in ("", "file"):
         raise TrackingError(
             f"MLFLOW_TRACKING_URI is '{shown(uri)}', where MLflow records no runs: give {EXAMPLES}, "
             "or unset it to record in mlflow.db"
         )
+    return kind
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -110,6 +122,8 @@ def sqlite_trouble(path: Path, reason: str) -> str:
         return f"{path} was locked by another program for {UNLOCKS_WITHIN:.0f} s; end that program, then try again"
     if "readonly" in reason or "unable to open" in reason:
         return f"{path} cannot be written ({reason}); make it and its folder writable"
+    if "full" in reason:
+        return f"{path} cannot be written ({reason}); free some space there, then run it again"
     damaged = "not a database" in reason or "malformed" in reason
     what = "is damaged, or no SQLite database" if damaged else "cannot be used"
     return f"{path} {what} ({reason}); {AWAY}"

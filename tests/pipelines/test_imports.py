@@ -24,6 +24,9 @@ STAGES = [
 TENSORFLOW_STAGES = ["train", "harden", "attack"]
 ROOMS = [
     "bundle",
+    "errors",
+    "surroundings",
+    "http",
     "types",
     "params",
     "perturbable",

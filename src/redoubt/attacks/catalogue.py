@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from redoubt.errors import RedoubtError
 from redoubt.types import Norm
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Knowledge = Literal["nothing", "gradients", "scores", "labels", "another network"]
 
 
-class CatalogueError(ValueError):
+class CatalogueError(RedoubtError):
     """No attack has that name."""
 
 

@@ -15,6 +15,7 @@ from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, keep_whole, random_start
 from redoubt.attacks.straight_through import straight_through
 from redoubt.bundle.batches import slices
+from redoubt.errors import RedoubtError
 from redoubt.types import Bounds, Floats, Norm
 
 BATCH = 256
@@ -25,7 +26,7 @@ ROUNDED = 2.0**-8
 Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-class AttackError(ValueError):
+class AttackError(RedoubtError):
     """An attack that cannot be run, or whose result broke its own rules."""
 
 

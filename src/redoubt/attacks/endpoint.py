@@ -9,6 +9,7 @@ import numpy as np
 from redoubt.attacks.query import OracleError, log_scores
 from redoubt.bundle.errors import RecordError
 from redoubt.bundle.schema import Column, Schema
+from redoubt.http import client
 from redoubt.types import Floats
 
 # What the service takes per request; a body must stay below 4 MiB.
@@ -45,7 +46,7 @@ class Endpoint:
         self._opened: httpx.Client | None = None
         if isinstance(service, str):
             try:
-                service = self._opened = httpx.Client(base_url=service, timeout=SECONDS)
+                service = self._opened = client(service, base_url=service, timeout=SECONDS)
             except httpx.InvalidURL as error:
                 raise EndpointError(f"{service!r} is not a URL ({error}); expected such as http://HOST:3000") from None
         self._client, self._schema, self._labels_only = service, schema, labels_only

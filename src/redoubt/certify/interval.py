@@ -8,13 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from redoubt.errors import RedoubtError
 from redoubt.models.chain import ChainError, activation_of, chain_of
 
 # Half the distance from 1 to the next float32: no sum, product or rounding errs by more, relative to its size.
 UNIT = 2.0**-24
 
 
-class IntervalError(ValueError):
+class IntervalError(RedoubtError):
     """A network that has no interval bound here; the message names the layer and its type."""
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.errors import RedoubtError
 from redoubt.types import Bounds, Floats
 
 CORNERS = 2
 
 
-class RefutedError(ValueError):
+class RefutedError(RedoubtError):
     """A proven example is not answered right somewhere in its eps-ball: the proof, or how it is read, is wrong."""
 
 

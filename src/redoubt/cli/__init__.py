@@ -1,11 +1,15 @@
 """The command `redoubt`: one line per mistake, no traceback for what the user did wrong."""
 
 import argparse
+import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from typing import Never
 
+from redoubt import surroundings
 from redoubt.cli import attack, certify, study, verify
+from redoubt.errors import as_user_error
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,23 +30,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 if all was done, 1 if it broke off and what was done so far was kept, 2 if it could not begin.
     """
+    surroundings.settle()
     parser = Parser(
         prog="redoubt",
         description="Measure how a Keras model resists attack, prove what can be proven, verify it, study why.",
     )
+    version = f"%(prog)s {importlib.metadata.version('redoubt')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     attack.add_to(commands)
     certify.add_to(commands)
     verify.add_to(commands)
     study.add_to(commands)
-    args = parser.parse_args(argv)
     try:
-        return int(args.run(args))
-    except ValueError as error:
-        if not type(error).__module__.startswith("redoubt"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        args = parser.parse_args(argv)
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has read enough; what is left to print goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("error: interrupted before anything was finished", file=sys.stderr)
         return 1
+    except Exception as error:
+        said = as_user_error(error)
+        if said is None:
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return 2

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from redoubt.cli.words import add_rows, check_rows, count, folder_name
+from redoubt.errors import RedoubtError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,7 @@ exit status: 0 all done; 2 could not begin, or a proof was refuted
 """
 
 
-class CertifyError(ValueError):
+class CertifyError(RedoubtError):
     """What cannot be certified; the message says why."""
 
 
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     how = "interval bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
     norm: Norm = "linf" if params is None else "l2"
     sizes = [float(name.split()[1]) for name in found if name.startswith(NORMS[norm])]
-    _show(f"{how} on {target.said}", found, _raw_units(target, norm, sizes), path)
+    title = f"{how} on {target.said}\nexamples: {len(rows.batch)}, {rows.source}"
+    _show(title, found, _raw_units(target, norm, sizes), path)
     return 0
 
 

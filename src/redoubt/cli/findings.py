@@ -80,7 +80,10 @@ def _record(job: Job, findings: Findings) -> dict[str, Any]:
 def show(job: Job, findings: Findings, seconds: float, written: list[Path]) -> None:
     """Print the figures and where the files are."""
     size = "" if "eps" in job.entry.ignores else f", {job.norm} eps {job.eps:g}"
+    said = None if "data" in job.entry.ignores else f"{len(job.batch)}, {job.rows.source}"
     table = Table(title=f"{job.entry.name} on {job.target.said}{size}", show_header=False, title_justify="left")
+    if said is not None:
+        table.add_row("examples", said)
     if job.raw_units is not None:
         table.add_row("eps", job.raw_units)
     if job.immovable is not None:

@@ -11,9 +11,11 @@ from redoubt.attacks.catalogue import Entry
 from redoubt.attacks.contract import Outputs, Problem
 from redoubt.attacks.course import TowardFalse
 from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
+from redoubt.cli.recipe import recipe_of
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
+from redoubt.errors import RedoubtError
 from redoubt.params.base import ParamsError
 from redoubt.params.load import load
 from redoubt.params.sections import Eps
@@ -21,7 +23,7 @@ from redoubt.perturbable import Immovable, immovable, in_raw_units
 from redoubt.types import Batch, Bounds, Floats, Norm
 
 
-class JobError(ValueError):
+class JobError(RedoubtError):
     """What was asked makes no sense together; the message says what would."""
 
 
@@ -186,11 +188,15 @@ def class_of(target: Target, said: str) -> int:
 
 
 def size_of(target: Target, norm: Norm) -> float:
-    """The eps of the task in params.yaml.
+    """The eps that the bundle's card says it was hardened against, else that of the task in params.yaml.
 
     Raises:
         JobError: there is none.
+        BundleError: a card that cannot be read.
     """
+    recipe = recipe_of(target.folder, target.task)
+    if recipe is not None and recipe.eps is not None:
+        return recipe.eps.l2 if norm == "l2" else recipe.eps.linf
     eps: Eps | None = None
     if target.task is not None:
         eps = _from_params(target.task, lambda task: task.eps)

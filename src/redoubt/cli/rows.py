@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.cli.recipe import examples_of
 from redoubt.cli.targets import Target
 from redoubt.data import dataset
 from redoubt.data.arrays import read_npz
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays
+from redoubt.errors import RedoubtError
 from redoubt.types import Batch
 
 
-class RowsError(ValueError):
+class RowsError(RedoubtError):
     """No usable rows; the message says what came and what was expected."""
 
 
@@ -33,7 +35,7 @@ class Rows:
 
 
 def load_rows(target: Target, data: Path | None, task: str | None, points: int | None) -> Rows:
-    """The first `points` rows of a file, or else of a task's test rows.
+    """The first `points` rows of a file, or else of a task's test rows; without those, what the zoo has.
 
     Args:
         target: says what fits, and its task where none is named.
@@ -49,7 +51,7 @@ def load_rows(target: Target, data: Path | None, task: str | None, points: int |
     name = task or target.task
     if data is None and name is None:
         raise RowsError("no rows: give an NPZ file with x and y by --data, or a task by --task")
-    x, y, source = _from_file(data) if data is not None else _of_task(str(name))
+    x, y, source = _from_file(data) if data is not None else _of_task(str(name), target)
     some = Rows(Batch(_inputs(x[:points], target), _targets(y[:points], target)), source)
     if not len(some.batch):
         raise RowsError(f"{source} holds no rows")
@@ -70,7 +72,11 @@ def _from_file(path: Path) -> tuple[NDArray[Any], NDArray[Any], str]:
     return x, y, str(path)
 
 
-def _of_task(task: str) -> tuple[NDArray[Any], NDArray[Any], str]:
+def _of_task(task: str, target: Target) -> tuple[NDArray[Any], NDArray[Any], str]:
+    if not Path("data/raw", task).exists():
+        found = examples_of(target.folder, task)
+        if found is not None:
+            return found
     stored = dataset.load(Path("data/raw", task))
     path = Path("data/splits", f"{task}.npz")
     if not path.is_file():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from redoubt.cli.words import check_out
 from redoubt.params.load import load
 from redoubt.params.resolve import sizes_of_study
 from redoubt.params.stages import Course
@@ -44,7 +45,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--stand-in", action="store_true", help="on the embedded stand-in even where the data is found")
     parser.add_argument("--seed", type=int, default=20, help="of everything drawn (default: 20)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: study-NAME")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/study/NAME")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,14 +78,29 @@ def _run(args: argparse.Namespace) -> int:
     course: Course = "full" if args.full else "quick"
     changes = sizes_of_study(load(), args.name, course) if Path("params.yaml").is_file() else {}
     sizes = sizes_of(args.name, study, changes)
+    folder = args.out or Path("reports", "study", args.name)
+    _check_replaceable(folder)
     console = Console(highlight=False)
     with console.status(f"{args.name}: {study.title.en}"), no_stderr():
         result = study.run(Given(course=not args.stand_in, seed=args.seed), sizes, args.seed)
-    folder = args.out or Path(f"study-{args.name}")
     write(folder, study, result, {"name": args.name, "seed": args.seed, "sizes": sizes.model_dump()})
     _show(console, study.title.en, result)
     console.print(f"Numbers and figures: {folder.resolve()}")
     return 0
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse, before any work, to put a study in the place of something else, which would be lost.
+
+    Raises:
+        StudyError: `folder` is a file, or a folder that holds anything but a study.
+        SurroundingsError: it cannot be made.
+    """
+    from redoubt.studies.contract import StudyError
+
+    check_out(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file():
+        raise StudyError(f"--out {folder} holds other things than a study, which would be lost: name a new folder")
 
 
 def _show(console: Console, title: str, result: "Result") -> None:

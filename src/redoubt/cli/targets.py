@@ -14,6 +14,7 @@ from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import digest
 from redoubt.bundle.schema import Schema
+from redoubt.errors import RedoubtError
 from redoubt.models.saved import load_network
 from redoubt.types import PIXELS, Bounds
 
@@ -21,7 +22,7 @@ SCHEMES = ("http://", "https://")
 HDF5 = b"\x89HDF"
 
 
-class TargetError(ValueError):
+class TargetError(RedoubtError):
     """Nothing that can be attacked; the message says what can."""
 
 
@@ -44,6 +45,7 @@ class Target:
         endpoint: of a service; holds its connection.
         inputs: names of a table's network inputs, if they are known.
         schema: of the task, if it is known.
+        folder: of the bundle, also of one that a service serves.
     """
 
     said: str
@@ -60,6 +62,7 @@ class Target:
     endpoint: Endpoint | None = None
     inputs: tuple[str, ...] = ()
     schema: Schema | None = None
+    folder: Path | None = None
 
     def close(self) -> None:
         """Let go of a service."""
@@ -119,6 +122,7 @@ def _bundle(folder: Path) -> Target:
         guarded=guarded,
         inputs=tuple(schema.input_names),
         schema=schema,
+        folder=folder,
     )
 
 
@@ -208,6 +212,7 @@ def _service(url: str, task: str | None, bundle: Path | None) -> Target:
         endpoint=endpoint,
         inputs=tuple(schema.input_names),
         schema=schema,
+        folder=folder,
     )
 
 

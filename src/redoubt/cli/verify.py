@@ -20,6 +20,7 @@ from redoubt.bundle.types import Name
 from redoubt.data import dataset, splits
 from redoubt.data.sources import NAMED, SIMULATED
 from redoubt.data.store import write_json
+from redoubt.errors import RedoubtError
 from redoubt.evaluation.proofs import certified_network
 from redoubt.params.base import ParamsError, Share
 from redoubt.params.load import load
@@ -54,7 +55,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Size = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
 
 
-class VerifyError(ValueError):
+class VerifyError(RedoubtError):
     """What cannot be verified; the message says why."""
 
 

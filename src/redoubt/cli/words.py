@@ -1,16 +1,18 @@
 """Words that subcommands share: which rows, how many, and the folder named after a target."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redoubt.bundle.types import NAME_RULE, is_name
+from redoubt.errors import RedoubtError
 
 if TYPE_CHECKING:
     from redoubt.cli.targets import Target
 
 
-class AskedError(ValueError):
+class AskedError(RedoubtError):
     """Words on the command line that do not go together."""
 
 
@@ -32,7 +34,7 @@ def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argpar
 
 
 def check_rows(args: argparse.Namespace) -> None:
-    """Refuse rows named twice, and a seed that is none.
+    """Refuse rows named twice, a seed that is none and a folder that cannot hold results.
 
     Raises:
         AskedError: they are.
@@ -41,6 +43,21 @@ def check_rows(args: argparse.Namespace) -> None:
         raise AskedError("--data names rows and --task names others: leave one of them out")
     if args.seed < 0:
         raise AskedError(f"--seed is {args.seed}; it must be >= 0")
+    if args.out is not None:
+        check_out(args.out)
+
+
+def check_out(folder: Path) -> None:
+    """Refuse, before any work, a folder for results that cannot be one.
+
+    Raises:
+        AskedError: it, or a part of its path, is a file, or may not be written to.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise AskedError(f"--out {folder}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise AskedError(f"--out {folder}: you may not write in {there}; name a folder where you may")
 
 
 def count(text: str) -> int:

@@ -16,13 +16,14 @@ from redoubt.bundle.io import digest, first_mistake
 from redoubt.bundle.schema import Schema
 from redoubt.data.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
+from redoubt.errors import RedoubtError
 from redoubt.types import Batch, Floats, Ints
 
 TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
 COLUMNS = "columns.json"
 
 
-class DatasetError(ValueError):
+class DatasetError(RedoubtError):
     """A folder that holds no usable data set; the message says what is wrong and what to run."""
 
 

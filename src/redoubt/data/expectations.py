@@ -31,6 +31,7 @@ from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.splits import needed
 from redoubt.data.store import plain
 from redoubt.data.survey import listed
+from redoubt.errors import RedoubtError
 from redoubt.params.sections import JudgedParams, ValidateParams
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -41,7 +42,7 @@ _SHOWN = 10
 _SUITE = 60
 
 
-class ValidationError(ValueError):
+class ValidationError(RedoubtError):
     """Data that broke a rule; the message lists each rule, the rows, their values and the mend."""
 
 

@@ -8,6 +8,8 @@ import httpx
 from tqdm import tqdm
 
 from redoubt.data.store import whole_file
+from redoubt.errors import RedoubtError, SurroundingsError
+from redoubt.http import client
 
 EXTERNAL = Path("data/external")
 MIRROR = "REDOUBT_DATA_MIRROR"
@@ -15,7 +17,7 @@ _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _BLOCK = 1 << 20
 
 
-class SourceError(ValueError):
+class SourceError(RedoubtError):
     """Data that cannot be had or used; the message says what came, what was expected and what to do."""
 
 
@@ -27,27 +29,28 @@ class PublicFile:
     url: str
 
 
+def at_hand(file: PublicFile) -> Path | None:
+    """The path of a public file in `data/external/` or the mirror; None where it would have to be downloaded."""
+    mirror = os.environ.get(MIRROR)
+    places = [EXTERNAL, *([Path(mirror)] if mirror else [])]
+    return next((folder / file.name for folder in places if (folder / file.name).is_file()), None)
+
+
 def locate(file: PublicFile) -> Path:
     """The path of a public file, downloaded into `data/external/` if it is nowhere on this machine.
 
     Raises:
         SourceError: nowhere to be had; the message lists every place looked at.
     """
-    local = EXTERNAL / file.name
-    if local.is_file():
-        return local
+    found = at_hand(file)
+    if found is not None:
+        return found
+    local, mirror = EXTERNAL / file.name, os.environ.get(MIRROR)
     looked = [f"{local}: no such file"]
-    mirror = os.environ.get(MIRROR)
-    if mirror:
-        copy = Path(mirror, file.name)
-        if copy.is_file():
-            return copy
-        looked.append(f"{copy} ({MIRROR}): no such file")
-    else:
-        looked.append(f"{MIRROR}: not set")
+    looked.append(f"{Path(mirror, file.name)} ({MIRROR}): no such file" if mirror else f"{MIRROR}: not set")
     try:
         download(file.url, local)
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, OSError, SurroundingsError) as error:
         looked.append(f"{file.url}: {error or type(error).__name__}")
         places = "\n  ".join(looked)
         raise SourceError(
@@ -62,14 +65,14 @@ def download(url: str, path: Path) -> None:
 
     Raises:
         httpx.HTTPError: no connection, a timeout, or an answer other than success.
+        SurroundingsError: a proxy or a certificate of the environment that cannot be used.
     """
     with (
         whole_file(path) as temporary,
         temporary.open("wb") as stream,
+        client(url, follow_redirects=True, timeout=_TIMEOUT) as http,
         # Stored bytes as they are: a checksum is of the file, not of what a server or client made of it on the way.
-        httpx.stream(
-            "GET", url, headers={"Accept-Encoding": "identity"}, follow_redirects=True, timeout=_TIMEOUT
-        ) as answer,
+        http.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer,
     ):
         answer.raise_for_status()
         size = int(answer.headers.get("content-length", 0)) or None

@@ -9,10 +9,11 @@ import numpy as np
 from redoubt.bundle.schema import Schema
 from redoubt.data.precision import LARGEST_STD, SMALLEST_STD
 from redoubt.data.store import plain
+from redoubt.errors import RedoubtError
 from redoubt.types import PIXELS, Batch, Bounds, Floats
 
 
-class ScalingError(ValueError):
+class ScalingError(RedoubtError):
     """Training rows that cannot be scaled in float32; the message names the column and what to do."""
 
 

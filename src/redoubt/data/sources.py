@@ -2,6 +2,7 @@
 
 import difflib
 import gzip
+import os
 import tarfile
 from collections.abc import Callable
 from hashlib import sha256
@@ -18,7 +19,7 @@ from redoubt.bundle.schema import Schema
 from redoubt.data import limits, pokemon_go, survey
 from redoubt.data.arrays import read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
-from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, locate
+from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
 from redoubt.data.readers import read_csv, read_parquet
 from redoubt.data.tables import Origin, build, numbers
 from redoubt.params.sections import DataParams
@@ -137,6 +138,24 @@ def mnist() -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def test_images(source: str) -> tuple[NDArray[np.uint8], Ints] | None:
+    """The test images of a public set, with their classes, where its file lies on this machine.
+
+    Args:
+        source: its name.
+
+    Returns:
+        Images `(rows, height, width)` and classes `(rows,)`; None if the set would have to be downloaded first.
+
+    Raises:
+        SourceError: other content than the public one.
+    """
+    if source != "mnist" or at_hand(MNIST) is None:
+        return None
+    arrays = mnist()
+    return arrays["x_test"], arrays["y_test"].astype(np.int64)
+
+
 def pokemon_cp() -> pd.DataFrame:
     """The 75 evolutions in the course's order: species, cp, hp, weight, height, newcp.
 
@@ -232,6 +251,12 @@ READERS: dict[str, Callable[[DataParams, Path], Raw]] = {".csv": _csv, ".parquet
 
 def _must_exist(task: DataParams, path: Path) -> None:
     if not path.exists():
+        project = os.environ.get("DVC_ROOT")
+        if project and Path(project, path).exists():
+            raise SourceError(
+                f"task '{task.name}': source '{path}' is not in the copy of the project that this experiment runs in, "
+                f"which holds what git tracks alone: give `dvc exp run` the option `--copy-paths {path}` too"
+            )
         raise SourceError(
             f"task '{task.name}': source '{path}' was not found; looked at {path} "
             "relative to the project's top folder; correct 'source' in params.yaml"

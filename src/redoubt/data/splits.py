@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from redoubt.data.dataset import digest_arrays
 from redoubt.data.store import read_arrays, write_arrays
+from redoubt.errors import RedoubtError
 from redoubt.params.sections import SplitParams
 from redoubt.types import Ints, Kind
 
@@ -17,7 +18,7 @@ from redoubt.types import Ints, Kind
 _QUANTILES = 10
 
 
-class SplitError(ValueError):
+class SplitError(RedoubtError):
     """Too few rows or classes; the message gives the numbers and the mend."""
 
 

@@ -15,24 +15,15 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.errors import FIXES, RedoubtError
+
 # Ends every temporary name: no `*.json`, `*.npz` or `*.csv` finds one, and DVC and git are told to ignore `.*.part`.
 PART = ".part"
 # Ends the name of an old folder, set aside while the new one takes its place.
 OLD = f"-old{PART}"
-_SPACE = "free some space there, then run it again"
-_RIGHTS = "make the folder writable for you, or write to another one"
-_FIXES = {
-    errno.ENOSPC: _SPACE,
-    errno.EDQUOT: _SPACE,
-    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
-    errno.EROFS: _RIGHTS,
-    errno.EIO: "check the disk, then run it again",
-}
 
 
-class StoreError(ValueError):
+class StoreError(RedoubtError):
     """A file or folder that cannot be written; the message says which, why, and what to do."""
 
 
@@ -176,9 +167,9 @@ def _explained(path: Path, inside: Path | None = None) -> Iterator[None]:
         raise StoreError(str(error).replace(str(inside), str(path))) from None
     except OSError as error:
         ours = error.filename is None or inside is None or Path(os.fsdecode(error.filename)).is_relative_to(inside)
-        if inside is not None and not (ours and error.errno in _FIXES):
+        if inside is not None and not (ours and error.errno in FIXES):
             raise
-        why, fix = error.strerror or str(error), _FIXES.get(error.errno or 0, "name a folder that can be made")
+        why, fix = error.strerror or str(error), FIXES.get(error.errno or 0, "name a folder that can be made")
         raise StoreError(f"{path} could not be written: {why}; {fix}") from error
 
 

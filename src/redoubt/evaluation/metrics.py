@@ -15,6 +15,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from redoubt.errors import RedoubtError
 from redoubt.types import Floats
 
 CONFIDENCE = 0.95
@@ -30,7 +31,7 @@ Flags = NDArray[np.bool_]
 Metric = Literal["balanced accuracy", "R2", "tolerance skill"]
 
 
-class MetricError(ValueError):
+class MetricError(RedoubtError):
     """Examples on which a figure means nothing; the message says why."""
 
 

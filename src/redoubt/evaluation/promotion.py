@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.errors import RedoubtError
 from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params.sections import GatesParams
 from redoubt.types import Norm
 
 
-class PromotionError(ValueError):
+class PromotionError(RedoubtError):
     """Figures that no choice can be made by; the message says what is missing and what to do."""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.errors import RedoubtError
 from redoubt.evaluation.metrics import Score, balanced_accuracy, rate
 from redoubt.params.sections import GatesParams, JudgedParams
 
@@ -18,7 +19,7 @@ OFTEN = 0.8
 DOUBLINGS = 8
 
 
-class ReachError(ValueError):
+class ReachError(RedoubtError):
     """A gate that not even a perfect model could clear; the message says what is reachable and what to do."""
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import keras
 
+from redoubt.errors import RedoubtError
+
 # What `keras.Model(inputs, outputs)` makes; a subclass may compute anything else.
 _FUNCTIONAL = type(keras.Model(*[keras.Input((1,))] * 2))
 _NEEDED = "bounds and export need a chain of Keras layers, each called once, in float32, on the one before"
 
 
-class ChainError(ValueError):
+class ChainError(RedoubtError):
     """A network that is no plain chain of layers; the message names what else it computes, and where."""
 
 

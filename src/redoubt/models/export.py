@@ -7,11 +7,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.errors import RedoubtError
 from redoubt.models.chain import activation_of, chain_of
 from redoubt.models.onnx_parts import Graph
 
 
-class ExportError(ValueError):
+class ExportError(RedoubtError):
     """A layer that has no ONNX form here, as it is set; the message names the layer and its type."""
 
 

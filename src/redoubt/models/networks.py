@@ -8,6 +8,7 @@ import numpy as np
 from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler
 from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.quiet import settle_keras
 
 # Keras's .99 leaves the moving statistics behind where an epoch is a few hundred updates and eps rises.
 MOMENTUM = 0.9
@@ -26,6 +27,7 @@ def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) 
         A network from `(batch, *schema.shape)` in raw units to logits `(batch, classes)`, or for regression to
         values `(batch, 1)` in the target's units.
     """
+    settle_keras()
     seeds = iter(np.random.SeedSequence(seed).generate_state(64).tolist())
     layers: list[keras.layers.Layer] = [keras.Input(schema.shape, name="x")]
     if isinstance(model, Cnn) and model.contrast:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from redoubt.errors import RedoubtError
 from redoubt.models.export import LAYERS
 
 ARCHITECTURE = "arch.json"
@@ -25,7 +26,7 @@ PARTS = {
 }
 
 
-class NetworkError(ValueError):
+class NetworkError(RedoubtError):
     """A saved network that cannot be read, or that is more than the layers known here."""
 
 

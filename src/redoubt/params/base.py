@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from redoubt.bundle.types import Number, Positive
+from redoubt.errors import RedoubtError
 from redoubt.types import Norm
 
 NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
@@ -28,7 +29,7 @@ def _rising(ends: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 
 
-class ParamsError(ValueError):
+class ParamsError(RedoubtError):
     """A params.yaml that cannot be used; the message names the file, the key and the mend."""
 
 

@@ -40,6 +40,8 @@ STYLE: dict[Any, Any] = {
 
 def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
     """An empty figure of axes in the report's style; sizes in inches."""
+    # A matplotlibrc of somebody's own, with usetex or another size of fonts, must not change a report.
+    mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)

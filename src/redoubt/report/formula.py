@@ -27,7 +27,9 @@ def to_svg(tex: str) -> str:
     Raises:
         ValueError: mathtext does not understand it.
     """
-    with mpl.rc_context({"mathtext.fontset": "cm"}):
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams["mathtext.fontset"] = "cm"
         drawn = mathtext.MathTextParser("path").parse(f"${tex}$", prop=FontProperties(size=SIZE))
         outline = TextPath((0, 0), f"${tex}$", size=SIZE)
     width, height, depth = drawn.width, drawn.height, drawn.depth

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.errors import RedoubtError
 from redoubt.params.base import Strict
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ Cell = str | int | float
 Doubles = NDArray[np.float64]
 
 
-class StudyError(ValueError):
+class StudyError(RedoubtError):
     """A study that cannot be run; the message names it and says what to do."""
 
 

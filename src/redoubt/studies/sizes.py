@@ -1,18 +1,22 @@
 """A study by its name, at the sizes that it is to be run at."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from redoubt.params.base import Strict
+from redoubt.quiet import settle_keras
 from redoubt.studies.contract import Study, StudyError
 
 
 def load_study(module: str) -> Study:
     """The study of a module, imported now: some need TensorFlow, which is slow to start."""
     study: Study = importlib.import_module(module).STUDY
+    if "keras" in sys.modules:
+        settle_keras()
     return study
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from redoubt.attacks.gradient import PGD
+from redoubt.errors import RedoubtError
 from redoubt.params.recipes import AnyRecipe
 from redoubt.training.fit import Plan, compile_network
 from redoubt.training.ground import Ground
@@ -16,7 +17,7 @@ from redoubt.types import Batch, Threat
 WATCHING = PGD(steps=10)
 
 
-class RecipeError(ValueError):
+class RecipeError(RedoubtError):
     """A recipe that makes no sense for its task; the message says what came and what would."""
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler
+from redoubt.errors import RedoubtError
 from redoubt.params.base import Balance, Strict
 from redoubt.params.networks import Cnn, Linear, ModelParams
 from redoubt.params.sections import SweepParams
@@ -24,7 +25,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Remember = Callable[[Mapping[str, Any], Arrays, Callable[[], Arrays]], Arrays]
 
 
-class SweepError(ValueError):
+class SweepError(RedoubtError):
     """A sweep without a winner."""
 
 

@@ -18,14 +18,34 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_study_is_run_and_kept(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "estimators", "--stand-in", "--seed", "3"]) == 0
-    found = read_json(elsewhere / "study-estimators/result.json")
+    found = read_json(elsewhere / "reports/study/estimators/result.json")
     assert (found["name"], found["seed"]) == ("estimators", 3)
     assert found["numbers"]
     for name in found["pictures"]:
-        assert (elsewhere / f"study-estimators/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (elsewhere / f"reports/study/estimators/{name}.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
     assert found["takeaway"]["en"].split()[0] in said
-    assert str(elsewhere / "study-estimators") in said.replace("\n", "")
+    assert str(elsewhere / "reports/study/estimators") in said.replace("\n", "")
+    # Its own result is replaced.
+    assert main(["study", "estimators", "--stand-in", "--seed", "3"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("mine", "--out mine holds other things than a study, which would be lost: name a new folder"),
+        ("mine/kept.txt", "kept.txt is a file; name a folder"),
+        ("mine/kept.txt/deeper", "kept.txt is a file; name a folder"),
+    ],
+)
+def test_nothing_of_somebodys_is_replaced(
+    out: str, says: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "mine").mkdir()
+    (elsewhere / "mine/kept.txt").write_text("kept", encoding="utf-8")
+    assert main(["study", "estimators", "--stand-in", "--out", out]) == 2
+    assert says in capsys.readouterr().err
+    assert (elsewhere / "mine/kept.txt").read_text(encoding="utf-8") == "kept"
 
 
 def test_sizes_come_from_the_project(elsewhere: Path, project: Path) -> None:

@@ -145,7 +145,7 @@ def test_the_page_loads_nothing_and_tells_no_time(raw: Raw, task: Task) -> None:
 
 PROGRAM = """
 from redoubt.data.expectations import validate
-from redoubt.data.store import digest, dumps
+from redoubt.data.store import dumps
 from redoubt.data.sources import fetch
 from redoubt.params.load import load
 import sys

@@ -345,3 +345,26 @@ def test_images_that_cannot_be_used(params: Params, case: str) -> None:
 def test_images_for_a_table_task(params: Params) -> None:
     with pytest.raises(SourceError, match="holds images; use kind: image"):
         sources.fetch(table_task(params, source="digits"), seed=1)
+
+
+def test_an_experiment_in_a_copy_is_told_how_to_take_a_file_along(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC copies what git tracks, and data/own is not."""
+    own = tmp_path / "project/data/own/own.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text(GOOD, encoding="utf-8")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
+    (tmp_path / "copy").mkdir()
+    monkeypatch.chdir(tmp_path / "copy")
+    with pytest.raises(SourceError, match="`--copy-paths data/own/own.csv`"):
+        sources.fetch(table_task(params, source="data/own/own.csv"), 20)
+
+
+def test_the_test_images_of_a_public_set_are_never_downloaded(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = sources.test_images("mnist")
+    assert found is not None
+    assert (found[0].shape, found[0].dtype, found[1].shape) == ((10_000, 28, 28), np.uint8, (10_000,))
+    assert sources.test_images("digits") is None
+    monkeypatch.delenv(MIRROR)
+    assert sources.test_images("mnist") is None
