@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
@@ -17,6 +16,7 @@ from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.metrics import column_score, rate
 from redoubt.params import HARDENED, Params, Task
 from redoubt.perturbable import Immovable, immovable
+from redoubt.progress import progress_bar
 from redoubt.records import Record
 from redoubt.tasks import Batch, Floats
 
@@ -105,7 +105,7 @@ def _numbers(guarded: GuardedModel, data: TaskData, task: Task, seed: int, label
     """Share of rows whose smoothed value stays within the tolerance everywhere inside each radius."""
     batch = some_rows(data.test, task.certify.points)
     rows: list[dict[str, Any]] = []
-    for radius in tqdm((0.0, *task.certify.grid(task.eps)), desc=label, unit="radius"):
+    for radius in progress_bar((0.0, *task.certify.grid(task.eps)), desc=label, unit="radius"):
         if _is_vacuous(batch, data, radius):
             rows.append({"radius": radius, "certified": None, "median_width": None})
             continue

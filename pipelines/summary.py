@@ -11,7 +11,8 @@ from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
 from pipelines.headline import headline
 from redoubt.data.store import StoreError
 from redoubt.params import Params, ParamsError, load
-from redoubt.tracking_uri import TrackingError, check, store_uri
+from redoubt.tracking_uri import TrackingError, store_uri
+from redoubt.tracking_uri import check as check_store
 
 
 def main() -> None:
@@ -22,19 +23,29 @@ def main() -> None:
         action="store_true",
         help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
     )
-    only_check = parser.parse_args().check
-    try:
-        params = load()
-        if only_check:
-            keep_lock()
-            drop_torn_rwlock()
-    except (LockError, ParamsError, StoreError) as error:
-        sys.exit(f"error: {error}")
-    if only_check:
-        _check_studies(params)
-        _warn_of_tracking()
+    if parser.parse_args().check:
+        check()
     else:
-        _print(params)
+        show(_loaded())
+
+
+def check() -> None:
+    """Say what is wrong with the settings or with where runs are recorded, and mend DVC's own files."""
+    params = _loaded()
+    try:
+        keep_lock()
+        drop_torn_rwlock()
+    except (LockError, StoreError) as error:
+        sys.exit(f"error: {error}")
+    _check_studies(params)
+    _warn_of_tracking()
+
+
+def _loaded() -> Params:
+    try:
+        return load()
+    except ParamsError as error:
+        sys.exit(f"error: {error}")
 
 
 def _check_studies(params: Params) -> None:
@@ -51,12 +62,13 @@ def _check_studies(params: Params) -> None:
 def _warn_of_tracking() -> None:
     """Say before the work begins what would keep its last stage from recording it; the work itself needs no MLflow."""
     try:
-        check(store_uri(Path.cwd()))
+        check_store(store_uri(Path.cwd()))
     except TrackingError as error:
         print(f"warning: {error}. The work goes on; until that is mended its last stage fails", file=sys.stderr)
 
 
-def _print(params: Params) -> None:
+def show(params: Params) -> None:
+    """Print the table of champions, and what to do next."""
     table = Table(
         "task",
         "champion",
