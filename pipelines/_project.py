@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -65,27 +66,11 @@ class Project:
     stage. Here the stages are read once, and the lock gets the one entry that changed, in the bytes that DVC writes.
     """
 
-    def __init__(self, run_command: Command, settings: Mapping[str, Any], lock: Path = LOCK) -> None:
-        """Open the project in the current folder.
-
-        Args:
-            run_command: takes the place of DVC's own.
-            settings: take the place of those in params.yaml.
-            lock: takes the place of dvc.lock.
-
-        Raises:
-            ProjectError: DVC cannot read dvc.yaml or the lock.
-        """
+    def __init__(self, lock: Path) -> None:
+        """Read dvc.yaml and the lock in the current folder; `opened` does it."""
         from dvc.repo import Repo
-        from dvc.stage import run as running
 
-        self.lock = lock
-        if settings:
-            _override(settings)
-        if lock != LOCK:
-            _keep_elsewhere(lock)
-        running.cmd_run = run_command
-        self._repo = Repo()
+        self._lock, self._repo = lock, Repo()
         self._repo.lock = self._shared = _SharedLock(self._repo.lock)
         with self._shared, _explained():
             graph = self._repo.index.graph
@@ -115,14 +100,80 @@ class Project:
         """Wait for no other DVC process any longer."""
         self._shared.stopped = True
 
+    def close(self) -> None:
+        """Let go of DVC's own files."""
+        self._repo.close()
+
     def _note(self, stage: Any) -> None:
         from dvc.stage.serialize import to_lockfile
         from dvc.utils.serialize import dumps_yaml
 
         entry: str = dumps_yaml({"stages": to_lockfile(stage)})
-        before = self.lock.read_bytes() if self.lock.is_file() else b""
-        with whole_file(self.lock) as temporary:
+        before = self._lock.read_bytes() if self._lock.is_file() else b""
+        with whole_file(self._lock) as temporary:
             temporary.write_bytes(put_entry(before, entry.removeprefix("stages:\n").encode(), self._order))
+
+
+@contextmanager
+def opened(run_command: Command, settings: Mapping[str, Any], lock: Path = LOCK) -> Iterator[Project]:
+    """Open the project in the current folder.
+
+    Args:
+        run_command: takes the place of DVC's own.
+        settings: take the place of those in params.yaml.
+        lock: takes the place of dvc.lock.
+
+    Raises:
+        ProjectError: DVC cannot read dvc.yaml or the lock.
+    """
+    from dvc.dependency import param
+    from dvc.dvcfile import ProjectFile
+    from dvc.stage import run
+    from dvc.utils import serialize
+
+    load_path = _reading(settings, serialize.load_path)
+    with (
+        _replaced(run, "cmd_run", run_command),
+        _replaced(serialize, "load_path", load_path),
+        _replaced(param, "load_path", load_path),
+        _replaced(ProjectFile, "_lockfile", property(partial(_lock_file, lock.resolve()))),
+    ):
+        project = Project(lock)
+        try:
+            yield project
+        finally:
+            project.close()
+
+
+@contextmanager
+def _replaced(place: Any, name: str, value: Any) -> Iterator[None]:
+    before = place.__dict__[name]
+    setattr(place, name, value)
+    try:
+        yield
+    finally:
+        setattr(place, name, before)
+
+
+def _reading(settings: Mapping[str, Any], load: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that reads files as DVC's does, but finds these settings in params.yaml."""
+
+    def load_path(path: str, *args: Any, **options: Any) -> Any:
+        read = load(path, *args, **options)
+        return {**read, **settings} if Path(path).name == "params.yaml" else read
+
+    return load_path
+
+
+def _lock_file(path: Path, file: Any) -> Any:
+    """What DVC reads a lock by."""
+    from dvc.dvcfile import Lockfile
+
+    class AnyLockfile(Lockfile):
+        def _check_gitignored(self) -> None:
+            """A run's own lock is ignored by git, and meant to be."""
+
+    return AnyLockfile(file.repo, str(path))
 
 
 @contextmanager
@@ -133,28 +184,3 @@ def _explained() -> Iterator[None]:
         yield
     except DvcException as error:
         raise ProjectError(f"DVC: {' '.join(str(error).split())}; `dvc status` says more") from error
-
-
-def _override(settings: Mapping[str, Any]) -> None:
-    """Have DVC read other values in params.yaml than those that are there."""
-    from dvc.dependency import param
-    from dvc.utils import serialize
-
-    load: Callable[..., Any] = serialize.load_path
-
-    def load_path(path: str, *args: Any, **options: Any) -> Any:
-        read = load(path, *args, **options)
-        return {**read, **settings} if Path(path).name == "params.yaml" else read
-
-    serialize.load_path = param.load_path = load_path
-
-
-def _keep_elsewhere(path: Path) -> None:
-    """Have DVC read another lock than dvc.lock."""
-    from dvc.dvcfile import Lockfile, ProjectFile
-
-    class Elsewhere(Lockfile):
-        def _check_gitignored(self) -> None:
-            """It is ignored, and meant to be."""
-
-    ProjectFile._lockfile = property(lambda file: Elsewhere(file.repo, str(path.resolve())))

@@ -18,7 +18,7 @@ from pipelines import summary
 from pipelines._board import Board, Lines
 from pipelines._commands import LOGS, Commands, end_orphans, log_of
 from pipelines._lock import LOCK
-from pipelines._project import Project, ProjectError
+from pipelines._project import ProjectError, opened
 from pipelines._scheduler import Outcome, expected_seconds, remember_seconds, run_all, ways
 from redoubt.overrides import as_environment
 from redoubt.params import load
@@ -80,7 +80,7 @@ def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any]) -> Outcom
     with ExitStack() as stack:
         stack.enter_context(_signals_interrupt())
         console = stack.enter_context(_console())
-        project = Project(commands, settings, _own_lock(settings))
+        project = stack.enter_context(opened(commands, settings, _own_lock(settings)))
         needs = project.needs
         seconds = expected_seconds(needs)
         watched = console.is_terminal and not console.is_dumb_terminal and "CI" not in os.environ
