@@ -23,9 +23,8 @@ PATIENCE = ((signal.SIGINT, 8.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
 class Commands:
     """Runs commands in place of DVC, which lets them write over each other on the terminal."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Remember what is added to the environment of every command; `taken` holds the seconds of those that ended."""
-        self._environment = environment
+    def __init__(self) -> None:
+        """Begin with none; `taken` holds the seconds of those that ended."""
         self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
         self.taken: dict[str, float] = {}
         self._guard, self._stopped = threading.Lock(), False
@@ -40,7 +39,7 @@ class Commands:
         from dvc.stage.run import prepare_kwargs
 
         name, options = stage.addressing, prepare_kwargs(stage, run_env=run_env)
-        options["env"] |= {**self._environment, FOLDER: str((PROGRESS / name).resolve())}
+        options["env"] |= {FOLDER: str((PROGRESS / name).resolve())}
         remove(PROGRESS / name)
         LOGS.mkdir(parents=True, exist_ok=True)
         with log_of(name).open("wb") as log:

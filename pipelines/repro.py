@@ -20,8 +20,6 @@ from pipelines._commands import LOGS, Commands, end_orphans, log_of
 from pipelines._lock import LOCK
 from pipelines._project import ProjectError, opened
 from pipelines._scheduler import Outcome, expected_seconds, remember_seconds, run_all, ways
-from redoubt.overrides import as_environment
-from redoubt.params import load
 
 OWN_LOCKS, BUSY, DVC_SAYS = Path(".redoubt/locks"), Path(".redoubt/repro"), "dvc"
 INTERRUPTED = 130
@@ -32,9 +30,8 @@ def main() -> None:
     given = _arguments()
     settings: dict[str, Any] = {"run": given.run, "course": given.course}
     settings = {key: value for key, value in settings.items() if value}
-    os.environ.update(as_environment(settings))
     with _alone():
-        summary.check()
+        params = summary.check(settings)
         for name in end_orphans():
             print(f"{name} was still at work for a run that was killed: it is ended, and run again", file=sys.stderr)
         try:
@@ -48,7 +45,7 @@ def main() -> None:
             sys.exit("\n".join(f"error: {_why(name, error)}" for name, error in outcome.failed.items()))
         if any(outcome.done.values()) and not settings:
             _prove()
-        summary.show(load())
+        summary.show(params)
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,7 +73,7 @@ def _count(text: str) -> int:
 
 
 def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any]) -> Outcome:
-    commands = Commands(as_environment(settings))
+    commands = Commands()
     with ExitStack() as stack:
         stack.enter_context(_signals_interrupt())
         console = stack.enter_context(_console())

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,12 +28,19 @@ def main() -> None:
     if parser.parse_args().check:
         check()
     else:
-        show(_loaded())
+        show(_loaded({}))
 
 
-def check() -> None:
-    """Say what is wrong with the settings or with where runs are recorded, and mend DVC's own files."""
-    params = _loaded()
+def check(settings: Mapping[str, Any] | None = None) -> Params:
+    """Say what is wrong with the settings or with where runs are recorded, and mend DVC's own files.
+
+    Args:
+        settings: take the place of those in params.yaml: `run` or `course`.
+
+    Returns:
+        All settings.
+    """
+    params = _loaded(settings or {})
     try:
         keep_lock()
         drop_torn_rwlock()
@@ -39,13 +48,17 @@ def check() -> None:
         sys.exit(f"error: {error}")
     _check_studies(params)
     _warn_of_tracking()
+    return params
 
 
-def _loaded() -> Params:
+def _loaded(settings: Mapping[str, Any]) -> Params:
     try:
-        return load()
+        params = load()
+        for name in settings.get("run", ()):
+            params.task(name)
     except ParamsError as error:
         sys.exit(f"error: {error}")
+    return params.model_copy(update=dict(settings))
 
 
 def _check_studies(params: Params) -> None:

@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from redoubt.overrides import overrides
-
 Kind = Literal["regression", "classification", "image"]
 Norm = Literal["linf", "l2"]
 Balance = Literal["none", "weights"]
@@ -647,7 +645,7 @@ def load(path: Path | str = "params.yaml") -> Params:
     raw = _read_yaml(path)
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected keys and values, got {type(raw).__name__}")
-    return _resolve({**raw, **overrides()}, path)
+    return _resolve(raw, path)
 
 
 def _read_yaml(path: Path) -> Any:
