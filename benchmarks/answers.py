@@ -12,7 +12,7 @@ from statistics import median
 
 import numpy as np
 
-from redoubt.defenses.guarded import GuardedModel
+from redoubt.bundle.guarded_model import GuardedModel
 
 SIZES, ROUNDS, EPS = {1: 300, 256: 15}, 3, 0.1
 

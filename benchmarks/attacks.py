@@ -28,8 +28,9 @@ from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.square import Square
 from redoubt.attacks.standing import until_won
-from redoubt.params import Norm, load
-from redoubt.tasks import PIXELS, Batch, Floats
+from redoubt.params.base import Norm
+from redoubt.params.load import load
+from redoubt.types import PIXELS, Batch, Floats
 
 POINTS, QUICK = 1000, Effort(apgd=20, queries=100, restarts=2, cw_steps=20, cw_points=50, repeats=1)
 # Pixels from 0 to 1: PGD's step in L-inf; the L2 within which Carlini and Wagner's result counts, and all there is.

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.contract import BATCH
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 # (rows, side, channels): shapes that suit the machine better than any that MNIST has.
 SHAPES = ((16, 56, 64), (32, 28, 64), (32, 28, 128), (64, 14, 256))

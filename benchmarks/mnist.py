@@ -16,10 +16,13 @@ from redoubt.data.sources import fetch
 from redoubt.data.store import whole_folder
 from redoubt.models.networks import build
 from redoubt.models.saved import load_network, save_network
-from redoubt.params import Cnn, Norm, Pgd, load
-from redoubt.tasks import PIXELS, Batch
+from redoubt.params.base import Norm
+from redoubt.params.load import load
+from redoubt.params.networks import Cnn
+from redoubt.params.recipes import Pgd
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.types import PIXELS, Batch
 
 PIPELINE, CACHE = Path("models/mnist"), Path(".redoubt/benchmarks")
 NATURAL, ADVERSARIAL = "natural", "adversarial"

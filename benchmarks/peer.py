@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from benchmarks.mnist import Victim
 from redoubt.attacks.contract import BATCH
-from redoubt.tasks import Floats, Ints
+from redoubt.types import Floats, Ints
 
 with catch_warnings():
     simplefilter("ignore")  # PyTorch is not here, and need not be.

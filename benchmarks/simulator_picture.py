@@ -6,7 +6,7 @@ import numpy as np
 
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.sources import fetch
-from redoubt.params import load
+from redoubt.params.load import load
 from redoubt.report.simulator import figure, slopes
 
 

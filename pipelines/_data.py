@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from redoubt.bundle.schema import Schema
 from redoubt.data import dataset
 from redoubt.data.scaling import Scaler
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays, read_json
-from redoubt.tasks import Batch, Bounds, Schema
+from redoubt.types import Batch, Bounds
 
 
 @dataclass(frozen=True)

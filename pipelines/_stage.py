@@ -1,4 +1,4 @@
-"""The edge that every stage shares: arguments, params, one-line errors, time taken."""
+"""The edge that every stage shares: arguments, settings, one-line errors, time taken."""
 
 import argparse
 import os
@@ -6,46 +6,50 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pipelines._lock import keep_lock
+from redoubt.bundle.types import NAME_RULE, is_name
 from redoubt.data.leftovers import clear
 from redoubt.data.store import write_json
-from redoubt.params import HARDENED, Params, ParamsError, Task, load
+from redoubt.params.base import ParamsError, Strict
+from redoubt.params.stages import read_settings
 from redoubt.tracking_uri import TrackingError
 
-Work = Callable[..., None]
-# Stages that can be told to make one model alone, by `--model`.
-MODELS = {"harden": HARDENED}
+S = TypeVar("S", bound=Strict)
+# Stages of one model: DVC names them STAGE@TASK-MODEL.
+OF_A_MODEL = ("harden",)
 # Modules whose errors are one line: what a user can mend.
 OURS = ("redoubt", "pipelines", "__main__")
-WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "zoo")
-UNFINISHED = (".redoubt/attack", ".redoubt/checkpoints", ".redoubt/sweep")
+WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "resolved", "zoo")
+UNFINISHED = (".redoubt/attack", ".redoubt/certify", ".redoubt/checkpoints", ".redoubt/sweep")
 
 
-def run(name: str, work: Work) -> None:
-    """Run one stage for the task named on the command line.
+def run(stage: str, kind: type[S], work: Callable[[S], Any]) -> None:
+    """Run one stage for the task, or the model of a task, that is named on the command line.
 
     Args:
-        name: the stage, as in dvc.yaml.
-        work: reads tracked files, calls src, writes its outputs; also takes `models` if the stage is in `MODELS`.
+        stage: its name, as in dvc.yaml.
+        kind: of its settings.
+        work: takes them, reads the files that dvc.yaml names, calls src and writes the stage's outputs.
     """
-    params, task, model = arguments(name)
-    if name in MODELS:
-        work = partial(work, models=[model] if model else MODELS[name])
+    task, name = arguments(stage)
     started = time.perf_counter()
     try:
+        settings = read_settings(kind, Path(task, f"{name}.json"))
+    except ParamsError as error:
+        sys.exit(f"error: {error}")
+    try:
         begin()
-        work(params, task)
+        work(settings)
         # Outside DVC's outputs: what a stage took is a fact of the machine and must not change dvc.lock.
         took = {"seconds": round(time.perf_counter() - started, 2), "cores": os.cpu_count(), "peak_mib": _peak_mib()}
-        write_json(Path("reports", task.name, "timings", f"{name}.json"), took)
+        write_json(Path("reports", task, "timings", f"{name}.json"), took)
     except ValueError as error:
         if not type(error).__module__.startswith(OURS):
             raise
-        fail(f"{name}@{task.name}", task.name, name, error)
+        fail(f"{name}@{task}", task, name, error)
 
 
 def begin() -> None:
@@ -67,23 +71,21 @@ def _peak_mib() -> int:
     return max(resource.getrusage(kind).ru_maxrss for kind in kinds) // unit
 
 
-def arguments(name: str) -> tuple[Params, Task, str | None]:
-    """The params, the task and the model named on the command line; ends the process with one line if one is wrong."""
+def arguments(stage: str) -> tuple[str, str]:
+    """The task named on the command line, and the stage as its files are called; ends the process if it is no name."""
+    of_a_model = stage in OF_A_MODEL
     parser = argparse.ArgumentParser(
-        prog=f"python -m pipelines.{name}",
-        description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads params.yaml.",
+        prog=f"python -m pipelines.{stage}",
+        description=f"{sys.modules['__main__'].__doc__} Usually started by `dvc repro`; reads what `resolve` wrote.",
     )
-    parser.add_argument(
-        "task", help="a task declared in params.yaml, such as digits; or DVC's name of the stage for it"
-    )
-    if name in MODELS:
-        parser.add_argument("--model", choices=MODELS[name], help="make this one alone, outside of DVC; default: all")
-    given = parser.parse_args()
-    try:
-        params = load()
-        return params, params.task(item_of(name, given.task)), getattr(given, "model", None)
-    except ParamsError as error:
-        sys.exit(f"error: {error}")
+    example = "a model of a task, such as digits-certified" if of_a_model else "a task, such as digits"
+    parser.add_argument("task", help=f"{example}; or DVC's name of the stage for it")
+    item = item_of(stage, parser.parse_args().task)
+    if not is_name(item):
+        sys.exit(f"error: {stage}: {NAME_RULE}; got {item[:80]!r}")
+    # A task's name may hold a hyphen; a model's does not.
+    task, _, model = item.rpartition("-")
+    return (task or item, f"{stage}-{model}") if of_a_model else (item, stage)
 
 
 def item_of(stage: str, given: str) -> str:

@@ -7,14 +7,16 @@ from typing import Any
 import keras
 import pandas as pd
 
+from pipelines._curves import by_epoch
 from pipelines._data import TaskData
-from pipelines.sweep import by_epoch
-from redoubt.data.state import code_digest
-from redoubt.data.store import digest, digest_folder, dumps, whole_file, write_json
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest, digest_folder
+from redoubt.code import code_digest
+from redoubt.data.store import dumps, whole_file, write_json
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import configure
-from redoubt.defenses.guarded import BUNDLE_FILES
-from redoubt.params import Task
+from redoubt.params.harden import HardenSettings
+from redoubt.params.stages import TrainSettings
 from redoubt.progress import progress_bar
 from redoubt.records import Record
 from redoubt.training.fit import History, seconds_spent
@@ -29,7 +31,7 @@ def selected(task: str) -> Selected:
 def checkpoint(task: str, name: str, key: dict[str, Any]) -> Path:
     """Where a training's resumable state is kept; another setting, split or code never resumes from it."""
     rows = digest(Path("data/splits", f"{task}.npz").read_bytes())
-    mark = digest(dumps({**key, "split": rows, "code": code_digest()}).encode())
+    mark = digest(dumps({**key, "split": rows, "code": code_digest(f"pipelines.{stage_of(name)}")}).encode())
     return Path(".redoubt", "checkpoints", f"{task}-{name}-{mark[:16]}.npz")
 
 
@@ -61,21 +63,31 @@ def write_seconds(task: str, name: str, state: Path) -> None:
     write_json(Path("reports", task, "timings", "training", f"{name}.json"), took)
 
 
+def stage_of(name: str) -> str:
+    """The stage that makes a model."""
+    return "train" if name == "natural" else "harden"
+
+
 def write_training(
-    task: Task, name: str, network: keras.Model, history: History, data: TaskData, settings: dict[str, Any]
+    settings: TrainSettings | HardenSettings,
+    name: str,
+    network: keras.Model,
+    history: History,
+    data: TaskData,
+    chosen: dict[str, Any],
 ) -> None:
     """Write a trained network as a bundle, its learning curve and its record.
 
     Args:
-        task: with the guard's parameters.
-        name: natural or adversarial.
+        settings: with the guard's parameters.
+        name: natural or a hardened model's.
         network: trained.
         history: its learning curve.
         data: for the guard's bounds and calibration.
-        settings: what was chosen, for the record.
+        chosen: what was chosen, for the record.
     """
-    reports, folder = Path("reports", task.name), Path("models", task.name, name)
-    config = configure(task.guard, data.schema, data.bounds, data.output_scale)
+    reports, folder = Path("reports", settings.name), Path("models", settings.name, name)
+    config = configure(settings.guard, data.schema, data.bounds, data.output_scale)
     calibrated = write_bundle(folder, network, data.schema, config, data.validation.x)
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(history) + 1))
@@ -84,12 +96,12 @@ def write_training(
     best = min(history, key=lambda epoch: epoch["val_loss"])
     record = Record(
         run=name,
-        stage="train" if name == "natural" else "harden",
-        task=task.name,
-        params={**settings, **{f"guard/{key}": value for key, value in task.guard.model_dump().items()}},
+        stage=stage_of(name),
+        task=settings.name,
+        params={**chosen, **{f"guard/{key}": value for key, value in settings.guard.model_dump().items()}},
         metrics={"epochs": len(history), "guard_threshold": calibrated.threshold, "best_val_loss": best["val_loss"]},
         curves=by_epoch(history),
         tags={"dataset": data.sha256, "digest": digest_folder(folder, BUNDLE_FILES)},
-        artifacts=[f"reports/{task.name}/history/{name}.csv"],
+        artifacts=[f"reports/{settings.name}/history/{name}.csv"],
     )
     write_json(reports / "records" / f"{name}.json", record.model_dump())

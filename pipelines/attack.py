@@ -9,14 +9,17 @@ import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.code import code_digest
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
-from redoubt.defenses.guarded import GuardedModel
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.shard import Measured, Shard, measure
 from redoubt.evaluation.verdict import NORMS, Robustness, join
-from redoubt.params import CANDIDATES, Norm, Params, Task
+from redoubt.params.base import Norm
+from redoubt.params.sections import CANDIDATES
+from redoubt.params.stages import AttackSettings
 from redoubt.records import Record
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
@@ -24,43 +27,44 @@ SPLITS = ("validation", "test")
 SHOWN = 8
 
 
-def work(params: Params, task: Task) -> None:
+def work(settings: AttackSettings) -> None:
     """Read models, rows and bounds; write robustness.json, the eps curves, the examples and the records."""
-    data, reports, ledger = load_data(task.name), Path("reports", task.name), Path(".redoubt", "attack", task.name)
-    shards = _shards(params, task, data, ledger)
+    data, reports = load_data(settings.name), Path("reports", settings.name)
+    ledger = Ledger(Path(".redoubt", "attack", settings.name), code_digest("pipelines.attack"))
+    shards = _shards(settings, data, ledger)
     found = dict(zip(shards, spread(measure, [(shard,) for shard in shards.values()], "attack"), strict=True))
     models: dict[str, Any] = {}
     for name in CANDIDATES:
         each = {split: join([found[key][name].robustness for key in shards if key[0] == split]) for split in SPLITS}
-        clean = _clean(GuardedModel.load(Path("models", task.name, name)), data)
+        clean = _clean(GuardedModel.load(Path("models", settings.name, name)), data)
         models[name] = {**{split: measured.model_dump() for split, measured in each.items()}, "clean": clean}
         _write_curves(reports / "curves", name, each["test"])
-        record = _record(task, name, clean, each["test"])
+        record = _record(settings, name, clean, each["test"])
         write_json(reports / "records" / f"attack-{name}.json", record.model_dump())
-    write_json(reports / "robustness.json", {"task": task.name, "norm": task.harden.norm, "models": models})
-    write_arrays(reports / "examples.npz", _examples(found, task, data))
-    Ledger(ledger).close()
+    write_json(reports / "robustness.json", {"task": settings.name, "norm": settings.norm, "models": models})
+    write_arrays(reports / "examples.npz", _examples(found, settings.name, data))
+    ledger.keep_used()
 
 
-def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tuple[str, Norm], Shard]:
+def _shards(settings: AttackSettings, data: TaskData, ledger: Ledger) -> dict[tuple[str, Norm], Shard]:
     """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
-    rows = {split: some_rows(getattr(data, split), task.attack.points) for split in SPLITS}
-    bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), task.harden.norm
-    chosen = sorted({task.attack.grid(gated, task.eps)[0], task.eps.of(gated)})
+    rows = {split: some_rows(getattr(data, split), settings.attack.points) for split in SPLITS}
+    bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), settings.norm
+    chosen = sorted({settings.attack.grid(gated, settings.eps)[0], settings.eps.of(gated)})
     wanted = {
         ("validation", gated): tuple(chosen),
-        **{("test", norm): task.attack.grid(norm, task.eps) for norm in NORMS},
+        **{("test", norm): settings.attack.grid(norm, settings.eps) for norm in NORMS},
     }
     return {
         (split, norm): Shard(
-            task=task,
-            folders={name: Path("models", task.name, name) for name in CANDIDATES},
+            settings=settings,
+            folders={name: Path("models", settings.name, name) for name in CANDIDATES},
             batch=rows[split],
             bounds=bounds,
             norm=norm,
             eps=eps,
             thorough=split == "test",
-            seed=params.seed,
+            seed=settings.seed,
             ledger=ledger,
             place=place,
             target_mean=None if data.schema.labels else data.scaler.target_mean,
@@ -69,11 +73,11 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
     }
 
 
-def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: Task, data: TaskData) -> dict[str, Any]:
+def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: str, data: TaskData) -> dict[str, Any]:
     """The first test rows, and what the budget's attack makes of them."""
     examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
     for name in CANDIDATES:
-        guarded = GuardedModel.load(Path("models", task.name, name))
+        guarded = GuardedModel.load(Path("models", task, name))
         for norm in NORMS:
             shown = found["test", norm][name].examples[:SHOWN]
             examples |= {f"{name}_{norm}": shown, f"{name}_{norm}_answers": guarded.network(shown)}
@@ -115,13 +119,13 @@ def _at_zero(measured: Robustness) -> dict[str, float]:
     return {"undefended": measured.clean.share, "oblivious": guarded, "adaptive": guarded}
 
 
-def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) -> Record:
+def _record(settings: AttackSettings, name: str, clean: dict[str, Any], measured: Robustness) -> Record:
     metrics = {f"test/{metric}": value for metric, value in clean["undefended"].items()}
     metrics |= {f"test/guarded_{metric}": value for metric, value in clean["guarded"].items()}
     metrics["test/false_positives"] = measured.false_positives.share
     curves: dict[str, list[tuple[int, float]]] = {}
     for norm in NORMS:
-        budget = measured.at(norm, task.eps.of(norm))
+        budget = measured.at(norm, settings.eps.of(norm))
         for column in COLUMNS:
             if budget.measured:
                 metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
@@ -139,11 +143,11 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
     return Record(
         run=name,
         stage="attack",
-        task=task.name,
-        params={f"eps/{norm}": task.eps.of(norm) for norm in NORMS},
+        task=settings.name,
+        params={f"eps/{norm}": settings.eps.of(norm) for norm in NORMS},
         metrics=metrics,
         curves=curves,
-        artifacts=[f"reports/{task.name}/robustness.json"],
+        artifacts=[f"reports/{settings.name}/robustness.json"],
     )
 
 
@@ -157,4 +161,4 @@ def _scores(name: str, score: Score | None) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run("attack", work)
+    run("attack", AttackSettings, work)

@@ -1,20 +1,18 @@
-"""Train hardened models by the task's recipes: adversarial, certified by interval bounds, and for smoothing."""
+"""Train one hardened model by its recipe: adversarially, by interval bounds, or under noise for smoothing."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pipelines._quiet  # noqa: F401
-from pipelines._data import TaskData, load_data, some_rows
+from pipelines._data import load_data, some_rows
 from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.attacks.criteria import aim
 from redoubt.data.store import plain
 from redoubt.models.networks import build
-from redoubt.params import Params, Sized, Task
-from redoubt.perturbable import trained_elsewhere
+from redoubt.params.harden import HardenSettings
+from redoubt.params.recipes import Sized, trained_elsewhere
 from redoubt.training.balance import class_weights
-from redoubt.training.fit import fit
+from redoubt.training.fit import Plan, fit
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
 from redoubt.training.sweep import describe
@@ -24,57 +22,55 @@ VALIDATED = 1000
 THREADS = 2
 
 
-def work(params: Params, task: Task, models: Sequence[str]) -> None:
-    """Read the selection, rows and scaler; write a bundle, a learning curve and a record per recipe."""
-    data = load_data(task.name)
-    for said in trained_elsewhere(task):
-        print(f"harden@{task.name}: {said}")
-    states = [_harden(name, params, task, data) for name in models]
-    for state in states:
-        state.unlink()
-
-
-def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
-    """Train one model, or go on where its training was killed; the state it leaves says that it is done."""
-    make_deterministic(params.seed, THREADS)
-    choice, recipe = selected(task.name), task.harden.recipe(name)
+def work(settings: HardenSettings) -> None:
+    """Read the selection, rows and scaler; write the model's bundle, its learning curve and its record."""
+    for said in trained_elsewhere(settings.model, settings.recipe, settings.eps):
+        print(f"harden@{settings.name}: {said}")
+    make_deterministic(settings.seed, THREADS)
+    data, choice, recipe = load_data(settings.name), selected(settings.name), settings.recipe
     model = recipe.model or choice.settings
-    plan = plan_for(recipe, choice.batch_size, choice.learning_rate, params.seed)
+    plan = plan_for(recipe, choice.batch_size, choice.learning_rate, settings.seed)
     ground = Ground(
-        network=build(model, data.schema, data.scaler, params.seed),
-        criterion=aim(task),
+        network=build(model, data.schema, data.scaler, settings.seed),
+        criterion=aim(settings),
         bounds=data.bounds.covering(data.validation.x),
-        eps=task.eps,
+        eps=settings.eps,
         train=data.train,
         validation=some_rows(data.validation, VALIDATED),
         plan=plan,
-        weights=class_weights(data.train.y, data.schema.outputs, task.train.balance),
+        weights=class_weights(data.train.y, data.schema.outputs, settings.train.balance),
     )
     prepared = prepare(recipe, ground)
     trainer = prepared.trainer
-    sizes = {"recipe": recipe.model_dump(), "eps": task.eps.model_dump(), "weights": ground.weights}
+    sizes = {"recipe": recipe.model_dump(), "eps": settings.eps.model_dump(), "weights": ground.weights}
     key: dict[str, Any] = {"plan": vars(plan), **sizes, "model": model.model_dump(), "data": data.sha256}
-    state = checkpoint(task.name, name, key)
-    bar = EpochBar(f"harden@{task.name} {name}", plan.epochs)
+    state = checkpoint(settings.name, settings.model, key)
+    bar = EpochBar(f"harden@{settings.name} {settings.model}", plan.epochs)
     history = fit(trainer, trainer.kept, prepared.train, prepared.watch, plan, checkpoint=state, progress=bar)
+    chosen = _chosen(settings, plan, describe(model, data.schema.outputs))
+    write_training(settings, settings.model, trainer.kept, history, data, chosen)
+    write_seconds(settings.name, settings.model, state)
+    state.unlink()
+
+
+def _chosen(settings: HardenSettings, plan: Plan, model: str) -> dict[str, Any]:
+    """What the record tells of the recipe and of the plan that came of it."""
+    recipe = settings.recipe
     own = recipe.model_dump(exclude={"method", "model", "batch_size", "learning_rate", "train_eps"}, exclude_none=True)
-    settings = {
+    return {
         "training": recipe.method,
-        **({"train/eps": recipe.trained_at(task.eps)} if isinstance(recipe, Sized) else {}),
+        **({"train/eps": recipe.trained_at(settings.eps)} if isinstance(recipe, Sized) else {}),
         **{
             f"train/{key}": value if isinstance(value, int | float | str) else str(plain(value))
             for key, value in own.items()
         },
-        "model": describe(model, data.schema.outputs),
-        "balance": task.train.balance,
+        "model": model,
+        "balance": settings.train.balance,
         "batch_size": plan.batch_size,
         "learning_rate": plan.learning_rate,
-        "seed": params.seed,
+        "seed": settings.seed,
     }
-    write_training(task, name, trainer.kept, history, data, settings)
-    write_seconds(task.name, name, state)
-    return state
 
 
 if __name__ == "__main__":
-    run("harden", work)
+    run("harden", HardenSettings, work)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from redoubt.data.store import read_json
-from redoubt.params import Params, Task
+from redoubt.params.stages import SectionSettings
 from redoubt.perturbable import Immovable
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
@@ -13,9 +13,10 @@ COLUMNS = ("undefended", "oblivious", "adaptive")
 UNEVEN = 0.02
 
 
-def headline(params: Params, name: str) -> dict[str, Any]:
+def headline(settings: SectionSettings) -> dict[str, Any]:
     """A task's line in the table of champions, and what must be known to read it."""
-    reports, task = Path("reports", name), params.task(name)
+    name = settings.name
+    reports = Path("reports", name)
     promotion = read_json(reports / "promotion.json")
     row: dict[str, Any] = {"task": name, "champion": promotion["champion"], "notes": []}
     path = Path("models", name, "champion", "card.json")
@@ -25,7 +26,7 @@ def headline(params: Params, name: str) -> dict[str, Any]:
     card = read_json(path)
     norm, eps = promotion["threat"]["norm"], promotion["threat"]["eps"]
     cell = next(each for each in card["numbers"]["cells"] if each["norm"] == norm and each["eps"] == eps)
-    within = "" if task.tolerance is None else f", within ±{task.tolerance:g}"
+    within = "" if settings.tolerance is None else f", within ±{settings.tolerance:g}"
     return {
         **row,
         "clean": _clean(card["clean"]["guarded"]),
@@ -34,7 +35,7 @@ def headline(params: Params, name: str) -> dict[str, Any]:
         "certified": cell["certified_guarded"],
         "trusted": all(check["passed"] for check in card["numbers"]["lint"][norm]),
         "notes": [
-            _constant(task, promotion),
+            _constant(settings.tolerance, promotion),
             *_unchangeable(cell),
             *_balanced(card, cell, read_json(path.with_name("labels.json"))),
         ],
@@ -52,14 +53,14 @@ def _uneven(clean: dict[str, float]) -> bool:
     return "accuracy" in clean and abs(clean["accuracy"] - clean["balanced_accuracy"]) > UNEVEN
 
 
-def _constant(task: Task, promotion: dict[str, Any]) -> str:
+def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
     """What a useless model would get, clean and under any attack."""
     useless = promotion["baselines"]["constant"]
     figures = useless["test"]
-    if task.tolerance is None:
+    if tolerance is None:
         got = f"accuracy {100 * figures['accuracy']:.1f} %, balanced {100 * figures['balanced_accuracy']:.1f} %"
     else:
-        got = f"R² 0, {100 * figures['within_tolerance']:.1f} % within ±{task.tolerance:g}"
+        got = f"R² 0, {100 * figures['within_tolerance']:.1f} % within ±{tolerance:g}"
     return f"always answering {useless['about']}, gets {got}, and no attack changes that"
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from pipelines._stage import run
 from redoubt.data.survey import Found, Survey
-from redoubt.params import Params, Task
+from redoubt.params.stages import IngestSettings
 
 # More columns than that are shown in part.
 SHOWN = 40
 
 
-def work(params: Params, task: Task) -> None:
+def work(settings: IngestSettings) -> None:
     """Reads the task's source; writes the raw data set with its provenance and the survey of its columns."""
     from redoubt.data import dataset, sources
 
-    raw = sources.fetch(task, params.seed)
-    dataset.save(Path("data/raw", task.name), raw)
-    describe(task.name, len(raw), raw.survey)
+    raw = sources.fetch(settings, settings.seed)
+    dataset.save(Path("data/raw", settings.name), raw)
+    describe(settings.name, len(raw), raw.survey)
 
 
 def describe(task: str, rows: int, survey: Survey) -> None:
@@ -55,4 +55,4 @@ def _some(columns: tuple[Found, ...]) -> tuple[list[Found], int]:
 
 
 if __name__ == "__main__":
-    run("ingest", work)
+    run("ingest", IngestSettings, work)

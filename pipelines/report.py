@@ -11,9 +11,9 @@ from markupsafe import Markup
 
 from pipelines._lock import LockError
 from pipelines._stage import begin
-from pipelines.headline import headline
 from redoubt.data.store import StoreError, read_json, whole_file, write_json
-from redoubt.params import Params, ParamsError, load
+from redoubt.params.base import ParamsError
+from redoubt.params.stages import ReportSettings, read_settings
 from redoubt.records import RunRecordError
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
@@ -21,31 +21,34 @@ from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking import sync
 from redoubt.tracking_uri import TrackingError
 
-MIRRORED = Path("reports/mirrored.json")
+SECTIONS, MIRRORED = Path("reports/sections"), Path("reports/mirrored.json")
 
 
 def main() -> None:
-    """Write reports/index.html and metrics.json for the tasks in `run`, then record the runs."""
-    argparse.ArgumentParser(prog="python -m pipelines.report", description=f"{__doc__} Reads params.yaml.").parse_args()
+    """Write reports/index.html and metrics.json for every task that has a section, then record the runs."""
+    argparse.ArgumentParser(
+        prog="python -m pipelines.report", description=f"{__doc__} Reads what `resolve_course` wrote."
+    ).parse_args()
     try:
         begin()
-        params = load()
+        settings = read_settings(ReportSettings, Path("report.json"))
     except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: {error}")
-    rows = [headline(params, name) for name in params.run]
-    sections = [Markup(Path("reports/sections", f"{name}.html").read_text(encoding="utf-8")) for name in params.run]  # noqa: S704
-    _write(Path("reports/index.html"), render("index.html", seed=params.seed, rows=rows, sections=sections))
+    tasks = [name for name in settings.tasks if (SECTIONS / f"{name}.html").is_file()]
+    rows = [read_json(SECTIONS / f"{name}.json") for name in tasks]
+    sections = [Markup((SECTIONS / f"{name}.html").read_text(encoding="utf-8")) for name in tasks]  # noqa: S704
+    _write(Path("reports/index.html"), render("index.html", seed=settings.seed, rows=rows, sections=sections))
     chapters = [
-        (asdict(title), [name for name in names if name in params.studies]) for title, names in CHAPTERS.values()
+        (asdict(title), [name for name in names if name in settings.studies]) for title, names in CHAPTERS.values()
     ]
     for language, page in LANGUAGES.items():
         _write(Path("reports", page), course_page(language, chapters, Path("reports/studies")))
     write_json(Path("reports/metrics.json"), {row["task"]: _metrics(row) for row in rows})
-    _write_timings(params)
-    _mirror(params)
+    _write_timings(tasks)
+    _mirror(tasks)
 
 
-def _mirror(params: Params) -> None:
+def _mirror(tasks: list[str]) -> None:
     """Bring MLflow into line; leave the output that says so only if that worked, else DVC takes the stage for done."""
     MIRRORED.unlink(missing_ok=True)
     try:
@@ -55,7 +58,7 @@ def _mirror(params: Params) -> None:
             f"error: report: {error}. The pages in reports/ are written; once that is mended, the next `dvc repro`, "
             "or `python -m pipelines.record`, records the runs"
         )
-    write_json(MIRRORED, {"tasks": params.run})
+    write_json(MIRRORED, {"tasks": tasks})
 
 
 def _write(path: Path, page: str) -> None:
@@ -63,9 +66,9 @@ def _write(path: Path, page: str) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _write_timings(params: Params) -> None:
+def _write_timings(tasks: list[str]) -> None:
     """How long each stage took here; beside the page, since it differs from run to run."""
-    folders = {name: Path("reports", name, "timings") for name in params.run}
+    folders = {name: Path("reports", name, "timings") for name in tasks}
     timings = {
         name: {path.stem: read_json(path) for path in sorted(folder.glob("[!.]*.json"))}
         for name, folder in folders.items()

@@ -4,24 +4,24 @@ from pathlib import Path
 
 from pipelines._stage import run
 from redoubt.data.store import write_json
-from redoubt.params import Params, Task
+from redoubt.params.stages import ScaleSettings
 from redoubt.perturbable import in_both_norms
 
 
-def work(_: Params, task: Task) -> None:
+def work(settings: ScaleSettings) -> None:
     """Reads the raw data set and its split; writes scaler.json, and says what the task's eps is in raw units."""
     from redoubt.data import dataset, scaling, splits
 
-    data = dataset.load(Path("data/raw", task.name))
-    split = splits.read(Path("data/splits", f"{task.name}.npz"))
+    data = dataset.load(Path("data/raw", settings.name))
+    split = splits.read(Path("data/splits", f"{settings.name}.npz"))
     folds = [scaling.fit(data.batch.take(split.without(fold)), data.schema) for fold in range(split.folds)]
     whole = scaling.fit(data.batch.take(split.train), data.schema)
     for scaler in (whole, *folds):
         scaling.require_scalable(scaler, data.schema)
     scalers = {"whole": whole.to_json(), "folds": [fold.to_json() for fold in folds]}
-    write_json(Path("models", task.name, "scaler.json"), scalers)
-    print(f"scale@{task.name}: {in_both_norms(task, data.schema, whole.bounds(data.schema))}")
+    write_json(Path("models", settings.name, "scaler.json"), scalers)
+    print(f"scale@{settings.name}: {in_both_norms(settings.eps, data.schema, whole.bounds(data.schema))}")
 
 
 if __name__ == "__main__":
-    run("scale", work)
+    run("scale", ScaleSettings, work)

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
+from pipelines.headline import headline
 from redoubt.data.dataset import COLUMNS
 from redoubt.data.pokemon_go import simulate
-from redoubt.data.store import read_arrays, read_json, whole_file
-from redoubt.params import CANDIDATES, HARDENED, Norm, Params, Task
-from redoubt.perturbable import Immovable, in_raw_units, number, raw_units, trained_elsewhere
+from redoubt.data.store import read_arrays, read_json, whole_file, write_json
+from redoubt.params.base import Norm
+from redoubt.params.sections import CANDIDATES, HARDENED
+from redoubt.params.stages import SectionSettings
+from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
 from redoubt.report import figures, simulator
 from redoubt.report.page import render
 from redoubt.training.sweep import Selected
@@ -24,49 +27,50 @@ COLUMNS_SHOWN = 100
 WEIGHED = ("undefended", "adaptive", "certified_guarded")
 
 
-def work(params: Params, task: Task) -> None:
-    """Read the task's reports; write its section."""
-    data, reports = load_data(task.name), Path("reports", task.name)
+def work(settings: SectionSettings) -> None:
+    """Read the task's reports; write its section of the page, and its line in the table of champions."""
+    data, reports = load_data(settings.name), Path("reports", settings.name)
     robustness, promotion = read_json(reports / "robustness.json"), read_json(reports / "promotion.json")
-    provenance = read_json(Path("data/raw", task.name, "provenance.json"))
-    drawn = _figures(reports, task, data, robustness)
+    provenance = read_json(Path("data/raw", settings.name, "provenance.json"))
+    drawn = _figures(reports, settings, data, robustness)
     page = render(
         "section.html",
-        task=task.name,
-        kind=task.kind,
-        source=task.source,
+        task=settings.name,
+        kind=settings.kind,
+        source=settings.source,
         origin=provenance["origin"],
         sha256=data.sha256,
         rows=_rows(data),
-        columns=_columns(task.name),
+        columns=_columns(settings.name),
         **{key: promotion[key] for key in ("champion", "digest", "candidates", "baselines", "next_step")},
         gates={name: floor for name, floor in promotion["gates"].items() if floor is not None},
         kept=promotion["kept_incumbent"],
         norm=figures.NORMS[promotion["threat"]["norm"]],
         eps=promotion["threat"]["eps"],
-        points=min(task.attack.points, len(data.test)),
-        right=_right(task),
+        points=min(settings.attack.points, len(data.test)),
+        right=_right(settings),
         targeted=bool(data.schema.labels),
-        models=_models(task, robustness),
-        unit=_unit(task),
-        threats=_threats(task, data),
-        immovable=_immovable_said(task, robustness),
-        trained_elsewhere=trained_elsewhere(task),
-        guard=", ".join(f"{key} {value}" for key, value in task.guard.model_dump().items()),
-        attack=task.attack,
-        certify=task.certify,
+        models=_models(settings, robustness),
+        unit=_unit(settings),
+        threats=_threats(settings, data),
+        immovable=_immovable_said(settings, robustness),
+        trained_elsewhere=settings.trained_elsewhere,
+        guard=", ".join(f"{key} {value}" for key, value in settings.guard.model_dump().items()),
+        attack=settings.attack,
+        certify=settings.certify,
         certificates=_certificates(read_json(reports / "certificates.json")["models"]),
         selected=Selected.model_validate_json((reports / "selected.json").read_bytes()),
         shown=_shown(promotion),
         figures={name: figures.to_data_uri(figure) for name, figure in drawn.items()}
         | {name: None for name in ("pictures", "confusion", "predictions") if name not in drawn}
-        | {"simulator": _simulator(task, params.seed)},
-        examples=_examples(reports, task, data),
+        | {"simulator": _simulator(settings)},
+        examples=_examples(reports, settings, data),
         clean=_clean(robustness, promotion["baselines"]),
-        weighed=_weighed(task, data, robustness),
+        weighed=_weighed(settings, data, robustness),
     )
-    with whole_file(Path("reports/sections", f"{task.name}.html")) as path:
+    with whole_file(Path("reports/sections", f"{settings.name}.html")) as path:
         path.write_text(page, encoding="utf-8")
+    write_json(Path("reports/sections", f"{settings.name}.json"), headline(settings))
 
 
 def _columns(task: str) -> dict[str, Any]:
@@ -80,34 +84,36 @@ def _rows(data: TaskData) -> dict[str, int]:
     return {**{name: len(batch) for name, batch in parts.items()}, "folds": len(data.fold_scalers)}
 
 
-def _right(task: Task) -> str:
-    if task.tolerance is None:
+def _right(settings: SectionSettings) -> str:
+    if settings.tolerance is None:
         return "A row stands while the first choice is its true class."
-    return f"A row stands while the answer is within {task.tolerance:g} of its true {task.target}."
+    return f"A row stands while the answer is within {settings.tolerance:g} of its true {settings.target}."
 
 
-def _unit(task: Task) -> str:
-    return "pixels in [0, 1]" if task.kind == "image" else "standard deviations of each feature on the training rows"
+def _unit(settings: SectionSettings) -> str:
+    return (
+        "pixels in [0, 1]" if settings.kind == "image" else "standard deviations of each feature on the training rows"
+    )
 
 
-def _threats(task: Task, data: TaskData) -> dict[str, Any]:
+def _threats(settings: SectionSettings, data: TaskData) -> dict[str, Any]:
     """The task's eps in raw units: a sentence per norm, and of a table a row per feature."""
-    sizes = {norm: raw_units(data.schema, data.bounds, task.eps.of(norm)) for norm in NORMS}
+    sizes = {norm: raw_units(data.schema, data.bounds, settings.eps.of(norm)) for norm in NORMS}
     rows = [
         [name, *(f"{number(sizes[norm][name])}" if sizes[norm][name] > 0 else "cannot change" for norm in NORMS)]
         for name in sizes["linf"]
     ]
-    says = [in_raw_units(data.schema, data.bounds, norm, task.eps.of(norm)) for norm in NORMS]
-    return {"says": says, "rows": rows, "heads": [f"{figures.NORMS[norm]} {task.eps.of(norm):g}" for norm in NORMS]}
+    says = [in_raw_units(data.schema, data.bounds, norm, settings.eps.of(norm)) for norm in NORMS]
+    return {"says": says, "rows": rows, "heads": [f"{figures.NORMS[norm]} {settings.eps.of(norm):g}" for norm in NORMS]}
 
 
-def _immovable_said(task: Task, robustness: dict[str, Any]) -> list[str]:
+def _immovable_said(settings: SectionSettings, robustness: dict[str, Any]) -> list[str]:
     """What no attacker could change: at the task's eps, and wherever nothing was measured for it."""
     models = {name: robustness["models"][name]["test"]["cells"] for name in CANDIDATES}
     said = []
     for cells in zip(*models.values(), strict=True):
         norm, eps = cells[0]["norm"], cells[0]["eps"]
-        if not cells[0]["immovable"] or (cells[0]["adaptive"] and eps != task.eps.of(norm)):
+        if not cells[0]["immovable"] or (cells[0]["adaptive"] and eps != settings.eps.of(norm)):
             continue
         fixed = [Immovable.model_validate(cell["immovable"]) for cell in cells]
         carry = [
@@ -124,17 +130,17 @@ def _shown(promotion: dict[str, Any]) -> str:
     return promotion["champion"] or "natural"
 
 
-def _models(task: Task, robustness: dict[str, Any]) -> dict[str, Any]:
-    return {name: _model(task, robustness["models"][name]["test"]) for name in CANDIDATES}
+def _models(settings: SectionSettings, robustness: dict[str, Any]) -> dict[str, Any]:
+    return {name: _model(settings, robustness["models"][name]["test"]) for name in CANDIDATES}
 
 
-def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
+def _model(settings: SectionSettings, measured: dict[str, Any]) -> dict[str, Any]:
     """A model's figures, with the words that the page shows for them."""
     cells = [
         {
             **cell,
             "norm": figures.NORMS[cell["norm"]],
-            "budget": cell["eps"] == task.eps.of(cell["norm"]),
+            "budget": cell["eps"] == settings.eps.of(cell["norm"]),
             "targeted": measured["targeted"].get(cell["norm"]),
             "trusted": all(check["passed"] for check in measured["lint"][cell["norm"]]),
             "growth": _growth(cell["error_growth"]),
@@ -160,12 +166,12 @@ def _growth(found: dict[str, float] | None) -> str:
     return " / ".join(f"{found[key]:.1f}" for key in ("mean", "p95", "max")) if found else ""
 
 
-def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:
+def _figures(reports: Path, settings: SectionSettings, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:
     curves = {
         norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in CANDIDATES} for norm in NORMS
     }
     drawn = {
-        "eps": figures.eps_curves(curves, task.eps.model_dump()),
+        "eps": figures.eps_curves(curves, settings.eps.model_dump()),
         "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
         "learning": figures.learning_curves(
             {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in ("natural", *HARDENED)}
@@ -174,11 +180,13 @@ def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, An
     }
     clean = {name: robustness["models"][name]["clean"] for name in CANDIDATES}
     if not data.schema.labels:
-        drawn["predictions"] = figures.predictions({name: each["pairs"] for name, each in clean.items()}, task.target)
+        drawn["predictions"] = figures.predictions(
+            {name: each["pairs"] for name, each in clean.items()}, settings.target
+        )
         return drawn
     shown = _shown(read_json(reports / "promotion.json"))
     drawn["confusion"] = figures.confusion(clean[shown]["confusion"], data.schema.labels)
-    if task.kind == "image":
+    if settings.kind == "image":
         stored, labels = read_arrays(reports / "examples.npz"), data.schema.labels
         attacked = {name: stored[f"{name}_linf"] for name in CANDIDATES}
         answers = {name: _labels(stored[f"{name}_linf_answers"], labels) for name in CANDIDATES}
@@ -191,18 +199,18 @@ def _labels(logits: NDArray[Any], labels: tuple[str, ...]) -> list[str]:
     return [labels[index] for index in logits.argmax(axis=1)]
 
 
-def _simulator(task: Task, seed: int) -> str | None:
+def _simulator(settings: SectionSettings) -> str | None:
     """The simulator beside the real table, where the task holds the real table."""
-    if task.source != "pokemon_cp":
+    if settings.source != "pokemon_cp":
         return None
-    real = pd.read_csv(Path("data/raw", task.name, "table.csv"))
-    return figures.to_data_uri(simulator.figure(simulate(np.random.default_rng(seed), SIMULATED), real))
+    real = pd.read_csv(Path("data/raw", settings.name, "table.csv"))
+    return figures.to_data_uri(simulator.figure(simulate(np.random.default_rng(settings.seed), SIMULATED), real))
 
 
-def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | None:
+def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[str, Any] | None:
     """A few attacked rows of a table, most telling columns first; none where nothing can be perturbed."""
     stored = read_arrays(reports / "examples.npz")
-    if task.kind == "image" or all(np.array_equal(stored["x"], stored[f"{name}_linf"]) for name in CANDIDATES):
+    if settings.kind == "image" or all(np.array_equal(stored["x"], stored[f"{name}_linf"]) for name in CANDIDATES):
         return None
     names = data.schema.input_names[:6]
     rows = []
@@ -215,7 +223,7 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
             rows.append(
                 [f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said]
             )
-    return {"columns": ["", *names, task.target], "rows": rows}
+    return {"columns": ["", *names, settings.target], "rows": rows}
 
 
 def _clean(robustness: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
@@ -229,12 +237,12 @@ def _clean(robustness: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]
     return {"metrics": metrics, "rows": rows}
 
 
-def _weighed(task: Task, data: TaskData, robustness: dict[str, Any]) -> list[dict[str, Any]]:
+def _weighed(settings: SectionSettings, data: TaskData, robustness: dict[str, Any]) -> list[dict[str, Any]]:
     """Each model's figures at the budget of the norm that the gates look at, by which no constant looks good."""
     rows: list[dict[str, Any]] = []
     for name in CANDIDATES:
         measured = robustness["models"][name]["test"]
-        norm, eps = task.harden.norm, task.eps.of(task.harden.norm)
+        norm, eps = settings.norm, settings.eps.of(settings.norm)
         cell = next(each for each in measured["cells"] if each["norm"] == norm and each["eps"] == eps)
         scores = {"clean": measured["scores"].get("clean_guarded"), **{key: cell["scores"].get(key) for key in WEIGHED}}
         found = {key: score for key, score in scores.items() if score}
@@ -255,4 +263,4 @@ def _told(figure: dict[str, Any] | None, key: str = "value") -> str:
 
 
 if __name__ == "__main__":
-    run("section", work)
+    run("section", SectionSettings, work)

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from pipelines._stage import run
-from redoubt.params import Params, Task
+from redoubt.params.stages import SplitSettings
 
 
-def work(params: Params, task: Task) -> None:
+def work(settings: SplitSettings) -> None:
     """Reads the raw data set; writes index arrays."""
     from redoubt.data import dataset, splits
 
-    data = dataset.load(Path("data/raw", task.name))
-    split = splits.split(data.batch.y, task.kind, task.split, data.test_from, params.seed)
-    splits.write(Path("data/splits", f"{task.name}.npz"), split)
+    data = dataset.load(Path("data/raw", settings.name))
+    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed)
+    splits.write(Path("data/splits", f"{settings.name}.npz"), split)
 
 
 if __name__ == "__main__":
-    run("split", work)
+    run("split", SplitSettings, work)

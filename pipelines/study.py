@@ -8,60 +8,58 @@ from pathlib import Path
 from pipelines._lock import LockError
 from pipelines._stage import begin, fail, item_of
 from redoubt.data.store import StoreError, plain, write_json
-from redoubt.params import Params, ParamsError, load
+from redoubt.params.base import ParamsError
+from redoubt.params.stages import StudySettings, read_settings
 from redoubt.quiet import no_stderr
 from redoubt.records import Record
-from redoubt.studies.catalogue import find
 from redoubt.studies.contract import Result, StudyError
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
-from redoubt.studies.sizes import sizes_of
+from redoubt.studies.sizes import load_study, sizes_of
 
 STUDIES = Path("reports/studies")
 TASK = "course"
 
 
 def main() -> None:
-    """Run the study named on the command line at the size that params.yaml asks for."""
+    """Run the study named on the command line at the size that was resolved for it."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.study",
-        description=f"{__doc__} Usually started by `dvc repro`; reads params.yaml. By hand: `redoubt study NAME`.",
+        description=f"{__doc__} Usually started by `dvc repro`. By hand: `redoubt study NAME`.",
     )
     parser.add_argument("name", help="a study of params.yaml, such as polynomial; or DVC's name of the stage for it")
     name = item_of("study", parser.parse_args().name)
     try:
         begin()
-        work(load(), name)
+        work(read_settings(StudySettings, Path("studies", f"{name}.json")))
     except (LockError, ParamsError, StoreError) as error:
         sys.exit(f"error: study@{name}: {error}")
     except StudyError as error:
         fail(f"study@{name}", TASK, name, error)
 
 
-def work(params: Params, name: str) -> None:
+def work(settings: StudySettings) -> None:
     """Run a study; write reports/studies/NAME and its record."""
-    started = time.perf_counter()
-    full = params.course == "full"
+    started, name, seed = time.perf_counter(), settings.name, settings.seed
     # Where a study imports TensorFlow is its own affair; its chatter is nobody's.
     with no_stderr():
-        study = find(name)
-        sizes = sizes_of(name, study, params, full=full)
-        result = study.run(Given(course=full, seed=params.seed), sizes, params.seed)
-    settings = {"name": name, "seed": params.seed, "sizes": plain(sizes.model_dump())}
-    write(STUDIES / name, study, result, settings)
-    write_json(STUDIES / "records" / f"{name}.json", _record(name, params, result).model_dump())
+        study = load_study(settings.module)
+        sizes = sizes_of(name, study, settings.sizes)
+        result = study.run(Given(course=settings.course == "full", seed=seed), sizes, seed)
+    write(STUDIES / name, study, result, {"name": name, "seed": seed, "sizes": plain(sizes.model_dump())})
+    write_json(STUDIES / "records" / f"{name}.json", _record(settings, result).model_dump())
     print(f"study@{name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
-def _record(name: str, params: Params, result: Result) -> Record:
+def _record(settings: StudySettings, result: Result) -> Record:
     return Record(
-        run=name,
+        run=settings.name,
         stage="study",
         task=TASK,
-        params={"seed": params.seed, "size": params.course},
+        params={"seed": settings.seed, "size": settings.course},
         metrics={key: float(value) for key, value in result.numbers.items()},
         tags={"data": result.origin.en},
-        artifacts=[str(STUDIES / name)],
+        artifacts=[str(STUDIES / settings.name)],
     )
 
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines._lock import LockError, drop_torn_rwlock, keep_lock
-from pipelines.headline import headline
-from redoubt.data.store import StoreError
-from redoubt.params import Params, ParamsError, load
+from redoubt.data.store import StoreError, read_json
+from redoubt.params.base import ParamsError
+from redoubt.params.load import Params, load
 from redoubt.tracking_uri import TrackingError, store_uri
 from redoubt.tracking_uri import check as check_store
 
@@ -93,7 +93,7 @@ def show(params: Params) -> None:
         "certified",
         title="Champions on the test split",
     )
-    rows = [headline(params, name) for name in params.run]
+    rows = [read_json(Path("reports/sections", f"{name}.json")) for name in params.run]
     for name, row in zip(params.run, rows, strict=True):
         if row["champion"] is None:
             table.add_row(name, "none", "no model cleared the gates: see below")

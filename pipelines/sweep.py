@@ -7,27 +7,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipelines._curves import by_epoch
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
+from redoubt.code import code_digest
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_json
 from redoubt.evaluation.ledger import Ledger
-from redoubt.params import Params, Task
+from redoubt.params.stages import SweepSettings
 from redoubt.records import Record
 from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
 
 
-def work(params: Params, task: Task) -> None:
+def work(settings: SweepSettings) -> None:
     """Read rows, split and scalers; write sweep.csv, selected.json and the record."""
-    data = load_data(task.name)
-    points = grid(task.sweep)
-    folds = _folds(data, task, params.seed)
+    data = load_data(settings.name)
+    points = grid(settings.sweep)
+    folds = _folds(data, settings)
     # Folds done before a kill are not done again.
-    ledger = Ledger(Path(".redoubt", "sweep", task.name))
-    jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed, ledger.remember) for point in points]
-    curves = spread(cross_validate, jobs, f"sweep@{task.name}")
+    ledger = Ledger(Path(".redoubt", "sweep", settings.name), code_digest("pipelines.sweep"))
+    jobs = [(point, folds, data.schema, settings.sweep.epochs, settings.seed, ledger.remember) for point in points]
+    curves = spread(cross_validate, jobs, f"sweep@{settings.name}")
     best = winner([score(each) for each in curves])
-    reports = Path("reports", task.name)
+    reports = Path("reports", settings.name)
     table = pd.DataFrame(
         [
             {**_settings(point, data), "fold": fold, **best_epoch(curve)}
@@ -39,15 +41,15 @@ def work(params: Params, task: Task) -> None:
         table.to_csv(path, index=False, lineterminator="\n")
     selected = {**_settings(points[best], data), "settings": points[best].model.model_dump()}
     write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[best])})
-    write_json(reports / "records" / "sweep.json", _record(task.name, data, points, curves).model_dump())
+    write_json(reports / "records" / "sweep.json", _record(settings.name, data, points, curves).model_dump())
     ledger.close()
 
 
-def _folds(data: TaskData, task: Task, seed: int) -> Folds:
-    order, rows = np.arange(len(data.train)), task.sweep.rows
+def _folds(data: TaskData, settings: SweepSettings) -> Folds:
+    order, rows = np.arange(len(data.train)), settings.sweep.rows
     if rows is not None and rows < len(order):
-        order = np.sort(np.random.default_rng(seed).choice(order, rows, replace=False))
-    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers, task.train.balance)
+        order = np.sort(np.random.default_rng(settings.seed).choice(order, rows, replace=False))
+    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers, settings.train.balance)
 
 
 def _settings(point: Point, data: TaskData) -> dict[str, Any]:
@@ -84,18 +86,9 @@ def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Cu
     )
 
 
-def by_epoch(curve: Curve) -> dict[str, list[tuple[int, float]]]:
-    """A learning curve as one stepped metric per name, epochs counted from 1; a training that diverged has gaps."""
-    curves = {
-        f"epoch/{name}": [(i + 1, epoch[name]) for i, epoch in enumerate(curve) if math.isfinite(epoch[name])]
-        for name in curve[0]
-    }
-    return {name: points for name, points in curves.items() if points}
-
-
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 if __name__ == "__main__":
-    run("sweep", work)
+    run("sweep", SweepSettings, work)

@@ -4,23 +4,23 @@ from pathlib import Path
 
 from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
-from redoubt.params import Params, Task
+from redoubt.params.stages import ValidateSettings
 from redoubt.records import Record
 
 
-def work(params: Params, task: Task) -> None:
+def work(settings: ValidateSettings) -> None:
     """Reads the raw data set; writes validation.json, the data docs and a record, whatever the verdict."""
     from redoubt.data import dataset, expectations
 
-    folder, reports = Path("data/raw", task.name), Path("reports", task.name)
-    verdict = expectations.validate(dataset.read(folder), task)
+    folder, reports = Path("data/raw", settings.name), Path("reports", settings.name)
+    verdict = expectations.validate(dataset.read(folder), settings)
     write_json(reports / "validation.json", verdict.report)
     with whole_folder(reports / "data_docs") as docs:
         (docs / "index.html").write_text(verdict.page, encoding="utf-8")
     record = Record(
         run="validate",
         stage="validate",
-        task=task.name,
+        task=settings.name,
         metrics={
             "rows": verdict.report["rows"],
             "rules_failed": sum(not rule["passed"] for rule in verdict.report["rules"]),
@@ -30,21 +30,21 @@ def work(params: Params, task: Task) -> None:
     )
     write_json(reports / "records" / "validate.json", record.model_dump())
     verdict.require(reports / "data_docs" / "index.html")
-    for note in _check_reach(params.seed, task):
-        print(f"validate@{task.name}: {note}")
+    for note in _check_reach(settings):
+        print(f"validate@{settings.name}: {note}")
 
 
-def _check_reach(seed: int, task: Task) -> list[str]:
+def _check_reach(settings: ValidateSettings) -> list[str]:
     """Whether a perfect model could clear the gates on the rows that the split will put aside for them."""
     from redoubt.data import dataset, splits
     from redoubt.evaluation import reach
 
-    data = dataset.load(Path("data/raw", task.name))
-    split = splits.split(data.batch.y, task.kind, task.split, data.test_from, seed)
-    judged = data.batch.y[split.validation][: task.attack.points]
+    data = dataset.load(Path("data/raw", settings.name))
+    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed)
+    judged = data.batch.y[split.validation][: settings.attack.points]
     mean = 0.0 if data.schema.labels else float(data.batch.y[split.train].mean(dtype=float))
-    return reach.check(task, judged, data.schema.labels, mean)
+    return reach.check(settings, judged, data.schema.labels, mean)
 
 
 if __name__ == "__main__":
-    run("validate", work)
+    run("validate", ValidateSettings, work)

@@ -3,18 +3,23 @@
 import os
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pipelines._data import TaskData, load_data
-from pipelines._stage import run
+from pipelines._lock import LockError
+from pipelines._stage import arguments, begin
 from pipelines.promote import clean_figures, example_request, threat_of
-from redoubt.data.store import digest, digest_folder, read_json, whole_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest, digest_folder
+from redoubt.data.store import StoreError, read_json, whole_folder, write_json
 from redoubt.models.saved import WEIGHTS
-from redoubt.params import Params, Task
+from redoubt.params.base import ParamsError
+from redoubt.params.load import Params, load
+from redoubt.params.task import Task
 
 ZOO = ("adversarial", "certified")
 LARGEST = 24 * 2**20
@@ -22,6 +27,17 @@ LARGEST = 24 * 2**20
 
 class ZooError(ValueError):
     """A zoo that would grow too large."""
+
+
+def main() -> None:
+    """Copy the models of the task named on the command line."""
+    name, _ = arguments("zoo")
+    try:
+        begin()
+        params = load()
+        work(params, params.task(name))
+    except (LockError, ParamsError, StoreError, ZooError) as error:
+        sys.exit(f"error: zoo@{name}: {error}")
 
 
 def work(params: Params, task: Task) -> None:
@@ -44,7 +60,8 @@ def work(params: Params, task: Task) -> None:
 def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, Any]:
     source, reports = Path("models", task.name, name), Path("reports", task.name)
     measured = read_json(reports / "robustness.json")["models"][name]
-    took = {stage: read_json(reports / "timings" / f"{stage}.json") for stage in ("harden", "attack")}
+    files = {"harden": f"harden-{name}", "attack": "attack"}
+    took = {stage: read_json(reports / "timings" / f"{file}.json") for stage, file in files.items()}
     return {
         "task": task.name,
         "kind": task.kind,
@@ -53,7 +70,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "weights": digest((source / WEIGHTS).read_bytes()),
         "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
         "eps": task.eps.linf,
-        "threat": threat_of(task, data, task.harden.norm),
+        "threat": threat_of(data, task.norm, task.eps, task.trained_elsewhere),
         "command": f"redoubt verify zoo/{task.name}-{name}",
         "params": _own_params(task.name),
         "selected": read_json(reports / "selected.json"),
@@ -78,4 +95,4 @@ def _own_params(task: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    run("zoo", work)
+    main()

@@ -10,7 +10,7 @@ from serving.errors import ErrorBody
 from serving.schema import Answer, PredictRequest, UploadRequest
 
 if TYPE_CHECKING:
-    from redoubt.tasks import Schema
+    from redoubt.bundle.schema import Schema
 
 PREFIX = "#/components/schemas/"
 

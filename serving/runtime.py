@@ -12,12 +12,12 @@ from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.certify.proof import certified_eps, certified_interval
-from redoubt.data.store import digest_folder
-from redoubt.defenses.guarded import BUNDLE_FILES, NOT_PROMOTED, Answers, GuardedModel
-from redoubt.defenses.untrusted import BundleError, read_typed
-from redoubt.params import NAME_RULE, Name, Positive, is_name
-from redoubt.tasks import Floats, Schema
+from redoubt.bundle.certificates import certified_eps, certified_interval
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, Answers, GuardedModel
+from redoubt.bundle.io import digest_folder, read_typed
+from redoubt.bundle.schema import Schema
+from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
 from serving.images import decode
 from serving.inputs import reader
 from serving.schema import (

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data.scaling import Scaler, fit
-from redoubt.params import Cnn, ImageGuard, Linear, Mlp, TableGuard
-from redoubt.tasks import Batch, Bounds, Column, Schema
+from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.params.sections import ImageGuard, TableGuard
+from redoubt.types import Batch, Bounds
 
 if TYPE_CHECKING:
     import keras
 
     from redoubt.attacks.criteria import Criterion
-    from redoubt.defenses.guarded import GuardedModel
+    from redoubt.bundle.guarded_model import GuardedModel
 
 IMAGE, TABLE, NUMBER = "image", "table", "number"
 NAMES = (IMAGE, TABLE, NUMBER)
@@ -108,9 +110,9 @@ class Guarded:
 
 def guard(case: Case, folder: Path) -> Guarded:
     """Write a task's bundle, its detector calibrated on 300 rows of seed 2."""
+    from redoubt.bundle.guarded_model import GuardedModel
     from redoubt.defenses.bundle import write_bundle
     from redoubt.defenses.guard import configure
-    from redoubt.defenses.guarded import GuardedModel
 
     config = configure(GUARDS[case.name], case.schema, case.scaler.bounds(case.schema), case.scaler.target_std)
     write_bundle(folder, case.network, case.schema, config, rows(case.name, 300, seed=2).x)

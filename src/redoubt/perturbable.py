@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.params import HARDENED, Norm, Pgd, Sized, Task
-from redoubt.tasks import Bounds, Floats, Schema
+from redoubt.bundle.schema import Schema
+from redoubt.params.base import NORMS, Norm
+from redoubt.params.sections import Eps
+from redoubt.types import Bounds, Floats
 
-NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
 # A step of exactly one whole number must not fall short of it by the rounding of a standard deviation.
 SLACK = 1e-6
 NAMED = 5
@@ -150,24 +151,11 @@ def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     return said if norm == "linf" or not sizes else f"{said}, if one changes alone"
 
 
-def in_both_norms(task: Task, schema: Schema, bounds: Bounds) -> str:
-    """The task's two sizes, and what an attacker cannot change whatever its size."""
-    said = "; ".join(in_raw_units(schema, bounds, norm, task.eps.of(norm)) for norm in NORMS)
+def in_both_norms(eps: Eps, schema: Schema, bounds: Bounds) -> str:
+    """A task's two sizes, and what an attacker cannot change whatever its size."""
+    said = "; ".join(in_raw_units(schema, bounds, norm, eps.of(norm)) for norm in NORMS)
     fixed = [name for name, size in raw_units(schema, bounds, np.inf).items() if not size > 0]
     return said + (f"; an attacker cannot change {listed(fixed)}" if fixed else "")
-
-
-def trained_elsewhere(task: Task) -> list[str]:
-    """One sentence per hardened model that trains at another size than the task's eps."""
-    said = []
-    for name in HARDENED:
-        recipe = task.harden.recipe(name)
-        sizes = [recipe, *(recipe.also if isinstance(recipe, Pgd) else ())] if isinstance(recipe, Sized) else []
-        for each in sizes:
-            norm, size, eps = each.trained_norm, each.trained_at(task.eps), task.eps.of(each.trained_norm)
-            if size != eps:
-                said.append(f"{name} is trained at {NORMS[norm]} {size:g}; attacked and certified at {eps:g}")
-    return said
 
 
 def listed(names: "tuple[str, ...] | list[str]") -> str:

@@ -27,7 +27,8 @@ from google.protobuf.json_format import ParseError
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from redoubt.data.store import digest, read_json
+from redoubt.bundle.io import digest
+from redoubt.data.store import read_json
 from redoubt.records import Record, key, read_records
 from redoubt.tracking_errors import NOT_MLFLOW, explain
 from redoubt.tracking_uri import TrackingError, check, home, redact, shown, store_uri

@@ -13,8 +13,8 @@ from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.losses import Loss
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS
 from tests import tiny
 
 STEPS, STEP, EPS = 10, 0.25, 0.2

@@ -13,8 +13,8 @@ from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.square import Square
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS
 from tests import tiny
 
 ART_NORMS = {"linf": np.inf, "l2": 2}

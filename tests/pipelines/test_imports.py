@@ -11,8 +11,9 @@ import pytest
 STAGES = ["ingest", "validate", "split", "scale", "sweep", "certify", "promote", "section", "summary"]
 TENSORFLOW_STAGES = ["train", "harden", "attack"]
 ROOMS = [
+    "bundle",
+    "types",
     "params",
-    "tasks",
     "perturbable",
     "data",
     "models",

@@ -14,7 +14,7 @@ import yaml
 
 from pipelines import ingest, scale, split
 from redoubt.data.store import read_json
-from redoubt.params import load
+from redoubt.params.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = ("sweep.csv", "selected.json", "records/sweep.json")

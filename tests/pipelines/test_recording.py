@@ -11,7 +11,7 @@ from benchmarks.server import free_port
 from pipelines import report, summary
 from pipelines._stage import fail
 from redoubt.data.store import read_json
-from redoubt.params import load
+from redoubt.params.load import load
 from redoubt.studies.contract import StudyError
 
 

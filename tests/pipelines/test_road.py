@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.data.store import read_json, write_json
-from redoubt.defenses.guarded import GuardedModel
 from redoubt.tracking import MlflowClient
 from redoubt.tracking_uri import store_uri
 

@@ -13,15 +13,18 @@ from pipelines import promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
+from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.data import dataset, scaling, splits
 from redoubt.data.dataset import Raw
 from redoubt.data.splits import Split
 from redoubt.data.store import read_json, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES
 from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.reach import ReachError
 from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
-from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
+from redoubt.params.load import Params, load
+from redoubt.params.networks import Linear, Mlp
+from redoubt.params.sections import GatesParams
+from redoubt.params.task import Task
 from redoubt.records import Record
 from redoubt.training.sweep import Point
 from tests.tiny import SCHEMAS, TABLE, Guarded, rows

@@ -5,11 +5,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from redoubt.data.store import digest_folder, write_json
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest_folder
+from redoubt.bundle.schema import Column, Schema
+from redoubt.data.store import write_json
 from redoubt.defenses.bundle import write_bundle
-from redoubt.defenses.config import GuardConfig
-from redoubt.defenses.guarded import BUNDLE_FILES
-from redoubt.tasks import Column, Schema
 
 SPECIES = ("Caterpie", "Eevee")
 

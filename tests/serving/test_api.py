@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from redoubt.defenses.guarded import GuardedModel
+from redoubt.bundle.guarded_model import GuardedModel
 from serving.openapi import example
 from serving.service import LIMITS
 from tests.serving.bundles import SCHEMAS, SPECIES

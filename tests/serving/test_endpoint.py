@@ -12,8 +12,8 @@ from redoubt.attacks.endpoint import Endpoint, EndpointError
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
-from redoubt.defenses.guarded import GuardedModel
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.serving.bundles import SCHEMAS
 
 DIGITS = np.random.default_rng(0).random((300, 8, 8, 1), np.float32)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
-from redoubt.certify.proof import HALVINGS, certified_eps
-from redoubt.defenses.guarded import NOT_PROMOTED, GuardedModel
+from redoubt.bundle.certificates import HALVINGS, certified_eps
+from redoubt.bundle.guarded_model import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import Answer, PredictRequest
 from tests.serving.bundles import SCHEMAS, write_card, write_champion

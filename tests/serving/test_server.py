@@ -1,5 +1,6 @@
 """What only a real server shows: metrics, load, readiness, and a bento that carries all it needs."""
 
+import ast
 import os
 import re
 import shutil
@@ -16,6 +17,9 @@ from tests.serving.process import ROOT, serve
 HEAVY = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
 LATE = ["numpy", "onnxruntime", "PIL"]
 WORKER = ["serving.service", "serving.runtime", "serving.malformed"]
+BUNDLE = Path("src", "redoubt", "bundle")
+CARRIED = [path.relative_to(ROOT) for path in (ROOT / BUNDLE).glob("*.py")]
+SERVING = [path.relative_to(ROOT) for path in (ROOT / "serving").glob("*.py")]
 GOOD = np.full((8, 8), 0.5).tolist()
 LOUD = np.random.default_rng(1).random((8, 8)).round(3).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
@@ -83,10 +87,19 @@ def imported(*modules: str) -> list[str]:
     script = f"""
 import sys, {", ".join(modules)}
 print(*[name for name in {[*HEAVY, *LATE]} if name in sys.modules])
-print(*[m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ("redoubt", "serving")], sep="\\n")
+ours = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ("redoubt", "serving")]
+print(*[file for file in ours if file and not file.endswith("redoubt/__init__.py")], sep="\\n")
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports, inside functions too; of a third party's its package."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "." * node.level for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name if name.startswith("redoubt") else name.split(".")[0] for name in names}
 
 
 def test_the_service_imports_nothing_heavy() -> None:
@@ -97,16 +110,40 @@ def test_the_supervisor_imports_still_less() -> None:
     assert imported("serving.service")[0] == ""
 
 
+def test_the_service_needs_one_folder_of_src() -> None:
+    ours = {Path(path).relative_to(ROOT) for path in imported(*WORKER)[1:]}
+    assert {path.parent for path in ours} == {Path("serving"), BUNDLE}
+    assert ours - {path.relative_to(ROOT) for path in (ROOT / BUNDLE).glob("*.py")} == set(SERVING)
+
+
+def test_the_folder_that_the_service_needs_imports_no_other_of_src() -> None:
+    names = {name for path in (ROOT / BUNDLE).glob("*.py") for name in imports_of(path)}
+    assert {name for name in names if name.startswith("redoubt") and not name.startswith("redoubt.bundle")} == set()
+    assert names & set(HEAVY) == {"onnx"}
+    assert "onnx" in imports_of(ROOT / BUNDLE / "subgraph.py")
+
+
 def test_the_image_copies_all_that_is_imported(tmp_path: Path) -> None:
     for line in (ROOT / "serving" / "Dockerfile").read_text().splitlines():
         if line.startswith("COPY"):
             *sources, target = line.split()[1:]
-            for source in sources:
-                place = tmp_path / target / Path(source).name if target.endswith("/") else tmp_path / target
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / source, place)
-    needed = {Path(path).relative_to(ROOT) for path in imported(*WORKER)[1:]}
-    assert needed == {path.relative_to(tmp_path) for path in tmp_path.rglob("*.py")}
+            for source in [path for name in sources for path in ROOT.glob(name)]:
+                if source.is_dir():
+                    shutil.copytree(source, tmp_path / target, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    (tmp_path / target).mkdir(parents=True, exist_ok=True)
+                    shutil.copy(source, tmp_path / target)
+    assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*.py")} == set(SERVING) | set(CARRIED)
+    # As if the package were not installed; a folder of its name, as a checkout is, must not hide the copy.
+    script = f"""
+import os, sys
+sys.path = [each for each in sys.path if not os.path.exists(os.path.join(each, "redoubt", "__init__.py"))]
+import {", ".join(WORKER)}
+assert sys.modules["redoubt.bundle"].__file__.startswith(os.getcwd())
+"""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    (tmp_path / "redoubt").mkdir()
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=clean, check=True, timeout=60)
 
 
 def test_the_lock_is_hashed_and_agrees_with_the_projects() -> None:
@@ -130,7 +167,7 @@ def test_a_bento_is_built_and_serves(models: Path, tmp_path: Path) -> None:
     subprocess.run(command, cwd=context, env=environment, capture_output=True, check=True, timeout=120)
     (bento,) = (path for path in (tmp_path / "bentoml" / "bentos" / "redoubt").iterdir() if path.is_dir())
     carried = {path.relative_to(bento / "src") for path in (bento / "src").rglob("*.py")}
-    assert carried == {Path(path).relative_to(ROOT) for path in imported(*WORKER)[1:]}
+    assert carried == set(SERVING) | set(CARRIED)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with serve("redoubt:latest", None, tmp_path, elsewhere) as client:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest_folder
 from redoubt.cli import main
-from redoubt.data.store import digest_folder, read_json
-from redoubt.defenses.guarded import BUNDLE_FILES
+from redoubt.data.store import read_json
 from serving.runtime import load
 from serving.schema import PredictRequest
 

@@ -14,20 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from redoubt import params as module
-from redoubt.params import (
-    HARDENED,
-    Cnn,
-    HardenParams,
-    ParamsError,
-    Pgd,
-    Sized,
-    Strict,
-    Threat,
-    Trades,
-    is_name,
-    load,
-)
+from redoubt.bundle.types import is_name
+from redoubt.params import base, networks, recipes, sections
+from redoubt.params import load as loading
+from redoubt.params import task as tasks
+from redoubt.params.base import ParamsError, Strict
+from redoubt.params.load import load
+from redoubt.params.networks import Cnn
+from redoubt.params.recipes import HardenParams, Pgd, Sized, Threat, Trades
+from redoubt.params.sections import HARDENED
 
 Change = dict[str, Any]
 
@@ -543,8 +538,10 @@ def test_a_task_named_twice_in_run_is_refused(written: Callable[[Change], Path])
 
 
 def _fields() -> set[str]:
-    sections = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Strict)]
-    return set(chain.from_iterable(section.model_fields for section in sections))
+    modules = (base, networks, sections, recipes, tasks, loading)
+    members = chain.from_iterable(vars(module).values() for module in modules)
+    types = [each for each in members if isinstance(each, type) and issubclass(each, Strict)]
+    return set(chain.from_iterable(each.model_fields for each in types))
 
 
 def test_no_option_is_dead(project: Path) -> None:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.params import SmoothAdv, load
+from redoubt.bundle.schema import Column, Schema
+from redoubt.params.load import load
+from redoubt.params.recipes import SmoothAdv
 from redoubt.perturbable import Immovable, immovable, in_both_norms, in_raw_units, number, perturbable, raw_units
-from redoubt.perturbable import trained_elsewhere as elsewhere
-from redoubt.tasks import PIXELS, Bounds, Column, Schema
+from redoubt.types import PIXELS, Bounds
 
 COLUMNS = (
     Column(name="age", kind="number"),
@@ -126,7 +127,7 @@ def test_numbers_have_three_digits(value: float, says: str) -> None:
 
 def test_both_norms_and_what_cannot_change_are_one_line(project: Path) -> None:
     task = load(project / "params.yaml").task("diagnosis")
-    assert in_both_norms(task, TABLE, BOUNDS) == (
+    assert in_both_norms(task.eps, TABLE, BOUNDS) == (
         "L-inf 0.3 standard deviations = 6.3 of `age`; L2 1 standard deviations = 21 of `age`, 2 of `visits`, if one"
         " changes alone; an attacker cannot change plan, constant, fixed"
     )
@@ -134,8 +135,8 @@ def test_both_norms_and_what_cannot_change_are_one_line(project: Path) -> None:
 
 def test_who_trains_at_another_size_is_named(project: Path) -> None:
     params = load(project / "params.yaml")
-    assert elsewhere(params.task("digits")) == []
-    assert elsewhere(params.task("mnist")) == ["smoothed is trained at L2 1; attacked and certified at 1.5"]
+    assert params.task("digits").trained_elsewhere == []
+    assert params.task("mnist").trained_elsewhere == ["smoothed is trained at L2 1; attacked and certified at 1.5"]
     task = params.task("digits")
     harden = task.harden.model_copy(
         update={
@@ -143,5 +144,5 @@ def test_who_trains_at_another_size_is_named(project: Path) -> None:
             "smoothed": SmoothAdv(method="smoothadv", sigma=0.5, epochs=1),
         }
     )
-    said = elsewhere(task.model_copy(update={"harden": harden}))
+    said = task.model_copy(update={"harden": harden}).trained_elsewhere
     assert said == ["adversarial is trained at L-inf 0.2; attacked and certified at 0.15"]

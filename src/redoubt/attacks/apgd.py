@@ -13,7 +13,7 @@ from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
 from redoubt.attacks.gradient import look, per_row
 from redoubt.attacks.losses import Loss
 from redoubt.attacks.standing import State, until_won, while_standing
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 # Of the last two moves, and the share of steps that must climb between two checkpoints; both from the paper.
 MOMENTUM = 0.75

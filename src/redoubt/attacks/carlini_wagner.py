@@ -10,7 +10,7 @@ from redoubt.attacks.contract import GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import pull_back
 from redoubt.attacks.gradient import per_row
 from redoubt.attacks.standing import State, while_standing
-from redoubt.tasks import Bounds
+from redoubt.types import Bounds
 
 # The search for a constant multiplies by ten until one has won; from there on it halves the gap.
 UNKNOWN = 1e10

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 
 if TYPE_CHECKING:
     from redoubt.attacks.contract import Attack

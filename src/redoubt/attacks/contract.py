@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, keep_whole, random_start
 from redoubt.attacks.straight_through import straight_through
-from redoubt.params import Norm
-from redoubt.tasks import Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import Bounds, Floats
 
 BATCH = 256
 # A seed holds the run's number, and in one more the draw's number above the batch's first row.

@@ -14,7 +14,7 @@ from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.geometry import distance, pull_back
 from redoubt.attacks.gradient import loss_gradient
 from redoubt.attacks.losses import Loss
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.types import PIXELS, Bounds, Floats
 
 
 @dataclass(frozen=True)

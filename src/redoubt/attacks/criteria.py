@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from redoubt.attacks import losses
 from redoubt.attacks.losses import Loss
-from redoubt.params import Task
-from redoubt.tasks import Floats
+from redoubt.params.sections import Tolerant
+from redoubt.types import Floats
 
 
 class Criterion(Protocol):
@@ -230,6 +230,6 @@ class Unnoticed:
         return 1.0 - outputs[:, -1] / self.threshold
 
 
-def aim(task: Task) -> Criterion:
+def aim(task: Tolerant) -> Criterion:
     """What an untargeted attacker wants of a task."""
     return Untargeted() if task.tolerance is None else Tolerance(task.tolerance)

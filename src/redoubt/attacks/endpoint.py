@@ -7,7 +7,9 @@ import httpx
 import numpy as np
 
 from redoubt.attacks.query import OracleError, log_scores
-from redoubt.tasks import Column, Floats, RecordError, Schema
+from redoubt.bundle.errors import RecordError
+from redoubt.bundle.schema import Column, Schema
+from redoubt.types import Floats
 
 # What the service takes per request; a body must stay below 4 MiB.
 MAX_INPUTS, MAX_BODY = 256, 4_000_000

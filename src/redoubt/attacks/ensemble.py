@@ -10,7 +10,7 @@ from redoubt.attacks.contract import Attack, Problem
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.square import Square
 from redoubt.attacks.standing import until_won
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

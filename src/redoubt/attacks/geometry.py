@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.params import Norm
-from redoubt.tasks import Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import Bounds, Floats
 
 TINY = 1e-12
 

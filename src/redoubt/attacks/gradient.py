@@ -12,7 +12,7 @@ from redoubt.attacks.contract import Attack, GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
 from redoubt.attacks.losses import Loss
 from redoubt.attacks.standing import State, until_won, while_standing
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 STEPS_PER_ROUND = 5
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, Problem
 from redoubt.attacks.geometry import distance, keep_whole, pull_back
 from redoubt.attacks.query import Flags, Queried, QueryAttack, Tally
-from redoubt.tasks import Floats, Ints
+from redoubt.types import Floats, Ints
 
 # Queries: random inputs tried as a start, and halvings of a step that went too far.
 STARTS, RETREATS = 25, 10

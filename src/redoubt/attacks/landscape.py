@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import ascend, distance
 from redoubt.attacks.gradient import look
-from redoubt.tasks import Floats, Ints
+from redoubt.types import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

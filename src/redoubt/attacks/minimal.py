@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from redoubt.attacks.contract import Attack, AttackError, Problem
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 
 
 def minimal_eps(

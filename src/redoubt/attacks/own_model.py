@@ -7,8 +7,8 @@ import numpy as np
 
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion, Untargeted
-from redoubt.params import Norm
-from redoubt.tasks import Bounds
+from redoubt.params.base import Norm
+from redoubt.types import Bounds
 
 
 def against(

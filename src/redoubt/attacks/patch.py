@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from redoubt.attacks.contract import BATCH, ROWS, AttackError, Problem, check_gradient
 from redoubt.attacks.transformations import place
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 
 @dataclass(frozen=True, kw_only=True)

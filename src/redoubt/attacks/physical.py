@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, AttackError, GradientAttack, Problem, redrawn
 from redoubt.attacks.geometry import ascend, pull_back
 from redoubt.attacks.transformations import Transformations, row_seeds
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 TINY = 1e-12
 Colour = tuple[float, ...]

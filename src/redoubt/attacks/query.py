@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.contract import Attack, AttackError, Problem, check_inputs, check_result
-from redoubt.tasks import Floats, Ints
+from redoubt.types import Floats, Ints
 
 Flags = NDArray[np.bool_]
 

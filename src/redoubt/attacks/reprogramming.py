@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from redoubt.attacks.contract import AttackError, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
-from redoubt.tasks import PIXELS, Batch, Floats, Ints
+from redoubt.types import PIXELS, Batch, Floats, Ints
 
 # Boards that the result is measured on, and boards that classes are chosen on.
 HELD_OUT, CHOOSING = 2000, 1000

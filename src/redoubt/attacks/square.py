@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import keep_whole, must_be_whole
 from redoubt.attacks.query import Flags, Queried, QueryAttack, Tally
-from redoubt.tasks import Floats, Ints
+from redoubt.types import Floats, Ints
 
 TINY = 1e-12
 # Shares of the iterations after each of which the squares' area halves, as the paper's authors run it.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.geometry import keep_whole
-from redoubt.tasks import Floats, Ints
+from redoubt.types import Floats, Ints
 
 State = dict[str, tf.Tensor]
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from redoubt.attacks.contract import BATCH, Attack, AttackError, OfCallable, Outputs, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import ascend, keep_whole
-from redoubt.tasks import Batch, Bounds, Floats, Ints
+from redoubt.types import Batch, Bounds, Floats, Ints
 
 Ask = Callable[[Floats], Floats]
 Table = dict[str, dict[str, float]]

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from redoubt.attacks.contract import ROWS, AttackError, Problem, check_gradient, check_inputs, check_result
 from redoubt.attacks.geometry import ascend, keep_whole, pull_back, random_start
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 # A row of so high a loss is won: it pulls no more, lest a few rows take all the effort.
 ENOUGH = 3.0

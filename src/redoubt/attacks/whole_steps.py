@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.contract import Attack, Problem
 from redoubt.attacks.geometry import distance, must_be_whole
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 SLACK = 1e-6
 

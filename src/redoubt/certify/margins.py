@@ -8,7 +8,7 @@ import tensorflow as tf
 from redoubt.attacks.criteria import Criterion
 from redoubt.certify.interval import Box, affine, bounds_of, through
 from redoubt.models.chain import chain_of
-from redoubt.tasks import Bounds
+from redoubt.types import Bounds
 
 
 def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:

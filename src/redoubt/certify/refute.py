@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 CORNERS = 2
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm
 
-from redoubt.params import CertifyParams
+from redoubt.params.sections import CertifyParams
 from redoubt.progress import progress_bar
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 Predict = Callable[[Floats], Floats]
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
-    from redoubt.params import CertifyParams, Norm
-    from redoubt.tasks import Batch
+    from redoubt.params.base import Norm
+    from redoubt.params.sections import CertifyParams
+    from redoubt.types import Batch
 
 ROWS_AT_ONCE = 500
 # Of the attack that every proven example must withstand.
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_target
     from redoubt.data.store import write_json
-    from redoubt.perturbable import NORMS
+    from redoubt.params.base import NORMS
     from redoubt.training.setup import make_deterministic
 
     make_deterministic(args.seed)
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
     """What `--sigma` and its like say; None where interval bounds are wanted."""
-    from redoubt.params import CertifyParams
+    from redoubt.params.sections import CertifyParams
 
     if args.sigma is None:
         for name in ("radii", "draws", "alpha"):

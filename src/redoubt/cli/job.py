@@ -14,9 +14,11 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
 from redoubt.defenses.guard import knowing
-from redoubt.params import Eps, Norm, ParamsError, load
+from redoubt.params.base import Norm, ParamsError
+from redoubt.params.load import load
+from redoubt.params.sections import Eps
 from redoubt.perturbable import Immovable, immovable, in_raw_units
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 
 
 class JobError(ValueError):

@@ -24,7 +24,7 @@ from redoubt.cli.matrix import matrix
 from redoubt.cli.pictures import SHOWN, as_pictures, falling, is_picture
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 # A sticker's places per picture, first inputs of a substitute and its layers' width, precision as a share of eps.
 PLACES, FIRST, WIDTH, PRECISION = 5, 32, 200, 0.02

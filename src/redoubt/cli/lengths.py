@@ -8,7 +8,7 @@ from redoubt.cli.job import Job, JobError
 from redoubt.cli.pictures import as_pictures, is_picture
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 CHANGES = ("spread", "local")
 

@@ -15,7 +15,7 @@ from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 POINTS = 41
 # One row's walks, by the name of the direction.

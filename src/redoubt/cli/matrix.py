@@ -9,14 +9,15 @@ from tqdm import tqdm
 from redoubt.attacks.contract import OfCallable, Outputs, of_network
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.transfer import transfer_matrix
+from redoubt.bundle.schema import Column, Schema
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError, halves
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Linear, Mlp
+from redoubt.params.networks import Cnn, Linear, Mlp
 from redoubt.report import attack_figures
-from redoubt.tasks import Batch, Column, Schema
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
+from redoubt.types import Batch
 
 TRAINING = Plan(epochs=60, batch_size=32, learning_rate=0.005, decay=True)
 # Two poolings halve a side twice.

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from redoubt.report.figures import _literal, canvas, pictures
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 SHOWN, FEATURES = 8, 30
 

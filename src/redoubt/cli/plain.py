@@ -19,7 +19,7 @@ from redoubt.cli.job import Job
 from redoubt.cli.pictures import changes, is_picture, perturbed
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.subject import REDRAWS, majority
-from redoubt.tasks import Batch, Floats, Ints
+from redoubt.types import Batch, Floats, Ints
 
 ROWS = 32
 DRAWS = 10

@@ -12,7 +12,7 @@ from redoubt.data import dataset
 from redoubt.data.arrays import read_npz
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 
 
 class RowsError(ValueError):

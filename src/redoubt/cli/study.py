@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.params import Params, load
+from redoubt.params.load import load
+from redoubt.params.resolve import sizes_of_study
+from redoubt.params.stages import Course
 from redoubt.quiet import no_stderr
 
 if TYPE_CHECKING:
@@ -72,8 +74,9 @@ def _run(args: argparse.Namespace) -> int:
 
     with no_stderr():
         study = find(args.name)
-    params: Params | None = load() if Path("params.yaml").is_file() else None
-    sizes = sizes_of(args.name, study, params, full=args.full)
+    course: Course = "full" if args.full else "quick"
+    changes = sizes_of_study(load(), args.name, course) if Path("params.yaml").is_file() else {}
+    sizes = sizes_of(args.name, study, changes)
     console = Console(highlight=False)
     with console.status(f"{args.name}: {study.title.en}"), no_stderr():
         result = study.run(Given(course=not args.stand_in, seed=args.seed), sizes, args.seed)

@@ -11,10 +11,11 @@ import numpy as np
 from redoubt.attacks.contract import Outputs, of_callable, of_network
 from redoubt.attacks.endpoint import Endpoint
 from redoubt.attacks.query import Oracle
-from redoubt.data.store import digest
-from redoubt.defenses.guarded import GuardedModel
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.io import digest
+from redoubt.bundle.schema import Schema
 from redoubt.models.saved import load_network
-from redoubt.tasks import PIXELS, Bounds, Schema
+from redoubt.types import PIXELS, Bounds
 
 SCHEMES = ("http://", "https://")
 HDF5 = b"\x89HDF"

@@ -14,15 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.certify.proof import proven
+from redoubt.bundle.certificates import proven
+from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
+from redoubt.bundle.io import digest, digest_folder, read_typed
+from redoubt.bundle.schema import Schema
+from redoubt.bundle.types import Name
 from redoubt.data import dataset, splits
 from redoubt.data.sources import NAMED, SIMULATED
-from redoubt.data.store import digest, digest_folder, write_json
-from redoubt.defenses.guarded import BUNDLE_FILES, GuardedModel
-from redoubt.defenses.untrusted import read_typed
-from redoubt.params import Name, ParamsError, Share, Task, load
-from redoubt.tasks import Batch, Schema
+from redoubt.data.store import write_json
+from redoubt.params.base import ParamsError, Share
+from redoubt.params.load import load
+from redoubt.params.task import Task
 from redoubt.training.sweep import Selected
+from redoubt.types import Batch
 
 if TYPE_CHECKING:
     from redoubt.cli import Parser

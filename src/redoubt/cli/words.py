@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redoubt.params import NAME_RULE, is_name
+from redoubt.bundle.types import NAME_RULE, is_name
 
 if TYPE_CHECKING:
     from redoubt.cli.targets import Target

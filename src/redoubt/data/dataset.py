@@ -12,10 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from redoubt.data.store import digest, read_arrays, read_json, whole_folder, write_arrays, write_json
+from redoubt.bundle.io import digest, first_mistake
+from redoubt.bundle.schema import Schema
+from redoubt.data.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
-from redoubt.params import first_mistake
-from redoubt.tasks import Batch, Floats, Ints, Schema
+from redoubt.types import Batch, Floats, Ints
 
 TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
 COLUMNS = "columns.json"

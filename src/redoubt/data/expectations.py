@@ -25,13 +25,13 @@ from great_expectations.render.view import DefaultJinjaSectionView
 from great_expectations.validator.validation_statistics import calc_validation_statistics
 from numpy.typing import NDArray
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.dataset import Raw
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.splits import needed
 from redoubt.data.store import plain
 from redoubt.data.survey import listed
-from redoubt.params import Task, ValidateParams
-from redoubt.tasks import Schema
+from redoubt.params.sections import JudgedParams, ValidateParams
 
 LARGEST = float(np.finfo(np.float32).max)
 # The column of a column's values as a network takes them.
@@ -82,7 +82,7 @@ class Verdict:
             raise ValidationError(f"{_explain(self.report)}\nall rules: {details}")
 
 
-def validate(raw: Raw, task: Task) -> Verdict:
+def validate(raw: Raw, task: JudgedParams) -> Verdict:
     """Check raw data against the suite of its task.
 
     Args:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.precision import LARGEST_STD, SMALLEST_STD
 from redoubt.data.store import plain
-from redoubt.tasks import PIXELS, Batch, Bounds, Floats, Schema
+from redoubt.types import PIXELS, Batch, Bounds, Floats
 
 
 class ScalingError(ValueError):

@@ -13,14 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from redoubt.bundle.io import first_mistake
+from redoubt.bundle.schema import Schema
 from redoubt.data import limits, pokemon_go, survey
 from redoubt.data.arrays import read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, locate
 from redoubt.data.readers import read_csv, read_parquet
 from redoubt.data.tables import Origin, build, numbers
-from redoubt.params import Task, first_mistake
-from redoubt.tasks import Ints, Schema
+from redoubt.params.sections import DataParams
+from redoubt.types import Ints
 
 SIMULATED_ROWS = 1200
 
@@ -64,7 +66,7 @@ ARTICLES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Sh
 OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def fetch(task: Task, seed: int) -> Raw:
+def fetch(task: DataParams, seed: int) -> Raw:
     """Fetch or simulate a task's data.
 
     Args:
@@ -80,7 +82,7 @@ def fetch(task: Task, seed: int) -> Raw:
         raise SourceError(f"task '{task.name}': '{task.source}' cannot be used: {first_mistake(error)}") from None
 
 
-def _fetch(task: Task, seed: int) -> Raw:
+def _fetch(task: DataParams, seed: int) -> Raw:
     if task.source in SIMULATED:
         return SIMULATED[task.source](task, seed)
     if task.source in NAMED:
@@ -103,12 +105,12 @@ def _fetch(task: Task, seed: int) -> Raw:
     )
 
 
-def _pokemon_go(task: Task, seed: int) -> Raw:
+def _pokemon_go(task: DataParams, seed: int) -> Raw:
     table = pokemon_go.simulate(np.random.default_rng(seed), SIMULATED_ROWS)
     return build(table, task, Origin(f"simulated, seed {seed}"))
 
 
-def _breast_cancer(task: Task) -> Raw:
+def _breast_cancer(task: DataParams) -> Raw:
     from sklearn.datasets import load_breast_cancer
 
     bundle = load_breast_cancer(as_frame=True)
@@ -116,7 +118,7 @@ def _breast_cancer(task: Task) -> Raw:
     return build(table, task, Origin("scikit-learn, load_breast_cancer"))
 
 
-def _digits(task: Task) -> Raw:
+def _digits(task: DataParams) -> Raw:
     from sklearn.datasets import load_digits
 
     bundle = load_digits()
@@ -158,20 +160,20 @@ def pokemon_stats() -> pd.DataFrame:
     return _public_table(POKEMON_STATS, path, table, "Type_1", ("#", *stats)).sort_values("#", kind="stable")
 
 
-def _mnist(task: Task) -> Raw:
+def _mnist(task: DataParams) -> Raw:
     arrays = mnist()
     x = np.concatenate([arrays["x_train"], arrays["x_test"]])
     y = np.concatenate([arrays["y_train"], arrays["y_test"]])
     return _images(task, x, y, DIGITS, MNIST.url, test_from=len(arrays["x_train"]))
 
 
-def _fashion_mnist(task: Task) -> Raw:
+def _fashion_mnist(task: DataParams) -> Raw:
     x_train, y_train, x_test, y_test = (_idx(_archive(file)) for file in FASHION)
     x, y = np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test])
     return _images(task, x, y, ARTICLES, FASHION[0].url, test_from=len(x_train))
 
 
-def _cifar10(task: Task) -> Raw:
+def _cifar10(task: DataParams) -> Raw:
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     with tarfile.open(_archive(CIFAR)) as archive:
         members = [archive.extractfile(f"cifar-10-batches-bin/{name}.bin") for name in names]
@@ -181,11 +183,11 @@ def _cifar10(task: Task) -> Raw:
     return _images(task, np.ascontiguousarray(x), rows[:, 0], OBJECTS, CIFAR.url, test_from=50_000)
 
 
-def _pokemon_cp(task: Task) -> Raw:
+def _pokemon_cp(task: DataParams) -> Raw:
     return build(pokemon_cp(), task, Origin(POKEMON_CP.url))
 
 
-def _pokemon_types(task: Task) -> Raw:
+def _pokemon_types(task: DataParams) -> Raw:
     table = pokemon_stats()
     table = table[table["Type_1"].isin(["Water", "Normal"])]
     # The course trains on the first generations and asks about the later ones.
@@ -193,8 +195,8 @@ def _pokemon_types(task: Task) -> Raw:
     return build(table.drop(columns="#").rename(columns={"Type_1": "type"}), task, Origin(POKEMON_STATS.url, test_from))
 
 
-SIMULATED: dict[str, Callable[[Task, int], Raw]] = {"pokemon_go": _pokemon_go}
-NAMED: dict[str, Callable[[Task], Raw]] = {
+SIMULATED: dict[str, Callable[[DataParams, int], Raw]] = {"pokemon_go": _pokemon_go}
+NAMED: dict[str, Callable[[DataParams], Raw]] = {
     "breast_cancer": _breast_cancer,
     "digits": _digits,
     "mnist": _mnist,
@@ -205,19 +207,19 @@ NAMED: dict[str, Callable[[Task], Raw]] = {
 }
 
 
-def _csv(task: Task, path: Path) -> Raw:
+def _csv(task: DataParams, path: Path) -> Raw:
     _must_exist(task, path)
     table, notes = read_csv(path)
     return build(table, task, Origin(task.source, notes=notes))
 
 
-def _parquet(task: Task, path: Path) -> Raw:
+def _parquet(task: DataParams, path: Path) -> Raw:
     _must_exist(task, path)
     table, notes = read_parquet(path, (*task.features, *task.categorical, task.target))
     return build(table, task, Origin(task.source, notes=notes))
 
 
-def _npz(task: Task, path: Path) -> Raw:
+def _npz(task: DataParams, path: Path) -> Raw:
     _must_exist(task, path)
     arrays = read_npz(path, ("x", "y"))
     x, levels = _pixels(arrays["x"], path)
@@ -225,10 +227,10 @@ def _npz(task: Task, path: Path) -> Raw:
     return _images(task, x, y, labels, task.source, levels=levels)
 
 
-READERS: dict[str, Callable[[Task, Path], Raw]] = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}
+READERS: dict[str, Callable[[DataParams, Path], Raw]] = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}
 
 
-def _must_exist(task: Task, path: Path) -> None:
+def _must_exist(task: DataParams, path: Path) -> None:
     if not path.exists():
         raise SourceError(
             f"task '{task.name}': source '{path}' was not found; looked at {path} "
@@ -237,7 +239,7 @@ def _must_exist(task: Task, path: Path) -> None:
 
 
 def _images(
-    task: Task,
+    task: DataParams,
     x: NDArray[Any],
     y: NDArray[Any],
     labels: tuple[str, ...],
@@ -257,7 +259,7 @@ def _images(
     return Raw(schema, task.source, origin, x=x, y=classes, levels=levels, test_from=test_from, survey=found)
 
 
-def _check_shapes(x: NDArray[Any], y: NDArray[Any], task: Task) -> None:
+def _check_shapes(x: NDArray[Any], y: NDArray[Any], task: DataParams) -> None:
     sized = x.ndim in (3, 4) and min(x.shape) > 0
     if not sized or (x.ndim == 4 and x.shape[-1] > 4):
         first = sized and x.shape[1] <= 4

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.data.store import read_arrays, write_arrays
-from redoubt.params import Kind, SplitParams
-from redoubt.tasks import Ints
+from redoubt.params.sections import SplitParams
+from redoubt.types import Ints, Kind
 
 # Numbers are stratified by that many quantiles, if there are rows enough for each.
 _QUANTILES = 10

@@ -3,23 +3,14 @@
 import io
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-import redoubt
-from redoubt.data.store import digest_folder, read_arrays
+from redoubt.data.store import read_arrays
 
 T = TypeVar("T")
-
-
-@cache
-def code_digest() -> str:
-    """SHA-256 of this package's modules, for the key of a state: what other code left is not gone on with."""
-    package = Path(redoubt.__file__).parent
-    return digest_folder(package, [str(path.relative_to(package)) for path in package.rglob("*.py")])
 
 
 def resume(path: Path, read: Callable[[dict[str, NDArray[Any]]], T]) -> T | None:

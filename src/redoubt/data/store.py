@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -220,16 +219,3 @@ def read_arrays(file: Path | BinaryIO) -> dict[str, NDArray[Any]]:
     """Read an NPZ file; pickled objects are refused."""
     with np.load(file, allow_pickle=False) as stored:
         return {name: stored[name] for name in stored.files}
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def digest_folder(folder: Path, names: list[str]) -> str:
-    """One SHA-256 over the names and contents of some files of a folder."""
-    total = hashlib.sha256()
-    for name in sorted(names):
-        total.update(f"{name} {digest((folder / name).read_bytes())}\n".encode())
-    return total.hexdigest()

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.looks import is_number, looks_like
-from redoubt.params import Task
-from redoubt.tasks import Ints, Schema
+from redoubt.params.sections import DataParams
+from redoubt.types import Ints
 
 # A category of more values than that is an identifier, as a rule.
 _MANY = 50
@@ -45,7 +46,9 @@ def listed(words: Iterable[str], most: int = 10) -> str:
     return ", ".join(every[:most]) + (f" and {len(every) - most:,} more" if len(every) > most else "")
 
 
-def of_table(table: pd.DataFrame, typed: pd.DataFrame, schema: Schema, task: Task, noted: tuple[str, ...]) -> Survey:
+def of_table(
+    table: pd.DataFrame, typed: pd.DataFrame, schema: Schema, task: DataParams, noted: tuple[str, ...]
+) -> Survey:
     """Survey a table.
 
     Args:
@@ -90,7 +93,7 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.6g}"
 
 
-def _left_out(cells: "pd.Series[Any]", task: Task) -> Found:
+def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
     name = str(cells.name)
     first = cells.dropna().head(50).astype("str")
     shows = ", ".join(_cut(word) for word in [word for word in first.unique() if word][:3])
@@ -106,7 +109,7 @@ def _left_out(cells: "pd.Series[Any]", task: Task) -> Found:
     return Found(name, holds, shows, "left out", f"it is no number; to use it {mend}")
 
 
-def _table_notes(typed: pd.DataFrame, schema: Schema, task: Task) -> Iterator[str]:
+def _table_notes(typed: pd.DataFrame, schema: Schema, task: DataParams) -> Iterator[str]:
     target = typed[schema.target]
     empty = typed.isna()
     rows = int(empty.any(axis=1).sum())

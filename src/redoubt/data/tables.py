@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data import limits, survey
 from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
 from redoubt.data.looks import MISSING, looks_like
 from redoubt.data.readers import is_headless, is_nameless
-from redoubt.params import Task
-from redoubt.tasks import Column, Schema
+from redoubt.params.sections import DataParams
 
 # So many names stand in a message.
 _SHOWN = 30
@@ -27,7 +27,7 @@ class Origin:
     notes: tuple[str, ...] = ()
 
 
-def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
+def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     """Take the task's columns out of a table, as numbers and text.
 
     Args:
@@ -101,7 +101,7 @@ def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool
     return found, found.isna() & ~missing
 
 
-def _numeric_names(table: pd.DataFrame, task: Task) -> tuple[str, ...]:
+def _numeric_names(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:
     """Every column of numbers but the target; one with more numbers than text counts, so that its text is reported."""
     named = [str(name) for name in table.columns if not is_nameless(str(name))]
     rest = [name for name in named if name not in (task.target, *task.categorical)]
@@ -118,7 +118,7 @@ def _is_numeric(cells: "pd.Series[Any]") -> bool:
     return bool(found.notna().sum() > wrong.sum())
 
 
-def _check_names(table: pd.DataFrame, task: Task) -> None:
+def _check_names(table: pd.DataFrame, task: DataParams) -> None:
     wanted = [*task.features, *task.categorical, task.target]
     twice = sorted({name for name in wanted if wanted.count(name) > 1})
     if twice:
@@ -133,7 +133,7 @@ def _check_names(table: pd.DataFrame, task: Task) -> None:
         raise SourceError(f"'{task.source}' has no column {', '.join(found)}; its columns are {shown}{hint}")
 
 
-def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> None:
+def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) -> None:
     """Hold the data against what the task says of its features."""
     try:
         task.check_declared(features)
@@ -147,7 +147,7 @@ def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: Task) 
         _refuse(cells[~cells.between(low, high)], task, f"lie from {low:g} to {high:g}", f"widen 'ranges.{name}'")
 
 
-def _refuse(wrong: "pd.Series[Any]", task: Task, must: str, mend: str) -> None:
+def _refuse(wrong: "pd.Series[Any]", task: DataParams, must: str, mend: str) -> None:
     if len(wrong):
         raise SourceError(
             f"'{task.source}': column '{wrong.name}' must {must}, but {len(wrong)} cells do not, the first in row "
@@ -162,7 +162,7 @@ def _nearest(name: str, there: list[str]) -> str:
     return f" (did you mean '{folded[near[0]]}'?)" if near else ""
 
 
-def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> Schema:
+def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) -> Schema:
     columns = [
         Column(
             name=name,
@@ -183,7 +183,7 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> Schem
     )
 
 
-def _values(cells: "pd.Series[Any]", task: Task) -> tuple[str, ...]:
+def _values(cells: "pd.Series[Any]", task: DataParams) -> tuple[str, ...]:
     values = cells.dropna().unique()
     mend = "is it an identifier, or a number? leave it out, group its rare values, or take a number as a feature"
     what = f"'{task.source}': column '{cells.name}' has too many different values for a category"

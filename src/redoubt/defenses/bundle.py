@@ -6,14 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import PROOF, GuardedModel
+from redoubt.bundle.schema import Schema
 from redoubt.certify.refute import check_not_refuted, ends, points
 from redoubt.data.store import whole_folder, write_json
-from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.guard import calibrate, export, export_proof
-from redoubt.defenses.guarded import PROOF, GuardedModel
-from redoubt.defenses.untrusted import BundleError
 from redoubt.models.saved import save_network
-from redoubt.tasks import PIXELS, Bounds, Floats, Schema
+from redoubt.types import PIXELS, Bounds, Floats
 
 AGREEMENT = 1e-3
 # Examples and eps that an exported proof is tried on before it is written.

@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.contract import Outputs, rows_of
 from redoubt.attacks.straight_through import straight_through
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.schema import Schema
 from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import is_bounded
-from redoubt.defenses.config import GuardConfig
-from redoubt.defenses.guarded import GuardedModel
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
 from redoubt.defenses.smoothing import add_median, median
 from redoubt.defenses.squeezing import add_squeeze, squeeze
 from redoubt.models.export import add_network
 from redoubt.models.onnx_parts import Graph
-from redoubt.params import ImageGuard, TableGuard
-from redoubt.tasks import Bounds, Floats, Schema
+from redoubt.params.sections import ImageGuard, TableGuard
+from redoubt.types import Bounds, Floats
 
 
 def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, output_scale: float) -> GuardConfig:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.defenses.config import GuardConfig
-from redoubt.defenses.guarded import Answers, softmax
-from redoubt.tasks import Floats
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import Answers, softmax
+from redoubt.types import Floats
 
 
 @dataclass(frozen=True)

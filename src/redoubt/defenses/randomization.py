@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.models.onnx_parts import Graph
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 
 def resize_and_pad(x: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.models.onnx_parts import Graph
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 
 def squeeze(x: tf.Tensor, bits: int, lower: Floats, upper: Floats) -> tf.Tensor:

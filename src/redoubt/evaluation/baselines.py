@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler
 from redoubt.evaluation.metrics import (
     DIGITS,
@@ -19,8 +20,8 @@ from redoubt.evaluation.metrics import (
     regression_metrics,
     skill,
 )
-from redoubt.params import Balance
-from redoubt.tasks import Batch, Floats, Schema
+from redoubt.params.base import Balance
+from redoubt.types import Batch, Floats
 
 # The linear model learns from at most so many training examples: more of them tell its score no better.
 ROWS = 5000

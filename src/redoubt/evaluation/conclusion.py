@@ -13,8 +13,8 @@ from redoubt.evaluation.metrics import Rate, Score, balanced_accuracy, class_met
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Check, Robustness
-from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.params.base import Norm
+from redoubt.types import Batch, Floats
 
 # Of a number's size: what two calls of one network may differ by.
 FLAT = 1e-6

@@ -9,8 +9,8 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.unlimited import unlimited
 from redoubt.evaluation.verdict import Check
-from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.params.base import Norm
+from redoubt.types import Batch, Floats
 
 PROBED = 64
 

@@ -8,8 +8,8 @@ from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.robustness import Worst
 from redoubt.evaluation.subject import Subject, majority
 from redoubt.evaluation.verdict import PartCell
-from redoubt.params import Norm
-from redoubt.tasks import Batch, Floats
+from redoubt.params.base import Norm
+from redoubt.types import Batch, Floats
 
 
 def measure_parts(subject: Subject, batch: Batch, oblivious: Floats, norm: Norm) -> list[PartCell]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from redoubt.evaluation.subject import Subject
 from redoubt.perturbable import places
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 REPEATS = 5
 ROWS = 300

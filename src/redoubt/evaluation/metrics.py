@@ -15,7 +15,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 CONFIDENCE = 0.95
 DIGITS = 6

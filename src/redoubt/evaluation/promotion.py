@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import GatesParams, Norm
+from redoubt.params.base import Norm
+from redoubt.params.sections import GatesParams
 
 
 class PromotionError(ValueError):

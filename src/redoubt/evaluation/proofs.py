@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.certify.proof import proven
+from redoubt.bundle.certificates import proven
 from redoubt.evaluation.subject import REDRAWS, Flags, Subject, majority
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 
 def proven_network(subject: Subject, batch: Batch, eps: float) -> Flags:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.evaluation.metrics import Score, balanced_accuracy, rate
-from redoubt.params import GatesParams, Task
+from redoubt.params.sections import GatesParams, JudgedParams
 
 # Of fewer examples of a class hardly anything is known.
 FEW = 5
@@ -34,7 +34,7 @@ def best(y: NDArray[Any], classes: int, times: int = 1) -> Score:
     return balanced_accuracy(np.ones(len(each), dtype=bool), each, classes)
 
 
-def check(task: Task, y: NDArray[Any], labels: tuple[str, ...], mean: float) -> list[str]:
+def check(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...], mean: float) -> list[str]:
     """Refuse gates beyond reach, and tell what little will be known.
 
     Args:
@@ -67,7 +67,7 @@ def check(task: Task, y: NDArray[Any], labels: tuple[str, ...], mean: float) -> 
     ]
 
 
-def _check_classes(task: Task, y: NDArray[Any], labels: tuple[str, ...]) -> None:
+def _check_classes(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...]) -> None:
     reachable, gates = best(y, len(labels)), task.gates
     counts = ", ".join(f"{count} of '{label}'" for label, count in _counts(y, labels)[:8])
     had = f"the {len(y)} validation examples ({counts}{', ...' if len(labels) > 8 else ''})"
@@ -92,7 +92,7 @@ def _mend(name: str, reachable: Score) -> str:
     return f"lower it to {math.floor(100 * most) / 100:g} or less" if most > 0 else "it cannot be lowered enough"
 
 
-def _more(task: Task, judged: int) -> str:
+def _more(task: JudgedParams, judged: int) -> str:
     """The setting that keeps the examples so few."""
     if judged == task.attack.points:
         return f"raise attack.points (now {judged})"

@@ -20,9 +20,9 @@ from redoubt.evaluation.metrics import Score, error_growth, rate
 from redoubt.evaluation.proofs import proven_guarded, proven_network
 from redoubt.evaluation.subject import Flags, Subject
 from redoubt.evaluation.verdict import Cell
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.perturbable import Immovable, immovable
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 
 @dataclass

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params import Norm, Task
+from redoubt.params.base import Norm
+from redoubt.params.stages import AttackSettings
 from redoubt.progress import progress_bar
 from redoubt.quiet import import_tensorflow
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.types import Batch, Bounds, Floats
 
 if TYPE_CHECKING:
     from redoubt.evaluation.robustness import Evaluation
@@ -26,12 +28,12 @@ class Shard:
         bounds: the box that holds them.
         eps: rising; the budget's is among them.
         thorough: see `Evaluation`.
-        ledger: folder that remembers finished batches.
+        ledger: remembers finished batches.
         place: of its progress bar.
         target_mean: of the training rows (regression), as in `Setting`.
     """
 
-    task: Task
+    settings: AttackSettings
     folders: Mapping[str, Path]
     batch: Batch
     bounds: Bounds
@@ -39,14 +41,14 @@ class Shard:
     eps: tuple[float, ...]
     thorough: bool
     seed: int
-    ledger: Path
+    ledger: Ledger
     place: int
     target_mean: float | None = None
 
     @property
     def label(self) -> str:
         """Of its progress bar."""
-        return f"attack@{self.task.name} {self.norm}, {'test' if self.thorough else 'validation'}"
+        return f"attack@{self.settings.name} {self.norm}, {'test' if self.thorough else 'validation'}"
 
 
 @dataclass(frozen=True)
@@ -61,18 +63,17 @@ def measure(shard: Shard) -> dict[str, Measured]:
     """Attack every model of a shard; the same figures in whichever process."""
     import_tensorflow()
     from redoubt.attacks.criteria import aim
-    from redoubt.evaluation.ledger import Ledger
     from redoubt.evaluation.subject import Setting
     from redoubt.training.setup import make_deterministic
 
     make_deterministic(shard.seed, threads=1)
     setting = Setting(
-        shard.task.attack,
-        shard.task.eps,
-        aim(shard.task),
+        shard.settings.attack,
+        shard.settings.eps,
+        aim(shard.settings),
         shard.bounds,
         shard.seed,
-        Ledger(shard.ledger),
+        shard.ledger,
         shard.target_mean,
     )
     done = {name: _evaluation(shard, folder, setting) for name, folder in shard.folders.items()}
@@ -85,7 +86,7 @@ def measure(shard: Shard) -> dict[str, Measured]:
 
 
 def _evaluation(shard: Shard, folder: Path, setting: "Setting") -> "Evaluation":
-    from redoubt.defenses.guarded import GuardedModel
+    from redoubt.bundle.guarded_model import GuardedModel
     from redoubt.evaluation.robustness import Evaluation
     from redoubt.evaluation.subject import Subject
     from redoubt.models.saved import load_network
@@ -97,8 +98,8 @@ def _evaluation(shard: Shard, folder: Path, setting: "Setting") -> "Evaluation":
 def _measured(shard: Shard, done: "Mapping[str, Evaluation]", name: str) -> Measured:
     from redoubt.evaluation.conclusion import conclude
 
-    budget = shard.task.eps.of(shard.norm)
+    budget = shard.settings.eps.of(shard.norm)
     foreign = [other.examples[shard.norm, budget] for each, other in done.items() if each != name]
-    gated = shard.norm == shard.task.harden.norm
+    gated = shard.norm == shard.settings.norm
     robustness = conclude(done[name], shard.norm, foreign, judge_parts=shard.thorough and gated)
     return Measured(robustness, done[name].examples[shard.norm, budget])

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, Attack, Outputs, Problem, check_result, of_callable, of_network
 from redoubt.attacks.criteria import Criterion, Unnoticed
 from redoubt.attacks.query import log_scores
+from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.data.dataset import digest_arrays
 from redoubt.defenses.guard import evading, knowing
-from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.verdict import NORMS
-from redoubt.params import AttackParams, Eps, Norm
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.params.sections import AttackParams, Eps
+from redoubt.types import Batch, Bounds, Floats
 
 REDRAWS = 3
 TINY = 1e-12
@@ -98,7 +99,7 @@ class Subject:
         """
         seed = self.setting.seed + start
         key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
-        key |= {"criterion": repr(problem.criterion), "problem": problem.name}
+        key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.setting.seed}
         pieces = [
             self._piece(attack, problem, batch.take(np.arange(first, min(first + BATCH, len(batch)))), key, first)
             for first in range(0, len(batch), BATCH)
@@ -111,7 +112,7 @@ class Subject:
         seed = key["seed"] + 7919 * first
         return self.setting.ledger.remember(
             {**key, "first": first},
-            {"x": batch.x, "y": batch.y},
+            {"x": batch.x, "y": batch.y, **_arrays(problem.bounds)},
             lambda: {"moved": attack(problem, batch.x, batch.y, eps=key["eps"], seed=seed)},
         )["moved"]
 
@@ -149,3 +150,7 @@ def majority(flags: list[Flags]) -> Flags:
     """Where more than half of the lists say True."""
     votes: NDArray[np.int64] = np.sum(flags, axis=0)
     return votes * 2 > len(flags)
+
+
+def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(each) for name, each in vars(bounds).items()}

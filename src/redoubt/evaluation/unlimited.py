@@ -10,9 +10,9 @@ from redoubt.evaluation.importance import share_of
 from redoubt.evaluation.lint import MARGIN, Unlimited
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Flags, Subject
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.perturbable import immovable
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 # Points of the box that the search tries per row.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Rate, Score
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.perturbable import Immovable
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")

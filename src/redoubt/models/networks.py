@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler
-from redoubt.params import Cnn, Linear, Mlp
-from redoubt.tasks import Schema
+from redoubt.params.networks import Cnn, Linear, Mlp
 
 # Keras's .99 leaves the moving statistics behind where an epoch is a few hundred updates and eps rises.
 MOMENTUM = 0.9

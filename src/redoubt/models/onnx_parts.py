@@ -1,12 +1,10 @@
-"""Building and cutting ONNX graphs whose bytes depend on their content alone."""
+"""Building ONNX graphs whose bytes depend on their content alone."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-import onnx.shape_inference
-import onnx.utils
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -68,9 +66,3 @@ class Graph:
         )
         onnx.checker.check_model(model)
         return model.SerializeToString(deterministic=True)
-
-
-def extract(model: bytes, start: str, end: str) -> bytes:
-    """The part of a model between two of its named values, as a model of its own."""
-    whole = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
-    return onnx.utils.Extractor(whole).extract_model([start], [end]).SerializeToString()

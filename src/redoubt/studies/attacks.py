@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params import Count, Norm, Strict
+from redoubt.params.base import Count, Norm, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies import attacks_pages as pages
 from redoubt.studies.attacks_pages import AT_EPS, EPS, GRID, Victims, problem
@@ -13,7 +13,7 @@ from redoubt.studies.contract import Cell, Formula, Picture, Result, Study, Tabl
 from redoubt.studies.digit_networks import CNN, MLP, first, learn, new_network
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 NORMS: tuple[Norm, Norm] = ("linf", "l2")
 SHOWN = 8

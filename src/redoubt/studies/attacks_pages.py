@@ -20,9 +20,9 @@ from redoubt.attacks.reprogramming import Board, Reprogram
 from redoubt.attacks.transfer import Substitute, Table, transfer_matrix
 from redoubt.attacks.transformations import Transformations
 from redoubt.attacks.universal import Universal, apply, fooling_rate, random_delta
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from redoubt.studies.digit_networks import MLP, new_network
-from redoubt.tasks import PIXELS, Batch, Floats
+from redoubt.types import PIXELS, Batch, Floats
 
 EPS: dict[Norm, float] = {"linf": 0.15, "l2": 1.0}
 # Sizes at which attacks are compared, as multiples of eps; AT_EPS is the place of eps itself.

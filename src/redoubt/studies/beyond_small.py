@@ -9,7 +9,7 @@ import numpy as np
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD
-from redoubt.tasks import PIXELS, Batch, Floats
+from redoubt.types import PIXELS, Batch, Floats
 
 EPS = 0.05
 PRUNED = (0.5, 0.8, 0.9, 0.95)

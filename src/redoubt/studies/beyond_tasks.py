@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from redoubt.studies.beyond_trust import KNOWN, share_right
 from redoubt.studies.contract import Doubles
 from redoubt.studies.digit_networks import MLP, learn, new_network
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 # The first task's digits are those below.
 HALF = 5

@@ -1,10 +1,10 @@
 """The studies in the course's order."""
 
 import difflib
-import importlib
 from collections.abc import Mapping
 
 from redoubt.studies.contract import Study, StudyError, Text
+from redoubt.studies.sizes import load_study
 
 CHAPTERS: Mapping[str, tuple[Text, tuple[str, ...]]] = {
     "regression": (Text("Regression", "回归"), ("polynomial", "species", "regularization")),
@@ -43,12 +43,20 @@ def check_known(name: str) -> None:
         raise StudyError(f"no study '{name[:80]}'; {hint}there are: {', '.join(NAMES)}")
 
 
-def find(name: str) -> Study:
-    """The study of that name, imported now: some need TensorFlow, which is slow to start.
+def module_of(name: str) -> str:
+    """The module that a study is written in.
 
     Raises:
         StudyError: there is none; the message lists those there are.
     """
     check_known(name)
-    study: Study = importlib.import_module(f"redoubt.studies.{name}").STUDY
-    return study
+    return f"redoubt.studies.{name}"
+
+
+def find(name: str) -> Study:
+    """The study of that name, imported now.
+
+    Raises:
+        StudyError: there is none; the message lists those there are.
+    """
+    return load_study(module_of(name))

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from redoubt.params import Strict
-from redoubt.studies.given import Given
+from redoubt.params.base import Strict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from redoubt.studies.given import Given
 
 Cell = str | int | float
 Doubles = NDArray[np.float64]
@@ -59,7 +62,7 @@ class Table:
 class Picture:
     """A figure, without a title of its own, and what to see in it; words inside the figure are short and English."""
 
-    figure: Figure
+    figure: "Figure"
     caption: Text
 
 
@@ -98,4 +101,4 @@ class Study:
     question: Text
     formulas: Sequence[Formula]
     sizes: type[Strict]
-    run: Callable[[Given, Any, int], Result] = field(repr=False)
+    run: "Callable[[Given, Any, int], Result]" = field(repr=False)

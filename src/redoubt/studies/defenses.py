@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params import Count, Strict
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.defenses_passive import KNOWN, PARTS, guarded, resist

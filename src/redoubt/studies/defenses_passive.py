@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import Attack, Problem, of_network
 from redoubt.attacks.criteria import Unnoticed, Untargeted
 from redoubt.attacks.gradient import PGD
-from redoubt.defenses.config import GuardConfig
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.defenses.guard import calibrate, evading, export, knowing
-from redoubt.defenses.guarded import Answers, GuardedModel
 from redoubt.defenses.parts import Part, parts
 from redoubt.studies.digit_networks import schema_of
-from redoubt.tasks import PIXELS, Batch, Floats
+from redoubt.types import PIXELS, Batch, Floats
 
 STEPS, EOT = 20, 2
 PARTS = ("none", "smoothing", "squeezing", "randomization", "detector")

@@ -12,12 +12,14 @@ from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.certify.margins import ball, worst_outputs
-from redoubt.params import Eps, Fast, Ibp, Norm, Pgd, Threat
+from redoubt.params.base import Norm
+from redoubt.params.recipes import Fast, Ibp, Pgd, Threat
+from redoubt.params.sections import Eps
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
-from redoubt.tasks import PIXELS, Batch, Floats
 from redoubt.training.fit import fit
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.setup import make_deterministic
+from redoubt.types import PIXELS, Batch, Floats
 
 EPS = 0.15
 TRAINED = ("natural", "FGSM", "PGD L-inf", "PGD L2", "PGD both", "bounds")

@@ -2,12 +2,13 @@
 
 import keras
 
+from redoubt.bundle.schema import Schema
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Mlp
+from redoubt.params.networks import Cnn, Mlp
 from redoubt.studies.given import Digits
-from redoubt.tasks import Batch, Floats, Schema
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
+from redoubt.types import Batch, Floats
 
 CNN = Cnn(kind="cnn", filters=(8, 16), units=(64,), kernel=3, pooling="stride")
 MLP = Mlp(kind="mlp", units=(64,))

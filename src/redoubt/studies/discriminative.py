@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 from scipy.stats import norm
 
-from redoubt.params import Count, Strict
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classifiers import answers, fit_gaussians, fit_logistic
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text

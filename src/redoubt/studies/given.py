@@ -10,7 +10,7 @@ import pandas as pd
 
 from redoubt.data import pokemon_go, sources
 from redoubt.data.locate import SourceError
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 
 T = TypeVar("T")
 SPECIES = {"Pidgey": 39, "Weedle": 20, "Caterpie": 10, "Eevee": 6}

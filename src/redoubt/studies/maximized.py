@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.studies.contract import Doubles
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 Score = Callable[[tf.Tensor], tf.Tensor]
 # Largest change of a pixel's root mean square in one step of the ascent; it falls to 0 along a line.

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from redoubt.params import Count, Positive, Strict
+from redoubt.bundle.types import Positive
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import SPECIES, Evolutions, Given

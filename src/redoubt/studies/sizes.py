@@ -1,27 +1,34 @@
-"""A study's sizes: its own defaults, then what params.yaml changes."""
+"""A study by its name, at the sizes that it is to be run at."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from redoubt.params import Params, Strict
+from redoubt.params.base import Strict
 from redoubt.studies.contract import Study, StudyError
 
 
-def sizes_of(name: str, study: Study, params: Params | None, *, full: bool) -> Strict:
-    """The sizes to run a study at.
+def load_study(module: str) -> Study:
+    """The study of a module, imported now: some need TensorFlow, which is slow to start."""
+    study: Study = importlib.import_module(module).STUDY
+    return study
+
+
+def sizes_of(name: str, study: Study, changes: Mapping[str, Any]) -> Strict:
+    """The sizes to run a study at: its own defaults, then what params.yaml changes.
 
     Args:
         name: of the study.
         study: whose type of sizes is filled.
-        params: of a project; None takes the study's own defaults.
-        full: at full size.
+        changes: sizes by name.
 
     Raises:
-        StudyError: params.yaml names a size that the study has not, or gives it a value that cannot be.
+        StudyError: a size that the study has not, or a value that cannot be.
     """
-    given = params.studies.get(name) if params else None
-    values = {**given.quick, **(given.full if full else {})} if given else {}
     try:
-        return study.sizes(**values)
+        return study.sizes(**changes)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

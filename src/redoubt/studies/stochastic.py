@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from sklearn.preprocessing import scale
 
 from redoubt.data import pokemon_go
-from redoubt.params import Count, Strict
+from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.descent import Bowl, descend, squares
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_evolutions
-from redoubt.tasks import Ints
+from redoubt.types import Ints
 
 # Rates from which each method takes its best, in units of the largest that cannot diverge.
 GRID = np.geomspace(0.01, 0.97, 20)

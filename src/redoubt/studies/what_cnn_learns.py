@@ -13,9 +13,14 @@ from matplotlib.figure import Figure
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD
+from redoubt.bundle.schema import Schema
+from redoubt.bundle.types import Positive
 from redoubt.data import scaling
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Count, Eps, Pgd, Positive, Strict
+from redoubt.params.base import Count, Strict
+from redoubt.params.networks import Cnn
+from redoubt.params.recipes import Pgd
+from redoubt.params.sections import Eps
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given
@@ -30,9 +35,9 @@ from redoubt.studies.maximized import (
     up_to,
 )
 from redoubt.studies.origins import of_digits
-from redoubt.tasks import PIXELS, Batch, Floats, Schema
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.types import PIXELS, Batch, Floats
 
 MODEL = Cnn(kind="cnn", filters=(16, 32), units=(64,))
 BATCH, RATE = 64, 0.003

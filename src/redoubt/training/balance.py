@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.params import Balance
+from redoubt.params.base import Balance
 
 Weights = tuple[float, ...]
 

@@ -17,8 +17,8 @@ from scipy.special import logsumexp
 
 from redoubt.data.state import resume
 from redoubt.data.store import read_arrays, write_arrays
-from redoubt.tasks import Batch, Floats
 from redoubt.training.balance import Weights
+from redoubt.types import Batch, Floats
 
 History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]

@@ -13,11 +13,11 @@ import tensorflow as tf
 from redoubt.attacks.contract import Outputs, Problem
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
-from redoubt.tasks import Bounds
 from redoubt.training.adversarial import attacked
 from redoubt.training.trades import Apart
 from redoubt.training.trainer import Moment
 from redoubt.training.weighted import row_weights
+from redoubt.types import Bounds
 
 # Weight of the mean answer's entropy beside the agreement, as the authors run it.
 ENTROPY = 0.5

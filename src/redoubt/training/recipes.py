@@ -10,8 +10,9 @@ from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
-from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
-from redoubt.tasks import Batch, Bounds
+from redoubt.params.base import Norm
+from redoubt.params.recipes import Adversarial, Augmented, Fast, Free, Gaussian, Ibp, Pgd, Recipe, SmoothAdv, Trades
+from redoubt.params.sections import Eps
 from redoubt.training.adversarial import Attacked
 from redoubt.training.augment import Augmentation
 from redoubt.training.balance import Weights
@@ -23,6 +24,7 @@ from redoubt.training.trades import Trades as TradesObjective
 from redoubt.training.trainer import Objective, Ramp, Trainer
 from redoubt.training.watch import Watch
 from redoubt.training.weighted import Weighted
+from redoubt.types import Batch, Bounds
 
 WATCHING = PGD(steps=10)
 

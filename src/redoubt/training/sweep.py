@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler
-from redoubt.params import Balance, Cnn, Linear, ModelParams, Strict, SweepParams
+from redoubt.params.base import Balance, Strict
+from redoubt.params.networks import Cnn, Linear, ModelParams
+from redoubt.params.sections import SweepParams
 from redoubt.quiet import import_tensorflow
-from redoubt.tasks import Batch, Schema
 from redoubt.training.balance import class_weights
+from redoubt.types import Batch
 
 Curve = list[dict[str, float]]
 Arrays = Mapping[str, NDArray[Any]]

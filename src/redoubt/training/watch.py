@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.contract import BATCH, Attack, Problem
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.margins import ball, worst_outputs
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 
 
 @dataclass(frozen=True, eq=False)

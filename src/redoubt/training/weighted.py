@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.losses import Loss
-from redoubt.tasks import Floats
 from redoubt.training.balance import Weights
+from redoubt.types import Floats
 
 
 @dataclass(frozen=True)

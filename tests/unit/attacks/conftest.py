@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from tests.tiny import Case
 
 if TYPE_CHECKING:

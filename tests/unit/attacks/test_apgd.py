@@ -13,8 +13,8 @@ from redoubt.attacks.contract import Attack, Problem, of_network
 from redoubt.attacks.criteria import Targeted, Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD, Restarts
 from redoubt.attacks.losses import Loss
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

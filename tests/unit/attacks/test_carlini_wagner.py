@@ -13,7 +13,7 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.minimal import minimal_eps
-from redoubt.tasks import PIXELS, Batch, Bounds, Floats
+from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import Threat
 

@@ -19,9 +19,11 @@ from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
+from redoubt.bundle.schema import Schema
 from redoubt.data import dataset, scaling, sources
-from redoubt.params import Norm, load
-from redoubt.tasks import Bounds, Floats, Schema
+from redoubt.params.base import Norm
+from redoubt.params.load import load
+from redoubt.types import Bounds, Floats
 from tests.tiny import IMAGE, NUMBER, TABLE
 from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 

@@ -13,8 +13,8 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import fgsm
 from redoubt.attacks.losses import Loss
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.criteria import Targeted, Tolerance, Unnoticed, Untargeted, aim
-from redoubt.params import load
+from redoubt.params.load import load
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])

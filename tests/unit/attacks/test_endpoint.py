@@ -13,7 +13,9 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.endpoint import MAX_BODY, Endpoint, EndpointError
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
-from redoubt.tasks import PIXELS, Column, RecordError, Schema
+from redoubt.bundle.errors import RecordError
+from redoubt.bundle.schema import Column, Schema
+from redoubt.types import PIXELS
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
 
 Answer = Callable[[dict[str, Any]], httpx.Response]

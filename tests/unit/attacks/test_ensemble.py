@@ -7,8 +7,8 @@ import pytest
 
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.ensemble import Ensemble
-from redoubt.params import Norm
-from redoubt.tasks import Floats
+from redoubt.params.base import Norm
+from redoubt.types import Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

@@ -7,8 +7,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from redoubt.attacks.geometry import ascend, distance, keep_whole, must_be_whole, pull_back, random_start
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds
 from tests.unit.attacks.threats import NORMS
 
 Floats = NDArray[np.float32]

@@ -12,8 +12,8 @@ from redoubt.attacks.contract import Attack, Problem, of_network
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm, loss_gradient
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, NUMBER, TABLE
 from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
 

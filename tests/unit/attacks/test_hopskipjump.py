@@ -8,8 +8,8 @@ import pytest
 from redoubt.attacks.contract import Problem, of_callable
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.hopskipjump import STARTS, HopSkipJump
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

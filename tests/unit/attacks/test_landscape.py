@@ -12,8 +12,8 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.landscape import along, direction_toward, gradient_direction, random_direction
-from redoubt.params import Norm
-from redoubt.tasks import Bounds
+from redoubt.params.base import Norm
+from redoubt.types import Bounds
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from redoubt.attacks import losses
-from redoubt.tasks import Floats
+from redoubt.types import Floats
 
 CLASSES = [2, 3, 10]
 by_classes = pytest.mark.parametrize("classes", CLASSES)

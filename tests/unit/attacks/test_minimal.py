@@ -15,8 +15,8 @@ from redoubt.attacks.contract import Attack, AttackError, Problem
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.minimal import attacks, minimal_eps
-from redoubt.params import Norm
-from redoubt.tasks import Batch, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import Batch, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

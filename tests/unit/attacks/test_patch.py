@@ -11,8 +11,8 @@ from tqdm import tqdm
 from redoubt.attacks.contract import AttackError, Problem
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.patch import Patch, PatchLearning, Placing, misled_rate, stick
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds
 from tests.tiny import IMAGE, TABLE, rows
 from tests.unit.attacks.threats import Threat
 

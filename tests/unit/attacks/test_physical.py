@@ -12,8 +12,8 @@ from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.physical import Physical, survival_rate, total_variation, unprintable
 from redoubt.attacks.transformations import Transformations
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, TABLE, rows
 from tests.unit.attacks.threats import NORMS, Threat
 

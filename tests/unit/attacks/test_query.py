@@ -12,8 +12,8 @@ from redoubt.attacks.geometry import distance
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.query import BudgetError, Oracle, QueryAttack, Tally, log_scores
 from redoubt.attacks.square import Square
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE
 from tests.unit.attacks.threats import NORMS, Threat
 

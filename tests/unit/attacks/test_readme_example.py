@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from redoubt.attacks import PGD, against
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 from tests.tiny import IMAGE, rows
 
 

@@ -9,8 +9,8 @@ from redoubt.attacks.contract import Problem, of_callable
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square, _bump, _half
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.params.base import Norm
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.tiny import IMAGE, NUMBER
 from tests.unit.attacks.threats import NORMS, Threat
 

@@ -10,7 +10,7 @@ from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.straight_through import straight_through
-from redoubt.tasks import PIXELS
+from redoubt.types import PIXELS
 
 
 def contrasted(width: float = 0.4) -> keras.Sequential:

@@ -16,8 +16,8 @@ from redoubt.attacks.noise import Noise
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.transfer import Point, Substitute, ensemble_outputs, misled_curve, transfer_matrix
 from redoubt.models.networks import build
-from redoubt.params import Mlp
-from redoubt.tasks import PIXELS, Batch, Bounds, Floats
+from redoubt.params.networks import Mlp
+from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests import tiny
 from tests.tiny import IMAGE, TABLE, Case
 

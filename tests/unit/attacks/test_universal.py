@@ -14,9 +14,9 @@ from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.universal import Universal, apply, fooled, fooling_rate, random_delta
 from redoubt.models.networks import build
-from redoubt.params import Norm
-from redoubt.tasks import PIXELS, Bounds
+from redoubt.params.base import Norm
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
+from redoubt.types import PIXELS, Bounds
 from tests import tiny
 from tests.tiny import IMAGE, NUMBER
 from tests.unit.attacks.threats import NORMS, Threat

@@ -11,7 +11,7 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.whole_steps import WholeSteps
-from redoubt.tasks import Bounds, Floats
+from redoubt.types import Bounds, Floats
 
 FLAGS = 6
 BOX = Bounds(

@@ -11,7 +11,7 @@ from redoubt.attacks.gradient import PGD, Restarts, fgsm
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
-from redoubt.params import Norm
+from redoubt.params.base import Norm
 from tests.tiny import Case
 
 ATTACKS: dict[str, Attack] = {

@@ -19,7 +19,7 @@ from redoubt.certify.margins import ball, worst_logits, worst_outputs
 from redoubt.models.chain import chain_of
 from redoubt.models.export import ExportError, add_network
 from redoubt.models.onnx_parts import Graph
-from redoubt.tasks import PIXELS, Bounds, Floats
+from redoubt.types import PIXELS, Bounds, Floats
 from tests.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
 from tests.tiny import Case
 

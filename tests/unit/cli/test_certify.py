@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.certify.proof import proven
+from redoubt.bundle.certificates import proven
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
-from redoubt.defenses.guarded import GuardedModel
 from tests import tiny
 from tests.tiny import IMAGE
 

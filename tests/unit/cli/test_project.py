@@ -13,7 +13,7 @@ import yaml
 from redoubt.cli import main
 from redoubt.data import dataset
 from redoubt.data.store import read_arrays, write_arrays
-from redoubt.params import load
+from redoubt.params.load import load
 from tests import tiny
 from tests.tiny import IMAGE, SCHEMAS, rows
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
 from redoubt.data.store import read_arrays
-from redoubt.defenses.guarded import GuardedModel
 from tests import tiny
 from tests.tiny import IMAGE
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.io import digest_folder
 from redoubt.cli import main, verify
-from redoubt.data.store import digest_folder
-from redoubt.defenses.guarded import BUNDLE_FILES
 from tests.tiny import TABLE, Guarded
 
 SHA = "0" * 64

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from redoubt.data.locate import MIRROR
-from redoubt.params import Params, load
+from redoubt.params.load import Params, load
 
 ROOT = Path(__file__).parents[3]
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data import dataset, sources
 from redoubt.data.dataset import DatasetError, Raw
 from redoubt.data.store import read_json
-from redoubt.params import Params
-from redoubt.tasks import Column, Schema
+from redoubt.params.load import Params
 
 COLUMNS = (Column(name="size", kind="number"), Column(name="kind", kind="category", categories=("NA", "b")))
 REGRESSION = Schema(task="own", kind="regression", target="cost", columns=COLUMNS, shape=(3,))

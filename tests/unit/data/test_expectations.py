@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data import sources
 from redoubt.data.dataset import Raw
 from redoubt.data.expectations import ValidationError, validate
 from redoubt.data.store import dumps
-from redoubt.params import Params, Task
-from redoubt.tasks import Column, Schema
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 
 ROWS = 120
 COLUMNS = (Column(name="age", kind="number"), Column(name="city", kind="category", categories=("Bonn", "Ulm")))
@@ -146,7 +147,7 @@ PROGRAM = """
 from redoubt.data.expectations import validate
 from redoubt.data.store import digest, dumps
 from redoubt.data.sources import fetch
-from redoubt.params import load
+from redoubt.params.load import load
 import sys
 task = load(sys.argv[1]).tasks["evolution"].model_copy(update={"features": ("cp", "hp")})
 verdict = validate(fetch(task, 1), task)

@@ -9,13 +9,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data.dataset import Raw
 from redoubt.data.expectations import validate
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.scaling import ScalingError, fit, require_scalable
 from redoubt.data.tables import Origin, build
-from redoubt.params import Params
-from redoubt.tasks import Batch, Column, Floats, Schema
+from redoubt.params.load import Params
+from redoubt.types import Batch, Floats
 
 ROWS = 200
 RNG = np.random.default_rng(1)

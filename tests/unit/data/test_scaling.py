@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data.scaling import Scaler, fit
 from redoubt.data.splits import split
-from redoubt.params import SplitParams
-from redoubt.tasks import PIXELS, Batch, Column, Schema
+from redoubt.params.sections import SplitParams
+from redoubt.types import PIXELS, Batch
 
 COLUMNS = (
     Column(name="size", kind="number"),

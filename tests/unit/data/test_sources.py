@@ -12,7 +12,8 @@ import pytest
 from redoubt.data import sources
 from redoubt.data.dataset import digest_table
 from redoubt.data.locate import EXTERNAL, MIRROR, SourceError
-from redoubt.params import Params, Task
+from redoubt.params.load import Params
+from redoubt.params.task import Task
 
 GOOD = "age,city,grade\n1.5,Ulm,a\n2,Bonn,b\n3,Ulm,a\n"
 

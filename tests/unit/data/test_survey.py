@@ -12,7 +12,7 @@ from redoubt.data import sources
 from redoubt.data.dataset import COLUMNS, read, save
 from redoubt.data.store import read_json
 from redoubt.data.survey import Found, Survey
-from redoubt.params import Params
+from redoubt.params.load import Params
 
 ROWS = 40
 PLACE = np.arange(ROWS)

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from redoubt.attacks import contract
 from redoubt.attacks.contract import ROWS, Problem
 from redoubt.attacks.gradient import PGD
-from redoubt.data.store import digest_folder, read_json, write_json
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import BUNDLE_FILES, PROOF, GuardedModel, softmax
+from redoubt.bundle.io import digest_folder
+from redoubt.bundle.schema import Schema
+from redoubt.data.store import read_json, write_json
 from redoubt.defenses.bundle import write_bundle
-from redoubt.defenses.config import GuardConfig
 from redoubt.defenses.guard import calibrate, configure, export, export_proof, knowing
-from redoubt.defenses.guarded import BUNDLE_FILES, PROOF, GuardedModel, softmax
-from redoubt.defenses.untrusted import BundleError
 from redoubt.models.saved import load_network
-from redoubt.tasks import Schema
 from tests.tiny import GUARDS, IMAGE, Guarded, rows
 
 # The first row of the first draw, as attacks number them.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from redoubt.bundle.guarded_model import softmax
 from redoubt.defenses.guard import evading, knowing
-from redoubt.defenses.guarded import softmax
 from redoubt.defenses.parts import Part, parts
 from tests.tiny import IMAGE, Guarded
 

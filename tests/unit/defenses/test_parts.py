@@ -12,12 +12,13 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from redoubt.defenses.config import GuardConfig
+from redoubt.bundle.guard_config import GuardConfig
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
 from redoubt.defenses.smoothing import add_median, median
 from redoubt.defenses.squeezing import add_squeeze, squeeze
 from redoubt.models.onnx_parts import Graph
-from redoubt.params import ImageGuard, load
+from redoubt.params.load import load
+from redoubt.params.sections import ImageGuard
 
 Floats = NDArray[np.float32]
 unit = st.floats(0, 1, width=32, allow_subnormal=False)

@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 import pytest
 
-from redoubt.certify.proof import certified_eps, certified_interval, proven
+from redoubt.bundle.certificates import certified_eps, certified_interval, proven
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guarded_model import PROOF, GuardedModel
 from redoubt.certify.refute import RefutedError
 from redoubt.defenses import bundle
 from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import configure, export_proof
-from redoubt.defenses.guarded import PROOF, GuardedModel
-from redoubt.defenses.untrusted import BundleError
-from redoubt.tasks import PIXELS, Floats
+from redoubt.types import PIXELS, Floats
 from tests.tiny import GUARDS, IMAGE, NUMBER, SCHEMAS, Guarded, rows
 
 DRAWS = 11

@@ -6,7 +6,7 @@ import pytest
 from redoubt.data.scaling import fit
 from redoubt.evaluation import baselines
 from redoubt.evaluation.metrics import MetricError
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 from tests.tiny import IMAGE, NAMES, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
 
 

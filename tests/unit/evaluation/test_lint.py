@@ -20,11 +20,12 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import Cell, Check
 from redoubt.models.networks import build
-from redoubt.params import AttackParams, Cnn, Eps
-from redoubt.tasks import PIXELS, Floats
+from redoubt.params.networks import Cnn
+from redoubt.params.sections import AttackParams, Eps
 from redoubt.training.adversarial import Attacked
 from redoubt.training.fit import Plan, compile_network, fit
 from redoubt.training.trainer import Ramp, Trainer
+from redoubt.types import PIXELS, Floats
 from tests import tiny
 
 ROWS = 200

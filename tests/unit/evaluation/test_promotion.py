@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.evaluation.promotion import Candidate, PromotionError, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Cell, Check, Robustness
-from redoubt.params import GatesParams
+from redoubt.params.sections import GatesParams
 
 GATES = GatesParams(margin=0.0, worse_than_linear=0.05, clean=0.6, robust=0.4)
 RELATIVE = GatesParams()

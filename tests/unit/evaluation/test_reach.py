@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from redoubt.evaluation.reach import ReachError, best, check
-from redoubt.params import GatesParams, Params, Task, load
+from redoubt.params.load import Params, load
+from redoubt.params.sections import GatesParams
+from redoubt.params.task import Task
 
 LABELS = ("p", "q")
 

@@ -12,8 +12,8 @@ import pytest
 from redoubt.attacks.contract import Attack, AttackError, Problem
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
+from redoubt.bundle.guarded_model import Answers
 from redoubt.certify.refute import RefutedError
-from redoubt.defenses.guarded import Answers
 from redoubt.defenses.parts import Part, parts
 from redoubt.evaluation import robustness as module
 from redoubt.evaluation.conclusion import conclude, degenerate
@@ -22,8 +22,9 @@ from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import REDRAWS, Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
-from redoubt.params import AttackParams, Eps, Norm
-from redoubt.tasks import Floats
+from redoubt.params.base import Norm
+from redoubt.params.sections import AttackParams, Eps
+from redoubt.types import Floats
 from tests.tiny import IMAGE, TABLE, Guarded
 
 PARAMS = AttackParams(

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from redoubt.bundle.subgraph import extract
 from redoubt.models.export import _WRITERS, ExportError, add_network
-from redoubt.models.onnx_parts import Graph, extract
+from redoubt.models.onnx_parts import Graph
 from tests.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
 from tests.tiny import Case
 

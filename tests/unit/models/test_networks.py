@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 
+from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler, fit
 from redoubt.models.networks import build
-from redoubt.params import Cnn, Linear, Mlp
-from redoubt.tasks import Schema
+from redoubt.params.networks import Cnn, Linear, Mlp
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(5, 4), dropout=0.3)

@@ -7,7 +7,7 @@ from redoubt.attacks.geometry import distance
 from redoubt.studies.attacks_pages import EPS
 from redoubt.studies.digit_networks import first, parts
 from redoubt.studies.given import Given
-from redoubt.tasks import PIXELS
+from redoubt.types import PIXELS
 from tests.unit.studies.conftest import Run
 
 

@@ -11,7 +11,7 @@ from redoubt.studies.beyond_small import pruned, rounded
 from redoubt.studies.beyond_tasks import answer, descend, fresh, nearest, slopes
 from redoubt.studies.beyond_trust import auroc, gradient_times_input, marked, turned
 from redoubt.studies.digit_networks import MLP, new_network
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 from tests.unit.studies.conftest import Run
 
 

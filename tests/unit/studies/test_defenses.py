@@ -9,7 +9,7 @@ from redoubt.certify.margins import ball, worst_outputs
 from redoubt.studies.defenses_passive import PARTS
 from redoubt.studies.defenses_proactive import TRAINED, certified
 from redoubt.studies.digit_networks import MLP, enlarged, new_network
-from redoubt.tasks import PIXELS, Batch
+from redoubt.types import PIXELS, Batch
 from tests.unit.studies.conftest import Run
 
 

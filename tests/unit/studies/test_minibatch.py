@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from redoubt.params import Mlp
+from redoubt.params.networks import Mlp
 from redoubt.studies.digit_networks import new_network
 from redoubt.studies.given import Given
 from redoubt.studies.minibatch import (
@@ -15,7 +15,7 @@ from redoubt.studies.minibatch import (
     multiply_adds_per_number,
     ordered,
 )
-from redoubt.tasks import Batch
+from redoubt.types import Batch
 from tests.unit.studies.conftest import Run
 
 ROWS = 40

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from redoubt.studies.maximized import favourites, likeness, maximize, repetition, saliency, up_to
 from redoubt.studies.what_cnn_learns import NETWORKS, PENALTIES, flipped, toward
-from redoubt.tasks import Batch, Floats
+from redoubt.types import Batch, Floats
 from tests.unit.studies.conftest import Run
 
 

@@ -10,12 +10,15 @@ import numpy as np
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params import Augment, Eps, Fast, Free, Gaussian, Ibp, Mlp, Norm, Pgd, SmoothAdv, Threat, Trades
-from redoubt.tasks import Batch
+from redoubt.params.base import Norm
+from redoubt.params.networks import Mlp
+from redoubt.params.recipes import Augment, Fast, Free, Gaussian, Ibp, Pgd, SmoothAdv, Threat, Trades
+from redoubt.params.sections import Eps
 from redoubt.training.fit import History, Plan, Validate, compile_network, on_rows
 from redoubt.training.recipes import Ground, plan_for, prepare
 from redoubt.training.trainer import Trainer
 from redoubt.training.watch import Watch
+from redoubt.types import Batch
 from tests import tiny
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
 

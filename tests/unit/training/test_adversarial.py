@@ -9,10 +9,10 @@ from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
-from redoubt.params import Norm
-from redoubt.tasks import Bounds
+from redoubt.params.base import Norm
 from redoubt.training.adversarial import Attacked, attacked
 from redoubt.training.trainer import Moment
+from redoubt.types import Bounds
 
 WIDE = Bounds(np.float32([-9, -90, -9]), np.float32([9, 90, 9]), np.float32([1.0, 10.0, 0.0]))
 STILL = PGD(steps=1, step_size=0.0)

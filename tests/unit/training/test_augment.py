@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.transformations import Transformations
-from redoubt.params import Augment, Ibp
-from redoubt.tasks import PIXELS
+from redoubt.params.recipes import Augment, Ibp
 from redoubt.training.augment import Augmentation
 from redoubt.training.recipes import prepare
 from redoubt.training.trainer import Moment, Objective
+from redoubt.types import PIXELS
 from tests.tiny import IMAGE, rows
 from tests.unit.training.methods import ground
 

@@ -10,13 +10,13 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.compute import spread
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params import Linear, Mlp
-from redoubt.tasks import Batch
+from redoubt.params.networks import Linear, Mlp
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, compile_network, fit, measure, on_rows
 from redoubt.training.sweep import Folds, Point, cross_validate
 from redoubt.training.trainer import Moment
 from redoubt.training.weighted import Weighted
+from redoubt.types import Batch
 from tests.tiny import SCHEMAS, TABLE, rows
 from tests.unit.training.methods import HARDENINGS, ground, hardening, recipes
 

@@ -12,10 +12,11 @@ from redoubt.certify.interval import Box
 from redoubt.certify.margins import ball, worst_outputs
 from redoubt.data.scaling import fit
 from redoubt.models.networks import build
-from redoubt.params import Ibp, Linear
-from redoubt.tasks import Floats
+from redoubt.params.networks import Linear
+from redoubt.params.recipes import Ibp
 from redoubt.training.certified import TINY, Certified, initialize, regularizer
 from redoubt.training.trainer import Moment
+from redoubt.types import Floats
 from tests.tiny import IMAGE, NAMES, SCHEMAS, TABLE, rows
 from tests.unit.training.methods import EPS, MODELS, ground
 

@@ -11,13 +11,15 @@ import tensorflow as tf
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.geometry import distance
 from redoubt.certify.interval import is_bounded
-from redoubt.params import Eps, Fast, Gaussian, Ibp, Norm, SmoothAdv, Threat
-from redoubt.tasks import PIXELS, Floats
+from redoubt.params.base import Norm
+from redoubt.params.recipes import Fast, Gaussian, Ibp, SmoothAdv, Threat
+from redoubt.params.sections import Eps
 from redoubt.training.fit import fit
 from redoubt.training.noisy import noise
 from redoubt.training.recipes import WATCHING
 from redoubt.training.trainer import Moment
 from redoubt.training.watch import Watch
+from redoubt.types import PIXELS, Floats
 from tests.tiny import IMAGE, NAMES, NUMBER, TABLE, Case
 from tests.unit.training.methods import EPS, HARDENINGS, Training, Trainings, ground, hardening, recipes
 

@@ -19,10 +19,10 @@ from sklearn.metrics import log_loss
 from redoubt.data.scaling import fit as fit_scaler
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.models.networks import build
-from redoubt.params import Mlp
-from redoubt.tasks import Batch
+from redoubt.params.networks import Mlp
 from redoubt.training import fit as module
 from redoubt.training.fit import History, Plan, collapsed, compile_network, fit, measure, on_rows, seconds_spent
+from redoubt.types import Batch
 from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 from tests.unit.training.methods import HARDENINGS, NATURAL, Ready, Training, Trainings, start
 

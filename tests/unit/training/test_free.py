@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.geometry import ascend, distance, pull_back
-from redoubt.params import Free, Norm
-from redoubt.tasks import Batch
+from redoubt.params.base import Norm
+from redoubt.params.recipes import Free
 from redoubt.training.fit import Plan
 from redoubt.training.free import FreeTrainer
 from redoubt.training.recipes import plan_for
+from redoubt.types import Batch
 from tests.tiny import IMAGE, NAMES
 from tests.unit.training.methods import EPS, Trainings, ground, hardening, recipes
 

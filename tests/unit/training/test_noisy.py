@@ -11,9 +11,9 @@ from scipy.stats import entropy
 from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD
-from redoubt.tasks import Bounds
 from redoubt.training.noisy import ENTROPY, Noisy, disagreement, noise, under_noise
 from redoubt.training.trainer import Moment
+from redoubt.types import Bounds
 from tests.tiny import IMAGE, TABLE, Case
 
 MOMENT = Moment(tf.constant(0.3), tf.constant(1.0), tf.constant([1, 2]))

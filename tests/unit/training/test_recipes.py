@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from redoubt.certify.interval import IntervalError
-from redoubt.params import Fast, Gaussian, Ibp, Pgd, SmoothAdv, Threat
-from redoubt.tasks import Bounds
+from redoubt.params.recipes import Fast, Gaussian, Ibp, Pgd, SmoothAdv, Threat
 from redoubt.training.fit import Plan
 from redoubt.training.free import FreeTrainer
 from redoubt.training.recipes import RecipeError, plan_for, prepare
+from redoubt.types import Bounds
 from tests.tiny import IMAGE, TABLE
 from tests.unit.training.methods import AnyRecipe, ground, recipes
 

@@ -7,7 +7,8 @@ import pytest
 from redoubt.compute import spread
 from redoubt.data.scaling import fit
 from redoubt.evaluation.ledger import Ledger
-from redoubt.params import Cnn, Linear, Mlp, SweepParams
+from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.params.sections import SweepParams
 from redoubt.training import sweep as module
 from redoubt.training.sweep import Folds, Point, SweepError, best_epoch, cross_validate, describe, grid, score, winner
 from tests.tiny import SCHEMAS, TABLE, rows

@@ -12,9 +12,9 @@ from scipy.stats import entropy
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD
-from redoubt.tasks import PIXELS
 from redoubt.training.trades import Apart, Trades
 from redoubt.training.trainer import Moment
+from redoubt.types import PIXELS
 
 MOMENT = Moment(tf.constant(0.2), tf.constant(1.0), tf.constant([1, 2]))
 

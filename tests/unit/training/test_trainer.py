@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.params import Pgd
+from redoubt.params.recipes import Pgd
 from redoubt.training.fit import Plan, compile_network, fit
 from redoubt.training.trainer import WARM_UP, Moment, Ramp, Trainer
 from tests.tiny import TABLE, rows

@@ -9,8 +9,8 @@ import tensorflow as tf
 from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.gradient import PGD
 from redoubt.certify.margins import ball, worst_outputs
-from redoubt.tasks import Batch, Floats
 from redoubt.training.watch import Watch
+from redoubt.types import Batch, Floats
 from tests.tiny import Case, rows
 
 ATTACK, EPS = PGD(steps=3), 0.1

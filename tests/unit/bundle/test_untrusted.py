@@ -11,8 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from redoubt.defenses.guarded import GuardedModel
-from redoubt.defenses.untrusted import LARGEST_JSON, BundleError, check_graph, read_bytes
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.io import LARGEST_JSON, read_bytes
+from redoubt.bundle.untrusted import check_graph
 from tests.tiny import IMAGE, TABLE, Guarded
 
 NAN, INF = float("nan"), float("inf")

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.tasks import Floats
+from redoubt.bundle.types import Floats
 
 HALVINGS = 6
 

@@ -10,10 +10,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from pydantic import RootModel
 
-from redoubt.data.store import digest_folder
-from redoubt.defenses.config import GuardConfig
-from redoubt.defenses.untrusted import LARGEST_BINARY, BundleError, check_graph, read_bytes, read_typed
-from redoubt.tasks import Floats, Schema
+from redoubt.bundle.errors import BundleError
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.io import LARGEST_BINARY, digest_folder, read_bytes, read_typed
+from redoubt.bundle.schema import Schema
+from redoubt.bundle.types import Floats
+from redoubt.bundle.untrusted import check_graph
 
 MODEL, PROOF = "model.onnx", "proof.onnx"
 BUNDLE_FILES = ["arch.json", "guard.json", "labels.json", MODEL, "model.weights.h5", PROOF, "schema.json"]
@@ -134,7 +136,7 @@ class GuardedModel:
         """The unguarded network's logits or values, `(rows, outputs)`: the same nodes, cut out of the same graph."""
         if self._network is None:
             # Evaluation alone asks for this; the service neither needs nor installs the onnx package.
-            from redoubt.models.onnx_parts import extract
+            from redoubt.bundle.subgraph import extract
 
             self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads, MODEL)
         return _run(self._network, "network_output", {"network_input": x})

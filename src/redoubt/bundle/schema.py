@@ -1,16 +1,16 @@
-"""The nouns everything else speaks: the schema of a task's inputs, and the bounds an attack must respect."""
+"""The schema of a task's inputs and answers, and how a record becomes the network's input."""
 
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.params import Kind, Name
+from redoubt.bundle.errors import RecordError
+from redoubt.bundle.types import Floats, Kind, Name
 
 # A Python float, which any integer can be compared with.
 LARGEST = float(np.finfo(np.float32).max)
@@ -19,9 +19,6 @@ LARGEST = float(np.finfo(np.float32).max)
 MOST_VALUES = 2**22
 # Longest name of a column, category or class.
 LONGEST = 1000
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 def _not_too_large(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -37,10 +34,6 @@ Shape = Annotated[
     AfterValidator(_not_too_large),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST)]
-
-
-class RecordError(ValueError):
-    """An input that does not fit the schema; the message names the row, the column and the value."""
 
 
 # No more than float32 holds: what is compared with it is turned into float32 first.
@@ -229,62 +222,3 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
             f"input {row}: column '{column.name}' is {value!r}; expected a number from {low:g} to {high:g}"
         )
     return [float(value)]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The box that inputs live in, and the unit in which a perturbation is measured.
-
-    Attributes:
-        lower: smallest value, broadcastable to one input.
-        upper: largest value, likewise.
-        scale: what eps = 1 means: 1 for pixels, a feature's spread on the training rows for tables,
-            0 for an input that must not change (one-hot categories, immutable features).
-        integer: which inputs are whole numbers and stay so; robustness is then a statement about real records.
-    """
-
-    lower: Floats
-    upper: Floats
-    scale: Floats
-    integer: NDArray[np.bool_] | np.bool_ = np.False_
-
-    def __post_init__(self) -> None:
-        if np.any(self.lower > self.upper):
-            raise ValueError(f"bounds reversed: lower {self.lower.min()} is above upper {self.upper.max()}")
-        if np.any(self.scale < 0):
-            raise ValueError(f"scale must not be negative; got {self.scale.min()}")
-
-    def covering(self, x: Floats) -> "Bounds":
-        """The same bounds, widened to hold rows that were not among the training rows."""
-        lower, upper = np.minimum(self.lower, x.min(axis=0)), np.maximum(self.upper, x.max(axis=0))
-        return replace(self, lower=lower, upper=upper)
-
-    def check(self, x: Floats) -> None:
-        """Refuse inputs that are not finite or lie outside.
-
-        Raises:
-            ValueError: names the first offending value.
-        """
-        if not np.isfinite(x).all():
-            raise ValueError("inputs hold NaN or infinity")
-        slack = 1e-6 * np.maximum(1.0, np.abs(self.upper))
-        if np.any(x < self.lower - slack) or np.any(x > self.upper + slack):
-            raise ValueError(f"inputs span [{x.min():g}, {x.max():g}], outside their bounds")
-
-
-PIXELS = Bounds(np.float32(0.0), np.float32(1.0), np.float32(1.0))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Inputs `(rows, ...)` float32 in raw units, and targets `(rows,)`: class indices or numbers."""
-
-    x: Floats
-    y: NDArray[Any]
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def take(self, index: NDArray[Any]) -> "Batch":
-        """The rows of an index array."""
-        return Batch(self.x[index], self.y[index])

@@ -1,22 +1,14 @@
-"""What is read of a bundle that a stranger may have made: bounded files, typed JSON, a graph that reads no more."""
+"""Refuses an ONNX graph that a stranger may have made, unless it is plain nodes and the constants it holds itself."""
 
-import stat
 from functools import cache
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
-from pydantic import BaseModel, ValidationError
 
-from redoubt.params import first_mistake
+from redoubt.bundle.errors import BundleError
 
-# Largest file read, in bytes: protobuf itself reads no more than 2 GiB, and no JSON of a bundle comes near its end.
-LARGEST_JSON = 32 * 2**20
-LARGEST_BINARY = 2**31 - 1
 _EXTERNAL = 1
-
-M = TypeVar("M", bound=BaseModel)
 
 # The few fields of onnx.proto that are looked at, by message: name, number and type. The service has protobuf but not
 # the onnx package; a field that is not named here is skipped by the parser as any unknown field is.
@@ -38,39 +30,6 @@ _FIELDS: dict[str, tuple[tuple[str, int, str], ...]] = {
 
 
 _SINGLE = {("Model", "graph"), ("Attribute", "t"), ("Attribute", "g"), ("Attribute", "sparse_tensor")}
-
-
-class BundleError(ValueError):
-    """A bundle folder that is not whole or not readable; the message names the file."""
-
-
-def read_bytes(path: Path, largest: int) -> bytes:
-    """A regular file's content.
-
-    Raises:
-        BundleError: a device, a pipe or a folder, or more than `largest` bytes.
-        OSError: it is not there or may not be read.
-    """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise BundleError(f"{path}: it is no regular file; expected a file of at most {largest:,} bytes")
-    if found.st_size > largest:
-        raise BundleError(f"{path}: it holds {found.st_size:,} bytes; expected at most {largest:,}")
-    return path.read_bytes()
-
-
-def read_typed(path: Path, model: type[M]) -> M:
-    """A JSON file as a model.
-
-    Raises:
-        BundleError: too large, no JSON of this kind, or a value out of its bounds; names the file and the field.
-        OSError: it is not there or may not be read.
-    """
-    content = read_bytes(path, LARGEST_JSON)
-    try:
-        return model.model_validate_json(content)
-    except ValidationError as error:
-        raise BundleError(f"{path}: {first_mistake(error)}") from None
 
 
 def check_graph(graph: bytes, said: str = "model.onnx") -> None:

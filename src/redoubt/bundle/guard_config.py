@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.params import GuardDraws, Number, Positive
-from redoubt.tasks import Floats, Shape
+from redoubt.bundle.schema import Shape
+from redoubt.bundle.types import Floats, GuardDraws, Number, Positive
 
 Unit = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
 

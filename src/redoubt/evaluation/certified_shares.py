@@ -1,0 +1,173 @@
+"""Which share of the test examples is certified: by interval bounds per L-inf eps, by smoothing per L2 radius."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.bundle.certificates import proven
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.schema import Schema
+from redoubt.certify.refute import check_not_refuted, ends, points
+from redoubt.certify.smoothing import certify_classes, certify_numbers
+from redoubt.evaluation.ledger import Arrays, Ledger
+from redoubt.evaluation.metrics import column_score, rate
+from redoubt.params.stages import CertifySettings
+from redoubt.perturbable import Immovable, immovable
+from redoubt.progress import progress_bar
+from redoubt.types import Batch, Bounds, Floats
+
+
+@dataclass(frozen=True)
+class CertifiedShares:
+    """Measures the certified shares of any model on the same examples.
+
+    Attributes:
+        schema: of the task.
+        test: the whole test split.
+        smoothed: the examples of it that randomized smoothing looks at.
+        box: the bounds of the training examples; they are widened to hold those that are certified.
+        target_mean: of the training examples' numbers, by which a score is told from that of a constant.
+        ledger: what is known of a model that has not changed.
+    """
+
+    settings: CertifySettings
+    schema: Schema
+    test: Batch
+    smoothed: Batch
+    box: Bounds
+    target_mean: float
+    ledger: Ledger
+
+    def measure(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
+        """Both kinds of certificate for the network alone.
+
+        Args:
+            guarded: the model.
+            label: of a progress bar.
+
+        Raises:
+            RefutedError: the network answers a certified example wrong, at itself or at a random point of its ball.
+        """
+        smoothing = self._classes if self.schema.labels else self._numbers
+        return {"smoothing": smoothing(guarded, label), "interval": self._interval(guarded)}
+
+    def _interval(self, guarded: GuardedModel) -> list[dict[str, Any]]:
+        """Share of the whole test split, per eps; eps 0 is clean."""
+        rows: list[dict[str, Any]] = []
+        for eps in (0.0, *self.settings.sizes):
+            fixed = self._immovable(self.test, eps)
+            right = None if fixed and fixed.everything else self._certified(guarded, eps)
+            rows.append({"eps": eps, **self._share(right, self.test), "immovable": fixed and fixed.model_dump()})
+        return rows
+
+    def _certified(self, guarded: GuardedModel, eps: float) -> NDArray[np.bool_]:
+        bounds, tolerance = self.box.covering(self.test.x), self.settings.tolerance
+        key = {"kind": "interval", "eps": eps, "tolerance": tolerance, "seed": self.settings.seed}
+        found = self._remember(
+            guarded,
+            key,
+            self.test,
+            lambda: {"right": _checked_network(guarded, self.test, eps, tolerance, bounds, self.settings.seed)},
+        )
+        return found["right"]
+
+    def _classes(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
+        """Share of examples whose smoothed class is right and certain at each radius; radius 0 is the clean share."""
+        batch, params = self.smoothed, self.settings.certify
+
+        def smooth() -> Arrays:
+            found = certify_classes(guarded.network, batch.x, params, self.box, self.settings.seed, label)
+            return {"label": found.label, "radius": found.radius}
+
+        found = self._remember(guarded, {"kind": "smoothed classes", **self._sampling}, batch, smooth)
+        right = found["label"] == batch.y
+        return {
+            "abstained": rate(found["label"] < 0).model_dump(),
+            "radii": [
+                {
+                    "radius": radius,
+                    **self._share(
+                        None if self._is_vacuous(batch, radius) else right & (found["radius"] >= radius), batch
+                    ),
+                }
+                for radius in (0.0, *params.grid(self.settings.eps))
+            ],
+        }
+
+    def _numbers(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
+        """Share of examples whose smoothed value stays within the tolerance everywhere inside each radius."""
+        batch = self.smoothed
+        rows: list[dict[str, Any]] = []
+        for radius in progress_bar((0.0, *self.settings.certify.grid(self.settings.eps)), desc=label, unit="radius"):
+            if self._is_vacuous(batch, radius):
+                rows.append({"radius": radius, "certified": None, "median_width": None})
+                continue
+            low, high = self._ends(guarded, radius)
+            error = np.maximum(np.abs(low - batch.y), np.abs(high - batch.y))
+            finite = np.isfinite(error)
+            rows.append(
+                {
+                    "radius": radius,
+                    **self._share(finite & (error <= (self.settings.tolerance or 0.0)), batch),
+                    "median_width": float(np.median((high - low)[finite])) if finite.any() else None,
+                }
+            )
+        return {"radii": rows}
+
+    def _ends(self, guarded: GuardedModel, radius: float) -> tuple[Floats, Floats]:
+        def smooth() -> Arrays:
+            params, seed = self.settings.certify, self.settings.seed
+            low, high = certify_numbers(guarded.network, self.smoothed.x, radius, params, self.box, seed)
+            return {"low": low, "high": high}
+
+        key = {"kind": "smoothed numbers", "radius": radius, **self._sampling}
+        found = self._remember(guarded, key, self.smoothed, smooth)
+        return found["low"], found["high"]
+
+    @cached_property
+    def _sampling(self) -> Mapping[str, Any]:
+        """What a sample of noisy predictions depends on: not the radii that are read off it."""
+        params = self.settings.certify.model_dump(include={"sigma", "draws", "selection_draws", "alpha"})
+        return {**params, "seed": self.settings.seed}
+
+    def _remember(self, guarded: GuardedModel, key: Mapping[str, Any], batch: Batch, compute: Any) -> Arrays:
+        box = {name: np.asarray(each) for name, each in vars(self.box).items()}
+        return self.ledger.remember({"model": guarded.digest, **key}, {"x": batch.x, "y": batch.y, **box}, compute)
+
+    def _immovable(self, batch: Batch, eps: float) -> Immovable | None:
+        """What cannot change within eps; where nothing can, there is nothing to certify."""
+        return immovable(batch.x, self.box.covering(batch.x), eps, self.schema) if eps else None
+
+    def _is_vacuous(self, batch: Batch, eps: float) -> bool:
+        fixed = self._immovable(batch, eps)
+        return fixed is not None and fixed.everything
+
+    def _share(self, right: NDArray[np.bool_] | None, batch: Batch) -> dict[str, Any]:
+        """A share, and beside it the score by which no constant looks certified; None where nothing was measured."""
+        if right is None:
+            return {"certified": None, "score": None}
+        missed = np.abs(batch.y - self.target_mean) > (self.settings.tolerance or 0.0)
+        score = column_score(right, batch.y, self.schema.outputs, missed)
+        return {"certified": rate(right).model_dump(), "score": score.model_dump() if score else None}
+
+
+def _checked_network(
+    guarded: GuardedModel, batch: Batch, eps: float, tolerance: float | None, bounds: Bounds, seed: int
+) -> NDArray[np.bool_]:
+    certified = proven(guarded.prove(batch.x, eps, np.random.default_rng(0))[:, 0], batch.y, tolerance)
+    for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
+        wrong = _wrong(guarded.network(point), batch.y, tolerance)
+        check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
+    return certified
+
+
+def _wrong(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray[np.bool_]:
+    """Where a class is another one, or a number further from the truth than the tolerance."""
+    if tolerance is None:
+        other: NDArray[np.bool_] = outputs.argmax(axis=1) != y
+        return other
+    return ~(np.abs(outputs[:, 0] - y) <= tolerance)

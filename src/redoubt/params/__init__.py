@@ -1,0 +1,1 @@
+"""params.yaml as strict types, and what each stage reads of it."""

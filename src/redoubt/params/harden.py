@@ -1,0 +1,20 @@
+"""The settings of the stage that hardens one model."""
+
+from typing import Literal
+
+from redoubt.bundle.types import Name
+from redoubt.params.recipes import AnyRecipe
+from redoubt.params.sections import Balanced, Eps, ImageGuard, TableGuard, Tolerant
+from redoubt.params.stages import Seed
+
+
+class HardenSettings(Tolerant):
+    """The recipe of one hardened model, and the guard that it is given."""
+
+    name: Name
+    model: Literal["adversarial", "certified", "smoothed"]
+    recipe: AnyRecipe
+    eps: Eps
+    train: Balanced
+    guard: ImageGuard | TableGuard
+    seed: Seed

@@ -1,0 +1,314 @@
+"""params.yaml, read and checked once; what is wrong is said in one sentence."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import yaml
+from pydantic import Field, ValidationError
+
+from redoubt.bundle.types import NAME_RULE, Kind, Name, is_name
+from redoubt.params.base import ParamsError, Strict, unknown
+from redoubt.params.recipes import HardenParams
+from redoubt.params.sections import (
+    AttackParams,
+    CertifyParams,
+    Eps,
+    GatesParams,
+    ImageGuard,
+    SplitParams,
+    SweepParams,
+    TableGuard,
+    TrainParams,
+    ValidateParams,
+)
+from redoubt.params.stages import Course, Seed
+from redoubt.params.task import Task
+
+M = TypeVar("M", bound=Strict)
+
+# What the project itself keeps beside the tasks' own folders and experiments, by names compared without case.
+RESERVED = {
+    "attacks": "reports/attacks holds what `redoubt attack` writes",
+    "certificates": "reports/certificates holds what `redoubt certify` writes",
+    "course": "MLflow's experiment 'course' holds the studies",
+    "sections": "reports/sections holds a page of every task",
+    "studies": "reports/studies holds the studies",
+}
+
+BY_KIND = ("sweep", "train", "harden", "guard", "eps", "attack", "certify", "gates")
+SHARED = ("split", "validate")
+# The largest params file that is read, its depth, and its values with aliases written out.
+YAML_BYTES, YAML_DEPTH, YAML_VALUES = 2**20, 50, 100_000
+# Keys that tell the members of a union apart.
+TAGS = {"kind", "method"}
+# Keys that a section once had, and what says the same now.
+REPLACED = {
+    ("harden", "eps"): "a recipe trains at the task's `eps: {linf: ..., l2: ...}`, which is also attacked, certified"
+    " and gated; say `train_eps` to train at another size",
+    ("attack", "budget"): "the size that is gated and reported is the section `eps: {linf: ..., l2: ...}`, by kind or"
+    " in the task's own block",
+}
+
+
+class StudySizes(Strict):
+    """Sizes of a study, by the names that its module documents.
+
+    Attributes:
+        quick: what differs from the module's defaults, quick or full.
+        full: what differs further at full size.
+    """
+
+    quick: dict[str, Any] = Field(default_factory=dict)
+    full: dict[str, Any] = Field(default_factory=dict)
+
+
+class Params(Strict):
+    """The whole file.
+
+    Attributes:
+        seed: of everything that is drawn.
+        run: the tasks that `dvc repro` works on.
+        course: quick runs the studies on embedded stand-ins, full on the course's own data where it is found.
+        studies: the experiments that `dvc repro` runs.
+        tasks: all that are declared.
+    """
+
+    seed: Seed
+    run: Annotated[tuple[Name, ...], Field(min_length=1)]
+    course: Course
+    studies: dict[Name, StudySizes]
+    tasks: dict[Name, Task]
+
+    def task(self, name: str) -> Task:
+        """The task of that name.
+
+        Raises:
+            ParamsError: no task has it; the message lists the declared ones.
+        """
+        if name not in self.tasks:
+            near = difflib.get_close_matches(name, self.tasks, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ParamsError(f"params.yaml: no task '{name}'; {hint}declared tasks: {', '.join(self.tasks)}")
+        return self.tasks[name]
+
+
+def _refuseunknown(found: list[str], valid: list[str], where: str) -> None:
+    for key in found:
+        if key not in valid:
+            raise ParamsError(f"{where}: {unknown(str(key), valid)}")
+
+
+def load(path: Path | str = "params.yaml") -> Params:
+    """Read and check a params file.
+
+    Args:
+        path: the YAML file.
+
+    Raises:
+        ParamsError: unreadable file, unknown or mistyped key, value out of range, unknown task in `run`.
+    """
+    path = Path(path)
+    raw = _read_yaml(path)
+    if not isinstance(raw, dict):
+        raise ParamsError(f"{path}: expected keys and values, got {type(raw).__name__}")
+    return _resolve(raw, path)
+
+
+def _read_yaml(path: Path) -> Any:
+    """What a YAML file holds; one that is too large, too deep or grows by its aliases is refused before it is built."""
+    try:
+        if path.stat().st_size > YAML_BYTES:
+            raise ParamsError(
+                f"{path}: the file has {path.stat().st_size:,} bytes, at most {YAML_BYTES:,} are read; "
+                "keep settings alone in it"
+            )
+        text = path.read_text(encoding="utf-8")
+        _check_size(text, path)
+        return yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run the command in the project's top folder") from None
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8") from None
+    except ParamsError:
+        raise
+    # A number of 5,000 digits or a 31st of February is a plain ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+
+
+def _check_size(text: str, path: Path) -> None:
+    """Walk through the events of a YAML text, which builds nothing, and count its values with aliases written out."""
+    depth, values, sizes = 0, 0, dict[str | None, int]()
+    opened: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        where = f"{path}: line {event.start_mark.line + 1 if event.start_mark else '?'}"
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            anchor, before = opened.pop()
+            sizes |= {anchor: values - before} if anchor else {}
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in {anchor for anchor, _ in opened}:
+                raise ParamsError(f"{where}: '*{event.anchor}' holds itself")
+            values += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.NodeEvent):
+            values += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                opened.append((event.anchor, values - 1))
+        if depth > YAML_DEPTH:
+            raise ParamsError(f"{where}: values nested more than {YAML_DEPTH} deep; settings need no more than 8")
+        if values > YAML_VALUES:
+            raise ParamsError(f"{where}: more than {YAML_VALUES:,} values, aliases written out; leave some away")
+
+
+def _resolve(raw: dict[str, Any], path: Path) -> Params:
+    expected = ["seed", "run", "course", "studies", "tasks", *SHARED, *BY_KIND]
+    _refuseunknown(list(raw), expected, str(path))
+    missing = [key for key in expected if key not in raw]
+    if missing:
+        raise ParamsError(f"{path}: missing key '{missing[0]}'")
+    for section in (*SHARED, "studies", "tasks", *BY_KIND):
+        if not isinstance(raw[section], dict):
+            raise ParamsError(f"{path}: '{section}' must hold keys and values, got {raw[section]!r}")
+    for section in BY_KIND:
+        _refuseunknown(list(raw[section]), list(get_args(Kind)), f"{path}: {section}")
+    _check_names(raw, path)
+    tasks = {name: _task(name, block, raw, path) for name, block in raw["tasks"].items()}
+    shared = {key: raw[key] for key in ("seed", "run", "course", "studies")}
+    params = _parse(Params, {**shared, "tasks": {}}, path, "")
+    params = params.model_copy(update={"tasks": tasks})
+    for place, name in enumerate(params.run):
+        params.task(name)
+        if name in params.run[:place]:
+            raise ParamsError(f"{path}: run names task '{name}' twice; leave one of them out")
+    return params
+
+
+def _check_names(raw: dict[str, Any], path: Path) -> None:
+    """Refuse names that cannot be a folder's, or whose folder is another's.
+
+    Raises:
+        ParamsError: not a name, the name of something that the pipeline keeps itself, or two that differ in case alone.
+    """
+    for section in ("studies", "tasks"):
+        for name in raw[section]:
+            if not isinstance(name, str):
+                kind = type(name).__name__
+                raise ParamsError(f"{path}: {section}: YAML reads {name!r} as {kind}; put the name in quotes")
+            if not is_name(name):
+                raise ParamsError(f"{path}: {section}: {NAME_RULE}; got {name[:80]!r}")
+    known: dict[str, str] = {}
+    for name in raw["tasks"]:
+        if name.lower() in RESERVED:
+            raise ParamsError(f"{path}: tasks: '{name}' is taken: {RESERVED[name.lower()]}; choose another name")
+        other = known.setdefault(name.lower(), name)
+        if other != name:
+            raise ParamsError(
+                f"{path}: tasks: '{other}' and '{name}' differ in case alone, and would share their folders on many"
+                " machines; rename one of them"
+            )
+
+
+def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
+    where = f"tasks.{name}"
+    if not isinstance(block, dict) or block.get("kind") not in ("regression", "classification", "image"):
+        raise ParamsError(f"{path}: {where}.kind must be regression, classification or image")
+    kind = block["kind"]
+    own = {key: value for key, value in block.items() if key not in (*SHARED, *BY_KIND)}
+    valid = sorted((set(Task.model_fields) - {"name", "checks"}) | {"validate"})
+    _refuseunknown(list(own), valid, f"{path}: {where}")
+    for section in (*SHARED, *BY_KIND):
+        if section in BY_KIND and kind not in raw[section]:
+            raise ParamsError(f"{path}: missing key '{section}.{kind}'")
+        base = raw[section] if section in SHARED else raw[section][kind]
+        model = _section_model(section, kind)
+        _parse(model, base, path, section if section in SHARED else f"{section}.{kind}")
+        over = block.get(section, {})
+        if not isinstance(over, dict):
+            raise ParamsError(f"{path}: {where}.{section} must hold keys and values, got {over!r}")
+        merged = _merge(base, over)
+        resolved = _parse(model, merged, path, f"{where}.{section}")
+        own["checks" if section == "validate" else section] = resolved.model_dump()
+    return _parse(Task, {"name": name, **own}, path, where)
+
+
+def _section_model(section: str, kind: Kind) -> type[Strict]:
+    models: dict[str, type[Strict]] = {
+        "split": SplitParams,
+        "validate": ValidateParams,
+        "sweep": SweepParams,
+        "train": TrainParams,
+        "harden": HardenParams,
+        "guard": ImageGuard if kind == "image" else TableGuard,
+        "eps": Eps,
+        "attack": AttackParams,
+        "certify": CertifyParams,
+        "gates": GatesParams,
+    }
+    return models[section]
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        # A block that names its kind anew stands alone.
+        merged[key] = _merge(merged[key], value) if both and not TAGS & set(value) else value
+    return merged
+
+
+def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
+    try:
+        # JSON mode is strict about numbers and words yet takes YAML's lists for tuples.
+        return model.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        found = error.errors()
+        # A mistyped key leaves the right one missing too: the typo is what helps.
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
+        loc = first["loc"]
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            valid = sorted(_model_at(model, loc[:-1]).model_fields)
+            message, loc = _replaced(where, str(loc[-1])) or unknown(str(loc[-1]), valid), loc[:-1]
+        elif first["type"] != "missing" and not isinstance(first["input"], dict):
+            message += f"; got {first['input']!r}"
+            if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
+                message += "; YAML takes no, yes, on, off and digits for flags and numbers: put the word in quotes"
+        key = ".".join([where, *(str(part) for part in loc)]).strip(".")
+        raise ParamsError(f"{path}: {key}: {message}") from None
+    except TypeError as error:
+        raise ParamsError(f"{path}: {where}: {error}") from None
+
+
+def _replaced(where: str, key: str) -> str | None:
+    """What to write instead of a key that a section once had."""
+    parts = where.split(".")
+    now = REPLACED.get((parts[-1] if parts[0] == "tasks" else parts[0], key))
+    return f"'{key}' is no longer a key here: {now}" if now else None
+
+
+def _model_at(model: type[Strict], loc: tuple[int | str, ...]) -> type[Strict]:
+    for part in loc:
+        if part in model.model_fields:
+            inner = _models_in(model.model_fields[str(part)].annotation)
+            model = inner[0] if inner else model
+            tagged = [each for each in inner if TAGS & set(each.model_fields)]
+        elif isinstance(part, str):
+            model = next((each for each in tagged if part in _tags(each)), model)
+    return model
+
+
+def _tags(model: type[Strict]) -> tuple[str, ...]:
+    tag = model.model_fields.get("kind") or model.model_fields["method"]
+    return get_args(tag.annotation)
+
+
+def _models_in(annotation: Any) -> list[type[Strict]]:
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        return [annotation]
+    return [found for arg in get_args(annotation) for found in _models_in(arg)]

@@ -1,0 +1,252 @@
+"""The sections of params.yaml, all but the recipes: what holds for a task, its model and its evaluation."""
+
+import math
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from redoubt.bundle.types import GuardDraws, Kind, Name, Positive
+from redoubt.params.base import Balance, Count, Curve, Norm, Range, Share, Size, Strict, unknown
+from redoubt.params.networks import ModelParams
+
+# The hardened models of a task, by the key of their recipe.
+HARDENED = ("adversarial", "certified", "smoothed")
+# The models that are attacked and may be promoted: the smoothed one is only as good as its noise, which is not served.
+CANDIDATES = ("natural", "adversarial", "certified")
+
+
+class Eps(Strict):
+    """The task's threat: per norm the largest perturbation that is trained for, attacked, certified and gated.
+
+    Attributes:
+        linf: of each pixel or feature by itself.
+        l2: of all of them together.
+    """
+
+    linf: Size
+    l2: Size
+
+    def of(self, norm: Norm) -> float:
+        """The eps of one norm."""
+        return self.linf if norm == "linf" else self.l2
+
+
+class SplitParams(Strict):
+    """Shares of all rows held out, and N of the N-fold cross-validation on the rest."""
+
+    test: Annotated[float, Field(gt=0.0, lt=0.9)]
+    validation: Annotated[float, Field(gt=0.0, lt=0.9)]
+    folds: Annotated[int, Field(ge=2, le=1000)]
+
+    @model_validator(mode="after")
+    def _leave_rows_to_train(self) -> "SplitParams":
+        if self.test + self.validation >= 1.0:
+            raise ValueError(f"test + validation is {self.test + self.validation:g}; it must be below 1")
+        return self
+
+
+class SurveyParams(Strict):
+    """What a first look at raw data finds worth a note, as shares of the rows."""
+
+    max_missing: Share
+    min_class_share: Share
+
+
+class ValidateParams(SurveyParams):
+    """What raw data must satisfy; every figure but min_rows is a share of the rows."""
+
+    min_rows: Count
+    max_duplicates: Share
+
+
+class SweepParams(Strict):
+    """The grid batch_size x learning_rate x models, and how long each fold is trained."""
+
+    batch_size: Annotated[tuple[Count, ...], Field(min_length=1)]
+    learning_rate: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    models: Annotated[tuple[ModelParams, ...], Field(min_length=1)]
+    epochs: Count
+    rows: Count | None = None
+
+
+class Balanced(Strict):
+    """What the sweep, the training and every hardening have in common.
+
+    Attributes:
+        balance: `weights` lets every class weigh alike in all of them: examples by the inverse frequency of their
+            class, 1 in the mean.
+    """
+
+    balance: Balance = "none"
+
+
+class TrainParams(Balanced):
+    """Longest training in epochs, and after how many without progress it stops.
+
+    Attributes:
+        decay: lower the learning rate to 0 along a cosine.
+    """
+
+    epochs: Count
+    patience: Count
+    decay: bool = False
+
+
+class ImageGuard(Strict):
+    """Median window, bit depth, smallest side after a random resize, and number of random draws."""
+
+    median: Annotated[int, Field(ge=2, le=9)]
+    bits: Annotated[int, Field(ge=1, le=8)]
+    shrink: Annotated[float, Field(gt=0.3, lt=1.0)]
+    draws: GuardDraws
+    false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
+
+
+class TableGuard(Strict):
+    """Bit depth over each feature's valid range, noise in units of its spread, number of draws."""
+
+    bits: Annotated[int, Field(ge=1, le=16)]
+    noise: Positive
+    draws: GuardDraws
+    false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
+
+
+class Points(Strict):
+    """How many rows are attacked.
+
+    Attributes:
+        points: rows attacked, of the validation and of the test split each.
+    """
+
+    points: Count
+
+
+class AttackParams(Points):
+    """Further eps per norm, the effort of the attackers, and how many rows are attacked.
+
+    Attributes:
+        linf: points of the robustness curve beside the task's eps, rising.
+        l2: likewise.
+        steps: of the gradient attacks.
+        restarts: of PGD.
+        eot: gradients through the guard averaged per step.
+        queries: what Square may ask per row.
+    """
+
+    linf: Curve
+    l2: Curve
+    steps: Count
+    restarts: Count
+    eot: Count
+    queries: Count
+
+    def grid(self, norm: Norm, eps: Eps) -> tuple[float, ...]:
+        """Every eps of one norm, the task's among them, rising."""
+        return tuple(sorted({*(self.linf if norm == "linf" else self.l2), eps.of(norm)}))
+
+
+class CertifyParams(Strict):
+    """Randomized smoothing (arXiv 1902.02918): noise, sample sizes, failure probability, radii shown, rows.
+
+    The task's own L2 eps is a radius too. Interval bounds need none of this: they are taken at every L-inf eps.
+    """
+
+    sigma: Positive
+    radii: tuple[Positive, ...]
+    selection_draws: Count
+    draws: Count
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)]
+    points: Count
+
+    def grid(self, eps: Eps) -> tuple[float, ...]:
+        """Every radius, the task's L2 eps among them, rising."""
+        return tuple(sorted({*self.radii, eps.l2}))
+
+    @model_validator(mode="after")
+    def _draws_can_prove(self) -> "CertifyParams":
+        # A unanimous vote proves no more than alpha^(1 / draws).
+        enough = math.ceil(math.log(self.alpha) / math.log(0.5)) + 1
+        if self.draws < enough:
+            raise ValueError(
+                f"draws is {self.draws}; with alpha {self.alpha:g} even a unanimous vote proves nothing below {enough}"
+            )
+        return self
+
+
+class GatesParams(Strict):
+    """What a guarded model must reach on validation examples to be promoted.
+
+    Clean is balanced accuracy, of a number R2 against the mean of the training rows; robust is the same under the
+    adaptive attack at the budget, of a number tolerance skill: what is within the tolerance, where that mean counts 0.
+
+    Attributes:
+        margin: least lead of clean's lower end over what a constant gets (1 / classes, or 0); it must be exceeded.
+        worse_than_linear: how far clean may lie below that of a plain linear model on the same examples.
+        robust: floor under robust's lower end; left out: none.
+        clean: floor under clean's lower end; left out: none, since how hard a task is nobody knows beforehand.
+    """
+
+    margin: Share = 0.0
+    worse_than_linear: Share = 0.1
+    robust: Share | None = None
+    clean: Share | None = None
+
+
+class Tolerant(Strict):
+    """What an attacker of the task wants.
+
+    Attributes:
+        tolerance: of a regression, the largest error that counts as right; None of classes.
+    """
+
+    tolerance: Positive | None = None
+
+
+class DataParams(Strict):
+    """Where a task's data come from, and what their columns are.
+
+    Attributes:
+        integer: features of whole numbers, which attacks keep whole and the service wants whole.
+        immutable: features beyond an attacker's reach.
+        ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
+        checks: what a first look at the data finds worth a note.
+    """
+
+    name: Name
+    kind: Kind
+    source: str
+    target: str
+    features: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    integer: tuple[str, ...] = ()
+    immutable: tuple[str, ...] = ()
+    ranges: dict[str, Range] = Field(default_factory=dict)
+    checks: SurveyParams
+
+    def check_declared(self, numbers: tuple[str, ...]) -> None:
+        """Refuse what is declared of a feature that is none.
+
+        Args:
+            numbers: the features that are numbers, which are known from the data alone where `features` is left out.
+
+        Raises:
+            ValueError: a name that is no feature, with the nearest that is; nothing left for an attacker to change.
+        """
+        valid = {"integer": numbers, "ranges": numbers, "immutable": (*numbers, *self.categorical)}
+        for option, names in valid.items():
+            for name in getattr(self, option):
+                if name not in names:
+                    raise ValueError(f"{option}: {unknown(name, list(names), 'feature')}")
+        if numbers and set(numbers) <= set(self.immutable):
+            raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
+
+
+class JudgedParams(Tolerant):
+    """What raw data are judged by: their own rules, and the gates that their examples must be able to show."""
+
+    name: Name
+    kind: Kind
+    checks: ValidateParams
+    split: SplitParams
+    attack: Points
+    gates: GatesParams
