@@ -12,8 +12,8 @@ from redoubt.data.store import read_json, write_json
 
 SECONDS = Path(".redoubt/seconds.json")
 # Of a stage on two cores where nothing is known of this machine: a guess is enough to begin with the long ones.
-GUESS = {"sweep": 30.0, "harden": 30.0, "attack": 60.0, "certify": 10.0, "validate": 6.0, "train": 6.0}
-OTHERS = 4.0
+GUESS = {"sweep": 15.0, "harden": 10.0, "attack": 40.0, "certify": 6.0, "validate": 5.0, "train": 4.0, "report": 6.0}
+OTHERS = 2.0
 TICK = 0.5
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from pipelines import summary
-from pipelines._board import Board, Lines
+from pipelines._board import Board, Lines, clock
 from pipelines._commands import LOGS, Commands, end_orphans, log_of
 from pipelines._lock import LOCK
 from pipelines._project import ProjectError, opened
@@ -34,13 +35,15 @@ def main() -> None:
         params = summary.check(settings)
         for name in end_orphans():
             print(f"{name} was still at work for a run that was killed: it is ended, and run again", file=sys.stderr)
+        commands, began = Commands(), time.monotonic()
         try:
-            outcome = _reproduce(given, settings)
+            outcome = _reproduce(given, settings, commands)
         except KeyboardInterrupt:
             print("interrupted: what was finished is kept, and the next run goes on from there", file=sys.stderr)
             sys.exit(INTERRUPTED)
         except ProjectError as error:
             sys.exit(f"error: {error}")
+        _tell(outcome, commands.taken, time.monotonic() - began)
         if outcome.failed:
             sys.exit("\n".join(f"error: {_why(name, error)}" for name, error in outcome.failed.items()))
         if any(outcome.done.values()) and not settings:
@@ -72,8 +75,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any]) -> Outcome:
-    commands = Commands()
+def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any], commands: Commands) -> Outcome:
     with ExitStack() as stack:
         stack.enter_context(_signals_interrupt())
         console = stack.enter_context(_console())
@@ -107,13 +109,30 @@ def _own_lock(settings: Mapping[str, Any]) -> Path:
     return path
 
 
+def _tell(outcome: Outcome, taken: Mapping[str, float], seconds: float) -> None:
+    """Sum up, and repeat what a stage warned of: nobody reads a log that is not named."""
+    restored = sum(outcome.done.values()) - len(taken.keys() & outcome.done.keys())
+    unchanged = len(outcome.done) - sum(outcome.done.values())
+    parts = [f"{len(taken)} run", f"{restored} from DVC's cache", f"{unchanged} unchanged"]
+    parts += [f"{len(outcome.failed)} failed, {len(outcome.left)} not begun"] * bool(outcome.failed)
+    print(
+        f"{clock(seconds)} for {len(outcome.done) + len(outcome.failed) + len(outcome.left)} stages: {', '.join(parts)}"
+    )
+    for name in taken:
+        for line in re.findall(r"^warning: .+$", _logged(name), re.MULTILINE):
+            print(f"{name}: {line}", file=sys.stderr)
+
+
+def _logged(name: str) -> str:
+    log = log_of(name)
+    return log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+
+
 def _why(name: str, error: Exception) -> str:
     """One line: what the stage itself said, else what DVC says."""
-    log = log_of(name)
-    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    said = re.findall(r"^error: (.+)$", text, re.MULTILINE)
+    said = re.findall(r"^error: (.+)$", _logged(name), re.MULTILINE)
     reason = said[-1] if said else f"{name}: {' '.join(str(error).split())}"
-    return f"{reason} (its output: {log})" if text else reason
+    return f"{reason} (its output: {log_of(name)})" if _logged(name) else reason
 
 
 def _prove() -> None:
