@@ -74,6 +74,8 @@ class Project:
         self._repo.lock = self._shared = _SharedLock(self._repo.lock)
         with self._shared, _explained():
             graph = self._repo.index.graph
+        # DVC forgets what it has read whenever it lets go of the lock, and another thread may be reading just then.
+        self._repo._reset = lambda: None
         self._stages = {stage.addressing: stage for stage in graph}
         self._upstream = {stage.addressing: list(graph.successors(stage)) for stage in graph}
         self._order = [stage.addressing for stage in self._repo.index.stages]

@@ -83,7 +83,7 @@ def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any], commands:
         needs = project.needs
         seconds = expected_seconds(needs)
         watched = console.is_terminal and not console.is_dumb_terminal and "CI" not in os.environ
-        kind = Board if watched else Lines
+        kind: type[Board] | type[Lines] = Board if watched else Lines
         board = stack.enter_context(kind(console, needs, seconds, commands.running, given.jobs))
 
         def stop() -> None:
