@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,26 @@ def keep_lock() -> None:
         _put_back(now, kept)
 
 
+def put_entry(lock: bytes, entry: bytes, order: Sequence[str]) -> bytes:
+    """Put a stage's entry into the text of a lock: in place of its former one, else where dvc.yaml's order puts it.
+
+    Whatever the order in which new stages end, the same text comes of it.
+
+    Args:
+        lock: as DVC writes it; empty if there is none yet.
+        entry: from the stage's name on, indented as in the lock.
+        order: the names of all stages as dvc.yaml has them.
+    """
+    head, *entries = _entries(lock.replace(b"stages: {}", b"stages:") or b"schema: '2.0'\nstages:\n")
+    names, name = [_name_of(each) for each in entries], _name_of(entry)
+    if name in names:
+        entries[names.index(name)] = entry
+    else:
+        before = [names.index(other) for other in order[: order.index(name)] if other in names]
+        entries.insert(before[-1] + 1 if before else 0, entry)
+    return head + b"".join(entries)
+
+
 def drop_torn_rwlock() -> None:
     """Remove DVC's note of its running processes if it was cut off: DVC would start nothing, and makes a new one."""
     if not RUNNING.is_file() or _is_json(now := RUNNING.read_bytes()):
@@ -130,3 +151,7 @@ def _cut(now: bytes, kept: bytes) -> bool:
 def _entries(text: bytes) -> list[bytes]:
     """A lock's text from one stage to the next."""
     return re.split(rb"^(?=  \S)", text, flags=re.MULTILINE)
+
+
+def _name_of(entry: bytes) -> str:
+    return str(yaml.load(entry.partition(b":\n")[0], yaml.BaseLoader))  # noqa: S506

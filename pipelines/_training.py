@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 import pandas as pd
-from tqdm import tqdm
 
 from pipelines._curves import by_epoch
 from pipelines._data import TaskData
@@ -19,6 +18,7 @@ from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import configure
 from redoubt.params.harden import HardenSettings
 from redoubt.params.stages import TrainSettings
+from redoubt.progress import progress_bar
 from redoubt.records import Record
 from redoubt.training.fit import History, seconds_spent
 from redoubt.training.sweep import Selected
@@ -48,7 +48,7 @@ class EpochBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Open the bar."""
-        self.bar = tqdm(total=self.epochs, desc=self.label, unit="epoch")
+        self.bar = progress_bar(total=self.epochs, desc=self.label, unit="epoch")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Move it to the epoch just done; a resumed training starts in the middle."""

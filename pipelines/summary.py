@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from pipelines._lock import drop_torn_rwlock, keep_lock
-from pipelines._same import other_bytes
 from pipelines._surroundings import prepare
 from redoubt.data.store import read_json
 from redoubt.errors import ends_in_one_line
@@ -23,19 +24,36 @@ def main() -> None:
         action="store_true",
         help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
     )
-    only_check = parser.parse_args().check
-    with ends_in_one_line():
-        params = load()
-        if only_check:
-            keep_lock()
-            drop_torn_rwlock()
-            prepare()
-    if only_check:
-        _check_studies(params)
+    if parser.parse_args().check:
+        check()
     else:
-        _print(params)
-        if said := other_bytes(Path.cwd()):
-            print(said, file=sys.stderr)
+        with ends_in_one_line():
+            show(_loaded({}))
+
+
+def check(settings: Mapping[str, Any] | None = None) -> Params:
+    """Say what is wrong with the settings or with where runs are recorded, and mend DVC's own files.
+
+    Args:
+        settings: take the place of those in params.yaml: `run` or `course`.
+
+    Returns:
+        All settings.
+    """
+    with ends_in_one_line():
+        params = _loaded(settings or {})
+        keep_lock()
+        drop_torn_rwlock()
+        prepare()
+    _check_studies(params)
+    return params
+
+
+def _loaded(settings: Mapping[str, Any]) -> Params:
+    params = load()
+    for name in settings.get("run", ()):
+        params.task(name)
+    return params.model_copy(update=dict(settings))
 
 
 def _check_studies(params: Params) -> None:
@@ -49,7 +67,8 @@ def _check_studies(params: Params) -> None:
         sys.exit(f"error: params.yaml: studies: {error}")
 
 
-def _print(params: Params) -> None:
+def show(params: Params) -> None:
+    """Print the table of champions, and what to do next."""
     table = Table(
         "task",
         "champion",

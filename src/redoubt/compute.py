@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import joblib
-from tqdm import tqdm
+
+from redoubt.progress import progress_bar
 
 
 def spread(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], label: str) -> list[Any]:
@@ -20,4 +21,4 @@ def spread(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], label: str
     """
     parallel = joblib.Parallel(n_jobs=min(len(jobs), joblib.cpu_count()), return_as="generator")
     results = parallel(joblib.delayed(work)(*job) for job in jobs)
-    return list(tqdm(results, total=len(jobs), desc=label, unit="job"))
+    return list(progress_bar(results, total=len(jobs), desc=label, unit="job"))

@@ -42,7 +42,7 @@ ROOMS = [
     "cli",
 ]
 # What stands beside the rooms: no room's business, so any may use it.
-SHARED = {"code", "records", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
+SHARED = {"code", "progress", "records", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
 OWNERS = {"mlflow": ["tracking.py"], "great_expectations": ["data/expectations.py"]}
 
 
@@ -71,7 +71,7 @@ def test_a_stage_without_tensorflow_does_not_import_it(stage: str, project: Path
     assert run(f"import sys, pipelines.{stage}; print('tensorflow' in sys.modules)", project).strip() == "False"
 
 
-@pytest.mark.parametrize("stage", [*STAGES, *TENSORFLOW_STAGES, "report", "record", "study", "ui"])
+@pytest.mark.parametrize("stage", [*STAGES, *TENSORFLOW_STAGES, "report", "record", "repro", "study", "ui"])
 def test_help_teaches(stage: str, project: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", f"pipelines.{stage}", "--help"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils.serialize import dumps_yaml
+from dvc.utils.serialize._yaml import loads_yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from voluptuous import MultipleInvalid
 
 from pipelines import _lock
-from pipelines._lock import DAMAGED, KEPT, LOCK, LockError, drop_torn_rwlock, keep_lock
+from pipelines._lock import DAMAGED, KEPT, LOCK, LockError, drop_torn_rwlock, keep_lock, put_entry
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = (ROOT / "dvc.lock").read_bytes()
@@ -155,13 +157,28 @@ def test_every_stage_keeps_the_lock_when_it_begins(module: str) -> None:
     assert re.search(r'^    run\("\w+", work\)|^        begin\(\)', text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("target", ["repro", "mnist", "course", "report"])
-def test_make_mends_the_lock_before_dvc_reads_it(target: str) -> None:
-    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert recipe
-    lines = recipe[1].splitlines()
-    mended, started = (next(i for i, line in enumerate(lines) if what in line) for what in ("--check", "dvc repro"))
-    assert mended < started
+NAMES = ["ingest@own", "train@own", "a b", "on", "report"]
+
+
+@given(st.permutations(NAMES), st.sets(st.sampled_from(NAMES)), st.booleans())
+def test_a_lock_depends_on_no_order_in_which_stages_end(order: list[str], there: set[str], others: bool) -> None:
+    def entry(name: str) -> bytes:
+        return dumps_yaml({"stages": {name: {"cmd": f"echo {name}: done"}}}).removeprefix("stages:\n").encode()
+
+    known = [name for name in reversed(NAMES) if name in there] + ["of another run"] * others
+    before = dumps_yaml({"schema": "2.0", "stages": {name: {"cmd": "old"} for name in known}}).encode()
+    locks = []
+    for ended in (order, NAMES):
+        lock = before
+        for name in ended:
+            lock = put_entry(lock, entry(name), NAMES)
+        locks.append(lock)
+    assert locks[0] == locks[1]
+    held = loads_yaml(locks[0])["stages"]
+    assert held.keys() == {*NAMES, *known}
+    assert dumps_yaml({"schema": "2.0", "stages": held}).encode() == locks[0]
+    if not known:
+        assert list(held) == NAMES
 
 
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm
-from tqdm import tqdm
 
 from redoubt.params.sections import CertifyParams
+from redoubt.progress import progress_bar
 from redoubt.types import Bounds, Floats
 
 Predict = Callable[[Floats], Floats]
@@ -43,7 +43,7 @@ def certify_classes(
         label: of a progress bar; None shows none.
     """
     labels, radii = [], []
-    for index, row in enumerate(tqdm(x, desc=label, unit="row", disable=label is None)):
+    for index, row in enumerate(progress_bar(x, desc=label, unit="row", disable=label is None)):
         rng = np.random.default_rng([seed, index])
         guess = int(_votes(predict, row, params.selection_draws, params, bounds, rng).argmax())
         hits = int(_votes(predict, row, params.draws, params, bounds, rng)[guess])

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from tqdm import tqdm
 
 from redoubt.data.store import whole_file
 from redoubt.errors import RedoubtError, SurroundingsError
 from redoubt.http import client
+from redoubt.progress import progress_bar
 
 EXTERNAL = Path("data/external")
 MIRROR = "REDOUBT_DATA_MIRROR"
@@ -76,7 +76,7 @@ def download(url: str, path: Path) -> None:
     ):
         answer.raise_for_status()
         size = int(answer.headers.get("content-length", 0)) or None
-        with tqdm(total=size, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+        with progress_bar(total=size, desc=path.name, unit="B", unit_scale=True, unit_divisor=1024) as bar:
             for block in answer.iter_raw(_BLOCK):
                 stream.write(block)
                 bar.update(len(block))

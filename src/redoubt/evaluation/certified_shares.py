@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
@@ -17,6 +16,7 @@ from redoubt.evaluation.metrics import column_score, rate
 from redoubt.evaluation.proofs import checked_network
 from redoubt.params.stages import CertifySettings
 from redoubt.perturbable import Immovable, immovable
+from redoubt.progress import progress_bar
 from redoubt.types import Batch, Bounds, Floats
 
 
@@ -101,7 +101,7 @@ class CertifiedShares:
         """Share of examples whose smoothed value stays within the tolerance everywhere inside each radius."""
         batch = self.smoothed
         rows: list[dict[str, Any]] = []
-        for radius in tqdm((0.0, *self.settings.certify.grid(self.settings.eps)), desc=label, unit="radius"):
+        for radius in progress_bar((0.0, *self.settings.certify.grid(self.settings.eps)), desc=label, unit="radius"):
             if self._is_vacuous(batch, radius):
                 rows.append({"radius": radius, "certified": None, "median_width": None})
                 continue

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params.stages import AttackSettings
+from redoubt.progress import progress_bar
 from redoubt.quiet import import_tensorflow
 from redoubt.types import Batch, Bounds, Floats, Norm
 
@@ -77,7 +76,7 @@ def measure(shard: Shard) -> dict[str, Measured]:
         shard.target_mean,
     )
     done = {name: _evaluation(shard, folder, setting) for name, folder in shard.folders.items()}
-    with tqdm(total=len(done) * len(shard.eps), desc=shard.label, unit="threat", position=shard.place) as bar:
+    with progress_bar(total=len(done) * len(shard.eps), desc=shard.label, unit="threat", position=shard.place) as bar:
         for evaluation in done.values():
             for eps in shard.eps:
                 evaluation.run(shard.norm, eps)
