@@ -87,7 +87,7 @@ def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any], commands:
         seconds = expected_seconds(needs)
         watched = console.is_terminal and not console.is_dumb_terminal and "CI" not in os.environ
         kind: type[Board] | type[Lines] = Board if watched else Lines
-        board = stack.enter_context(kind(console, needs, seconds, commands.running, given.jobs))
+        board: Board | Lines = stack.enter_context(kind(console, needs, seconds, commands.running, given.jobs))
 
         def stop() -> None:
             project.stop()
