@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ def work(settings: PromoteSettings) -> None:
     """Read the reports; write models/TASK/champion, promotion.json and the record."""
     data, reports = load_data(settings.name), Path("reports", settings.name)
     report = read_json(reports / "robustness.json")
-    threat = (report["norm"], settings.eps.of(report["norm"]))
+    threat = settings.eps.threat(report["norm"])
     beside = _baselines(data, settings)
     linear = beside["linear"]["validation"]["score"]
     candidates = [
-        candidate(name, Robustness.model_validate(measured["validation"]), *threat, linear=linear["value"])
+        candidate(name, Robustness.model_validate(measured["validation"]), threat, linear=linear["value"])
         for name, measured in report["models"].items()
     ]
     chosen = choose(candidates, settings.gates)
@@ -48,7 +49,7 @@ def work(settings: PromoteSettings) -> None:
     decision = {
         "task": settings.name,
         "gates": settings.gates.model_dump(),
-        "threat": {"norm": threat[0], "eps": threat[1]},
+        "threat": asdict(threat),
         "baselines": beside,
         "candidates": [{**each.model_dump(), "failed": each.failed(settings.gates)} for each in candidates],
         "champion": incumbent.model if kept and incumbent else chosen.name if chosen else None,
@@ -98,7 +99,7 @@ def _terms(settings: PromoteSettings, data: TaskData, norm: str) -> dict[str, An
         "eps": settings.eps.model_dump(),
         "attack": settings.attack.model_dump(mode="json"),
         # Figures of a champion that was chosen by plain accuracy say nothing beside balanced ones.
-        "measure": "balanced accuracy" if data.schema.labels else "R2 and tolerance skill",
+        "measure": "balanced accuracy" if data.schema.is_classification else "R2 and tolerance skill",
     }
 
 
