@@ -39,7 +39,7 @@ ROOMS = [
     "cli",
 ]
 # What stands beside the rooms: no room's business, so any may use it.
-SHARED = {"code", "records", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
+SHARED = {"records", "code", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
 OWNERS = {"mlflow": ["tracking.py"], "great_expectations": ["data/expectations.py"]}
 
 
