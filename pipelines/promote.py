@@ -15,7 +15,6 @@ from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, ne
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params.stages import PromoteSettings
 from redoubt.records import Record
-from redoubt.types import Norm
 
 JUDGED = ("clean", "robust")
 

@@ -7,10 +7,9 @@ import numpy as np
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.verdict import NORMS, Robustness
-from redoubt.params.base import Norm
 from redoubt.params.stages import AttackSettings
 from redoubt.records import Record
-from redoubt.types import Batch
+from redoubt.types import Batch, Norm
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
 

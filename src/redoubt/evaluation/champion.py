@@ -14,10 +14,9 @@ from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Name
 from redoubt.data.store import whole_folder, write_json
 from redoubt.evaluation.promotion import Candidate
-from redoubt.params.base import Norm
 from redoubt.params.sections import Eps, GatesParams
 from redoubt.perturbable import in_raw_units, raw_units
-from redoubt.types import Bounds
+from redoubt.types import Bounds, Norm
 
 
 class Incumbent(BaseModel):
