@@ -42,7 +42,7 @@ def _check_reach(settings: ValidateSettings) -> list[str]:
     data = dataset.load(Path("data/raw", settings.name))
     split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed)
     judged = data.batch.y[split.validation][: settings.attack.points]
-    mean = 0.0 if data.schema.labels else float(data.batch.y[split.train].mean(dtype=float))
+    mean = 0.0 if data.schema.is_classification else float(data.batch.y[split.train].mean(dtype=float))
     return reach.check(settings, judged, data.schema.labels, mean)
 
 

@@ -13,7 +13,7 @@ from pipelines import promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
-from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.data import dataset, scaling, splits
 from redoubt.data.dataset import Raw
 from redoubt.data.splits import Split
@@ -102,7 +102,7 @@ def attacked(
             degenerate=degenerate,
         ).model_dump()
         folder = Path("models/risk", name)
-        measured["digest"] = promote.GuardedModel.load(folder).digest
+        measured["digest"] = GuardedModel.load(folder).digest
         figures = {
             column: {"accuracy": clean, "balanced_accuracy": clean, "mcc": clean}
             for column, clean in (("undefended", 0.99), ("guarded", accuracy))
@@ -132,7 +132,7 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     folder = Path("models/risk/champion")
     card = read_json(folder / "card.json")
     assert (decision["champion"], decision["kept_incumbent"]) == ("adversarial", False)
-    assert decision["digest"] == card["digest"] == promote.GuardedModel.load(folder).digest
+    assert decision["digest"] == card["digest"] == GuardedModel.load(folder).digest
     assert card.items() >= {"task": "risk", "kind": task.kind, "model": "adversarial", "passed": True}.items()
     assert {where: each["accuracy"] for where, each in card["clean"].items()} == {"network": 0.99, "guarded": 0.9}
     assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
@@ -283,7 +283,7 @@ def test_an_incumbent_that_is_no_better_yields(task: Task, found: dict[str, floa
     attacked(task, found)
     decision = promoted(task)
     assert not decision["kept_incumbent"]
-    assert decision["digest"] == promote.GuardedModel.load(Path("models/risk/adversarial")).digest
+    assert decision["digest"] == GuardedModel.load(Path("models/risk/adversarial")).digest
 
 
 def other_split(task: Task) -> dict[str, Any]:

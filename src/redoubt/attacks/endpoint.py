@@ -41,7 +41,7 @@ class Endpoint:
         Raises:
             EndpointError: not a URL; labels asked of a task that has none.
         """
-        if labels_only and not schema.labels:
+        if labels_only and not schema.is_classification:
             raise EndpointError(f"task '{schema.task}' answers numbers; labels_only is for tasks with classes")
         self._opened: httpx.Client | None = None
         if isinstance(service, str):
@@ -69,7 +69,7 @@ class Endpoint:
         try:
             return self._scores(predictions)
         except (KeyError, TypeError, ValueError) as error:
-            expected = f"the classes {', '.join(self._schema.labels)}" if self._schema.labels else "values"
+            expected = f"the classes {', '.join(self._schema.labels)}" if self._schema.is_classification else "values"
             raise EndpointError(
                 f"{self._client.base_url} answers for task '{self._schema.task}' something else than {expected}"
                 f" ({type(error).__name__}: {error}); is the schema the served model's?"

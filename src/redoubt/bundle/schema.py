@@ -127,6 +127,11 @@ class Schema(BaseModel):
         return self
 
     @property
+    def is_classification(self) -> bool:
+        """Whether the answers are classes, of tables or of images, and not numbers."""
+        return self.kind != "regression"
+
+    @property
     def outputs(self) -> int:
         """Width of the network's output: one per class, or 1 for a number."""
         return len(self.labels) or 1

@@ -14,7 +14,7 @@ from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.cli.recipe import recipe_of
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
-from redoubt.defenses.guard import knowing
+from redoubt.defenses.adaptive import knowing
 from redoubt.errors import RedoubtError
 from redoubt.params.base import ParamsError
 from redoubt.params.load import load

@@ -66,7 +66,7 @@ class Scaler:
 def fit(batch: Batch, schema: Schema) -> Scaler:
     """Statistics of a batch, which must hold training rows only."""
     mean, std, lower, upper = _channels(batch.x) if schema.kind == "image" else _inputs(batch.x, schema)
-    target = (float(batch.y.mean(dtype=float)), _spread(batch.y)) if schema.kind == "regression" else (0.0, 1.0)
+    target = (0.0, 1.0) if schema.is_classification else (float(batch.y.mean(dtype=float)), _spread(batch.y))
     return Scaler(mean, std, lower, upper, *target)
 
 
@@ -81,7 +81,7 @@ def require_scalable(scaler: Scaler, schema: Schema) -> None:
     if schema.kind == "image":
         return
     spreads = dict(zip(schema.input_names, scaler.std.tolist(), strict=True))
-    spreads |= {schema.target: scaler.target_std} if schema.kind == "regression" else {}
+    spreads |= {} if schema.is_classification else {schema.target: scaler.target_std}
     for name, std in spreads.items():
         if not SMALLEST_STD <= std <= LARGEST_STD:
             raise ScalingError(

@@ -45,7 +45,7 @@ class Baseline:
 
 def constant(train: Batch, schema: Schema, parts: Mapping[str, Batch]) -> Baseline:
     """The most frequent class of the training rows, or their mean, for every example."""
-    if schema.labels:
+    if schema.is_classification:
         answer: Any = int(np.bincount(train.y, minlength=schema.outputs).argmax())
         about = f"'{schema.labels[answer]}', the most frequent class of the training rows"
     else:
@@ -73,13 +73,13 @@ def linear(
     if len(train) > ROWS:
         some = train.take(np.sort(np.random.default_rng(seed).choice(len(train), ROWS, replace=False)))
     weight = "balanced" if balance == "weights" else None
-    model: Any = LogisticRegression(max_iter=ITERATIONS, class_weight=weight) if schema.labels else Ridge()
+    model: Any = LogisticRegression(max_iter=ITERATIONS, class_weight=weight) if schema.is_classification else Ridge()
     # Threads sum in an order of their own; and where it has not converged after so many steps it is still a model.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(_flat(some.x, scaler), some.y)
         found = {name: model.predict(_flat(batch.x, scaler)) for name, batch in parts.items()}
-    kind = "logistic regression" if schema.labels else "ridge regression"
+    kind = "logistic regression" if schema.is_classification else "ridge regression"
     return Baseline("linear", f"{kind} on {len(some)} of {len(train)} training rows", found)
 
 
@@ -89,14 +89,14 @@ def clean_score(predicted: NDArray[Any], batch: Batch, schema: Schema, target_me
     Raises:
         MetricError: every target is that mean.
     """
-    if schema.labels:
+    if schema.is_classification:
         return balanced_accuracy(predicted == batch.y, batch.y, schema.outputs)
     return skill(np.square(predicted.astype(float) - batch.y), np.square(batch.y.astype(float) - target_mean), "R2")
 
 
 def clean_metrics(predicted: NDArray[Any], batch: Batch, schema: Schema, tolerance: float | None) -> dict[str, float]:
     """Plain figures beside: accuracy, balanced accuracy and MCC, or the errors and the share within the tolerance."""
-    if schema.labels:
+    if schema.is_classification:
         return class_metrics(predicted, batch.y, schema.outputs)
     within = rate(np.abs(predicted.astype(float) - batch.y) <= (tolerance or 0.0)).share
     found = {**regression_metrics(predicted, batch.y), "within_tolerance": within}
@@ -105,3 +105,40 @@ def clean_metrics(predicted: NDArray[Any], batch: Batch, schema: Schema, toleran
 
 def _flat(x: Floats, scaler: Scaler) -> NDArray[Any]:
     return ((x.astype(float) - scaler.mean) / scaler.std).reshape(len(x), -1)
+
+
+def compared(
+    train: Batch,
+    schema: Schema,
+    scaler: Scaler,
+    parts: Mapping[str, Batch],
+    balance: Balance,
+    seed: int,
+    tolerance: float | None,
+) -> dict[str, Any]:
+    """What a constant and a linear model score on each part of the data, by their names.
+
+    Args:
+        train: what they learn from.
+        schema: of the task.
+        scaler: fitted on those examples.
+        parts: of the data.
+        balance: whether every class weighs alike.
+        seed: of the examples that are learnt from.
+        tolerance: of a regression.
+    """
+    mean = float(train.y.mean(dtype=float))
+    made = (constant(train, schema, parts), linear(train, schema, scaler, parts, balance, seed))
+    return {
+        each.name: {
+            "about": each.about,
+            **{
+                name: {
+                    "score": clean_score(each.predictions[name], batch, schema, mean).model_dump(),
+                    **clean_metrics(each.predictions[name], batch, schema, tolerance),
+                }
+                for name, batch in parts.items()
+            },
+        }
+        for each in made
+    }

@@ -51,7 +51,7 @@ class CertifiedShares:
         Raises:
             RefutedError: the network answers a certified example wrong, at itself or at a random point of its ball.
         """
-        smoothing = self._classes if self.schema.labels else self._numbers
+        smoothing = self._classes if self.schema.is_classification else self._numbers
         return {"smoothing": smoothing(guarded, label), "interval": self._interval(guarded)}
 
     def _interval(self, guarded: GuardedModel) -> list[dict[str, Any]]:

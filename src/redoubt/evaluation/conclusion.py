@@ -14,7 +14,7 @@ from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
 from redoubt.evaluation.verdict import Check, Robustness
-from redoubt.types import Batch, Floats, Norm
+from redoubt.types import Batch, Floats, Norm, Threat
 
 # Of a number's size: what two calls of one network may differ by.
 FLAT = 1e-6
@@ -44,7 +44,7 @@ def conclude(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judge
         false_positives=rate(guarded.flagged),
         cells=cells,
         targeted={norm: _targeted(evaluation, norm)} if targeted else {},
-        parts=measure_parts(subject, batch, evaluation.examples[norm, eps], norm) if judge_parts else [],
+        parts=measure_parts(subject, batch, evaluation.examples[Threat(norm, eps)], norm) if judge_parts else [],
         lint={norm: [_nothing(fixed.says(norm, eps))] if fixed else check(evaluation, norm, foreign)},
         scores=_scores(subject, batch, {"clean": (network, lost), "clean_guarded": (guarded.vote, lost_guarded)}),
         mcc=class_metrics(guarded.vote.argmax(axis=1), batch.y, len(labels))["mcc"] if labels else None,

@@ -25,8 +25,8 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
         foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
     """
     subject, batch = evaluation.subject, evaluation.batch
-    budget = subject.setting.eps.of(norm)
-    lost = evaluation.lost[norm, budget]
+    budget = subject.setting.eps.threat(norm)
+    lost = evaluation.lost[budget]
     if foreign:
         lost = replace(lost, transfer=np.any([subject.lost(moved, batch.y) for moved in foreign], axis=0))
     some = batch.x[:PROBED]
@@ -36,7 +36,7 @@ def check(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Che
     return lint(
         Evidence(
             cells=[cell for cell in evaluation.cells if cell.norm == norm and cell.measured],
-            budget=budget,
+            budget=budget.eps,
             lost=lost,
             unlimited=unlimited(evaluation, norm),
             dead=_dead(subject, batch, norm),

@@ -9,7 +9,7 @@ from redoubt.errors import RedoubtError
 from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.verdict import Robustness
 from redoubt.params.sections import GatesParams
-from redoubt.types import Norm
+from redoubt.types import Threat
 
 
 class PromotionError(RedoubtError):
@@ -77,14 +77,14 @@ def _number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def candidate(name: str, validation: Robustness, norm: Norm, eps: float, linear: float) -> Candidate:
+def candidate(name: str, validation: Robustness, threat: Threat, linear: float) -> Candidate:
     """A candidate from its evaluation on validation rows: guarded clean, and adaptive at the budget.
 
     Raises:
         PromotionError: the figures hold no scores: made before there were any, or of a number that the mean of the
             training rows always hits within the tolerance.
     """
-    cell = validation.at(norm, eps)
+    cell = validation.at(threat)
     clean, robust = validation.scores.get("clean_guarded"), cell.scores.get("adaptive") if cell.measured else None
     if clean is None or (robust is None and cell.measured):
         raise PromotionError(
@@ -100,7 +100,7 @@ def candidate(name: str, validation: Robustness, norm: Norm, eps: float, linear:
         linear=linear,
         mcc=validation.mcc,
         degenerate=validation.degenerate,
-        doubts=tuple(f"{check.name}: {check.found}" for check in validation.doubts(norm)),
+        doubts=tuple(f"{check.name}: {check.found}" for check in validation.doubts(threat.norm)),
     )
 
 

@@ -10,7 +10,7 @@ from redoubt.evaluation.verdict import Robustness
 from redoubt.params.stages import AttackSettings
 from redoubt.progress import progress_bar
 from redoubt.quiet import import_tensorflow
-from redoubt.types import Batch, Bounds, Floats, Norm
+from redoubt.types import Batch, Bounds, Floats, Norm, Threat
 
 if TYPE_CHECKING:
     from redoubt.evaluation.robustness import Evaluation
@@ -79,7 +79,7 @@ def measure(shard: Shard) -> dict[str, Measured]:
     with progress_bar(total=len(done) * len(shard.eps), desc=shard.label, unit="threat", position=shard.place) as bar:
         for evaluation in done.values():
             for eps in shard.eps:
-                evaluation.run(shard.norm, eps)
+                evaluation.run(Threat(shard.norm, eps))
                 bar.update()
         return {name: _measured(shard, done, name) for name in done}
 
@@ -97,8 +97,8 @@ def _evaluation(shard: Shard, folder: Path, setting: "Setting") -> "Evaluation":
 def _measured(shard: Shard, done: "Mapping[str, Evaluation]", name: str) -> Measured:
     from redoubt.evaluation.conclusion import conclude
 
-    budget = shard.settings.eps.of(shard.norm)
-    foreign = [other.examples[shard.norm, budget] for each, other in done.items() if each != name]
+    budget = shard.settings.eps.threat(shard.norm)
+    foreign = [other.examples[budget] for each, other in done.items() if each != name]
     gated = shard.norm == shard.settings.norm
     robustness = conclude(done[name], shard.norm, foreign, judge_parts=shard.thorough and gated)
-    return Measured(robustness, done[name].examples[shard.norm, budget])
+    return Measured(robustness, done[name].examples[budget])

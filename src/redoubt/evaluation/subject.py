@@ -15,7 +15,7 @@ from redoubt.attacks.query import log_scores
 from redoubt.bundle.batches import slices
 from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.data.dataset import digest_arrays
-from redoubt.defenses.guard import evading, knowing
+from redoubt.defenses.adaptive import evading, knowing
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score
@@ -83,7 +83,7 @@ class Subject:
             # Drawn from what is asked, not from how often: a batch must end the same whether or not others came before.
             seed = [self.setting.seed, int(digest_arrays({"x": x})[:16], 16)]
             vote = self.guarded.answer(x, np.random.default_rng(seed)).vote
-            return log_scores(vote) if self.guarded.schema.labels else vote
+            return log_scores(vote) if self.guarded.schema.is_classification else vote
 
         outputs = of_callable(ask, self.guarded.schema.outputs)
         return Problem(outputs, self.setting.criterion, norm, self.setting.bounds, "service")
@@ -141,7 +141,7 @@ class Subject:
 
     def lost_part(self, part: Part, answers: list[Answers], y: NDArray[Any]) -> Flags:
         """Where the majority of redraws gets past one part: answered wrong, and not refused."""
-        guard, classes = self.guarded.guard, bool(self.guarded.schema.labels)
+        guard, classes = self.guarded.guard, self.guarded.schema.is_classification
         wrong = [self.setting.criterion.won(part.vote(each, guard, classes), y) for each in answers]
         return majority([flags & ~part.refused(each) for flags, each in zip(wrong, answers, strict=True)])
 

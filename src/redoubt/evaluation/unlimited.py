@@ -12,7 +12,7 @@ from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Subject
 from redoubt.perturbable import immovable
-from redoubt.types import Batch, Floats, Norm
+from redoubt.types import Batch, Floats, Norm, Threat
 
 # Points of the box that the search tries per row.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100
@@ -27,7 +27,7 @@ def unlimited(evaluation: Evaluation, norm: Norm) -> Unlimited:
     fixed = immovable(batch.x, subject.setting.bounds, eps, subject.guarded.schema)
     names = fixed.features if fixed else ()
     importance = share_of(names, evaluation.importance) if names else None
-    attacked = _attacked(subject, batch, norm, eps)
+    attacked = _attacked(subject, batch, Threat(norm, eps))
     if (~attacked).mean() <= MARGIN:
         return Unlimited(attacked, fixed=names, importance=importance)
     searched, tried = _searched(subject, batch)
@@ -42,13 +42,13 @@ def _across(subject: Subject, batch: Batch, norm: Norm) -> float:
     return float(across.max() if norm == "linf" else np.linalg.norm(across))
 
 
-def _attacked(subject: Subject, batch: Batch, norm: Norm, eps: float) -> Flags:
+def _attacked(subject: Subject, batch: Batch, threat: Threat) -> Flags:
     """Rows that PGD breaks; if it leaves more than a few, those too that it breaks on its way to each wrong answer.
 
     Those climbs begin at the input: with the whole box for a ball, random starts are a search without gradients.
     """
-    steps, problem, criterion = subject.setting.params.steps, subject.plain[norm], subject.setting.criterion
-    moved = subject.attack(PGD(steps=steps, stop_when_won=True), problem, batch, eps)
+    steps, problem, criterion = subject.setting.params.steps, subject.plain[threat.norm], subject.setting.criterion
+    moved = subject.attack(PGD(steps=steps, stop_when_won=True), problem, batch, threat.eps)
     lost = subject.lost(moved, batch.y)
     if (~lost).mean() <= MARGIN:
         return lost

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.perturbable import Immovable
-from redoubt.types import Norm
+from redoubt.types import Norm, Threat
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 # The columns of a threat that are scored too, so that a constant does not look robust.
@@ -62,6 +62,11 @@ class Cell(Found):
     error_growth: dict[str, float] | None = None
     immovable: Immovable | None = None
     scores: dict[str, Score] = {}
+
+    @property
+    def threat(self) -> Threat:
+        """The norm and the eps."""
+        return Threat(self.norm, self.eps)
 
     @property
     def measured(self) -> bool:
@@ -128,9 +133,9 @@ class Robustness(Found):
     mcc: float | None = None
     degenerate: str | None = None
 
-    def at(self, norm: Norm, eps: float) -> Cell:
+    def at(self, threat: Threat) -> Cell:
         """The cell of one threat."""
-        return next(cell for cell in self.cells if cell.norm == norm and cell.eps == eps)
+        return next(cell for cell in self.cells if cell.threat == threat)
 
     def doubts(self, norm: Norm) -> list[Check]:
         """The checks that failed: with any, the norm's figures are not to be trusted."""

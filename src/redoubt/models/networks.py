@@ -96,7 +96,7 @@ def _rectified(layer: keras.layers.Dense | keras.layers.Conv2D, normalize: bool)
 
 
 def _head(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seeds: Iterator[int]) -> list[keras.layers.Layer]:
-    if schema.kind == "regression":
+    if not schema.is_classification:
         unscale = keras.layers.Rescaling(scaler.target_std, offset=scaler.target_mean, name="target_units")
         return [_dense(1, seeds, "value"), unscale]
     if isinstance(model, Linear) and schema.outputs == 2:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from redoubt.bundle.types import GuardDraws, Kind, Name, Positive
 from redoubt.params.base import Balance, Count, Curve, Range, Share, Size, Strict, unknown
 from redoubt.params.networks import ModelParams
-from redoubt.types import Norm
+from redoubt.types import Norm, Threat
 
 # The hardened models of a task, by the key of their recipe.
 HARDENED = ("adversarial", "certified", "smoothed")
@@ -30,6 +30,10 @@ class Eps(Strict):
     def of(self, norm: Norm) -> float:
         """The eps of one norm."""
         return self.linf if norm == "linf" else self.l2
+
+    def threat(self, norm: Norm) -> Threat:
+        """The threat of one norm."""
+        return Threat(norm, self.of(norm))
 
 
 class SplitParams(Strict):

@@ -103,3 +103,20 @@ class Study:
     formulas: Sequence[Formula]
     sizes: type[Strict]
     run: "Callable[[Given, Any, int], Result]" = field(repr=False)
+
+
+def beside_the_course(real: bool) -> list[Text]:
+    """The heads of a table of errors that sets a run beside the course's own.
+
+    Args:
+        real: whether the run is on the course's data, and not on stand-ins.
+    """
+    here = Text("here", "本次") if real else Text("stand-in", "替身数据")
+    return [
+        Text("course, training", "课程，训练"),
+        Text("course, test", "课程，测试"),
+        Text(f"{here.en}, training", f"{here.zh}，训练"),
+        Text(f"{here.en}, test", f"{here.zh}，测试"),
+        Text("test RMSE", "测试 RMSE"),
+        Text("test MAE", "测试 MAE"),
+    ]

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text, beside_the_course
 from redoubt.studies.given import Evolutions, Given
 from redoubt.studies.origins import of_evolutions
 
@@ -129,16 +129,7 @@ def _table(numbers: dict[str, float], *, real: bool) -> Table:
         ]
         for degree in DEGREES
     ]
-    here = Text("here", "本次") if real else Text("stand-in", "替身数据")
-    heads = [
-        Text("degree", "次数"),
-        Text("course, training", "课程，训练"),
-        Text("course, test", "课程，测试"),
-        Text(f"{here.en}, training", f"{here.zh}，训练"),
-        Text(f"{here.en}, test", f"{here.zh}，测试"),
-        Text("test RMSE", "测试 RMSE"),
-        Text("test MAE", "测试 MAE"),
-    ]
+    heads = [Text("degree", "次数"), *beside_the_course(real)]
     return Table(_TABLE, heads, rows)
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from redoubt.bundle.types import Positive
 from redoubt.params.base import Count, Strict
 from redoubt.report.figures import canvas
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text, beside_the_course
 from redoubt.studies.given import SPECIES, Evolutions, Given
 from redoubt.studies.origins import of_evolutions
 from redoubt.studies.polynomial import lees_error
@@ -157,15 +157,9 @@ def _path_table(numbers: dict[str, float], evolutions: Evolutions, weights: Doub
                 f"{numbers[f'simulated_test/{name}']:.1f}",
             ]
         )
-    here = Text("here", "本次") if evolutions.real else Text("stand-in", "替身数据")
     heads = [
         Text("lambda", "λ"),
-        Text("course, training", "课程，训练"),
-        Text("course, test", "课程，测试"),
-        Text(f"{here.en}, training", f"{here.zh}，训练"),
-        Text(f"{here.en}, test", f"{here.zh}，测试"),
-        Text("test RMSE", "测试 RMSE"),
-        Text("test MAE", "测试 MAE"),
+        *beside_the_course(evolutions.real),
         Text("simulated tables, test", "模拟数据，测试"),
     ]
     return Table(_TABLE, heads, rows)

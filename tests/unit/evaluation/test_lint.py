@@ -25,7 +25,7 @@ from redoubt.params.sections import AttackParams, Eps
 from redoubt.training.fit import Plan, compile_network, fit
 from redoubt.training.methods.pgd import Attacked
 from redoubt.training.trainer import Ramp, Trainer
-from redoubt.types import PIXELS, Floats
+from redoubt.types import PIXELS, Floats, Threat
 from tests import tiny
 
 ROWS = 200
@@ -127,7 +127,7 @@ def judged(
     setting = Setting(PARAMS, EPS, criterion or case.criterion, case.bounds, seed=1)
     work = Evaluation(Subject(network, Itself(), setting), case.test, thorough=False)  # type: ignore[arg-type]
     for eps in PARAMS.linf:
-        work.run("linf", eps)
+        work.run(Threat("linf", eps))
     return check(work, "linf", [])
 
 

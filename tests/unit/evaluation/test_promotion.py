@@ -9,6 +9,7 @@ from redoubt.evaluation.metrics import Rate, Score
 from redoubt.evaluation.promotion import Candidate, PromotionError, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Cell, Check, Robustness
 from redoubt.params.sections import GatesParams
+from redoubt.types import Threat
 
 GATES = GatesParams(margin=0.0, worse_than_linear=0.05, clean=0.6, robust=0.4)
 RELATIVE = GatesParams()
@@ -133,9 +134,9 @@ def measured(checks: list[Check], **change: Any) -> Robustness:
 
 
 def test_a_candidate_stands_by_its_scores_with_the_guard_against_who_knows_it() -> None:
-    found = candidate("a", measured([]), "linf", 0.2, linear=0.7)
+    found = candidate("a", measured([]), Threat("linf", 0.2), linear=0.7)
     assert found == Candidate(name="a", digest="d", clean=score(0.65), robust=score(0.2), linear=0.7, mcc=0.4)
-    assert candidate("a", measured([]), "l2", 0.2, linear=0.7).robust.low == 0.6
+    assert candidate("a", measured([]), Threat("l2", 0.2), linear=0.7).robust.low == 0.6
 
 
 def test_figures_that_are_not_to_be_trusted_promote_nobody() -> None:
@@ -143,14 +144,14 @@ def test_figures_that_are_not_to_be_trusted_promote_nobody() -> None:
         Check(name="outputs are logits", passed=True, found="they are"),
         Check(name="restarts change little", passed=False, found="9.0 % more"),
     ]
-    found = candidate("a", measured(checks), "linf", 0.1, linear=0.6)
+    found = candidate("a", measured(checks), Threat("linf", 0.1), linear=0.6)
     assert found.failed(RELATIVE) == ["the figures are not to be trusted: restarts change little: 9.0 % more"]
     assert choose([found], RELATIVE) is None
 
 
 def test_figures_without_scores_choose_nobody() -> None:
     with pytest.raises(PromotionError, match="'a' have no score against a constant.*run the attack stage again"):
-        candidate("a", measured([], scores={}), "linf", 0.1, linear=0.5)
+        candidate("a", measured([], scores={}), Threat("linf", 0.1), linear=0.5)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.params.sections import AttackParams, CertifyParams, Eps
 from redoubt.params.stages import CertifySettings
+from redoubt.types import Threat
 from tests.tiny import NUMBER, TABLE, TOLERANCE, Guarded
 
 EPS = Eps(linf=0.1, l2=0.3)
@@ -31,7 +32,7 @@ def attacked(guarded: Guarded, ledger: Ledger) -> str:
     case = guarded.case
     setting = Setting(EFFORT, EPS, case.criterion, case.bounds, 1, ledger, case.scaler.target_mean)
     work = Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=True)
-    work.run("linf", EPS.linf)
+    work.run(Threat("linf", EPS.linf))
     return dumps(conclude(work, "linf", [], judge_parts=True).model_dump(mode="json"))
 
 
@@ -71,7 +72,7 @@ def test_certificates_of_a_model_that_has_not_changed_are_remembered(
     ledger = Ledger(tmp_path)
     assert certified(guarded, ledger) == plain
     ledger.keep_used()
-    for work in ("certify_classes", "certify_numbers", "_checked_network"):
+    for work in ("certify_classes", "certify_numbers", "checked_network"):
         monkeypatch.setattr(certified_shares, work, refuse)
     assert certified(guarded, Ledger(tmp_path)) == plain
     other = next(each for each in (TABLE, NUMBER) if each != name)

@@ -24,7 +24,7 @@ from redoubt.evaluation.robustness import Evaluation
 from redoubt.evaluation.subject import Setting, Subject
 from redoubt.evaluation.verdict import NORMS, Cell, Robustness, join
 from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Floats, Norm
+from redoubt.types import Floats, Threat
 from tests.tiny import IMAGE, TABLE, Guarded
 
 PARAMS = AttackParams(
@@ -37,7 +37,7 @@ PARAMS = AttackParams(
     queries=30,
 )
 EPS = Eps(linf=0.1, l2=0.8)
-THREATS: list[tuple[Norm, float]] = [(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
+THREATS = [Threat(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
 
 
 def evaluation(guarded: Guarded, ledger: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
@@ -50,8 +50,8 @@ def evaluation(guarded: Guarded, ledger: Path | None = None, thorough: bool = Tr
 @functools.cache
 def measured(guarded: Guarded) -> tuple[Robustness, Evaluation]:
     work = evaluation(guarded)
-    for norm, eps in THREATS:
-        work.run(norm, eps)
+    for threat in THREATS:
+        work.run(threat)
     shares = [conclude(work, norm, [], judge_parts=norm == "linf") for norm in NORMS]
     return join(shares), work
 
@@ -62,7 +62,8 @@ def result(guarded: Guarded) -> Robustness:
 
 
 def test_threats_are_every_norm_and_eps_rising() -> None:
-    assert THREATS == [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
+    sizes = [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
+    assert [(threat.norm, threat.eps) for threat in THREATS] == sizes
 
 
 def test_a_worst_case_is_no_better_than_any_single_attack(result: Robustness) -> None:
@@ -131,7 +132,7 @@ def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
         RefutedError,
         match=r"^network: example \d+ is proven .* answered wrong at what an attack found within L-inf eps",
     ):
-        evaluation(guarded, thorough=False).run("linf", 0.3)
+        evaluation(guarded, thorough=False).run(Threat("linf", 0.3))
 
 
 def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
@@ -143,9 +144,9 @@ def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
 def test_queries_are_asked_at_the_budget_alone(guarded: Guarded, result: Robustness) -> None:
     for cell in result.cells:
         assert (cell.square is not None) == (cell.query is not None) == (cell.eps == EPS.of(cell.norm))
-    spared = evaluation(guarded, thorough=False).run("linf", 0.1)
+    spared = evaluation(guarded, thorough=False).run(Threat("linf", 0.1))
     assert spared.query is None
-    assert spared.undefended == result.at("linf", 0.1).undefended
+    assert spared.undefended == result.at(Threat("linf", 0.1)).undefended
 
 
 def test_a_larger_eps_is_no_easier_to_bear(result: Robustness) -> None:
@@ -156,7 +157,7 @@ def test_a_larger_eps_is_no_easier_to_bear(result: Robustness) -> None:
 
 
 def test_next_to_no_eps_leaves_the_clean_figures(result: Robustness) -> None:
-    least = result.at("linf", 0.000001)
+    least = result.at(Threat("linf", 0.000001))
     assert least.undefended == least.noise == least.fgsm == result.clean
     assert least.oblivious == least.adaptive == result.clean_guarded
     assert least.flagged_adaptive == result.false_positives
@@ -165,11 +166,11 @@ def test_next_to_no_eps_leaves_the_clean_figures(result: Robustness) -> None:
 def test_examples_are_those_of_the_undefended_column(guarded: Guarded, result: Robustness) -> None:
     case, examples = guarded.case, measured(guarded)[1].examples
     assert list(examples) == THREATS
-    for (norm, eps), moved in examples.items():
+    for threat, moved in examples.items():
         case.bounds.check(moved)
-        assert distance(moved - case.test.x, norm, case.bounds).max() <= eps * 1.001 + 1e-3
+        assert distance(moved - case.test.x, threat.norm, case.bounds).max() <= threat.eps * 1.001 + 1e-3
         lost = case.criterion.won(guarded.model.network(moved), case.test.y)
-        assert 1 - lost.mean() == pytest.approx(result.at(norm, eps).undefended.share, abs=1e-6)
+        assert 1 - lost.mean() == pytest.approx(result.at(threat).undefended.share, abs=1e-6)
 
 
 def test_what_is_measured_is_what_is_served(guarded: Guarded, result: Robustness) -> None:
@@ -185,7 +186,7 @@ def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: 
         assert list(result.targeted) == ["linf", "l2"]
         assert all(cell.error_growth is None for cell in result.cells)
         # Any hit of a target is a miss of the truth.
-        assert all(result.targeted[n].share <= 1 - result.at(n, EPS.of(n)).pgd.share + 0.1 for n in result.targeted)
+        assert all(result.targeted[n].share <= 1 - result.at(EPS.threat(n)).pgd.share + 0.1 for n in result.targeted)
     else:
         assert result.targeted == {}
         errors = [cell.error_growth["mean"] for cell in result.cells if cell.norm == "linf" and cell.error_growth]
@@ -194,7 +195,7 @@ def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: 
 
 
 def test_the_same_again_and_in_json(guarded: Guarded, result: Robustness) -> None:
-    assert evaluation(guarded).run("linf", 0.1) == result.at("linf", 0.1)
+    assert evaluation(guarded).run(Threat("linf", 0.1)) == result.at(Threat("linf", 0.1))
     assert Robustness.model_validate_json(result.model_dump_json()) == result
 
 
@@ -212,10 +213,10 @@ def test_a_killed_evaluation_goes_on_where_it_was(
 
     monkeypatch.setattr(Subject, "attack", attack)
     with pytest.raises(KeyboardInterrupt):
-        evaluation(guarded, tmp_path).run("linf", 0.1)
+        evaluation(guarded, tmp_path).run(Threat("linf", 0.1))
     stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert len(stored) == 4
-    assert evaluation(guarded, tmp_path).run("linf", 0.1) == result.at("linf", 0.1)
+    assert evaluation(guarded, tmp_path).run(Threat("linf", 0.1)) == result.at(Threat("linf", 0.1))
     assert stored.items() <= {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}.items()
 
 
@@ -231,7 +232,7 @@ def test_what_the_asked_model_draws_does_not_depend_on_what_was_asked_before(gua
 def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> None:
     def cells(restarts: int) -> list[Cell]:
         work = evaluation(guarded, restarts=restarts)
-        return [work.run("linf", 0.1), work.run("linf", 0.3)]
+        return [work.run(Threat("linf", 0.1)), work.run(Threat("linf", 0.3))]
 
     one, four = cells(1), cells(4)
     assert four[0].undefended.share <= one[0].undefended.share
@@ -253,13 +254,13 @@ def test_parts_are_judged_one_by_one(guarded: Guarded, result: Robustness) -> No
     detector = next(cell for cell in result.parts if cell.part == "detector")
     # Refusing costs clean rows and, against who does not know it, can only help.
     assert detector.clean.share <= result.clean.share
-    assert detector.oblivious.share >= result.at("linf", 0.1).undefended.share
+    assert detector.oblivious.share >= result.at(Threat("linf", 0.1)).undefended.share
 
 
 def against_one_start(guarded: Guarded, part: Part) -> float:
     """The share of rows that stand when the part is attacked by selective gradients from one random start."""
     work, y = measured(guarded)[1], guarded.case.test.y
-    subject, moved = work.subject, work.examples["linf", 0.1].copy()
+    subject, moved = work.subject, work.examples[Threat("linf", 0.1)].copy()
     lost = subject.lost_part(part, subject.answers(moved), y)
     standing = np.flatnonzero(~lost)
     attack = PGD(steps=PARAMS.steps, eot=PARAMS.eot, stop_when_won=part.detects)
@@ -276,7 +277,7 @@ def test_a_detector_that_catches_nearly_every_single_start_is_evaded_more_often_
     bundles: Callable[[str], Guarded],
 ) -> None:
     guarded = bundles(TABLE)
-    subject, moved = evaluation(guarded, restarts=3).subject, measured(guarded)[1].examples["linf", 0.1]
+    subject, moved = evaluation(guarded, restarts=3).subject, measured(guarded)[1].examples[Threat("linf", 0.1)]
     found = {cell.part: cell.adaptive.share for cell in measure_parts(subject, guarded.case.test, moved, "linf")}
     for part in parts(guarded.model.guard)[-2:]:
         assert found[part.name] < against_one_start(guarded, part)
@@ -294,7 +295,7 @@ def test_who_knows_the_guard_is_no_single_kind_of_attack(guarded: Guarded, monke
     monkeypatch.setattr(Subject, "attack", attack)
     work = evaluation(guarded)
     for eps in (0.1, 0.3):
-        work.run("linf", eps)
+        work.run(Threat("linf", eps))
     through = [each[1:] for each in tried if each[0] == "guard"]
     assert through == [("APGD", 0.1), ("PGD", 0.1), ("APGD", 0.3)]
 
@@ -329,13 +330,13 @@ def test_where_nothing_can_be_perturbed_nothing_is_measured_and_nobody_is_truste
     fixed = replace(case.bounds, scale=np.zeros_like(case.bounds.scale))
     setting = Setting(PARAMS, EPS, case.criterion, fixed, 1)
     work = Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=True)
-    cell = work.run("linf", 0.1)
+    cell = work.run(Threat("linf", 0.1))
     columns = ("noise", "fgsm", "pgd", "square", "undefended", "oblivious", "adaptive", "query", "flagged_adaptive")
     assert {getattr(cell, name) for name in (*columns, "certified", "certified_guarded")} == {None}
     assert not cell.measured
     assert cell.immovable is not None
     assert cell.immovable.features == ("weight", "age", "colour")
-    assert np.array_equal(work.examples["linf", 0.1], case.test.x)
+    assert np.array_equal(work.examples[Threat("linf", 0.1)], case.test.x)
     found = conclude(work, "linf", [], judge_parts=True)
     assert (found.targeted, found.parts) == ({}, [])
     assert [check.found for check in found.doubts("linf")] == [
@@ -347,7 +348,7 @@ def test_where_nothing_can_be_perturbed_nothing_is_measured_and_nobody_is_truste
 
 def test_what_cannot_change_is_named_with_what_it_matters(bundles: Callable[[str], Guarded]) -> None:
     """Of 0.1 weight + 200 age + 50 green the weight counts most, and the colour next to nothing."""
-    cell = measured(bundles(TABLE))[0].at("linf", 0.1)
+    cell = measured(bundles(TABLE))[0].at(Threat("linf", 0.1))
     assert cell.immovable is not None
     assert (cell.immovable.features, cell.immovable.of, cell.immovable.examples) == (("colour",), 3, 0)
     found = measured(bundles(TABLE))[1].importance
@@ -363,4 +364,4 @@ def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatc
 
     monkeypatch.setattr(module, "fgsm", cheat)
     with pytest.raises(AttackError, match="moved an input by"):
-        evaluation(guarded).run("linf", 0.1)
+        evaluation(guarded).run(Threat("linf", 0.1))
