@@ -34,6 +34,13 @@ def test_no_stage_reads_params_but_the_first() -> None:
     assert readers == {"resolve", "resolve_course"}
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_who_reads_a_tasks_examples_depends_on_them(stage: str) -> None:
+    item = "${item.task}" if stage == "harden" else "${item}"
+    read = {f"data/raw/{item}", f"data/splits/{item}.npz", f"models/{item}/scaler.json"}
+    assert ("pipelines/_data.py" in needed(stage)) == (read <= set(STAGES[stage]["deps"]))
+
+
 def test_a_study_depends_on_its_own_module_and_not_on_the_others() -> None:
     for name in NAMES:
         files = {path.stem for path in closure(module_of(name)) if "studies" in path.parts}

@@ -20,7 +20,7 @@ from redoubt.types import Threat
 from tests.tiny import NUMBER, TABLE, TOLERANCE, Guarded
 
 EPS = Eps(linf=0.1, l2=0.3)
-EFFORT = AttackParams(linf=(0.1,), l2=(0.3,), points=64, steps=3, restarts=2, eot=1, queries=10)
+EFFORT = AttackParams(linf=(0.1,), l2=(0.3,), points=64, steps=2, restarts=1, eot=1, queries=10)
 SMOOTHING = CertifyParams(sigma=0.2, radii=(0.1,), selection_draws=10, draws=50, alpha=0.01, points=10)
 
 
@@ -46,11 +46,10 @@ def certified(guarded: Guarded, ledger: Ledger) -> str:
     return dumps(shares.measure(guarded.model, "certify"))
 
 
-@pytest.mark.parametrize("name", [TABLE, NUMBER])
 def test_attacks_on_a_model_that_has_not_changed_are_remembered(
-    name: str, bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guarded = bundles(name)
+    guarded = bundles(TABLE)
     plain = attacked(guarded, Ledger(None))
     assert attacked(guarded, Ledger(tmp_path)) == plain
     damaged = sorted(tmp_path.iterdir())[0]
