@@ -63,7 +63,7 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
             seed=params.seed,
             ledger=ledger,
             place=place,
-            target_mean=None if data.schema.labels else data.scaler.target_mean,
+            target_mean=None if data.schema.is_classification else data.scaler.target_mean,
         )
         for place, ((split, norm), eps) in enumerate(wanted.items(), start=1)
     }
@@ -84,7 +84,7 @@ def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:
     """Clean figures on the whole test split, without and with the guard."""
     x, y = data.test.x, data.test.y
     answers = {"undefended": guarded.network(x), "guarded": guarded.answer(x, np.random.default_rng(0)).vote}
-    if not data.schema.labels:
+    if not data.schema.is_classification:
         figures: dict[str, Any] = {name: regression_metrics(values[:, 0], y) for name, values in answers.items()}
         return {**figures, "pairs": np.stack([y, answers["undefended"][:, 0]], axis=1)[:500]}
     labels = {name: values.argmax(axis=1) for name, values in answers.items()}

@@ -29,7 +29,7 @@ def work(params: Params, task: Task) -> None:
     models = {}
     for name in MODELS:
         guarded = GuardedModel.load(Path("models", task.name, name))
-        smoothing = _classes if data.schema.labels else _numbers
+        smoothing = _classes if data.schema.is_classification else _numbers
         models[name] = {
             "smoothing": smoothing(guarded, data, task, params.seed, f"certify@{task.name} {name}"),
             "interval": _interval(guarded, data, task, params.seed),

@@ -93,7 +93,7 @@ def _terms(task: Task, data: TaskData, norm: str) -> dict[str, Any]:
         "eps": task.eps.model_dump(),
         "attack": task.attack.model_dump(mode="json"),
         # Figures of a champion that was chosen by plain accuracy say nothing beside balanced ones.
-        "measure": "balanced accuracy" if data.schema.labels else "R2 and tolerance skill",
+        "measure": "balanced accuracy" if data.schema.is_classification else "R2 and tolerance skill",
     }
 
 

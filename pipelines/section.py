@@ -46,7 +46,7 @@ def work(params: Params, task: Task) -> None:
         eps=promotion["threat"]["eps"],
         points=min(task.attack.points, len(data.test)),
         right=_right(task),
-        targeted=bool(data.schema.labels),
+        targeted=data.schema.is_classification,
         models=_models(task, robustness),
         unit=_unit(task),
         threats=_threats(task, data),
@@ -173,7 +173,7 @@ def _figures(reports: Path, task: Task, data: TaskData, robustness: dict[str, An
         "certified": figures.certified(read_json(reports / "certificates.json")["models"]),
     }
     clean = {name: robustness["models"][name]["clean"] for name in CANDIDATES}
-    if not data.schema.labels:
+    if not data.schema.is_classification:
         drawn["predictions"] = figures.predictions({name: each["pairs"] for name, each in clean.items()}, task.target)
         return drawn
     shown = _shown(read_json(reports / "promotion.json"))
@@ -207,11 +207,11 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
     names = data.schema.input_names[:6]
     rows = []
     for index in range(min(3, len(stored["x"]))):
-        truth = data.schema.labels[stored["y"][index]] if data.schema.labels else f"{stored['y'][index]:.0f}"
+        truth = data.schema.labels[stored["y"][index]] if data.schema.is_classification else f"{stored['y'][index]:.0f}"
         rows.append(["original", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
         for name in CANDIDATES:
             answer = stored[f"{name}_linf_answers"][index]
-            said = data.schema.labels[answer.argmax()] if data.schema.labels else f"{answer[0]:.0f}"
+            said = data.schema.labels[answer.argmax()] if data.schema.is_classification else f"{answer[0]:.0f}"
             rows.append(
                 [f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said]
             )

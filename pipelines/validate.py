@@ -42,7 +42,7 @@ def _check_reach(seed: int, task: Task) -> list[str]:
     data = dataset.load(Path("data/raw", task.name))
     split = splits.split(data.batch.y, task.kind, task.split, data.test_from, seed)
     judged = data.batch.y[split.validation][: task.attack.points]
-    mean = 0.0 if data.schema.labels else float(data.batch.y[split.train].mean(dtype=float))
+    mean = 0.0 if data.schema.is_classification else float(data.batch.y[split.train].mean(dtype=float))
     return reach.check(task, judged, data.schema.labels, mean)
 
 

@@ -169,7 +169,9 @@ def _answer(task: str, champion: Champion, x: Floats) -> Answer:
             " its numbers lie too far outside the range the model was trained on"
         )
     predictions = (
-        _classes(champion, answers, x, draws) if model.schema.labels else _numbers(champion, answers, x, draws)
+        _classes(champion, answers, x, draws)
+        if model.schema.is_classification
+        else _numbers(champion, answers, x, draws)
     )
     return Answer(task=task, model_digest=model.digest, predictions=predictions)
 

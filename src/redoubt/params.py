@@ -50,6 +50,7 @@ RESERVED = {
     "course": "MLflow's experiment 'course' holds the studies",
     "sections": "reports/sections holds a page of every task",
     "studies": "reports/studies holds the studies",
+    "study": "reports/study holds what `redoubt study` writes",
 }
 
 

@@ -124,9 +124,9 @@ class Schema(BaseModel):
             raise ValueError(f"an image has no columns and a shape of three sides; got shape {list(self.shape)}")
         if not image and self.shape != (inputs,):
             raise ValueError(f"the columns take {inputs} inputs; got shape {list(self.shape)}")
-        if self.kind == "regression" and self.labels:
+        if not self.is_classification and self.labels:
             raise ValueError("a regression has no labels")
-        if self.kind != "regression" and not self.labels:
+        if self.is_classification and not self.labels:
             raise ValueError("expected labels, the names of the classes; got none")
         for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
             twice = _twice(names)
@@ -135,9 +135,14 @@ class Schema(BaseModel):
         return self
 
     @property
+    def is_classification(self) -> bool:
+        """Whether the task has classes, of rows or of images; else it asks for a number."""
+        return self.kind != "regression"
+
+    @property
     def outputs(self) -> int:
         """Width of the network's output: one per class, or 1 for a number."""
-        return len(self.labels) or 1
+        return len(self.labels) if self.is_classification else 1
 
     @property
     def input_names(self) -> list[str]:

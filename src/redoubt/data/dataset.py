@@ -163,7 +163,7 @@ def _text(table: pd.DataFrame) -> bytes:
 
 def _read_table(path: Path, schema: Schema) -> pd.DataFrame:
     words = [column.name for column in schema.columns if column.kind == "category"]
-    words += [schema.target] if schema.labels else []
+    words += [schema.target] if schema.is_classification else []
     # Only an empty cell is a missing one: a category may well be called "NA" or "None".
     return pd.read_csv(
         path,
@@ -196,7 +196,7 @@ def _encode(table: pd.DataFrame, schema: Schema) -> Floats:
 
 def _targets(table: pd.DataFrame, schema: Schema) -> NDArray[Any]:
     cells = _cells(table, schema.target)
-    return _codes(cells, schema.labels) if schema.labels else _floats(cells)
+    return _codes(cells, schema.labels) if schema.is_classification else _floats(cells)
 
 
 def _cells(table: pd.DataFrame, name: str) -> "pd.Series[Any]":

@@ -121,7 +121,7 @@ def _size_rules(schema: Schema, checks: ValidateParams, least: int) -> Iterator[
         "add rows, or lower validate.min_rows in params.yaml",
         gxe.ExpectTableRowCountToBeBetween(min_value=checks.min_rows),
     )
-    if not schema.labels:
+    if not schema.is_classification:
         yield Rule(
             "enough rows for the folds",
             f"at least {least} complete rows outside the source's own test set",
@@ -183,7 +183,7 @@ def _table_rules(schema: Schema, checks: ValidateParams) -> Iterator[Rule]:
             )
         else:
             yield from _number_rules(column.name)
-    if not schema.labels:
+    if not schema.is_classification:
         yield from _number_rules(schema.target)
 
 
@@ -205,7 +205,7 @@ def _number_rules(name: str) -> Iterator[Rule]:
 def _precision_rules(table: pd.DataFrame, schema: Schema) -> Iterator[Rule]:
     """Of columns that vary: a spread that the network's scaler can hold, and values that float32 keeps apart."""
     names = [column.name for column in schema.columns if column.kind != "category"]
-    for name in names if schema.labels else [*names, schema.target]:
+    for name in names if schema.is_classification else [*names, schema.target]:
         precision = measure(table[name]) if name in table and pd.api.types.is_numeric_dtype(table[name]) else None
         if precision is None:
             continue
@@ -270,7 +270,7 @@ def _derive(raw: Raw) -> pd.DataFrame:
                 frame[IN_32_BITS.format(name)] = frame[name].astype(np.float32).astype("float64")
         frame["(content digest)"] = [f"{key:016x}" for key in pd.util.hash_pandas_object(raw.table, index=False)]
     frame["(learnable)"] = complete.astype("int64")
-    if raw.schema.labels and raw.schema.target in frame:
+    if raw.schema.is_classification and raw.schema.target in frame:
         classes = frame[raw.schema.target]
         frame["(rows of its class)"] = classes.map(classes[complete].value_counts()).fillna(0).where(classes.notna())
         frame["(share of its class)"] = classes.map(classes.value_counts(normalize=True))

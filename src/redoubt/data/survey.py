@@ -120,7 +120,7 @@ def _table_notes(typed: pd.DataFrame, schema: Schema, task: Task) -> Iterator[st
     for column in schema.columns:
         yield from _column_notes(typed[column.name], target, column.kind)
         yield from _alike(column.categories, f"values of '{column.name}'")
-    if schema.labels:
+    if schema.is_classification:
         yield from _alike(schema.labels, f"classes of '{schema.target}'")
         yield from _rare({str(key): int(n) for key, n in target.value_counts().items()}, task.checks.min_class_share)
 

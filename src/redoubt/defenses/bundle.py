@@ -71,7 +71,7 @@ def _check_proof(model: GuardedModel, x: Floats) -> None:
         proof = model.prove(x, eps, np.random.default_rng(0))
         for where, point in points(x, *ends(x, eps, bounds), seed=0):
             said = model.answer(point, np.random.default_rng(0)).outputs
-            if model.schema.labels:
+            if model.schema.is_classification:
                 left = (proof > 0) & (np.arange(said.shape[2]) != said.argmax(axis=2)[..., None])
             else:
                 left = (said < proof[..., :1]) | (said > proof[..., 1:])

@@ -147,7 +147,7 @@ class GuardedModel:
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
         outputs = _run(self._session, "variants", {"x": x, **self.guard.draw(rng, len(x))})
-        opinions = softmax(outputs) if self.schema.labels else outputs
+        opinions = softmax(outputs) if self.schema.is_classification else outputs
         score = self._score(opinions)
         far = (self.outside(x) > FAR).any(axis=1)
         return Answers(outputs, opinions.mean(axis=1), score, (score > self.guard.threshold) | far)
