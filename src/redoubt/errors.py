@@ -53,7 +53,7 @@ def as_user_error(error: BaseException) -> RedoubtError | None:
         return None
     told = _HDF5.search(str(error))
     number = error.errno if error.errno is not None else int(told[1]) if told else None
-    if number not in FIXES:
+    if number is None or number not in FIXES:
         return None
     where = "a file" if error.filename is None else os.fsdecode(error.filename)
     return SurroundingsError(f"{where} cannot be used: {os.strerror(number)}; {FIXES[number]}")
