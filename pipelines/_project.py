@@ -9,9 +9,10 @@ from typing import Any, Protocol, Self
 
 from pipelines._lock import LOCK, put_entry
 from redoubt.data.store import whole_file
+from redoubt.errors import RedoubtError
 
 
-class ProjectError(ValueError):
+class ProjectError(RedoubtError):
     """A project that DVC cannot read."""
 
 

@@ -116,9 +116,9 @@ class Schema(BaseModel):
             raise ValueError(f"an image has no columns and a shape of three sides; got shape {list(self.shape)}")
         if not image and self.shape != (inputs,):
             raise ValueError(f"the columns take {inputs} inputs; got shape {list(self.shape)}")
-        if self.kind == "regression" and self.labels:
+        if not self.is_classification and self.labels:
             raise ValueError("a regression has no labels")
-        if self.kind != "regression" and not self.labels:
+        if self.is_classification and not self.labels:
             raise ValueError("expected labels, the names of the classes; got none")
         for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
             twice = _twice(names)
@@ -134,7 +134,7 @@ class Schema(BaseModel):
     @property
     def outputs(self) -> int:
         """Width of the network's output: one per class, or 1 for a number."""
-        return len(self.labels) or 1
+        return len(self.labels) if self.is_classification else 1
 
     @property
     def input_names(self) -> list[str]:

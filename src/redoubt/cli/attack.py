@@ -155,10 +155,10 @@ def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
     networks = {str(path): open_network(path) for path in paths}
     for path, network in networks.items():
         given, width = tuple(network.input_shape[1:]), network.output_shape[-1]
-        if given != target.shape or width != (len(target.labels) or 1):
+        if given != target.shape or width != target.width:
             raise AskedError(
                 f"{path} takes {given} and gives {width} outputs; {target.said} takes {target.shape}"
-                f" and gives {len(target.labels) or 1}: a proxy must be alike"
+                f" and gives {target.width}: a proxy must be alike"
             )
     return {path: of_network(network) for path, network in networks.items()}
 

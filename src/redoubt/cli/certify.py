@@ -212,7 +212,7 @@ def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows"
     from redoubt.cli.job import bounds_for
     from redoubt.evaluation.metrics import rate
 
-    if not target.labels or target.network is None:
+    if not target.is_classification or target.network is None:
         raise CertifyError(f"{target.said} answers a number; --sigma is for classes: give --eps")
     x, y = rows.batch.x, rows.batch.y
     check_inputs(Problem(target.outputs, Untargeted(), "l2", bounds_for(target, x)), x, y, 0.0)

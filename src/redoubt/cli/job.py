@@ -103,7 +103,7 @@ class Job:
         """
         y, classes = self.batch.y, len(self.target.labels)
         if self.entry.name == "course":
-            if not classes:
+            if not self.target.is_classification:
                 raise JobError("course goes towards a false class; the target answers a number: take pgd")
             chance = (y + np.random.default_rng(self.seed).integers(1, classes, len(y))) % classes
             false = chance if self.wanted is None else np.full_like(y, self.wanted)
@@ -131,7 +131,7 @@ class Job:
 
     def name(self, y: NDArray[Any], answers: Floats) -> tuple[list[str], list[str]]:
         """True labels or values, and answers, as words."""
-        if not self.target.labels:
+        if not self.target.is_classification:
             return [f"{value:.4g}" for value in y], [f"{value:.4g}" for value in answers[:, 0]]
         labels = self.target.labels
         return [labels[place] for place in y], [labels[place] for place in answers.argmax(axis=1)]
@@ -161,7 +161,7 @@ def criterion_of(target: Target, tolerance: float | None) -> Criterion:
     Raises:
         JobError: a number without a tolerance, or a class with one.
     """
-    if target.labels:
+    if target.is_classification:
         if tolerance is not None:
             raise JobError(f"--tolerance is for numbers; {target.said} answers classes: leave it out")
         return Untargeted()

@@ -82,7 +82,7 @@ def reprogram(job: Job) -> Findings:
     """Make the network count squares; the same is done to an untrained copy, to see what its training is worth."""
     network, bounds = job.target.network, job.target.bounds
     pixels = float(np.min(bounds.lower)) == 0.0 and float(np.max(bounds.upper)) == 1.0
-    if network is None or not job.criterion.classes or not pixels:
+    if network is None or not job.target.is_classification or not pixels:
         raise JobError(f"reprogram needs classes and pixels in [0, 1]; {job.target.said} has other outputs or inputs")
     board = Board(most=min(10, len(job.target.labels)))
     attack = Reprogram(steps=job.options["steps"])
@@ -128,7 +128,7 @@ def substitute(job: Job) -> Findings:
     Raises:
         JobError: the target answers a number.
     """
-    if not job.criterion.classes:
+    if not job.target.is_classification:
         raise JobError("substitute copies classes; the target answers a number: take square")
     judge, (own, test) = job.problem(), halves(job.batch)
     points: list[Point] = []

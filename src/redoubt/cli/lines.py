@@ -86,7 +86,7 @@ def _picture(job: Job, walks: list[Walks], margins: dict[str, Floats], far: Floa
         name: {
             "distances": walk.distances,
             "loss": walk.loss,
-            "answers": softmax(walk.outputs, axis=1) if labels else walk.outputs,
+            "answers": softmax(walk.outputs, axis=1) if job.target.is_classification else walk.outputs,
         }
         for name, walk in walks[row].items()
     }

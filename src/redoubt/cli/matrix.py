@@ -57,7 +57,7 @@ def matrix(job: Job) -> Findings:
 
 def _architectures(job: Job) -> Mapping[str, Linear | Mlp | Cnn]:
     """Unlike each other: what misleads one of a kind misleads the next of it anyway."""
-    linear = {"logistic" if job.target.labels else "linear": Linear(kind="linear")}
+    linear = {"logistic" if job.target.is_classification else "linear": Linear(kind="linear")}
     mlp = {"mlp": Mlp(kind="mlp", units=(128,))}
     sides = job.batch.x.shape[1:-1]
     if len(sides) != 2 or min(sides) < SMALLEST:
@@ -85,5 +85,5 @@ def _schema(job: Job) -> Schema:
     if len(shape) > 1:
         return Schema(task="own", kind="image", target="answer", shape=shape, labels=labels)
     columns = tuple(Column(name=f"input {place}", kind="number") for place in range(shape[0]))
-    kind = "classification" if labels else "regression"
+    kind = "classification" if job.target.is_classification else "regression"
     return Schema(task="own", kind=kind, target="answer", columns=columns, shape=shape, labels=labels)

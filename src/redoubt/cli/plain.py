@@ -76,7 +76,7 @@ def plain(job: Job, attack: Attack) -> Findings:
 
 
 def _run(attack: Attack, maker: Problem, judge: Problem, job: Job, y: NDArray[Any]) -> Done:
-    x, width = job.batch.x, len(job.target.labels) or 1
+    x, width = job.batch.x, job.target.width
     empty = np.zeros((len(x), width), np.float32)
     done = Done(x.copy(), empty, empty.copy(), np.zeros(len(x), np.int64))
     with tqdm(total=len(x), desc=job.entry.name, unit="row") as bar:

@@ -95,8 +95,10 @@ def _inputs(x: NDArray[Any], target: Target) -> NDArray[np.float32]:
 
 def _targets(y: NDArray[Any], target: Target) -> NDArray[Any]:
     if not np.issubdtype(y.dtype, np.number) or np.issubdtype(y.dtype, np.complexfloating):
-        raise RowsError(f"y holds {y.dtype}; expected {'class numbers from 0' if target.labels else 'numbers'}")
-    if not target.labels:
+        raise RowsError(
+            f"y holds {y.dtype}; expected {'class numbers from 0' if target.is_classification else 'numbers'}"
+        )
+    if not target.is_classification:
         return y.astype(np.float32)
     if np.any(y != np.round(y)):
         raise RowsError(f"y holds {y[y != np.round(y)][0]:g}; expected class numbers 0..{len(target.labels) - 1}")

@@ -64,6 +64,16 @@ class Target:
     schema: Schema | None = None
     folder: Path | None = None
 
+    @property
+    def is_classification(self) -> bool:
+        """Whether it answers classes; else a number."""
+        return bool(self.labels)
+
+    @property
+    def width(self) -> int:
+        """Outputs per example: one per class, or 1 for a number."""
+        return len(self.labels) if self.is_classification else 1
+
     def close(self) -> None:
         """Let go of a service."""
         if self.endpoint is not None:
