@@ -41,7 +41,7 @@ class Commands:
         name, options = stage.addressing, prepare_kwargs(stage, run_env=run_env)
         options["env"] |= {FOLDER: str((PROGRESS / name).resolve())}
         remove(PROGRESS / name)
-        LOGS.mkdir(parents=True, exist_ok=True)
+        log_of(name).parent.mkdir(parents=True, exist_ok=True)
         with log_of(name).open("wb") as log:
             for command in stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]:
                 if code := self._run(name, command, log, options):

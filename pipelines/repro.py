@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib
+import psutil
 from rich.console import Console
 
 from pipelines import summary
@@ -24,6 +26,8 @@ from pipelines._scheduler import Outcome, expected_seconds, remember_seconds, ru
 
 OWN_LOCKS, BUSY, DVC_SAYS = Path(".redoubt/locks"), Path(".redoubt/repro"), "dvc"
 INTERRUPTED = 130
+# Of a stage that uses TensorFlow, with its share of the processes that it starts.
+MEMORY = 2 * 2**30
 
 
 def main() -> None:
@@ -61,12 +65,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--course", choices=["quick", "full"], help="the size of the studies, instead of params.yaml's")
     parser.add_argument(
-        "--jobs", type=_count, default=os.cpu_count() or 1, help="stages at a time; default: one per core"
+        "--jobs", type=_count, default=_at_a_time(), help="stages at a time; default: one per core, here %(default)s"
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="after a failure go on with what does not need the failed stage"
     )
     return parser.parse_args()
+
+
+def _at_a_time() -> int:
+    """One stage per core, as far as the memory goes."""
+    return max(1, min(joblib.cpu_count(), psutil.virtual_memory().total // MEMORY))
 
 
 def _count(text: str) -> int:
