@@ -24,7 +24,7 @@ class Commands:
     """Runs commands in place of DVC, which lets them write over each other on the terminal."""
 
     def __init__(self) -> None:
-        """Begin with none; `taken` holds the seconds of those that ended."""
+        """Begin with none; `taken` holds the seconds of those that succeeded."""
         self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
         self.taken: dict[str, float] = {}
         self._guard, self._stopped = threading.Lock(), False
@@ -60,7 +60,9 @@ class Commands:
             write_json(note, {"process": process.pid, "since": psutil.Process(process.pid).create_time()})
         code = process.wait()
         with self._guard:
-            self.taken[name] = time.monotonic() - self._running.pop(name)[1]
+            seconds = time.monotonic() - self._running.pop(name)[1]
+            if code == 0:
+                self.taken[name] = seconds
         note.unlink(missing_ok=True)
         return code
 
