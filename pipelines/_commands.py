@@ -79,9 +79,11 @@ class Commands:
             for process in running:
                 _signal(process.pid, sent)
             until = time.monotonic() + patience
-            while running and time.monotonic() < until:
-                time.sleep(0.05)
-                running = [process for process in running if process.poll() is None]
+            # Whoever interrupts once more has less patience.
+            with contextlib.suppress(KeyboardInterrupt):
+                while running and time.monotonic() < until:
+                    time.sleep(0.05)
+                    running = [process for process in running if process.poll() is None]
 
 
 def log_of(name: str) -> Path:

@@ -268,7 +268,7 @@ def test_tasks_of_the_command_line_leave_the_tree_as_it_is(here: Path) -> None:
     again, _ = run("--run", "mnist", "digits", "--course", "full")
     assert re.fullmatch("0:0. for 3 stages: 0 run, 0 from DVC's cache, 3 unchanged\ntable mnist digits full\n", again)
     assert {name: Path(name).read_bytes() for name in before} == before
-    own = Path(".redoubt/locks/digits+mnist+full.lock")
+    own = Path(".redoubt/locks/digits+mnist+course=full.lock")
     assert yaml.safe_load(own.read_bytes())["stages"]["end"]["params"]["params.yaml"] == {"run": ["mnist", "digits"]}
     # And back: what was there before is not made again, it is in DVC's cache.
     shutil.rmtree(".redoubt/logs")
