@@ -1,27 +1,18 @@
 """Promote the most robust model that clears the gates and is no constant; keep the incumbent if it is better."""
 
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
-from redoubt.bundle.io import digest, read_typed
-from redoubt.bundle.types import Name
+from redoubt.bundle.io import digest
 from redoubt.data import dataset
-from redoubt.data.store import read_json, whole_folder, write_json
-from redoubt.evaluation import baselines
+from redoubt.data.store import read_json, write_json
+from redoubt.evaluation.baselines import compared
+from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.verdict import Robustness
-from redoubt.params.base import Norm
-from redoubt.params.sections import Eps, GatesParams
 from redoubt.params.stages import PromoteSettings
-from redoubt.perturbable import in_raw_units, raw_units
 from redoubt.records import Record
 
 JUDGED = ("clean", "robust")
@@ -32,7 +23,9 @@ def work(settings: PromoteSettings) -> None:
     data, reports = load_data(settings.name), Path("reports", settings.name)
     report = read_json(reports / "robustness.json")
     threat = (report["norm"], settings.eps.of(report["norm"]))
-    beside = _baselines(data, settings)
+    parts = {"validation": some_rows(data.validation, settings.attack.points), "test": data.test}
+    learnt = (data.train, data.schema, data.scaler)
+    beside = compared(*learnt, parts, settings.train.balance, settings.seed, settings.tolerance)
     linear = beside["linear"]["validation"]["score"]
     candidates = [
         candidate(name, Robustness.model_validate(measured["validation"]), *threat, linear=linear["value"])
@@ -41,10 +34,12 @@ def work(settings: PromoteSettings) -> None:
     chosen = choose(candidates, settings.gates)
     champion = Path("models", settings.name, "champion")
     terms = _terms(settings, data, report["norm"])
-    incumbent = _incumbent(champion, terms, settings.gates)
+    incumbent = incumbent_of(champion, terms, settings.gates)
     kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent.selection))
     if not kept:
-        _install(champion, settings, data, chosen, report | {"terms": terms})
+        source = Path("models", settings.name, chosen.name) if chosen else None
+        card = _card(settings, data, chosen, report | {"terms": terms}) if chosen else {}
+        install(champion, source, card, {"task": settings.name, "inputs": example_request(settings.name, data)})
     decision = {
         "task": settings.name,
         "gates": settings.gates.model_dump(),
@@ -65,29 +60,6 @@ def work(settings: PromoteSettings) -> None:
         print(f"  what to do: {decision['next_step']}")
 
 
-def _baselines(data: TaskData, settings: PromoteSettings) -> dict[str, Any]:
-    """What a constant and a linear model score on the examples that candidates are judged by, and on the test split."""
-    parts = {"validation": some_rows(data.validation, settings.attack.points), "test": data.test}
-    mean = float(data.train.y.mean(dtype=float))
-    made = (
-        baselines.constant(data.train, data.schema, parts),
-        baselines.linear(data.train, data.schema, data.scaler, parts, settings.train.balance, settings.seed),
-    )
-    return {
-        each.name: {
-            "about": each.about,
-            **{
-                name: {
-                    "score": baselines.clean_score(each.predictions[name], batch, data.schema, mean).model_dump(),
-                    **baselines.clean_metrics(each.predictions[name], batch, data.schema, settings.tolerance),
-                }
-                for name, batch in parts.items()
-            },
-        }
-        for each in made
-    }
-
-
 def _terms(settings: PromoteSettings, data: TaskData, norm: str) -> dict[str, Any]:
     """What two models must have in common for their figures to be compared: rows, threat and the attacker's effort."""
     rows = digest(Path("data/splits", f"{settings.name}.npz").read_bytes())
@@ -102,68 +74,21 @@ def _terms(settings: PromoteSettings, data: TaskData, norm: str) -> dict[str, An
     }
 
 
-class _Incumbent(BaseModel):
-    """What is compared of an incumbent's card."""
-
-    model: Name
-    digest: str
-    comparable: dict[str, Any]
-    selection: Candidate
-
-
-def _incumbent(champion: Path, terms: dict[str, Any], gates: GatesParams) -> _Incumbent | None:
-    """The card of a whole champion that clears the gates and was measured on the same terms."""
-    try:
-        whole = GuardedModel.load(champion).digest
-        card = read_typed(champion / "card.json", _Incumbent)
-    except (BundleError, OSError):
-        return None
-    usable = card.digest == whole and card.comparable == terms
-    return card if usable and not card.selection.failed(gates) else None
-
-
-def _install(
-    folder: Path, settings: PromoteSettings, data: TaskData, chosen: Candidate | None, report: dict[str, Any]
-) -> None:
-    """Write the champion with its card and a request to try; without a champion, the folder says why."""
-    with whole_folder(folder) as temporary:
-        if chosen is None:
-            (temporary / NOT_PROMOTED).write_text("No model cleared the gates; see promotion.json in reports/.\n")
-            return
-        for name in BUNDLE_FILES:
-            shutil.copyfile(Path("models", settings.name, chosen.name, name), temporary / name)
-        card = {
-            "task": settings.name,
-            "kind": settings.kind,
-            "model": chosen.name,
-            "digest": chosen.digest,
-            "passed": True,
-            "eps": settings.eps.linf,
-            "threat": threat_of(data, report["norm"], settings.eps, settings.trained_elsewhere),
-            "balance": settings.train.balance,
-            "comparable": report["terms"],
-            "selection": chosen.model_dump(),
-            "numbers": report["models"][chosen.name]["test"],
-            "clean": clean_figures(report["models"][chosen.name]),
-        }
-        write_json(temporary / "card.json", card)
-        write_json(temporary / "example.json", {"task": settings.name, "inputs": example_request(settings.name, data)})
-
-
-def clean_figures(measured: dict[str, Any]) -> dict[str, Any]:
-    """Clean figures on the test split, of the network alone and as it is served: behind its guard."""
-    return {"network": measured["clean"]["undefended"], "guarded": measured["clean"]["guarded"]}
-
-
-def threat_of(data: TaskData, norm: Norm, sizes: Eps, trained_elsewhere: Sequence[str]) -> dict[str, Any]:
-    """For the card: the size that was gated, in raw units too, and which models trained at another one."""
-    eps = sizes.of(norm)
+def _card(settings: PromoteSettings, data: TaskData, chosen: Candidate, report: dict[str, Any]) -> dict[str, Any]:
+    measured, norm = report["models"][chosen.name], report["norm"]
     return {
-        "norm": norm,
-        "eps": eps,
-        "says": in_raw_units(data.schema, data.bounds, norm, eps),
-        "raw_units": raw_units(data.schema, data.bounds, eps),
-        "trained_elsewhere": list(trained_elsewhere),
+        "task": settings.name,
+        "kind": settings.kind,
+        "model": chosen.name,
+        "digest": chosen.digest,
+        "passed": True,
+        "eps": settings.eps.linf,
+        "threat": threat_of(data.schema, data.bounds, norm, settings.eps, settings.trained_elsewhere),
+        "balance": settings.train.balance,
+        "comparable": report["terms"],
+        "selection": chosen.model_dump(),
+        "numbers": measured["test"],
+        "clean": clean_figures(measured),
     }
 
 

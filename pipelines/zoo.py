@@ -12,10 +12,11 @@ import yaml
 from pipelines._data import TaskData, load_data
 from pipelines._lock import LockError
 from pipelines._stage import arguments, begin
-from pipelines.promote import clean_figures, example_request, threat_of
+from pipelines.promote import example_request
 from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest, digest_folder
 from redoubt.data.store import StoreError, read_json, whole_folder, write_json
+from redoubt.evaluation.champion import clean_figures, threat_of
 from redoubt.models.saved import WEIGHTS
 from redoubt.params.base import ParamsError
 from redoubt.params.load import Params, load
@@ -70,7 +71,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "weights": digest((source / WEIGHTS).read_bytes()),
         "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
         "eps": task.eps.linf,
-        "threat": threat_of(data, task.norm, task.eps, task.trained_elsewhere),
+        "threat": threat_of(data.schema, data.bounds, task.norm, task.eps, task.trained_elsewhere),
         "command": f"redoubt verify zoo/{task.name}-{name}",
         "params": _own_params(task.name),
         "selected": read_json(reports / "selected.json"),

@@ -17,7 +17,7 @@ EXEMPT = {
     "redoubt.quiet": "keeps TensorFlow's start-up messages off the screen",
     "redoubt.tracking": "mirrors finished results into MLflow",
     "redoubt.tracking_errors": "words for what goes wrong there",
-    "redoubt.tracking_uri": "finds MLflow",
+    "redoubt.tracking_uri": "finds out where MLflow is",
 }
 
 

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-STAGES = ["ingest", "validate", "split", "scale", "sweep", "certify", "promote", "section", "summary"]
+STAGES = [
+    "resolve",
+    "resolve_course",
+    "ingest",
+    "validate",
+    "split",
+    "scale",
+    "sweep",
+    "certify",
+    "promote",
+    "section",
+    "summary",
+]
 TENSORFLOW_STAGES = ["train", "harden", "attack"]
 ROOMS = [
     "bundle",
@@ -27,7 +39,7 @@ ROOMS = [
     "cli",
 ]
 # What stands beside the rooms: no room's business, so any may use it.
-SHARED = {"progress", "records", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
+SHARED = {"progress", "records", "code", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
 OWNERS = {"mlflow": ["tracking.py"], "great_expectations": ["data/expectations.py"]}
 
 

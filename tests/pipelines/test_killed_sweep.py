@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipelines import ingest, scale, split
+from pipelines import ingest, resolve, scale, split
 from redoubt.data.store import read_json
-from redoubt.params.load import load
+from redoubt.params.stages import IngestSettings, ScaleSettings, SplitSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = ("sweep.csv", "selected.json", "records/sweep.json")
@@ -50,9 +50,10 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params.update(run=["own"], tasks={"own": TASK}, studies={})
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     monkeypatch.chdir(tmp_path)
-    known = load()
-    for before in (ingest, split, scale):
-        before.work(known, known.task("own"))
+    resolve.work("own")
+    ingest.work(read_settings(IngestSettings, Path("own/ingest.json")))
+    split.work(read_settings(SplitSettings, Path("own/split.json")))
+    scale.work(read_settings(ScaleSettings, Path("own/scale.json")))
     return tmp_path
 
 

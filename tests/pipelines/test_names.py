@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines._stage import item_of
+from pipelines._stage import arguments, item_of
 from tests.pipelines.test_road import COPIED, TASK, Project, loans
 
 BAD = "x; touch pwned #"
@@ -34,24 +34,25 @@ def test_no_command_line_of_dvc_holds_a_name(project: Path) -> None:
     stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     commands = {name: stage.get("do", stage)["cmd"] for name, stage in stages.items()}
     for name, command in commands.items():
-        assert command == f"python -m pipelines.{name}" + (' "$DVC_STAGE"' if "foreach" in stages[name] else "")
+        assert command == f"python -m pipelines.{name}" + ("" if name == "report" else ' "$DVC_STAGE"')
 
 
 def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Project) -> None:
-    done = named.run("dvc", "repro", f"ingest@{BAD}")
+    done = named.run("dvc", "repro", f"resolve@{BAD}")
     assert done.returncode != 0
     assert "error: params.yaml: tasks: a name is made of the letters a to z, digits, '-' and '_'" in done.stderr
     assert repr(BAD) in done.stderr
     assert sorted(path.name for path in named.folder.rglob("pwned*")) == []
-    assert not (named.folder / "data" / "raw").exists()
+    assert not (named.folder / "resolved").exists()
 
 
-@pytest.mark.parametrize("stage", ["summary --check", "ingest", "scale", "promote"])
+@pytest.mark.parametrize("stage", ["summary --check", "resolve", "ingest", "harden", "promote"])
 def test_every_stage_refuses_the_name_itself(named: Project, stage: str) -> None:
     words = stage.split() if " " in stage else [stage, BAD]
     done = named.run(sys.executable, "-m", f"pipelines.{words[0]}", *words[1:])
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: params.yaml: tasks: a name is made of")
+    reads_params = words[0] in ("summary", "resolve")
+    assert done.stderr.startswith(f"error: {'params.yaml: tasks' if reads_params else stage}: a name is made of")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -68,3 +69,16 @@ def test_every_stage_refuses_the_name_itself(named: Project, stage: str) -> None
 )
 def test_a_stage_knows_its_task_by_dvcs_name_too(given: str, means: str) -> None:
     assert item_of("ingest", given) == means
+
+
+@pytest.mark.parametrize(
+    ("given", "task", "name"),
+    [
+        ("harden@digits-certified", "digits", "harden-certified"),
+        ("my-own-2-smoothed", "my-own-2", "harden-smoothed"),
+        ("digits", "digits", "harden-digits"),
+    ],
+)
+def test_a_models_stage_knows_task_and_model(given: str, task: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["harden", given])
+    assert arguments("harden") == (task, name)

@@ -223,7 +223,8 @@ def test_what_cannot_be_verified_gets_one_line(finished: Project, bundle: str, s
 
 def test_one_hardened_model_can_be_made_alone(finished: Project) -> None:
     before = (finished.folder / "models/loans/certified/model.weights.h5").read_bytes()
-    finished.good("python", "-m", "pipelines.harden", "loans", "--model", "certified")
+    said = finished.good("dvc", "repro", "--force", "--single-item", "harden@loans-certified")
+    assert "Running stage 'harden@loans-certified'" in said
     assert (finished.folder / "models/loans/certified/model.weights.h5").read_bytes() == before
 
 

@@ -13,7 +13,7 @@ from pipelines import promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
-from redoubt.bundle.guarded_model import BUNDLE_FILES
+from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.data import dataset, scaling, splits
 from redoubt.data.dataset import Raw
 from redoubt.data.splits import Split
@@ -21,9 +21,11 @@ from redoubt.data.store import read_json, write_json
 from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.reach import ReachError
 from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
-from redoubt.params.load import Params, load
+from redoubt.params.load import load
 from redoubt.params.networks import Linear, Mlp
+from redoubt.params.resolve import settings
 from redoubt.params.sections import GatesParams
+from redoubt.params.stages import PromoteSettings, SectionSettings, ValidateSettings
 from redoubt.params.task import Task
 from redoubt.records import Record
 from redoubt.training.sweep import Point
@@ -100,7 +102,7 @@ def attacked(
             degenerate=degenerate,
         ).model_dump()
         folder = Path("models/risk", name)
-        measured["digest"] = promote.GuardedModel.load(folder).digest
+        measured["digest"] = GuardedModel.load(folder).digest
         figures = {
             column: {"accuracy": clean, "balanced_accuracy": clean, "mcc": clean}
             for column, clean in (("undefended", 0.99), ("guarded", accuracy))
@@ -109,14 +111,14 @@ def attacked(
     write_json(Path("reports/risk/robustness.json"), {"task": "risk", "norm": task.harden.norm, "models": models})
 
 
-def of(task: Task) -> Params:
-    params = Params(seed=1, run=("risk",), course="quick", studies={}, tasks={})
-    return params.model_copy(update={"tasks": {"risk": task}})
+def line(task: Task) -> dict[str, Any]:
+    """The task's line in the table of champions."""
+    return headline(settings(SectionSettings, task, 1))
 
 
 def promoted(task: Task, **change: Any) -> dict[str, Any]:
     task = task.model_copy(update=change)
-    promote.work(Params(seed=1, run=("risk",), course="quick", studies={}, tasks={}), task)
+    promote.work(settings(PromoteSettings, task, 1))
     decision: dict[str, Any] = read_json(Path("reports/risk/promotion.json"))
     return decision
 
@@ -130,7 +132,7 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     folder = Path("models/risk/champion")
     card = read_json(folder / "card.json")
     assert (decision["champion"], decision["kept_incumbent"]) == ("adversarial", False)
-    assert decision["digest"] == card["digest"] == promote.GuardedModel.load(folder).digest
+    assert decision["digest"] == card["digest"] == GuardedModel.load(folder).digest
     assert card.items() >= {"task": "risk", "kind": task.kind, "model": "adversarial", "passed": True}.items()
     assert {where: each["accuracy"] for where, each in card["clean"].items()} == {"network": 0.99, "guarded": 0.9}
     assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
@@ -150,7 +152,7 @@ def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.Capture
     assert "no model is promoted\n" in said
     assert "adversarial: robust balanced accuracy 0.200 (0.200 to 1.000) is below the gate 0.3 at its lower end" in said
     assert f"what to do: {decision['next_step']}" in said
-    row = headline(of(task), "risk")
+    row = line(task)
     assert row["champion"] is None
     assert any(note.startswith("adversarial: robust balanced accuracy 0.200") for note in row["notes"])
 
@@ -179,14 +181,15 @@ def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> Non
     with pytest.raises(
         ReachError, match=r"gates.clean needs a lower end of at least 0.9, and the 9 validation examples"
     ):
-        validate._check_reach(1, task.model_copy(update={"gates": GatesParams(clean=0.9)}))
-    assert all("examples that models are judged by" in note for note in validate._check_reach(1, task))
+        validate._check_reach(settings(ValidateSettings, task.model_copy(update={"gates": GatesParams(clean=0.9)}), 1))
+    notes = validate._check_reach(settings(ValidateSettings, task, 1))
+    assert all("examples that models are judged by" in note for note in notes)
 
 
 def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)
-    (note,) = headline(of(task), "risk")["notes"]
+    (note,) = line(task)["notes"]
     assert note.startswith("always answering '")
     assert "balanced 50.0 %, and no attack changes that" in note
 
@@ -199,7 +202,7 @@ def test_what_the_threat_cannot_change_stands_beside_the_champion(task: Task) ->
     for cell in card["numbers"]["cells"]:
         cell["immovable"] = {"features": ["colour"], "of": 3, "examples": 0, "n": 12, "importance": 0.8}
     write_json(path, card)
-    notes = headline(of(task), "risk")["notes"]
+    notes = line(task)["notes"]
     assert (
         "1 of 3 features cannot change within L-inf 0.3: colour; they carry 80 % of the permutation importance" in notes
     )
@@ -215,7 +218,7 @@ def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     for cell in card["numbers"]["cells"]:
         cell["scores"]["adaptive"] |= {"value": 0.525, "per_class": shares}
     write_json(path, card)
-    row = headline(of(task), "risk")
+    row = line(task)
     assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
     assert "every class weighing alike: adaptive 52.5 %" in row["notes"]
     assert "class 'low': adaptive 10.0 % of its 20 examples, least of all classes" in row["notes"]
@@ -267,7 +270,7 @@ def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) 
         "adversarial",
         first["digest"],
     )
-    row = headline(of(task), "risk")
+    row = line(task)
     assert row["clean"] == "accuracy 97.0 %", "the figure of a model that was not promoted"
     assert row["adaptive"]["share"] == 0.6
 
@@ -280,7 +283,7 @@ def test_an_incumbent_that_is_no_better_yields(task: Task, found: dict[str, floa
     attacked(task, found)
     decision = promoted(task)
     assert not decision["kept_incumbent"]
-    assert decision["digest"] == promote.GuardedModel.load(Path("models/risk/adversarial")).digest
+    assert decision["digest"] == GuardedModel.load(Path("models/risk/adversarial")).digest
 
 
 def other_split(task: Task) -> dict[str, Any]:

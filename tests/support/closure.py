@@ -1,4 +1,4 @@
-"""The code that each stage of dvc.yaml depends on: `python -m tests.support.closure` shows it, `--write` declares it."""
+"""The code that each stage depends on: `python -m tests.support.closure` shows it, `--write` puts it into dvc.yaml."""
 
 import argparse
 import re

@@ -135,8 +135,8 @@ def test_both_norms_and_what_cannot_change_are_one_line(project: Path) -> None:
 
 def test_who_trains_at_another_size_is_named(project: Path) -> None:
     params = load(project / "params.yaml")
-    assert params.task("digits").trained_elsewhere == []
-    assert params.task("mnist").trained_elsewhere == ["smoothed is trained at L2 1; attacked and certified at 1.5"]
+    assert params.task("digits").trained_elsewhere == ()
+    assert params.task("mnist").trained_elsewhere == ("smoothed is trained at L2 1; attacked and certified at 1.5",)
     task = params.task("digits")
     harden = task.harden.model_copy(
         update={
@@ -145,4 +145,4 @@ def test_who_trains_at_another_size_is_named(project: Path) -> None:
         }
     )
     said = task.model_copy(update={"harden": harden}).trained_elsewhere
-    assert said == ["adversarial is trained at L-inf 0.2; attacked and certified at 0.15"]
+    assert said == ("adversarial is trained at L-inf 0.2; attacked and certified at 0.15",)

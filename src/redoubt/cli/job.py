@@ -13,7 +13,7 @@ from redoubt.attacks.course import TowardFalse
 from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
-from redoubt.defenses.guard import knowing
+from redoubt.defenses.adaptive import knowing
 from redoubt.params.base import Norm, ParamsError
 from redoubt.params.load import load
 from redoubt.params.sections import Eps

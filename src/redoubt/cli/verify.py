@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
 
 SOURCES = (*SIMULATED, *NAMED)
-DATA_STAGES = ("ingest", "split", "scale")
+DATA_STAGES = ("resolve", "ingest", "split", "scale")
 # What another kind of processor, which rounds differently, may change of a share: half a point.
 CLOSE = 0.005
 EPILOG = """\
@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
             print(
                 f"training again: it took {card.minutes:.0f} min on {card.machine.cores} cores when the card was made"
             )
-            _stage(project, "harden", card.task, "--model", card.model)
+            _stage(project, "harden", f"{card.task}-{card.model}")
             again = project / "models" / card.task / card.model
             weights = digest((again / "model.weights.h5").read_bytes())
             same = weights == card.weights
@@ -257,8 +257,8 @@ def _data(project: Path, card: Card, schema: Schema) -> Batch:
     return stored.batch.take(splits.read(project / "data/splits" / f"{card.task}.npz").test)
 
 
-def _stage(project: Path, stage: str, task: str, *more: str) -> None:
-    command = [sys.executable, "-m", f"pipelines.{stage}", task, *more]
+def _stage(project: Path, stage: str, item: str) -> None:
+    command = [sys.executable, "-m", f"pipelines.{stage}", item]
     paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
     # A stage that fails tells MLflow; a stranger's recipe tells nobody but the temporary project.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))}

@@ -1,24 +1,19 @@
-"""Composes the guard round a network: as tensors for the attacker who knows it, as one graph for service."""
+"""Composes the guard round a network, as one graph for service."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Outputs, rows_of
-from redoubt.attacks.straight_through import straight_through
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import is_bounded
-from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
-from redoubt.defenses.smoothing import add_median, median
-from redoubt.defenses.squeezing import add_squeeze, squeeze
+from redoubt.defenses.randomization import add_noise, add_resize_and_pad
+from redoubt.defenses.smoothing import add_median
+from redoubt.defenses.squeezing import add_squeeze
 from redoubt.models.export import add_network
 from redoubt.models.onnx_parts import Graph
 from redoubt.params.sections import ImageGuard, TableGuard
@@ -47,95 +42,13 @@ def calibrate(model: GuardedModel, clean: Floats) -> GuardConfig:
     return model.guard.model_copy(update={"threshold": float(scores[rank])})
 
 
-def knowing(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:
-    """What an attacker who knows the guard differentiates: BPDA inside, fresh draws for EOT on every call.
-
-    Args:
-        network: gives logits, or values.
-        config: of the guard.
-        variants: those that vote; all of them if None.
-
-    Returns:
-        A function of inputs `(batch, ...)` and a seed `(2,)` int32 giving `(batch, classes)`: the mean of the
-        variants' log-probabilities (its gradient stays alive where the mean probability saturates), or for a
-        regression the mean value.
-    """
-    chosen = tuple(variants or config.variants)
-    return lambda x, seed: _mean(_opinions(network, config, chosen, x, seed))
-
-
-def evading(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
-    """What an attacker differentiates who must fool the vote and the detector both.
-
-    Returns:
-        As `knowing`, with the adversarial score as one more column.
-    """
-    fixed = config.fixed_variants
-    needed = (*fixed, *(name for name in variants if name not in fixed))
-    voting = [needed.index(name) for name in variants]
-
-    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        each = _opinions(network, config, needed, x, seed)
-        said = each if each.shape[-1] == 1 else tf.exp(each)
-        # Rounding stands still where the input moves a little. Let through as in BPDA, its slope would cancel the
-        # input's own, and the score would look flat.
-        moved = [
-            tf.reduce_sum(tf.abs((tf.stop_gradient if name == "squeezed" else tf.identity)(said[:, i]) - said[:, 0]), 1)
-            for i, name in enumerate(fixed)
-            if i
-        ]
-        score = tf.reduce_max(tf.stack(moved, axis=1), axis=1, keepdims=True) / config.output_scale
-        return tf.concat([_mean(tf.gather(each, voting, axis=1)), score], axis=1)
-
-    return outputs
-
-
-def _opinions(
-    network: keras.Model, config: GuardConfig, names: tuple[str, ...], x: tf.Tensor, seed: tf.Tensor
-) -> tf.Tensor:
-    """Log-probabilities or values of the named variants, `(batch, variants, outputs)`; those with a name first."""
-    variants = [_fixed(x, config, name)[:, None] for name in names if name in config.fixed_variants]
-    if any(name not in config.fixed_variants for name in names):
-        variants.append(_random(x, config, seed))
-    flat = straight_through(network)(tf.reshape(tf.concat(variants, axis=1), (-1, *config.shape)))
-    each = tf.reshape(flat, (-1, len(names), flat.shape[-1]))
-    return tf.nn.log_softmax(each) if flat.shape[-1] > 1 else each
-
-
-def _mean(each: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(each, axis=1)
-
-
-def _levels(config: GuardConfig) -> tuple[Floats, Floats]:
+def levels(config: GuardConfig) -> tuple[Floats, Floats]:
+    """Smallest and largest value between which each input is squeezed."""
     if config.kind == "image":
         return np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
     lower, upper = np.array(config.lower, dtype=np.float32), np.array(config.upper, dtype=np.float32)
     # What an attacker cannot change is not squeezed either.
     return lower, np.where(np.array(config.scale) > 0, upper, lower)
-
-
-def _fixed(x: tf.Tensor, config: GuardConfig, name: str) -> tf.Tensor:
-    if name == "smoothed":
-        return median(x, config.median)
-    return squeeze(x, config.bits, *_levels(config)) if name == "squeezed" else x
-
-
-def _random(x: tf.Tensor, config: GuardConfig, seed: tf.Tensor) -> tf.Tensor:
-    # The draws come from the one NumPy definition that service uses, so the two cannot drift apart.
-    def draw(seed: NDArray[np.int32], rows: int) -> list[Floats]:
-        own, these = rows_of(seed, int(rows))
-        return [drawn[these] for drawn in config.draw(np.random.default_rng(own), these.stop).values()]
-
-    rows = tf.shape(x)[0]
-    if config.kind == "table":
-        noise = tf.numpy_function(lambda *given: draw(*given)[0], [seed, rows], tf.float32)
-        noise.set_shape((None, config.draws, *config.shape))
-        return x[:, None] + noise
-    chosen = tf.numpy_function(draw, [seed, rows], [tf.int64, tf.int64])
-    sides = [tf.gather(config.placements(axis), index) for axis, index in enumerate(chosen)]
-    for axis, side in enumerate(sides):
-        side.set_shape((None, config.draws, config.shape[axis], config.shape[axis]))
-    return resize_and_pad(x, *sides)
 
 
 def export(network: keras.Model, config: GuardConfig) -> bytes:
@@ -204,7 +117,7 @@ def _add_ball(graph: Graph, config: GuardConfig) -> tuple[str, str]:
 
 
 def _add_fixed(graph: Graph, config: GuardConfig, x: str) -> list[str]:
-    squeezed = add_squeeze(graph, x, config.bits, *_levels(config))
+    squeezed = add_squeeze(graph, x, config.bits, *levels(config))
     if config.kind == "table":
         return [x, squeezed]
     return [x, add_median(graph, x, config.median, config.shape), squeezed]

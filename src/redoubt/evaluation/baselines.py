@@ -105,3 +105,40 @@ def clean_metrics(predicted: NDArray[Any], batch: Batch, schema: Schema, toleran
 
 def _flat(x: Floats, scaler: Scaler) -> NDArray[Any]:
     return ((x.astype(float) - scaler.mean) / scaler.std).reshape(len(x), -1)
+
+
+def compared(
+    train: Batch,
+    schema: Schema,
+    scaler: Scaler,
+    parts: Mapping[str, Batch],
+    balance: Balance,
+    seed: int,
+    tolerance: float | None,
+) -> dict[str, Any]:
+    """What a constant and a linear model score on each part of the data, by their names.
+
+    Args:
+        train: what they learn from.
+        schema: of the task.
+        scaler: fitted on those examples.
+        parts: of the data.
+        balance: whether every class weighs alike.
+        seed: of the examples that are learnt from.
+        tolerance: of a regression.
+    """
+    mean = float(train.y.mean(dtype=float))
+    made = (constant(train, schema, parts), linear(train, schema, scaler, parts, balance, seed))
+    return {
+        each.name: {
+            "about": each.about,
+            **{
+                name: {
+                    "score": clean_score(each.predictions[name], batch, schema, mean).model_dump(),
+                    **clean_metrics(each.predictions[name], batch, schema, tolerance),
+                }
+                for name, batch in parts.items()
+            },
+        }
+        for each in made
+    }

@@ -14,7 +14,7 @@ from redoubt.attacks.criteria import Criterion, Unnoticed
 from redoubt.attacks.query import log_scores
 from redoubt.bundle.guarded_model import Answers, GuardedModel
 from redoubt.data.dataset import digest_arrays
-from redoubt.defenses.guard import evading, knowing
+from redoubt.defenses.adaptive import evading, knowing
 from redoubt.defenses.parts import Part
 from redoubt.evaluation.ledger import Ledger
 from redoubt.evaluation.metrics import Score, column_score

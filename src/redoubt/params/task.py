@@ -44,9 +44,9 @@ class Task(DataParams, JudgedParams):
         return self.attack.linf
 
     @property
-    def trained_elsewhere(self) -> list[str]:
+    def trained_elsewhere(self) -> tuple[str, ...]:
         """One sentence per hardened model that trains at another size than the task's eps."""
-        return self.harden.trained_elsewhere(self.eps)
+        return tuple(self.harden.trained_elsewhere(self.eps))
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

@@ -9,7 +9,8 @@ from redoubt.attacks.criteria import Unnoticed, Untargeted
 from redoubt.attacks.gradient import PGD
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.bundle.guarded_model import Answers, GuardedModel
-from redoubt.defenses.guard import calibrate, evading, export, knowing
+from redoubt.defenses.adaptive import evading, knowing
+from redoubt.defenses.guard import calibrate, export
 from redoubt.defenses.parts import Part, parts
 from redoubt.studies.digit_networks import schema_of
 from redoubt.types import PIXELS, Batch, Floats

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import redoubt
-from redoubt.data.state import code_digest, resume
+from redoubt.data.state import resume
 from redoubt.data.store import write_arrays
 
 ARRAYS: dict[str, NDArray[Any]] = {"x": np.linspace(0, 1, 50), "note": np.array("text")}
@@ -31,16 +30,6 @@ def npy() -> bytes:
 
 def same(found: dict[str, NDArray[Any]] | None) -> bool:
     return found is not None and all(np.array_equal(found[name], array) for name, array in ARRAYS.items())
-
-
-def test_the_digest_of_the_code_is_that_of_the_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert code_digest() == code_digest()
-    found = []
-    for text in ("a = 1", "a = 2"):
-        (tmp_path / "__init__.py").write_text(text)
-        monkeypatch.setattr(redoubt, "__file__", str(tmp_path / "__init__.py"))
-        found.append(code_digest.__wrapped__())
-    assert found[0] != found[1]
 
 
 def test_a_whole_state_is_taken_up_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

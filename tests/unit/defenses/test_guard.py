@@ -19,8 +19,9 @@ from redoubt.bundle.guarded_model import BUNDLE_FILES, PROOF, GuardedModel, soft
 from redoubt.bundle.io import digest_folder
 from redoubt.bundle.schema import Schema
 from redoubt.data.store import read_json, write_json
+from redoubt.defenses.adaptive import knowing
 from redoubt.defenses.bundle import write_bundle
-from redoubt.defenses.guard import calibrate, configure, export, export_proof, knowing
+from redoubt.defenses.guard import calibrate, configure, export, export_proof
 from redoubt.models.saved import load_network
 from tests.tiny import GUARDS, IMAGE, Guarded, rows
 

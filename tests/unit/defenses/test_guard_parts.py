@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from redoubt.bundle.guarded_model import softmax
-from redoubt.defenses.guard import evading, knowing
+from redoubt.defenses.adaptive import evading, knowing
 from redoubt.defenses.parts import Part, parts
 from tests.tiny import IMAGE, Guarded
 

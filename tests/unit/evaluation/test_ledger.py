@@ -1,4 +1,5 @@
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,36 @@ def test_other_settings_and_other_rows_are_other_work(tmp_path: Path) -> None:
     assert work.times == len(list(tmp_path.iterdir())) == 4
 
 
-def test_what_other_code_left_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_other_code_left_is_not_gone_on_with(tmp_path: Path) -> None:
     work = Counted()
-    Ledger(tmp_path).remember({}, GIVEN, work)
-    monkeypatch.setattr("redoubt.evaluation.ledger.code_digest", lambda: "of the next version")
-    Ledger(tmp_path).remember({}, GIVEN, work)
+    Ledger(tmp_path, "of this version").remember({}, GIVEN, work)
+    Ledger(tmp_path, "of the next version").remember({}, GIVEN, work)
     assert work.times == 2
+
+
+def test_only_what_was_asked_for_is_kept(tmp_path: Path) -> None:
+    for eps in (0.1, 0.2):
+        Ledger(tmp_path).remember({"eps": eps}, GIVEN, Counted())
+    time.sleep(0.02)
+    later, work = Ledger(tmp_path), Counted()
+    later.remember({"eps": 0.1}, GIVEN, work)
+    later.remember({"eps": 0.3}, GIVEN, work)
+    later.keep_used()
+    assert (work.times, len(list(tmp_path.iterdir()))) == (1, 2)
+    for eps in (0.1, 0.3):
+        Ledger(tmp_path).remember({"eps": eps}, GIVEN, work)
+    assert work.times == 1
+
+
+def test_no_more_is_kept_than_fits(tmp_path: Path) -> None:
+    ledger, small = Ledger(tmp_path), {"moved": np.zeros(3)}
+    ledger.remember({"eps": 0.1}, GIVEN, lambda: small)
+    ledger.remember({"eps": 0.2}, GIVEN, lambda: {"moved": np.random.default_rng(0).normal(size=1000)})
+    ledger.keep_used(largest=5000)
+    work = Counted()
+    assert np.array_equal(ledger.remember({"eps": 0.1}, GIVEN, work)["moved"], small["moved"])
+    ledger.remember({"eps": 0.2}, GIVEN, work)
+    assert work.times == 1
 
 
 def test_without_a_folder_nothing_is_remembered() -> None:

@@ -1,0 +1,78 @@
+"""What was measured of a model that has not changed is not measured again, and makes the same bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redoubt.attacks.contract import Attack
+from redoubt.data.store import dumps
+from redoubt.evaluation import certified_shares
+from redoubt.evaluation.certified_shares import CertifiedShares
+from redoubt.evaluation.conclusion import conclude
+from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.robustness import Evaluation
+from redoubt.evaluation.subject import Setting, Subject
+from redoubt.params.sections import AttackParams, CertifyParams, Eps
+from redoubt.params.stages import CertifySettings
+from tests.tiny import NUMBER, TABLE, TOLERANCE, Guarded
+
+EPS = Eps(linf=0.1, l2=0.3)
+EFFORT = AttackParams(linf=(0.1,), l2=(0.3,), points=64, steps=2, restarts=1, eot=1, queries=10)
+SMOOTHING = CertifyParams(sigma=0.2, radii=(0.1,), selection_draws=10, draws=50, alpha=0.01, points=10)
+
+
+def refuse(*_: Any, **__: Any) -> Any:
+    raise AssertionError("it was measured again")
+
+
+def attacked(guarded: Guarded, ledger: Ledger) -> str:
+    case = guarded.case
+    setting = Setting(EFFORT, EPS, case.criterion, case.bounds, 1, ledger, case.scaler.target_mean)
+    work = Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=True)
+    work.run("linf", EPS.linf)
+    return dumps(conclude(work, "linf", [], judge_parts=True).model_dump(mode="json"))
+
+
+def certified(guarded: Guarded, ledger: Ledger) -> str:
+    case = guarded.case
+    tolerance = None if case.schema.labels else TOLERANCE
+    settings = CertifySettings(name="t", tolerance=tolerance, eps=EPS, linf=(0.05,), certify=SMOOTHING, seed=1)
+    few = case.test.take(slice(10))  # type: ignore[arg-type]
+    box, mean = case.scaler.bounds(case.schema), case.scaler.target_mean
+    shares = CertifiedShares(settings, case.schema, case.test, few, box, mean, ledger)
+    return dumps(shares.measure(guarded.model, "certify"))
+
+
+def test_attacks_on_a_model_that_has_not_changed_are_remembered(
+    bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = bundles(TABLE)
+    plain = attacked(guarded, Ledger(None))
+    assert attacked(guarded, Ledger(tmp_path)) == plain
+    damaged = sorted(tmp_path.iterdir())[0]
+    damaged.write_bytes(b"damaged")
+    assert attacked(guarded, Ledger(tmp_path)) == plain
+    monkeypatch.setattr(Attack, "__call__", refuse)
+    assert attacked(guarded, Ledger(tmp_path)) == plain
+    other = Ledger(tmp_path, "other code")
+    with pytest.raises(AssertionError, match="measured again"):
+        attacked(guarded, other)
+
+
+@pytest.mark.parametrize("name", [TABLE, NUMBER])
+def test_certificates_of_a_model_that_has_not_changed_are_remembered(
+    name: str, bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = bundles(name)
+    plain = certified(guarded, Ledger(None))
+    ledger = Ledger(tmp_path)
+    assert certified(guarded, ledger) == plain
+    ledger.keep_used()
+    for work in ("certify_classes", "certify_numbers", "_checked_network"):
+        monkeypatch.setattr(certified_shares, work, refuse)
+    assert certified(guarded, Ledger(tmp_path)) == plain
+    other = next(each for each in (TABLE, NUMBER) if each != name)
+    with pytest.raises(AssertionError, match="measured again"):
+        certified(bundles(other), Ledger(tmp_path))
