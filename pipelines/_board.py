@@ -1,5 +1,6 @@
 """Shows stages that run side by side: one board that lives on a terminal, lines where there is none."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -50,19 +51,22 @@ class Far:
 
 
 def how_far(name: str, folder: Path = PROGRESS) -> Far:
-    """Read what a stage's processes write of their bars; those that count what the newest counts are added up."""
-    bars = []
-    for path in folder.joinpath(name).glob("*.json"):
-        try:
-            bars.append((path.stat().st_mtime_ns, json.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError):
-            continue
-    if not bars:
-        return Far()
-    newest = max(bars, key=lambda bar: bar[0])[1]
-    alike = [bar for _, bar in bars if bar["unit"] == newest["unit"] and bar["total"]]
-    done, total = (sum(bar[key] for bar in alike) for key in ("done", "total"))
-    return Far(done, total, newest["unit"], newest["note"])
+    """Read what a stage's processes write of their bars, and add up those that count the smallest steps."""
+    found: dict[str, Far] = {}
+    for path in sorted(folder.joinpath(name).glob("*.json"), key=_written):
+        with contextlib.suppress(OSError, ValueError):
+            bar = json.loads(path.read_text(encoding="utf-8"))
+            before = found.get(bar["unit"], Far())
+            total = before.total + (bar["total"] or 0)
+            found[bar["unit"]] = Far(before.done + bar["done"], total, bar["unit"], bar["note"])
+    return max(found.values(), key=lambda far: far.total, default=Far())
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 class _Counts:

@@ -24,7 +24,7 @@ class Commands:
     """Runs commands in place of DVC, which lets them write over each other on the terminal."""
 
     def __init__(self) -> None:
-        """Begin with none; `taken` holds the seconds of those that ended."""
+        """Begin with none; `taken` holds the seconds of those that succeeded."""
         self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
         self.taken: dict[str, float] = {}
         self._guard, self._stopped = threading.Lock(), False
@@ -41,7 +41,7 @@ class Commands:
         name, options = stage.addressing, prepare_kwargs(stage, run_env=run_env)
         options["env"] |= {FOLDER: str((PROGRESS / name).resolve())}
         remove(PROGRESS / name)
-        LOGS.mkdir(parents=True, exist_ok=True)
+        log_of(name).parent.mkdir(parents=True, exist_ok=True)
         with log_of(name).open("wb") as log:
             for command in stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]:
                 if code := self._run(name, command, log, options):
@@ -60,7 +60,9 @@ class Commands:
             write_json(note, {"process": process.pid, "since": psutil.Process(process.pid).create_time()})
         code = process.wait()
         with self._guard:
-            self.taken[name] = time.monotonic() - self._running.pop(name)[1]
+            seconds = time.monotonic() - self._running.pop(name)[1]
+            if code == 0:
+                self.taken[name] = seconds
         note.unlink(missing_ok=True)
         return code
 
@@ -77,9 +79,11 @@ class Commands:
             for process in running:
                 _signal(process.pid, sent)
             until = time.monotonic() + patience
-            while running and time.monotonic() < until:
-                time.sleep(0.05)
-                running = [process for process in running if process.poll() is None]
+            # Whoever interrupts once more has less patience.
+            with contextlib.suppress(KeyboardInterrupt):
+                while running and time.monotonic() < until:
+                    time.sleep(0.05)
+                    running = [process for process in running if process.poll() is None]
 
 
 def log_of(name: str) -> Path:

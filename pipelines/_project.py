@@ -77,14 +77,16 @@ class Project:
             graph = self._repo.index.graph
         # DVC forgets what it has read whenever it lets go of the lock, and another thread may be reading just then.
         self._repo._reset = lambda: None
-        self._stages = {stage.addressing: stage for stage in graph}
+        self._stages = {stage.addressing: stage for stage in self._repo.index.stages}
         self._upstream = {stage.addressing: list(graph.successors(stage)) for stage in graph}
-        self._order = [stage.addressing for stage in self._repo.index.stages]
+        self._order = [
+            each.addressing for each in self._repo.index.stages if each.addressing == getattr(each, "name", "")
+        ]
 
     @property
     def needs(self) -> dict[str, set[str]]:
-        """The stages whose outputs each stage reads, in the order of dvc.yaml."""
-        return {name: {stage.addressing for stage in self._upstream[name]} for name in self._order}
+        """The stages whose outputs each stage reads."""
+        return {name: {stage.addressing for stage in self._upstream[name]} for name in self._stages}
 
     def reproduce(self, name: str) -> bool:
         """Bring one stage up to date: skip it, restore it from the run cache, or run it.
@@ -95,8 +97,10 @@ class Project:
         stage = self._stages[name]
         with self._shared, self._repo.scm_context(quiet=True):
             changed = stage.reproduce(upstream=self._upstream[name]) is not None
-            if changed:
+            if changed and name in self._order:
                 self._note(stage)
+            elif changed:
+                stage.dump(update_pipeline=False)  # Of a file beside the data, as `dvc add` makes it.
         return changed
 
     def stop(self) -> None:

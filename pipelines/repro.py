@@ -13,18 +13,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib
+import psutil
 from rich.console import Console
 
 from pipelines import summary
 from pipelines._board import Board, Lines, clock
 from pipelines._commands import LOGS, Commands, end_orphans, log_of
 from pipelines._lock import LOCK
-from pipelines._project import ProjectError, opened
+from pipelines._project import opened
 from pipelines._same import other_bytes
 from pipelines._scheduler import Outcome, expected_seconds, remember_seconds, run_all, ways
+from redoubt.bundle.io import digest
+from redoubt.data.store import whole_file
+from redoubt.errors import ends_in_one_line
 
 OWN_LOCKS, BUSY, DVC_SAYS = Path(".redoubt/locks"), Path(".redoubt/repro"), "dvc"
 INTERRUPTED = 130
+LONGEST = 100
+# Of a stage that uses TensorFlow, with its share of the processes that it starts.
+MEMORY = 2 * 2**30
 
 
 def main() -> None:
@@ -32,26 +40,28 @@ def main() -> None:
     given = _arguments()
     settings: dict[str, Any] = {"run": given.run, "course": given.course}
     settings = {key: value for key, value in settings.items() if value}
-    with _alone():
-        params = summary.check(settings)
-        for name in end_orphans():
-            print(f"{name} was still at work for a run that was killed: it is ended, and run again", file=sys.stderr)
-        commands, began = Commands(), time.monotonic()
-        try:
-            outcome = _reproduce(given, settings, commands)
-        except KeyboardInterrupt:
-            print("interrupted: what was finished is kept, and the next run goes on from there", file=sys.stderr)
-            sys.exit(INTERRUPTED)
-        except ProjectError as error:
-            sys.exit(f"error: {error}")
-        _tell(outcome, commands.taken, time.monotonic() - began)
-        if outcome.failed:
-            sys.exit("\n".join(f"error: {_why(name, error)}" for name, error in outcome.failed.items()))
-        if any(outcome.done.values()) and not settings:
-            _prove()
-        summary.show(params)
-        if not settings and (said := other_bytes(Path.cwd())):
-            print(said, file=sys.stderr)
+    try:
+        with ends_in_one_line(), _signals_interrupt(), _alone():
+            _run(given, settings)
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept, and the next run goes on from there", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _run(given: argparse.Namespace, settings: Mapping[str, Any]) -> None:
+    params = summary.check(settings)
+    for name in end_orphans():
+        print(f"{name} was still at work for a run that was killed: it is ended, and run again", file=sys.stderr)
+    commands, began = Commands(), time.monotonic()
+    outcome = _reproduce(given, settings, commands)
+    _tell(outcome, commands.taken, time.monotonic() - began)
+    if outcome.failed:
+        sys.exit("\n".join(f"error: {_why(name, error)}" for name, error in outcome.failed.items()))
+    if any(outcome.done.values()) and not settings:
+        _prove()
+    summary.show(params)
+    if not settings and (said := other_bytes(Path.cwd())):
+        print(said, file=sys.stderr)
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,12 +74,17 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--course", choices=["quick", "full"], help="the size of the studies, instead of params.yaml's")
     parser.add_argument(
-        "--jobs", type=_count, default=os.cpu_count() or 1, help="stages at a time; default: one per core"
+        "--jobs", type=_count, default=_at_a_time(), help="stages at a time; default: one per core, here %(default)s"
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="after a failure go on with what does not need the failed stage"
     )
     return parser.parse_args()
+
+
+def _at_a_time() -> int:
+    """One stage per core, as far as the memory goes."""
+    return max(1, min(joblib.cpu_count(), psutil.virtual_memory().total // MEMORY))
 
 
 def _count(text: str) -> int:
@@ -80,14 +95,14 @@ def _count(text: str) -> int:
 
 def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any], commands: Commands) -> Outcome:
     with ExitStack() as stack:
-        stack.enter_context(_signals_interrupt())
         console = stack.enter_context(_console())
         project = stack.enter_context(opened(commands, settings, _own_lock(settings)))
         needs = project.needs
         seconds = expected_seconds(needs)
         watched = console.is_terminal and not console.is_dumb_terminal and "CI" not in os.environ
-        kind: type[Board] | type[Lines] = Board if watched else Lines
-        board: Board | Lines = stack.enter_context(kind(console, needs, seconds, commands.running, given.jobs))
+        shown = console, needs, seconds, commands.running, given.jobs
+        board: Board | Lines = Board(*shown) if watched else Lines(*shown)
+        stack.enter_context(board)
 
         def stop() -> None:
             project.stop()
@@ -104,11 +119,13 @@ def _own_lock(settings: Mapping[str, Any]) -> Path:
     """The lock of a run with settings of its own: dvc.lock belongs to those of params.yaml, and stays as it is."""
     if not settings:
         return LOCK
-    tasks = sorted(settings.get("run", []))
-    path = OWN_LOCKS / f"{'+'.join([*tasks, *filter(None, [settings.get('course')])])}.lock"
+    name = "+".join(
+        [*sorted(settings.get("run", [])), *(f"course={size}" for size in [settings.get("course")] if size)]
+    )
+    path = OWN_LOCKS / f"{name if len(name) <= LONGEST else digest(name.encode())}.lock"
     if not path.is_file() and LOCK.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(LOCK.read_bytes())
+        with whole_file(path) as temporary:
+            temporary.write_bytes(LOCK.read_bytes())
     return path
 
 
@@ -164,7 +181,10 @@ def _signals_interrupt() -> Iterator[None]:
         raise KeyboardInterrupt
 
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {kind: signal.signal(kind, interrupt) for kind in kinds}
+    # What the caller has had ignored, such as `nohup` a closed terminal, stays so.
+    before = {kind: handler for kind in kinds if (handler := signal.getsignal(kind)) != signal.SIG_IGN}
+    for kind in before:
+        signal.signal(kind, interrupt)
     try:
         yield
     finally:

@@ -145,6 +145,21 @@ def test_stages_run_side_by_side_and_leave_nothing_to_dvc(here: Path) -> None:
     assert reproduce()[0] == Outcome(done={"left": False, "right": False, "both": False})
 
 
+def test_data_that_dvc_tracks_by_itself_is_brought_up_to_date_too(here: Path) -> None:
+    Path("own").mkdir()
+    Path("own/data.csv").write_text("1\n")
+    dvc("add", "own/data.csv")
+    put(one=after("one", "own/data.csv"))
+    assert reproduce()[0].done == {"own/data.csv.dvc": False, "one": True}
+    before = Path("own/data.csv.dvc").read_text()
+    Path("own/data.csv").unlink()
+    Path("own/data.csv").write_text("12\n")
+    assert reproduce()[0].done == {"own/data.csv.dvc": True, "one": True}
+    assert Path("one").read_text() == "12\n"
+    assert Path("own/data.csv.dvc").read_text() != before
+    assert list(yaml.safe_load(LOCK.read_bytes())["stages"]) == ["one"]
+
+
 def test_what_the_run_cache_has_is_not_run_again(here: Path) -> None:
     put(one={"cmd": "echo again >> ran; echo 1 > one", "params": ["seed"]})
     assert reproduce()[0].done == {"one": True}
@@ -253,7 +268,7 @@ def test_tasks_of_the_command_line_leave_the_tree_as_it_is(here: Path) -> None:
     again, _ = run("--run", "mnist", "digits", "--course", "full")
     assert re.fullmatch("0:0. for 3 stages: 0 run, 0 from DVC's cache, 3 unchanged\ntable mnist digits full\n", again)
     assert {name: Path(name).read_bytes() for name in before} == before
-    own = Path(".redoubt/locks/digits+mnist+full.lock")
+    own = Path(".redoubt/locks/digits+mnist+course=full.lock")
     assert yaml.safe_load(own.read_bytes())["stages"]["end"]["params"]["params.yaml"] == {"run": ["mnist", "digits"]}
     # And back: what was there before is not made again, it is in DVC's cache.
     shutil.rmtree(".redoubt/logs")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
 from redoubt.cli.recipe import examples_of, recipe_of
 from redoubt.data.locate import MIRROR
