@@ -61,4 +61,4 @@ bench-attacks: .venv/installed ## Each attack's speed and strength beside ART's,
 	@$(ACTIVE) python -m benchmarks.attacks
 
 clean: ## Remove results, models and caches; keeps .venv, the MLflow runs and DVC's cache
-	rm -rf data/raw data/splits models reports .redoubt .pytest_cache .mypy_cache .ruff_cache
+	rm -rf data/raw data/splits models reports resolved .redoubt .pytest_cache .mypy_cache .ruff_cache
