@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import BATCH
+from redoubt.attacks.problem import BATCH
 from redoubt.bundle.batches import slices
 from redoubt.types import Floats
 

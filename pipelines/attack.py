@@ -13,9 +13,9 @@ from redoubt.code import code_digest
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.evaluation.attack_report import clean_figures, curve, record
-from redoubt.evaluation.ledger import Ledger
-from redoubt.evaluation.shard import Measured, Shard, measure
-from redoubt.evaluation.verdict import NORMS, join
+from redoubt.evaluation.cache import EvaluationCache
+from redoubt.evaluation.results import NORMS, join
+from redoubt.evaluation.worker import ModelResult, WorkerJob, measure
 from redoubt.params.sections import CANDIDATES
 from redoubt.params.stages import AttackSettings
 from redoubt.types import Norm
@@ -27,9 +27,9 @@ SHOWN = 8
 def work(settings: AttackSettings) -> None:
     """Read models, rows and bounds; write robustness.json, the eps curves, the examples and the records."""
     data, reports = load_data(settings.name), Path("reports", settings.name)
-    ledger = Ledger(Path(".redoubt", "attack", settings.name), code_digest("pipelines.attack"))
-    shards = _shards(settings, data, ledger)
-    found = dict(zip(shards, spread(measure, [(shard,) for shard in shards.values()], "attack"), strict=True))
+    cache = EvaluationCache(Path(".redoubt", "attack", settings.name), code_digest("pipelines.attack"))
+    shards = _shards(settings, data, cache)
+    found = dict(zip(shards, spread(measure, [(job,) for job in shards.values()], "attack"), strict=True))
     models: dict[str, Any] = {}
     for name in CANDIDATES:
         each = {split: join([found[key][name].robustness for key in shards if key[0] == split]) for split in SPLITS}
@@ -42,10 +42,10 @@ def work(settings: AttackSettings) -> None:
         write_json(reports / "records" / f"attack-{name}.json", kept.model_dump())
     write_json(reports / "robustness.json", {"task": settings.name, "norm": settings.norm, "models": models})
     write_arrays(reports / "examples.npz", _examples(found, settings.name, data))
-    ledger.keep_used()
+    cache.keep_used()
 
 
-def _shards(settings: AttackSettings, data: TaskData, ledger: Ledger) -> dict[tuple[str, Norm], Shard]:
+def _shards(settings: AttackSettings, data: TaskData, cache: EvaluationCache) -> dict[tuple[str, Norm], WorkerJob]:
     """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
     rows = {split: some_rows(getattr(data, split), settings.attack.points) for split in SPLITS}
     bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), settings.norm
@@ -55,7 +55,7 @@ def _shards(settings: AttackSettings, data: TaskData, ledger: Ledger) -> dict[tu
         **{("test", norm): settings.attack.grid(norm, settings.eps) for norm in NORMS},
     }
     return {
-        (split, norm): Shard(
+        (split, norm): WorkerJob(
             settings=settings,
             folders={name: Path("models", settings.name, name) for name in CANDIDATES},
             batch=rows[split],
@@ -64,7 +64,7 @@ def _shards(settings: AttackSettings, data: TaskData, ledger: Ledger) -> dict[tu
             eps=eps,
             thorough=split == "test",
             seed=settings.seed,
-            ledger=ledger,
+            cache=cache,
             place=place,
             target_mean=None if data.schema.is_classification else data.scaler.target_mean,
         )
@@ -72,7 +72,7 @@ def _shards(settings: AttackSettings, data: TaskData, ledger: Ledger) -> dict[tu
     }
 
 
-def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: str, data: TaskData) -> dict[str, Any]:
+def _examples(found: Mapping[tuple[str, Norm], Mapping[str, ModelResult]], task: str, data: TaskData) -> dict[str, Any]:
     """The first test rows, and what the budget's attack makes of them."""
     examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
     for name in CANDIDATES:

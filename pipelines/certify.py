@@ -8,11 +8,11 @@ from pipelines._stage import run
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.code import code_digest
 from redoubt.data.store import write_json
+from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.certified_shares import CertifiedShares
-from redoubt.evaluation.ledger import Ledger
 from redoubt.params.sections import HARDENED
 from redoubt.params.stages import CertifySettings
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 
 MODELS = ("natural", *HARDENED)
 
@@ -20,10 +20,10 @@ MODELS = ("natural", *HARDENED)
 def work(settings: CertifySettings) -> None:
     """Read models and rows; write certificates.json and the records."""
     data, reports = load_data(settings.name), Path("reports", settings.name)
-    ledger = Ledger(Path(".redoubt", "certify", settings.name), code_digest("pipelines.certify"))
+    cache = EvaluationCache(Path(".redoubt", "certify", settings.name), code_digest("pipelines.certify"))
     smoothed = some_rows(data.test, settings.certify.points)
     mean = data.scaler.target_mean
-    shares = CertifiedShares(settings, data.schema, data.test, smoothed, data.bounds, mean, ledger)
+    shares = CertifiedShares(settings, data.schema, data.test, smoothed, data.bounds, mean, cache)
     models = {}
     for name in MODELS:
         guarded = GuardedModel.load(Path("models", settings.name, name))
@@ -32,13 +32,13 @@ def work(settings: CertifySettings) -> None:
         write_json(reports / "records" / f"certify-{name}.json", record.model_dump())
     found = {"task": settings.name, "settings": settings.certify.model_dump(), "models": models}
     write_json(reports / "certificates.json", found)
-    ledger.keep_used()
+    cache.keep_used()
 
 
-def _record(settings: CertifySettings, name: str, measured: dict[str, Any]) -> Record:
+def _record(settings: CertifySettings, name: str, measured: dict[str, Any]) -> RunRecord:
     radii, eps = _curve(measured["smoothing"]["radii"], "radius"), _curve(measured["interval"], "eps")
     budget = next(row for row in measured["interval"] if row["eps"] == settings.eps.linf)
-    return Record(
+    return RunRecord(
         run=name,
         stage="certify",
         task=settings.name,

@@ -6,16 +6,16 @@ import pipelines._quiet  # noqa: F401
 from pipelines._data import load_data, some_rows
 from pipelines._stage import run
 from pipelines._training import THREADS, EpochBar, checkpoint, selected, write_seconds, write_training
-from redoubt.attacks.criteria import aim
+from redoubt.attacks.criteria import criterion_for
 from redoubt.data.store import plain
 from redoubt.models.networks import build
 from redoubt.params.harden import HardenSettings
 from redoubt.params.recipes import Sized, trained_elsewhere
 from redoubt.training.balance import class_weights
+from redoubt.training.context import TrainingContext
+from redoubt.training.determinism import make_deterministic
 from redoubt.training.fit import Plan, fit
-from redoubt.training.ground import Ground
 from redoubt.training.recipes import plan_for, prepare
-from redoubt.training.setup import make_deterministic
 from redoubt.training.sweep import describe
 
 VALIDATED = 1000
@@ -29,9 +29,9 @@ def work(settings: HardenSettings) -> None:
     data, choice, recipe = load_data(settings.name), selected(settings.name), settings.recipe
     model = recipe.model or choice.settings
     plan = plan_for(recipe, choice.batch_size, choice.learning_rate, settings.seed)
-    ground = Ground(
+    context = TrainingContext(
         network=build(model, data.schema, data.scaler, settings.seed),
-        criterion=aim(settings),
+        criterion=criterion_for(settings),
         bounds=data.bounds.covering(data.validation.x),
         eps=settings.eps,
         train=data.train,
@@ -39,13 +39,13 @@ def work(settings: HardenSettings) -> None:
         plan=plan,
         weights=class_weights(data.train.y, data.schema.outputs, settings.train.balance),
     )
-    prepared = prepare(recipe, ground)
-    trainer = prepared.trainer
-    sizes = {"recipe": recipe.model_dump(), "eps": settings.eps.model_dump(), "weights": ground.weights}
+    setup = prepare(recipe, context)
+    trainer = setup.trainer
+    sizes = {"recipe": recipe.model_dump(), "eps": settings.eps.model_dump(), "weights": context.weights}
     key: dict[str, Any] = {"plan": vars(plan), **sizes, "model": model.model_dump(), "data": data.sha256}
     state = checkpoint(settings.name, settings.model, key)
     bar = EpochBar(f"harden@{settings.name} {settings.model}", plan.epochs)
-    history = fit(trainer, trainer.kept, prepared.train, prepared.watch, plan, checkpoint=state, progress=bar)
+    history = fit(trainer, trainer.kept, setup.train, setup.robust_validation, plan, checkpoint=state, progress=bar)
     chosen = _chosen(settings, plan, describe(model, data.schema.outputs))
     write_training(settings, settings.model, trainer.kept, history, data, chosen)
     write_seconds(settings.name, settings.model, state)

@@ -11,9 +11,9 @@ from redoubt.data.store import read_json, write_json
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
-from redoubt.evaluation.verdict import Robustness
+from redoubt.evaluation.results import Robustness
 from redoubt.params.stages import PromoteSettings
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 
 JUDGED = ("clean", "robust")
 
@@ -104,8 +104,8 @@ def example_request(task: str, data: TaskData) -> list[Any]:
     return table.dropna().iloc[data.split.test[:2]][columns].to_dict("records")
 
 
-def _record(settings: PromoteSettings, decision: dict[str, Any]) -> Record:
-    return Record(
+def _record(settings: PromoteSettings, decision: dict[str, Any]) -> RunRecord:
+    return RunRecord(
         run="promotion",
         stage="promote",
         task=settings.name,

@@ -37,7 +37,8 @@ def _write_all(settings: ReportSettings) -> None:
     sections = [Markup((SECTIONS / f"{name}.html").read_text(encoding="utf-8")) for name in tasks]  # noqa: S704
     _write(Path("reports/index.html"), render("index.html", seed=settings.seed, rows=rows, sections=sections))
     chapters = [
-        (asdict(title), [name for name in names if name in settings.studies]) for title, names in CHAPTERS.values()
+        (asdict(title) | {"name": chapter}, [name for name in names if name in settings.studies])
+        for chapter, (title, names) in CHAPTERS.items()
     ]
     for language, page in LANGUAGES.items():
         _write(Path("reports", page), course_page(language, chapters, Path("reports/studies")))

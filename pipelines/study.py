@@ -10,7 +10,7 @@ from redoubt.data.store import plain, write_json
 from redoubt.errors import ends_in_one_line
 from redoubt.params.stages import StudySettings, read_settings
 from redoubt.quiet import no_stderr
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.studies.contract import Result, StudyError
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
@@ -51,8 +51,8 @@ def work(settings: StudySettings) -> None:
     print(f"study@{name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
-def _record(settings: StudySettings, result: Result) -> Record:
-    return Record(
+def _record(settings: StudySettings, result: Result) -> RunRecord:
+    return RunRecord(
         run=settings.name,
         stage="study",
         task=TASK,

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.params.stages import ValidateSettings
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 
 
 def work(settings: ValidateSettings) -> None:
@@ -17,7 +17,7 @@ def work(settings: ValidateSettings) -> None:
     write_json(reports / "validation.json", verdict.report)
     with whole_folder(reports / "data_docs") as docs:
         (docs / "index.html").write_text(verdict.page, encoding="utf-8")
-    record = Record(
+    record = RunRecord(
         run="validate",
         stage="validate",
         task=settings.name,
@@ -37,7 +37,7 @@ def work(settings: ValidateSettings) -> None:
 def _check_reach(settings: ValidateSettings) -> list[str]:
     """Whether a perfect model could clear the gates on the rows that the split will put aside for them."""
     from redoubt.data import dataset, splits
-    from redoubt.evaluation import reach
+    from redoubt.evaluation import feasibility as reach
 
     data = dataset.load(Path("data/raw", settings.name))
     split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed)

@@ -70,7 +70,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "model": name,
         "digest": digest_folder(source, BUNDLE_FILES),
         "weights": digest((source / WEIGHTS).read_bytes()),
-        "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
+        "passed": all(check["passed"] for check in measured["test"]["checks"][task.harden.norm]),
         "eps": task.eps.linf,
         "threat": threat_of(data.schema, data.bounds, task.norm, task.eps, task.trained_elsewhere),
         "command": f"redoubt verify zoo/{task.name}-{name}",

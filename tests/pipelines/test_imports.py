@@ -33,6 +33,7 @@ ROOMS = [
     "data",
     "models",
     "attacks",
+    "scenarios",
     "certify",
     "defenses",
     "training",

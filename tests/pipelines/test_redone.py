@@ -41,8 +41,8 @@ PARAMS: dict[str, tuple[str, Any, list[str]]] = {
     "what is certified": ("certify.draws", 120, ["certify", "section"]),
 }
 CODE = {
-    "an attack that is not used": ("src/redoubt/attacks/patch.py", []),
-    "a method of training": ("src/redoubt/training/trades.py", ["harden"]),
+    "an attack that is not used": ("src/redoubt/scenarios/patch.py", []),
+    "a method of training": ("src/redoubt/training/methods/trades.py", ["harden"]),
     "the gates": ("src/redoubt/evaluation/promotion.py", ["promote"]),
     "a template of a task's page": ("src/redoubt/report/templates/section.html", ["section"]),
     "the template of the course": ("src/redoubt/report/templates/course.html", ["report"]),
@@ -134,7 +134,7 @@ def test_a_study_at_another_size_is_the_only_one_redone(done: Project, edited: C
 
 
 def test_a_study_whose_code_is_edited_is_the_only_one_redone(done: Project, edited: Callable[[str], Path]) -> None:
-    path = edited("src/redoubt/studies/estimators.py")
+    path = edited("src/redoubt/studies/error/estimators.py")
     path.write_text(path.read_text() + "# a remark\n")
     assert redone(done) == ["study@estimators"]
 

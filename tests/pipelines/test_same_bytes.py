@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from redoubt.data.store import write_json
-from tests.tiny import IMAGE, rows
+from tests.support.tiny import IMAGE, rows
 
 # A quarter of a minute of work; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(1200)

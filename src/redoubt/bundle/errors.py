@@ -9,5 +9,5 @@ class BundleError(RedoubtError):
     """A bundle folder that is not whole or not readable; the message names the file."""
 
 
-class RecordError(RedoubtError):
+class InputError(RedoubtError):
     """An input that does not fit the schema; the message names the row, the column and the value."""

@@ -38,7 +38,7 @@ Labels = RootModel[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What a guarded model says of a batch.
 
     Attributes:
@@ -127,7 +127,7 @@ class GuardedModel:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Names along the second axis of `Answers.outputs`."""
+        """Names along the second axis of `Predictions.outputs`."""
         return self.guard.variants
 
     @property
@@ -144,7 +144,7 @@ class GuardedModel:
             self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads, MODEL)
         return _run(self._network, "network_output", {"network_input": x})
 
-    def answer(self, x: Floats, rng: np.random.Generator) -> Answers:
+    def predict(self, x: Floats, rng: np.random.Generator) -> Predictions:
         """Answer a batch.
 
         Args:
@@ -155,7 +155,7 @@ class GuardedModel:
         opinions = softmax(outputs) if self.schema.is_classification else outputs
         score = self._score(opinions)
         far = (self.outside(x) > FAR).any(axis=1)
-        return Answers(outputs, opinions.mean(axis=1), score, (score > self.guard.threshold) | far)
+        return Predictions(outputs, opinions.mean(axis=1), score, (score > self.guard.threshold) | far)
 
     def outside(self, x: Floats) -> NDArray[np.float64]:
         """How far each number lies outside the box that training and attacks saw, as of `GuardConfig.beyond`.

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.catalogue import Entry
-from redoubt.attacks.contract import Outputs, Problem
-from redoubt.attacks.course import TowardFalse
 from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
+from redoubt.attacks.problem import AttackProblem, Outputs
 from redoubt.cli.recipe import recipe_of
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
-from redoubt.defenses.adaptive import knowing
+from redoubt.defenses.adaptive import adaptive_outputs
 from redoubt.errors import RedoubtError
 from redoubt.params.base import ParamsError
 from redoubt.params.load import load
 from redoubt.params.sections import Eps
 from redoubt.perturbable import Immovable, immovable, in_raw_units
+from redoubt.scenarios.catalogue import Entry
+from redoubt.scenarios.course_attack import TowardFalse
 from redoubt.types import Batch, Bounds, Floats, Norm
 
 
@@ -72,7 +72,7 @@ class Job:
         """The target as the attacker sees it."""
         target = self.target
         if self.knows_guard and target.guarded is not None:
-            return knowing(target.network, target.guarded.guard)
+            return adaptive_outputs(target.network, target.guarded.guard)
         return target.outputs
 
     @property
@@ -91,9 +91,11 @@ class Job:
             return None
         return immovable(self.batch.x, self.bounds, self.eps, schema)
 
-    def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> Problem:
+    def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> AttackProblem:
         """The target as the attacker sees it, or other outputs, with the plain criterion or another one."""
-        return Problem(outputs or self.outputs, criterion or self.criterion, self.norm, self.bounds, self.target.said)
+        return AttackProblem(
+            outputs or self.outputs, criterion or self.criterion, self.norm, self.bounds, self.target.said
+        )
 
     def aim(self) -> tuple[Criterion, NDArray[Any]]:
         """What the attacker wants of every row, and the `y` that says so.

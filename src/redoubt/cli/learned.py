@@ -8,22 +8,22 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from redoubt.attacks.contract import AttackError, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.minimal import attacks, minimal_eps
-from redoubt.attacks.patch import PatchLearning, misled_rate
-from redoubt.attacks.reprogramming import Board, Reprogram, make_boards
-from redoubt.attacks.transfer import Point, Substitute, misled_curve
-from redoubt.attacks.universal import Universal, apply, fooled, random_delta
+from redoubt.attacks.problem import AttackError, AttackProblem, of_network
+from redoubt.cli.figures import SHOWN, as_pictures, falling, is_picture
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError, halves
 from redoubt.cli.lengths import same_lengths
 from redoubt.cli.lines import landscape
 from redoubt.cli.matrix import matrix
-from redoubt.cli.pictures import SHOWN, as_pictures, falling, is_picture
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
+from redoubt.scenarios.minimal_eps import attacks, minimal_eps
+from redoubt.scenarios.patch import PatchLearning, fooling_rate
+from redoubt.scenarios.reprogramming import Board, Reprogram, make_boards
+from redoubt.scenarios.substitute import Point, Substitute, success_curve
+from redoubt.scenarios.universal import Universal, apply, fooled, random_delta
 from redoubt.types import Batch, Floats
 
 # A sticker's places per picture, first inputs of a substitute and its layers' width, precision as a share of eps.
@@ -38,18 +38,18 @@ def universal(job: Job) -> Findings:
         delta = Universal(epochs=epochs).fit(problem, learn.x, learn.y, eps=job.eps, seed=job.seed, bar=bar)
     noise = random_delta(problem, delta.shape, eps=job.eps, seed=job.seed)
     found = {
-        "rows": {"learned_on": len(learn), "measured_on": len(test)},
+        "examples": {"trained_on": len(learn), "measured_on": len(test)},
         "fooled": rate(fooled(problem, test.x, delta, eps=job.eps, seed=job.seed)),
         "fooled_by_random_noise": rate(fooled(problem, test.x, noise, eps=job.eps, seed=job.seed)),
     }
     picture = None
     if is_picture(test.x.shape[1:]):
         some, change = test.take(np.arange(min(SHOWN, len(test)))), delta[..., None] if delta.ndim == 2 else delta
-        moved = apply(some.x, delta, problem.bounds)
-        truth, answers = job.name(some.y, problem.answers(moved))
+        x_adv = apply(some.x, delta, problem.bounds)
+        truth, answers = job.name(some.y, problem.predict(x_adv))
         picture = attack_figures.universal(
             change / float(np.max(problem.bounds.upper - problem.bounds.lower)),
-            {"attacked": (as_pictures(moved, problem.bounds), answers)},
+            {"adversarial": (as_pictures(x_adv, problem.bounds), answers)},
             truth,
         )
     return Findings(found, picture, {"perturbation": delta})
@@ -64,16 +64,20 @@ def patch(job: Job) -> Findings:
     with tqdm(total=job.options["steps"], desc=job.entry.name, unit="step") as bar:
         learning = PatchLearning(side=side, steps=job.options["steps"])
         sticker = learning(problem, learn.x, learn.y, seed=job.seed, bar=bar)
-    misled = misled_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
+    success_rate = fooling_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
     found = {
-        "rows": {"learned_on": len(learn), "measured_on": len(test)},
+        "examples": {"trained_on": len(learn), "measured_on": len(test)},
         "side": side,
-        "misled": {"by_the_sticker": misled.patch, "by_a_sticker_of_noise": misled.noise, "without": misled.clean},
+        "success_rate": {
+            "with_the_patch": success_rate.patch,
+            "with_a_patch_of_noise": success_rate.noise,
+            "without": success_rate.clean,
+        },
     }
     some = slice(1, 2 * SHOWN, 2)
     stuck = sticker.apply(job.batch.x[some], np.random.default_rng(job.seed))
-    truth, answers = job.name(job.batch.y[some], problem.answers(stuck))
-    rows = {"attacked": (as_pictures(stuck, problem.bounds), answers)}
+    truth, answers = job.name(job.batch.y[some], problem.predict(stuck))
+    rows = {"adversarial": (as_pictures(stuck, problem.bounds), answers)}
     picture = attack_figures.sticker(as_pictures(sticker.pixels[None], problem.bounds)[0], rows, truth)
     return Findings(found, picture, {"sticker": sticker.pixels})
 
@@ -96,7 +100,7 @@ def reprogram(job: Job) -> Findings:
         "counted_rightly": {"network": done.accuracy, "untrained": untrained.accuracy, "guessing": done.chance},
     }
     boards = make_boards(np.random.default_rng([job.seed, 1]), SHOWN, board, done.frame.shape)
-    answers = Problem(of_network(network), Untargeted(), "linf", bounds).answers(boards.x + done.frame)
+    answers = AttackProblem(of_network(network), Untargeted(), "linf", bounds).predict(boards.x + done.frame)
     # A class that stands for no count is none.
     meaning = {int(name): str(place + 1) for place, name in enumerate(done.classes)}
     counts = [meaning.get(place, "-") for place in answers.argmax(axis=1).tolist()]
@@ -109,13 +113,17 @@ def minimal(job: Job) -> Findings:
     """The smallest eps at which PGD wins, per row; the eps given is the largest that is tried."""
     job = job.narrowed()
     criterion, y = job.aim()
-    attack, precision = PGD(steps=job.options["steps"], stop_when_won=True), PRECISION * job.eps
+    attack, precision = PGD(steps=job.options["steps"], early_stop=True), PRECISION * job.eps
     if not job.eps > 0:
         raise JobError(f"--eps is {job.eps:g}; minimal searches from 0 up to eps: give one above 0")
     problem, rows = job.problem(criterion), Batch(job.batch.x, y)
     with tqdm(total=len(y) * attacks(job.eps, precision), desc=job.entry.name, unit="row") as bar:
         eps = minimal_eps(attack, problem, rows, largest=job.eps, tolerance=precision, seed=job.seed, bar=bar)
-    found: dict[str, Any] = {"rows": len(eps), "stands_at_the_largest": rate(~np.isfinite(eps)), "precision": precision}
+    found: dict[str, Any] = {
+        "examples": len(eps),
+        "stands_at_the_largest": rate(~np.isfinite(eps)),
+        "precision": precision,
+    }
     if np.isfinite(eps).any():
         known = eps[np.isfinite(eps)]
         found["smallest_eps_of_the_won"] = {"mean": float(known.mean()), "median": float(np.median(known))}
@@ -133,12 +141,12 @@ def substitute(job: Job) -> Findings:
     judge, (own, test) = job.problem(), halves(job.batch)
     points: list[Point] = []
     network, stopped = _student(job, own.x), None
-    copy = Problem(of_network(network), Untargeted(), job.norm, job.bounds, "substitute")
+    copy = AttackProblem(of_network(network), Untargeted(), job.norm, job.bounds, "substitute")
     with tqdm(total=job.options["queries"], desc="substitute", unit="query") as bar:
         attack = Substitute(budget=job.options["queries"])
-        rounds = attack.rounds(judge.answers, network, own.x[:FIRST], job.bounds, seed=job.seed, bar=bar)
+        rounds = attack.rounds(judge.predict, network, own.x[:FIRST], job.bounds, seed=job.seed, bar=bar)
         try:
-            for point in misled_curve(rounds, copy, judge.answers, fgsm(), test, eps=job.eps, seed=job.seed):
+            for point in success_curve(rounds, copy, judge.predict, fgsm(), test, eps=job.eps, seed=job.seed):
                 points.append(point)
         except KeyboardInterrupt:
             stopped = "interrupted"
@@ -152,9 +160,9 @@ def substitute(job: Job) -> Findings:
 def _grown(job: Job, points: list[Point], stopped: str | None) -> Findings:
     if not points:
         return Findings({"queries": 0}, stopped=stopped)
-    curve = {name: [getattr(point, name) for point in points] for name in ("queries", "agreement", "misled")}
-    found = {"rows": len(halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
-    picture = attack_figures.queries({name: (curve["queries"], curve[name]) for name in ("misled", "agreement")})
+    curve = {name: [getattr(point, name) for point in points] for name in ("queries", "agreement", "success_rate")}
+    found = {"examples": len(halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
+    picture = attack_figures.queries({name: (curve["queries"], curve[name]) for name in ("success_rate", "agreement")})
     return Findings(found, picture, {name: np.array(values) for name, values in curve.items()}, stopped)
 
 

@@ -21,7 +21,7 @@ from redoubt.data import dataset, splits
 from redoubt.data.sources import NAMED, SIMULATED
 from redoubt.data.store import write_json
 from redoubt.errors import RedoubtError
-from redoubt.evaluation.proofs import certified_network
+from redoubt.evaluation.certification import certified_network
 from redoubt.params.base import ParamsError, Share
 from redoubt.params.load import load
 from redoubt.params.task import Task
@@ -59,44 +59,44 @@ class VerifyError(RedoubtError):
     """What cannot be verified; the message says why."""
 
 
-class Part(BaseModel):
+class Component(BaseModel):
     """What is read of a stranger's card: typed, bounded, and nothing else of it used."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class Certified(Part):
+class Certified(Component):
     """The share of rows that is certified."""
 
     share: Share
 
 
-class Interval(Part):
+class Interval(Component):
     """What interval bounds prove within one eps."""
 
     eps: Size
     certified: Certified | None
 
 
-class Certificates(Part):
+class Certificates(Component):
     """Certificates of the card; those of randomized smoothing are not made again."""
 
     interval: Annotated[tuple[Interval, ...], Field(max_length=1000)]
 
 
-class Seconds(Part):
+class Seconds(Component):
     """How long the training took."""
 
     training: Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)]
 
 
-class Machine(Part):
+class Machine(Component):
     """On how many cores."""
 
     cores: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Card(Part):
+class Card(Component):
     """A card of a bundle with a recipe.
 
     Attributes:
@@ -204,7 +204,7 @@ def _card(bundle: Path) -> Card:
         raise VerifyError(f"{bundle} cannot be read: {error}") from None
 
 
-class _Recipe(Part):
+class _Recipe(Component):
     params: Any = None
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Outputs, rows_of
-from redoubt.attacks.straight_through import straight_through
+from redoubt.attacks.bpda import straight_through
+from redoubt.attacks.problem import Outputs, rows_of
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.defenses.guard import levels
+from redoubt.defenses.median import median
 from redoubt.defenses.randomization import resize_and_pad
-from redoubt.defenses.smoothing import median
 from redoubt.defenses.squeezing import squeeze
 from redoubt.types import Floats
 
 
-def knowing(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:
+def adaptive_outputs(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:
     """What an attacker who knows the guard differentiates: BPDA inside, fresh draws for EOT on every call.
 
     Args:
@@ -34,11 +34,11 @@ def knowing(network: keras.Model, config: GuardConfig, variants: Sequence[str] |
     return lambda x, seed: _mean(_opinions(network, config, chosen, x, seed))
 
 
-def evading(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
+def detector_evading_outputs(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
     """What an attacker differentiates who must fool the vote and the detector both.
 
     Returns:
-        As `knowing`, with the adversarial score as one more column.
+        As `adaptive_outputs`, with the adversarial score as one more column.
     """
     fixed = config.fixed_variants
     needed = (*fixed, *(name for name in variants if name not in fixed))

@@ -9,13 +9,13 @@ import numpy as np
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import is_bounded
+from redoubt.certify.interval_onnx import add_proof
+from redoubt.defenses.median import add_median
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad
-from redoubt.defenses.smoothing import add_median
 from redoubt.defenses.squeezing import add_squeeze
 from redoubt.models.export import add_network
-from redoubt.models.onnx_parts import Graph
+from redoubt.models.onnx_graph import Graph
 from redoubt.params.sections import ImageGuard, TableGuard
 from redoubt.types import Bounds, Floats
 
@@ -37,7 +37,7 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
 
 def calibrate(model: GuardedModel, clean: Floats) -> GuardConfig:
     """Set the threshold so that at most the declared share of clean validation inputs is flagged."""
-    scores = np.sort(model.answer(clean, np.random.default_rng(0)).score)
+    scores = np.sort(model.predict(clean, np.random.default_rng(0)).score)
     rank = math.ceil((1.0 - model.guard.false_positives) * len(scores)) - 1
     return model.guard.model_copy(update={"threshold": float(scores[rank])})
 

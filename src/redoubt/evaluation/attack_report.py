@@ -6,9 +6,9 @@ import numpy as np
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
-from redoubt.evaluation.verdict import NORMS, Robustness
+from redoubt.evaluation.results import NORMS, Robustness
 from redoubt.params.stages import AttackSettings
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.types import Batch, Norm
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
@@ -17,7 +17,7 @@ COLUMNS = ("undefended", "oblivious", "adaptive")
 def clean_figures(guarded: GuardedModel, test: Batch) -> dict[str, Any]:
     """Clean figures on the whole test split, without and with the guard."""
     x, y, schema = test.x, test.y, guarded.schema
-    answers = {"undefended": guarded.network(x), "guarded": guarded.answer(x, np.random.default_rng(0)).vote}
+    answers = {"undefended": guarded.network(x), "guarded": guarded.predict(x, np.random.default_rng(0)).vote}
     if not schema.is_classification:
         figures: dict[str, Any] = {name: regression_metrics(values[:, 0], y) for name, values in answers.items()}
         return {**figures, "pairs": np.stack([y, answers["undefended"][:, 0]], axis=1)[:500]}
@@ -48,7 +48,7 @@ def _at_zero(measured: Robustness) -> dict[str, float]:
     return {"undefended": measured.clean.share, "oblivious": guarded, "adaptive": guarded}
 
 
-def record(settings: AttackSettings, name: str, clean: dict[str, Any], measured: Robustness) -> Record:
+def record(settings: AttackSettings, name: str, clean: dict[str, Any], measured: Robustness) -> RunRecord:
     """A model's figures as MLflow shows them."""
     metrics = {f"test/{metric}": value for metric, value in clean["undefended"].items()}
     metrics |= {f"test/guarded_{metric}": value for metric, value in clean["guarded"].items()}
@@ -69,8 +69,8 @@ def record(settings: AttackSettings, name: str, clean: dict[str, Any], measured:
             }
             curves[f"eps_{norm}/{column}"] = list(points.items())
         metrics |= _scores(f"robust/{norm}/certified_guarded", budget.scores.get("certified_guarded"))
-        metrics[f"robust/{norm}/doubts"] = len(measured.doubts(norm))
-    return Record(
+        metrics[f"robust/{norm}/doubts"] = len(measured.failed_checks(norm))
+    return RunRecord(
         run=name,
         stage="attack",
         task=settings.name,

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.certify.smoothing import certify_classes, certify_numbers
-from redoubt.evaluation.ledger import Arrays, Ledger
+from redoubt.certify.randomized_smoothing import certify_classes, certify_numbers
+from redoubt.evaluation.cache import Arrays, EvaluationCache
+from redoubt.evaluation.certification import checked_network
 from redoubt.evaluation.metrics import column_score, rate
-from redoubt.evaluation.proofs import checked_network
 from redoubt.params.stages import CertifySettings
 from redoubt.perturbable import Immovable, immovable
 from redoubt.progress import progress_bar
@@ -30,7 +30,7 @@ class CertifiedShares:
         smoothed: the examples of it that randomized smoothing looks at.
         box: the bounds of the training examples; they are widened to hold those that are certified.
         target_mean: of the training examples' numbers, by which a score is told from that of a constant.
-        ledger: what is known of a model that has not changed.
+        cache: what is known of a model that has not changed.
     """
 
     settings: CertifySettings
@@ -39,7 +39,7 @@ class CertifiedShares:
     smoothed: Batch
     box: Bounds
     target_mean: float
-    ledger: Ledger
+    cache: EvaluationCache
 
     def measure(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
         """Both kinds of certificate for the network alone.
@@ -135,7 +135,7 @@ class CertifiedShares:
 
     def _remember(self, guarded: GuardedModel, key: Mapping[str, Any], batch: Batch, compute: Any) -> Arrays:
         box = {name: np.asarray(each) for name, each in vars(self.box).items()}
-        return self.ledger.remember({"model": guarded.digest, **key}, {"x": batch.x, "y": batch.y, **box}, compute)
+        return self.cache.remember({"model": guarded.digest, **key}, {"x": batch.x, "y": batch.y, **box}, compute)
 
     def _immovable(self, batch: Batch, eps: float) -> Immovable | None:
         """What cannot change within eps; where nothing can, there is nothing to certify."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.errors import RedoubtError
 from redoubt.models.chain import activation_of, chain_of
-from redoubt.models.onnx_parts import Graph
+from redoubt.models.onnx_graph import Graph
 
 
 class ExportError(RedoubtError):

@@ -40,9 +40,9 @@ def same_length(
         answer, right = answers[name]
         axis.set_xlabel(_literal(f"answered {answer}"), fontsize=8, color=RIGHT if right else WRONG)
     span = max(linf.values()) or 1.0
-    for column, (name, moved) in enumerate(changed.items(), start=1):
-        _framed(axes[0, column], moved, name)
-        _framed(axes[1, column], (moved - original) / (2 * span) + 0.5, "the change (grey: none)")
+    for column, (name, x_adv) in enumerate(changed.items(), start=1):
+        _framed(axes[0, column], x_adv, name)
+        _framed(axes[1, column], (x_adv - original) / (2 * span) + 0.5, "the change (grey: none)")
         axes[1, column].set_xlabel(f"L2 {l2[name]:.2f}, L-inf {linf[name]:.2f}", fontsize=8)
     return figure
 
@@ -153,10 +153,10 @@ def bars(shares: Mapping[str, Mapping[str, float]], says: str) -> Figure:
     return figure
 
 
-def transfer(misled: Mapping[str, Mapping[str, float]]) -> Figure:
+def transfer(success_rate: Mapping[str, Mapping[str, float]]) -> Figure:
     """Share misled (0 to 1): a row per network that the examples were made on, a column per network that answers."""
-    rows, columns = list(misled), list(next(iter(misled.values())))
-    table = np.array([[misled[row][column] for column in columns] for row in rows])
+    rows, columns = list(success_rate), list(next(iter(success_rate.values())))
+    table = np.array([[success_rate[row][column] for column in columns] for row in rows])
     figure, axes = canvas(1, 1, 2.6 + 0.75 * len(columns), 1.8 + 0.5 * len(rows))
     axis: Axes = axes[0, 0]
     axis.imshow(table, cmap="Reds", vmin=0, vmax=1, aspect="auto")

@@ -31,6 +31,11 @@ CHAPTERS: Mapping[str, tuple[Text, tuple[str, ...]]] = {
 NAMES = tuple(name for _, names in CHAPTERS.values() for name in names)
 
 
+def chapter_of(name: str) -> str:
+    """The chapter that a study belongs to."""
+    return next(chapter for chapter, (_, names) in CHAPTERS.items() if name in names)
+
+
 def check_known(name: str) -> None:
     """Refuse a name that no study has.
 
@@ -50,7 +55,7 @@ def module_of(name: str) -> str:
         StudyError: there is none; the message lists those there are.
     """
     check_known(name)
-    return f"redoubt.studies.{name}"
+    return f"redoubt.studies.{chapter_of(name)}.{name}"
 
 
 def find(name: str) -> Study:

@@ -7,11 +7,12 @@ import numpy as np
 from redoubt.attacks.gradient import PGD
 from redoubt.errors import RedoubtError
 from redoubt.params.recipes import AnyRecipe
+from redoubt.training.context import TrainingContext
 from redoubt.training.fit import Plan, compile_network
-from redoubt.training.ground import Ground
 from redoubt.training.methods import METHODS
-from redoubt.training.trainer import Ramp, Trainer
-from redoubt.training.watch import Watch
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import Trainer
+from redoubt.training.validation import RobustValidation
 from redoubt.types import Batch, Threat
 
 WATCHING = PGD(steps=10)
@@ -22,12 +23,12 @@ class RecipeError(RedoubtError):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingSetup:
     """A compiled trainer, the rows that are left to learn from, and what is measured after each epoch."""
 
     trainer: Trainer
     train: Batch
-    watch: Watch
+    robust_validation: RobustValidation
 
 
 def plan_for(recipe: AnyRecipe, batch_size: int, learning_rate: float, seed: int) -> Plan:
@@ -43,7 +44,7 @@ def plan_for(recipe: AnyRecipe, batch_size: int, learning_rate: float, seed: int
     )
 
 
-def prepare(recipe: AnyRecipe, ground: Ground) -> Prepared:
+def prepare(recipe: AnyRecipe, context: TrainingContext) -> TrainingSetup:
     """Make a recipe's trainer.
 
     Raises:
@@ -51,30 +52,30 @@ def prepare(recipe: AnyRecipe, ground: Ground) -> Prepared:
         IntervalError: certified training of a network with a layer that has no sound bound.
     """
     method = METHODS[recipe.method]
-    threats = method.threats(recipe, ground.eps)
+    threats = method.threats(recipe, context.eps)
     for each in threats:
-        _check_size(each, ground)
-    train, held_out = _parted(ground.train, method.held_out(recipe))
-    plan, threat = ground.plan, threats[0]
+        _check_size(each, context)
+    train, held_out = _parted(context.train, method.held_out(recipe))
+    plan, threat = context.plan, threats[0]
     updates = plan.epochs * plan.replays * -(-len(train) // plan.batch_size)
-    ramp = Ramp(threat.eps * method.reach(recipe), round(recipe.ramp * updates))
-    trainer = method.trainer(recipe, ground, ground.problem(ground.network, threat.norm), ramp)
-    compile_network(trainer, plan, len(train), ground.network.output_shape[-1])
-    watch = Watch(
+    schedule = EpsSchedule(threat.eps * method.reach(recipe), round(recipe.ramp * updates))
+    trainer = method.trainer(recipe, context, context.problem(context.network, threat.norm), schedule)
+    compile_network(trainer, plan, len(train), context.network.output_shape[-1])
+    validation = RobustValidation(
         network=trainer.kept,
-        problem=ground.problem(trainer.kept, threat.norm),
+        problem=context.problem(trainer.kept, threat.norm),
         attack=WATCHING,
         eps=threat.eps,
-        batch=ground.validation,
+        batch=context.validation,
         judged=method.judged,
         sigma=method.sigma(recipe),
         held_out=held_out,
     )
-    return Prepared(trainer, train, watch)
+    return TrainingSetup(trainer, train, validation)
 
 
-def _check_size(threat: Threat, ground: Ground) -> None:
-    bounds, shape = ground.bounds, ground.network.input_shape[1:]
+def _check_size(threat: Threat, context: TrainingContext) -> None:
+    bounds, shape = context.bounds, context.network.input_shape[1:]
     unit = np.where(bounds.scale > 0, bounds.scale, 1)
     sides = np.broadcast_to(np.where(bounds.scale > 0, (bounds.upper - bounds.lower) / unit, 0), shape)
     largest = float(sides.max() if threat.norm == "linf" else np.sqrt(np.square(sides).sum()))

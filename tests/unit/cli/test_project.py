@@ -14,8 +14,8 @@ from redoubt.cli import main
 from redoubt.data import dataset
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.params.load import load
-from tests import tiny
-from tests.tiny import IMAGE, SCHEMAS, rows
+from tests.support import tiny
+from tests.support.tiny import IMAGE, SCHEMAS, rows
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def run(*words: str) -> dict[str, Any]:
 def test_a_bundle_brings_its_rows_and_its_eps(at_home: Path) -> None:
     found, task = run("fgsm", "models/bars/champion"), load().task("bars")
     assert (found["given"]["norm"], found["given"]["eps"]) == ("l2", task.eps.l2)
-    assert (found["data"]["source"], found["data"]["rows"]) == ("test rows of bars", 12)
+    assert (found["data"]["source"], found["data"]["examples"]) == ("test rows of bars", 12)
     assert np.array_equal(read_arrays(Path("out/arrays.npz"))["x"], dataset.load(Path("data/raw/bars")).batch.x[48:])
     assert run("fgsm", "models/bars/champion", "--norm=linf")["given"]["eps"] == task.eps.linf
 

@@ -69,7 +69,7 @@ def test_the_commands_need_nothing_but_the_bundle(
     said = " ".join(capsys.readouterr().out.split())
     assert "zoo/mnist-examples.npz, 200 test images" in said
     found = read_json(Path("reports", record, "record.json"))
-    assert found["data"]["rows"] == 3
+    assert found["data"]["examples"] == 3
     assert found["given"].get("eps", eps) == eps
     assert f"L-inf {eps:g}" in said
 

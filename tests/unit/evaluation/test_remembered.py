@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from redoubt.attacks.contract import Attack
+from redoubt.attacks.base import Attack
 from redoubt.data.store import dumps
 from redoubt.evaluation import certified_shares
+from redoubt.evaluation.attack_columns import Evaluation
+from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.certified_shares import CertifiedShares
-from redoubt.evaluation.conclusion import conclude
-from redoubt.evaluation.ledger import Ledger
-from redoubt.evaluation.robustness import Evaluation
-from redoubt.evaluation.subject import Setting, Subject
+from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+from redoubt.evaluation.summarize import summarize
 from redoubt.params.sections import AttackParams, CertifyParams, Eps
 from redoubt.params.stages import CertifySettings
 from redoubt.types import Threat
-from tests.tiny import NUMBER, TABLE, TOLERANCE, Guarded
+from tests.support.tiny import NUMBER, TABLE, TOLERANCE, Guarded
 
 EPS = Eps(linf=0.1, l2=0.3)
 EFFORT = AttackParams(linf=(0.1,), l2=(0.3,), points=64, steps=2, restarts=1, eot=1, queries=10)
@@ -28,21 +28,21 @@ def refuse(*_: Any, **__: Any) -> Any:
     raise AssertionError("it was measured again")
 
 
-def attacked(guarded: Guarded, ledger: Ledger) -> str:
+def attacked(guarded: Guarded, cache: EvaluationCache) -> str:
     case = guarded.case
-    setting = Setting(EFFORT, EPS, case.criterion, case.bounds, 1, ledger, case.scaler.target_mean)
-    work = Evaluation(Subject(case.network, guarded.model, setting), case.test, thorough=True)
+    config = EvaluationConfig(EFFORT, EPS, case.criterion, case.bounds, 1, cache, case.scaler.target_mean)
+    work = Evaluation(Evaluator(case.network, guarded.model, config), case.test, thorough=True)
     work.run(Threat("linf", EPS.linf))
-    return dumps(conclude(work, "linf", [], judge_parts=True).model_dump(mode="json"))
+    return dumps(summarize(work, "linf", [], judge_parts=True).model_dump(mode="json"))
 
 
-def certified(guarded: Guarded, ledger: Ledger) -> str:
+def certified(guarded: Guarded, cache: EvaluationCache) -> str:
     case = guarded.case
     tolerance = None if case.schema.labels else TOLERANCE
     settings = CertifySettings(name="t", tolerance=tolerance, eps=EPS, linf=(0.05,), certify=SMOOTHING, seed=1)
     few = case.test.take(slice(10))  # type: ignore[arg-type]
     box, mean = case.scaler.bounds(case.schema), case.scaler.target_mean
-    shares = CertifiedShares(settings, case.schema, case.test, few, box, mean, ledger)
+    shares = CertifiedShares(settings, case.schema, case.test, few, box, mean, cache)
     return dumps(shares.measure(guarded.model, "certify"))
 
 
@@ -50,14 +50,14 @@ def test_attacks_on_a_model_that_has_not_changed_are_remembered(
     bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guarded = bundles(TABLE)
-    plain = attacked(guarded, Ledger(None))
-    assert attacked(guarded, Ledger(tmp_path)) == plain
+    plain = attacked(guarded, EvaluationCache(None))
+    assert attacked(guarded, EvaluationCache(tmp_path)) == plain
     damaged = sorted(tmp_path.iterdir())[0]
     damaged.write_bytes(b"damaged")
-    assert attacked(guarded, Ledger(tmp_path)) == plain
+    assert attacked(guarded, EvaluationCache(tmp_path)) == plain
     monkeypatch.setattr(Attack, "__call__", refuse)
-    assert attacked(guarded, Ledger(tmp_path)) == plain
-    other = Ledger(tmp_path, "other code")
+    assert attacked(guarded, EvaluationCache(tmp_path)) == plain
+    other = EvaluationCache(tmp_path, "other code")
     with pytest.raises(AssertionError, match="measured again"):
         attacked(guarded, other)
 
@@ -67,13 +67,13 @@ def test_certificates_of_a_model_that_has_not_changed_are_remembered(
     name: str, bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guarded = bundles(name)
-    plain = certified(guarded, Ledger(None))
-    ledger = Ledger(tmp_path)
-    assert certified(guarded, ledger) == plain
-    ledger.keep_used()
+    plain = certified(guarded, EvaluationCache(None))
+    cache = EvaluationCache(tmp_path)
+    assert certified(guarded, cache) == plain
+    cache.keep_used()
     for work in ("certify_classes", "certify_numbers", "checked_network"):
         monkeypatch.setattr(certified_shares, work, refuse)
-    assert certified(guarded, Ledger(tmp_path)) == plain
+    assert certified(guarded, EvaluationCache(tmp_path)) == plain
     other = next(each for each in (TABLE, NUMBER) if each != name)
     with pytest.raises(AssertionError, match="measured again"):
-        certified(bundles(other), Ledger(tmp_path))
+        certified(bundles(other), EvaluationCache(tmp_path))

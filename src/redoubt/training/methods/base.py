@@ -4,14 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from redoubt.attacks.contract import Problem
+from redoubt.attacks.problem import AttackProblem
 from redoubt.attacks.transformations import Transformations
 from redoubt.params.recipes import Augmented, Recipe, Sized
 from redoubt.params.sections import Eps
 from redoubt.training.augment import Augmentation
-from redoubt.training.ground import Ground
-from redoubt.training.trainer import Objective, Ramp, Trainer
-from redoubt.training.watch import Judged
+from redoubt.training.context import TrainingContext
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import Objective, Trainer
+from redoubt.training.validation import Judged
 from redoubt.types import Threat
 
 R = TypeVar("R", bound=Recipe)
@@ -41,7 +42,7 @@ class Method(Generic[R]):
         replays: times each batch is given in a row; there are so many times fewer epochs.
     """
 
-    trainer: Callable[[R, Ground, Problem, Ramp], Trainer]
+    trainer: Callable[[R, TrainingContext, AttackProblem, EpsSchedule], Trainer]
     judged: Judged = "pgd"
     threats: Callable[[R, Eps], list[Threat]] = declared
     reach: Callable[[R], float] = lambda recipe: 1.0
@@ -50,9 +51,9 @@ class Method(Generic[R]):
     replays: Callable[[R], int] = lambda recipe: 1
 
 
-def towards(objective: Objective, recipe: Augmented, ground: Ground, ramp: Ramp) -> Trainer:
+def towards(objective: Objective, recipe: Augmented, context: TrainingContext, schedule: EpsSchedule) -> Trainer:
     """The trainer of a method that differs from others in its objective alone."""
     augment = None
     if recipe.augment is not None:
-        augment = Augmentation(Transformations(**recipe.augment.model_dump()), ground.bounds)
-    return Trainer(ground.network, objective, ramp, ground.plan.seed, recipe.average, augment)
+        augment = Augmentation(Transformations(**recipe.augment.model_dump()), context.bounds)
+    return Trainer(context.network, objective, schedule, context.plan.seed, recipe.average, augment)

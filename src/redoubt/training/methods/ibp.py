@@ -8,23 +8,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import Problem
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import AttackProblem
 from redoubt.certify.interval import Box, check_bounded, steps
-from redoubt.certify.margins import ball, worst_logits
+from redoubt.certify.worst_case import ball, worst_logits
 from redoubt.models.chain import chain_of
 from redoubt.params.recipes import Ibp
-from redoubt.training.ground import Ground
+from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, towards
-from redoubt.training.methods.pgd import attacked
-from redoubt.training.trainer import Moment, Ramp, Trainer
+from redoubt.training.methods.pgd import perturb_batch
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import StepState, Trainer
 
 TOLERANCE = 0.5
 TINY = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Certified:
+class IbpObjective:
     """A mean of the loss on single points and of the loss at the worst end of the whole ball's bounds.
 
     Attributes:
@@ -36,31 +37,31 @@ class Certified:
     """
 
     network: keras.Model
-    problem: Problem
+    problem: AttackProblem
     natural: tuple[float, float]
     regularize: float
     attack: PGD | None = None
 
-    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
         """The points."""
         if self.attack is None:
             return x
-        return attacked(self.attack, self.problem, x, y, moment.eps, moment.seed)
+        return perturb_batch(self.attack, self.problem, x, y, step_state.eps, step_state.seed)
 
-    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
+    def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
         """The mean of both losses and the regularizers."""
         criterion, layers, (first, last) = self.problem.criterion, chain_of(self.network), self.natural
-        weight = first + (last - first) * moment.share
-        ball_ = ball(x, moment.eps, self.problem.bounds)
-        features, box, befores = _together(layers[:-1], moved, ball_)
+        weight = first + (last - first) * step_state.share
+        ball_ = ball(x, step_state.eps, self.problem.bounds)
+        features, box, befores = _together(layers[:-1], x_adv, ball_)
         outputs, ends, _ = _together(layers[-1:], features, box)
-        if criterion.classes:
+        if criterion.is_classification:
             worst = criterion.loss(worst_logits(layers[-1], box, y), y)
         else:
             worst = tf.maximum(criterion.loss(ends.low, y), criterion.loss(ends.high, y))
         loss = tf.reduce_mean(weight * criterion.loss(outputs, y) + (1.0 - weight) * worst)
         if self.regularize:
-            loss += self.regularize * (1.0 - moment.share) * regularizer(ball_, befores)
+            loss += self.regularize * (1.0 - step_state.share) * regularizer(ball_, befores)
         return outputs, loss
 
 
@@ -144,17 +145,17 @@ def initialize(network: keras.Model, seed: int) -> None:
                 layer.bias.assign(np.zeros(layer.bias.shape))
 
 
-def _trainer(recipe: Ibp, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
+def _trainer(recipe: Ibp, context: TrainingContext, problem: AttackProblem, schedule: EpsSchedule) -> Trainer:
     """Draw the weights anew for bounds.
 
     Raises:
         IntervalError: the network has a layer without a sound bound.
     """
-    check_bounded(ground.network)
-    initialize(ground.network, ground.plan.seed)
+    check_bounded(context.network)
+    initialize(context.network, context.plan.seed)
     attack = PGD(steps=recipe.steps) if recipe.steps else None
-    objective = Certified(ground.network, problem, recipe.natural, recipe.regularize, attack)
-    return towards(objective, recipe, ground, ramp)
+    objective = IbpObjective(context.network, problem, recipe.natural, recipe.regularize, attack)
+    return towards(objective, recipe, context, schedule)
 
 
 METHOD = Method[Ibp](trainer=_trainer, judged="certified", reach=lambda recipe: recipe.reach)

@@ -10,16 +10,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import Outputs, Problem
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import AttackProblem, Outputs
 from redoubt.params.recipes import Gaussian, SmoothAdv
 from redoubt.params.sections import Eps
-from redoubt.training.ground import Ground
+from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, towards
-from redoubt.training.methods.pgd import attacked
-from redoubt.training.methods.trades import Apart
-from redoubt.training.trainer import Moment, Ramp, Trainer
+from redoubt.training.methods.pgd import perturb_batch
+from redoubt.training.methods.trades import Divergence
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import StepState, Trainer
 from redoubt.training.weighted import row_weights
 from redoubt.types import Bounds, Threat
 
@@ -28,7 +29,7 @@ ENTROPY = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Noisy:
+class NoiseObjective:
     """Learns from inputs under Gaussian noise.
 
     Attributes:
@@ -40,7 +41,7 @@ class Noisy:
     """
 
     network: keras.Model
-    problem: Problem
+    problem: AttackProblem
     sigma: float
     attack: PGD | None = None
     consistency: float = 0.0
@@ -50,15 +51,19 @@ class Noisy:
         """Of noise, per row."""
         return 2 if self.consistency else 1
 
-    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
         """Moved inputs under fresh noise, `(draws * rows, ...)`; it may leave the bounds, as it does in certifying."""
-        moved = x if self.attack is None else attacked(self.attack, self.problem, x, y, moment.eps, moment.seed)
-        moved = tf.concat([moved] * self.draws, axis=0)
-        return moved + noise(tf.shape(moved), self.sigma, self.problem.bounds, moment.seed + [0, 1])
+        x_adv = (
+            x
+            if self.attack is None
+            else perturb_batch(self.attack, self.problem, x, y, step_state.eps, step_state.seed)
+        )
+        x_adv = tf.concat([x_adv] * self.draws, axis=0)
+        return x_adv + noise(tf.shape(x_adv), self.sigma, self.problem.bounds, step_state.seed + [0, 1])
 
-    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
+    def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
         """The criterion's own loss, the draws' mean, and how far they disagree; the outputs are the first draw's."""
-        each = tf.split(self.network(moved, training=True), self.draws)
+        each = tf.split(self.network(x_adv, training=True), self.draws)
         loss = sum(self.problem.criterion.loss(outputs, y) for outputs in each) / self.draws
         if self.consistency:
             parted = disagreement(self.problem.criterion, each, self.consistency)
@@ -77,9 +82,9 @@ def disagreement(criterion: Criterion, each: Sequence[tf.Tensor], weight: float)
     Returns:
         `(rows,)`.
     """
-    mean, apart = _mean(each), Apart(criterion)
-    parted = weight * sum(apart.loss(outputs, mean) for outputs in each) / len(each)
-    return parted - ENTROPY * tf.reduce_sum(tf.exp(mean) * mean, axis=1) if criterion.classes else parted
+    mean, divergence = _mean(each), Divergence(criterion)
+    parted = weight * sum(divergence.loss(outputs, mean) for outputs in each) / len(each)
+    return parted - ENTROPY * tf.reduce_sum(tf.exp(mean) * mean, axis=1) if criterion.is_classification else parted
 
 
 def noise(shape: tf.Tensor, sigma: float, bounds: Bounds, seed: tf.Tensor) -> tf.Tensor:
@@ -88,7 +93,7 @@ def noise(shape: tf.Tensor, sigma: float, bounds: Bounds, seed: tf.Tensor) -> tf
 
 
 def under_noise(network: keras.Model, sigma: float, draws: int, bounds: Bounds) -> Outputs:
-    """The smoothed network as an attacker sees it, in the form `Problem.outputs` wants.
+    """The smoothed network as an attacker sees it, in the form `AttackProblem.outputs` wants.
 
     Args:
         network: gives logits or values.
@@ -122,16 +127,18 @@ def _within_a_sigma(recipe: Gaussian, eps: Eps) -> list[Threat]:
     return [Threat("l2", recipe.sigma)]
 
 
-def _on_noise(recipe: Gaussian, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
-    objective = Noisy(ground.network, problem, recipe.sigma, consistency=recipe.consistency)
-    return towards(objective, recipe, ground, ramp)
+def _on_noise(recipe: Gaussian, context: TrainingContext, problem: AttackProblem, schedule: EpsSchedule) -> Trainer:
+    objective = NoiseObjective(context.network, problem, recipe.sigma, consistency=recipe.consistency)
+    return towards(objective, recipe, context, schedule)
 
 
-def _round_attacked(recipe: SmoothAdv, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
-    outputs = under_noise(ground.network, recipe.sigma, recipe.draws, ground.bounds)
-    smoothed = Problem(outputs, ground.aim, "l2", ground.bounds)
-    objective = Noisy(ground.network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
-    return towards(objective, recipe, ground, ramp)
+def _round_attacked(
+    recipe: SmoothAdv, context: TrainingContext, problem: AttackProblem, schedule: EpsSchedule
+) -> Trainer:
+    outputs = under_noise(context.network, recipe.sigma, recipe.draws, context.bounds)
+    smoothed = AttackProblem(outputs, context.weighted_criterion, "l2", context.bounds)
+    objective = NoiseObjective(context.network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
+    return towards(objective, recipe, context, schedule)
 
 
 GAUSSIAN = Method[Gaussian](

@@ -7,19 +7,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import Problem
-from redoubt.attacks.geometry import ascend
+from redoubt.attacks.geometry import steepest_step
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import AttackProblem
 from redoubt.params.recipes import Pgd
 from redoubt.params.sections import Eps
-from redoubt.training.ground import Ground
+from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, threat_of, towards
-from redoubt.training.trainer import Moment, Ramp, Trainer
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import StepState, Trainer
 from redoubt.types import Threat
 
 
 @dataclass(frozen=True, eq=False)
-class Attacked:
+class AdversarialObjective:
     """Learns from attacked inputs alone; of several threats each batch meets the next.
 
     Attributes:
@@ -29,24 +30,28 @@ class Attacked:
     """
 
     network: keras.Model
-    threats: Sequence[tuple[Problem, float]]
+    threats: Sequence[tuple[AttackProblem, float]]
     attack: PGD
 
-    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
         """Attacked inputs."""
         under = [
-            lambda problem=problem, times=times: attacked(self.attack, problem, x, y, times * moment.eps, moment.seed)
+            lambda problem=problem, times=times: perturb_batch(
+                self.attack, problem, x, y, times * step_state.eps, step_state.seed
+            )
             for problem, times in self.threats
         ]
-        return under[0]() if len(under) == 1 else tf.switch_case(moment.seed[1] % len(under), under)
+        return under[0]() if len(under) == 1 else tf.switch_case(step_state.seed[1] % len(under), under)
 
-    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
+    def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
         """The criterion's own loss."""
-        outputs = self.network(moved, training=True)
+        outputs = self.network(x_adv, training=True)
         return outputs, tf.reduce_mean(self.threats[0][0].criterion.loss(outputs, y))
 
 
-def attacked(attack: PGD, problem: Problem, x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def perturb_batch(
+    attack: PGD, problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
     """A batch perturbed from a random point of the ball, as graph code.
 
     Args:
@@ -61,7 +66,7 @@ def attacked(attack: PGD, problem: Problem, x: tf.Tensor, y: tf.Tensor, eps: tf.
     if problem.norm == "l2":
         # All inputs weigh the same, whatever their units; those that must not change weigh nothing.
         alike = replace(problem.bounds, scale=(problem.bounds.scale > 0).astype(np.float32))
-        start = ascend(start, "l2", alike)
+        start = steepest_step(start, "l2", alike)
     return attack.run(problem, x, y, start, eps, seed)
 
 
@@ -69,10 +74,10 @@ def _threats(recipe: Pgd, eps: Eps) -> list[Threat]:
     return [threat_of(each, eps) for each in (recipe, *recipe.also)]
 
 
-def _trainer(recipe: Pgd, ground: Ground, problem: Problem, ramp: Ramp) -> Trainer:
-    first, *more = _threats(recipe, ground.eps)
-    threats = [(problem, 1.0), *((ground.problem(ground.network, each.norm), each.eps / first.eps) for each in more)]
-    return towards(Attacked(ground.network, threats, PGD(steps=recipe.steps)), recipe, ground, ramp)
+def _trainer(recipe: Pgd, context: TrainingContext, problem: AttackProblem, schedule: EpsSchedule) -> Trainer:
+    first, *more = _threats(recipe, context.eps)
+    threats = [(problem, 1.0), *((context.problem(context.network, each.norm), each.eps / first.eps) for each in more)]
+    return towards(AdversarialObjective(context.network, threats, PGD(steps=recipe.steps)), recipe, context, schedule)
 
 
 METHOD = Method[Pgd](trainer=_trainer, threats=_threats)

@@ -1,0 +1,244 @@
+"""Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from redoubt.attacks.apgd import APGD
+from redoubt.attacks.ensemble import Ensemble, Member
+from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.noise import Noise
+from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.square import Square
+from redoubt.attacks.whole_steps import WholeSteps
+from redoubt.certify.refute import check_not_refuted
+from redoubt.evaluation.certification import certified_guarded, certified_network
+from redoubt.evaluation.diagnostics import AttackSuccess
+from redoubt.evaluation.evaluator import Evaluator
+from redoubt.evaluation.importance import importance, share_of
+from redoubt.evaluation.metrics import Score, error_growth, rate
+from redoubt.evaluation.redraws import Flags
+from redoubt.evaluation.results import ThreatResult
+from redoubt.perturbable import Immovable, immovable
+from redoubt.types import Batch, Floats, Norm, Threat
+
+WHOLE_STEPS = Member("whole steps", WholeSteps(), uses_gradients=False)
+
+
+@dataclass
+class WorstCase:
+    """The worst case so far: each attack adds the rows that it is the first to break.
+
+    Attributes:
+        kept: the perturbation that broke each row, or else the first one tried.
+        is_adversarial: rows broken.
+        broken: how many rows each attack was the first to break, in the order tried.
+    """
+
+    kept: Floats
+    is_adversarial: Flags
+    broken: list[tuple[Member, int]] = field(default_factory=list)
+
+    def add(self, member: Member, x_adv: Floats, is_adversarial: Flags) -> None:
+        """Take an attack's perturbations into account, and the rows that they break."""
+        adversarial = is_adversarial & ~self.is_adversarial
+        self.kept = np.where(adversarial.reshape(-1, *[1] * (x_adv.ndim - 1)), x_adv, self.kept)
+        self.is_adversarial = self.is_adversarial | adversarial
+        self.broken.append((member, int(adversarial.sum())))
+
+    @property
+    def by_name(self) -> list[tuple[str, int]]:
+        """How many rows each attack was the first to break, repeats of it taken together."""
+        counts: dict[str, int] = {}
+        for member, count in self.broken:
+            counts[member.name] = counts.get(member.name, 0) + count
+        return list(counts.items())
+
+    @property
+    def by_restarts(self) -> int:
+        """How many rows only a repeat of an attack broke, from another random start."""
+        return sum(count for member, count in self.broken if member.restart)
+
+    def attack(self, evaluator: Evaluator, member: Member, problem: AttackProblem, batch: Batch, eps: float) -> Floats:
+        """Attack the rows still standing; the others come back as they were kept."""
+        x_adv, active = self.kept.copy(), np.flatnonzero(~self.is_adversarial)
+        if len(active):
+            x_adv[active] = evaluator.attack(member.attack, problem, batch.take(active), eps, member.restart)
+        return x_adv
+
+
+class Evaluation:
+    """Attacks one subject on some rows; every perturbation is scored by the exported graph.
+
+    Attributes:
+        thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
+        cells: one per threat measured, in that order.
+        examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
+        is_adversarial: per threat, the rows that each attack breaks which was run on all rows.
+    """
+
+    def __init__(self, evaluator: Evaluator, batch: Batch, *, thorough: bool) -> None:
+        self.evaluator, self.batch, self.thorough = evaluator, batch, thorough
+        self.params = evaluator.config.params
+        self.cells: list[ThreatResult] = []
+        self.examples: dict[Threat, Floats] = {}
+        self.is_adversarial: dict[Threat, AttackSuccess] = {}
+
+    def run(self, threat: Threat) -> ThreatResult:
+        """Measure one threat."""
+        fixed = self._immovable(threat.eps)
+        cell = _not_measured(threat, fixed) if fixed and fixed.everything else self._cell(threat, fixed)
+        self.examples.setdefault(threat, self.batch.x)
+        self.cells.append(cell)
+        return cell
+
+    def _immovable(self, eps: float) -> Immovable | None:
+        evaluator = self.evaluator
+        fixed = immovable(self.batch.x, evaluator.config.bounds, eps, evaluator.guarded.schema)
+        if fixed is None or fixed.everything or not fixed.features:
+            return fixed
+        return fixed.model_copy(update={"importance": share_of(fixed.features, self.importance)})
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """Per feature of a table, how much the network needs it."""
+        return importance(self.evaluator, self.batch)
+
+    def _cell(self, threat: Threat, fixed: Immovable | None) -> ThreatResult:
+        evaluator, y = self.evaluator, self.batch.y
+        plain = self._undefended(threat)
+        self.examples[threat] = plain.kept
+        guarded = WorstCase(plain.kept, evaluator.is_adversarial_guarded(plain.kept, y))
+        is_adversarial = {"undefended": plain.is_adversarial, "oblivious": guarded.is_adversarial}
+        query = None
+        if self.thorough and self._is_budget(threat):
+            self._guarded(guarded, self._square, evaluator.query_problem(threat.norm), threat.eps)
+            query = rate(~guarded.is_adversarial)
+        for member in self._adaptive_attacks(threat):
+            self._guarded(guarded, member, evaluator.adaptive[threat.norm], threat.eps)
+        flagged = [
+            rate(evaluator.guarded.predict(x_adv, np.random.default_rng(evaluator.config.seed)).flagged)
+            for x_adv in (plain.kept, guarded.kept)
+        ]
+        alone = self.is_adversarial[threat]
+        is_adversarial |= {
+            "adaptive": guarded.is_adversarial,
+            **self._uncertified(threat, plain.is_adversarial, guarded.is_adversarial),
+        }
+        columns: dict[str, Any] = {name: rate(~each) for name, each in is_adversarial.items()}
+        return ThreatResult(
+            norm=threat.norm,
+            eps=threat.eps,
+            noise=rate(~alone.noise),
+            fgsm=rate(~alone.fgsm),
+            pgd=rate(~alone.pgd),
+            square=None if alone.square is None else rate(~alone.square),
+            **columns,
+            broken=plain.by_name,
+            query=query,
+            flagged_oblivious=flagged[0],
+            flagged_adaptive=flagged[1],
+            error_growth=self._error_growth(plain.kept),
+            immovable=fixed,
+            scores=self._scores(threat, is_adversarial),
+        )
+
+    def _scores(self, threat: Threat, is_adversarial: Mapping[str, Flags]) -> dict[str, Score]:
+        """Each column as a score; class by class at the budget alone, since the file would grow long."""
+        scores = {name: self.evaluator.score(each, self.batch.y) for name, each in is_adversarial.items()}
+        found = {name: score for name, score in scores.items() if score is not None}
+        if self._is_budget(threat):
+            return found
+        return {name: score.model_copy(update={"per_class": ()}) for name, score in found.items()}
+
+    def _uncertified(self, threat: Threat, is_adversarial: Flags, is_adversarial_guarded: Flags) -> dict[str, Flags]:
+        """What is not proven, L-inf; no attack may have broken any of what is."""
+        if threat.norm != "linf" or not self.evaluator.guarded.proves:
+            return {}
+        model, tolerance = self.evaluator.guarded, self.evaluator.config.tolerance
+        network = certified_network(model, self.batch, threat.eps, tolerance)
+        guarded = certified_guarded(model, self.batch, threat.eps, tolerance, self.evaluator.config.seed)
+        found = f"what an attack found within L-inf eps {threat.eps:g}"
+        check_not_refuted("network", network, is_adversarial, found)
+        check_not_refuted("guarded model", guarded, is_adversarial_guarded, found)
+        wrong = self.evaluator.is_adversarial_guarded(self.batch.x, self.batch.y)
+        check_not_refuted("guarded model", guarded, wrong, "the example itself")
+        return {"certified": ~network, "certified_guarded": ~guarded}
+
+    def _undefended(self, threat: Threat) -> WorstCase:
+        """Attacks on every row, so that they can be compared, and the ensemble on the rows still standing."""
+        evaluator, y, problem = self.evaluator, self.batch.y, self.evaluator.undefended[threat.norm]
+        # A number can be driven off to either side. From the input itself the climb takes the nearer one, which a
+        # random start may miss; APGD-T tries both.
+        pgd = Member("pgd", PGD(steps=self.params.steps, random_start=evaluator.config.criterion.is_classification))
+        one_step, noise = Member("fgsm", fgsm()), Member("noise", Noise(), uses_gradients=False)
+        alone = [noise, one_step, pgd, *([self._square] if self._is_budget(threat) else [])]
+        x_adv = {each: evaluator.attack(each.attack, problem, self.batch, threat.eps) for each in alone}
+        is_adversarial = {each: evaluator.is_adversarial(found, y) for each, found in x_adv.items()}
+        worst = WorstCase(x_adv[pgd], evaluator.is_adversarial(self.batch.x, y))
+        for member in (one_step, pgd):
+            worst.add(member, x_adv[member], is_adversarial[member])
+        for member in self._ensemble(threat):
+            found = worst.attack(evaluator, member, problem, self.batch, threat.eps)
+            worst.add(member, found, evaluator.is_adversarial(found, y))
+        self.is_adversarial[threat] = AttackSuccess(
+            noise=is_adversarial[noise],
+            fgsm=is_adversarial[one_step],
+            pgd=is_adversarial[pgd],
+            square=is_adversarial.get(self._square),
+            white_box=worst.is_adversarial,
+            by_restarts=worst.by_restarts,
+        )
+        for member in (self._square, noise):
+            if member in alone:
+                worst.add(member, x_adv[member], is_adversarial[member])
+        return worst
+
+    @property
+    def _square(self) -> Member:
+        return Member("square", Square(queries=self.params.queries), uses_gradients=False)
+
+    def _ensemble(self, threat: Threat) -> list[Member]:
+        """Its members that use gradients; away from the budget only the cheapest strong one.
+
+        Where rounding hides a gradient's step, whole numbers taken one at a time stand beside them.
+        """
+        members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
+        chosen = [each for each in members if each.uses_gradients] if self._is_budget(threat) else members[:1]
+        return [*chosen, WHOLE_STEPS] if self._hides_in_rounding(threat.norm) else chosen
+
+    def _hides_in_rounding(self, norm: Norm) -> bool:
+        """Whether whole numbers stand between a gradient's step, which all features share, and a record."""
+        bounds = self.evaluator.config.bounds
+        return norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0)))
+
+    def _adaptive_attacks(self, threat: Threat) -> list[Member]:
+        """One attack per restart; all climb the margin, since cross-entropy saturates on a sure variant."""
+        steps, eot = self.params.steps, self.params.eot
+        first = APGD(steps=steps, eot=eot, loss="margin", early_stop=False)
+        more = PGD(steps=steps, eot=eot, loss="margin")
+        last = self.params.restarts if self._is_budget(threat) else 1
+        members = [Member("apgd", first), *[Member("pgd", more, restart=start) for start in range(1, last)]]
+        return [*members, replace(WHOLE_STEPS, restart=last)] if self._hides_in_rounding(threat.norm) else members
+
+    def _guarded(self, worst: WorstCase, member: Member, problem: AttackProblem, eps: float) -> None:
+        x_adv = worst.attack(self.evaluator, member, problem, self.batch, eps)
+        worst.add(member, x_adv, self.evaluator.is_adversarial_guarded(x_adv, self.batch.y))
+
+    def _is_budget(self, threat: Threat) -> bool:
+        return threat == self.evaluator.config.eps.threat(threat.norm)
+
+    def _error_growth(self, x_adv: Floats) -> dict[str, float] | None:
+        if self.evaluator.config.criterion.is_classification:
+            return None
+        network = self.evaluator.guarded.network
+        return error_growth(network(x_adv)[:, 0], network(self.batch.x)[:, 0], self.batch.y)
+
+
+def _not_measured(threat: Threat, fixed: Immovable) -> ThreatResult:
+    """A threat that can change nothing: an accuracy of 100 % under it would be no robustness."""
+    columns = ("noise", "fgsm", "pgd", "undefended", "oblivious", "adaptive", "flagged_oblivious", "flagged_adaptive")
+    return ThreatResult(norm=threat.norm, eps=threat.eps, broken=[], immovable=fixed, **dict.fromkeys(columns))
