@@ -25,7 +25,7 @@ def main(bundle: Path) -> None:
         x = np.random.default_rng(0).random((examples, *model.schema.shape), np.float32)
         took: dict[str, list[float]] = {"answer": [], "proof": []}
         calls: dict[str, Callable[[], object]] = {
-            "answer": lambda x=x: model.answer(x, np.random.default_rng(0)),  # type: ignore[misc]
+            "answer": lambda x=x: model.predict(x, np.random.default_rng(0)),  # type: ignore[misc]
             "proof": lambda x=x: model.prove(x, EPS, np.random.default_rng(0)),  # type: ignore[misc]
         }
         for _ in range(ROUNDS + repeats):

@@ -21,13 +21,14 @@ from benchmarks import limits, memory
 from benchmarks.limits import Timing, timed
 from benchmarks.mnist import EPS, Victim, images, test_rows, victims
 from benchmarks.peer import CONSTANT, LEARNING_RATE, Effort, Peer, Run
+from redoubt.attacks.active_rows import until_adversarial
 from redoubt.attacks.apgd import APGD, APGDT
+from redoubt.attacks.base import Attack
 from redoubt.attacks.carlini_wagner import CarliniWagner
-from redoubt.attacks.contract import BATCH, Attack, Problem
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.problem import BATCH, AttackProblem
 from redoubt.attacks.square import Square
-from redoubt.attacks.standing import until_won
 from redoubt.params import Norm, load
 from redoubt.types import PIXELS, Batch, Floats
 
@@ -65,13 +66,13 @@ class Result:
         first: seconds by the clock of the first call, on a few rows: what compiling takes.
         timing: of a later call, on all rows.
         standing: share of the rows that withstood.
-        moved: their perturbation.
+        x_adv: their perturbation.
     """
 
     first: float
     timing: Timing
     standing: float
-    moved: Floats
+    x_adv: Floats
 
 
 def contests(victim: Victim, effort: Effort, seed: int) -> list[Contest]:
@@ -84,7 +85,7 @@ def contests(victim: Victim, effort: Effort, seed: int) -> list[Contest]:
     found = [
         Contest("FGSM", [ours(fgsm())], [peer.fgsm()]),
         Contest(f"PGD-{effort.pgd}", [ours(pgd)], arts),
-        Contest(f"PGD-{effort.pgd}, rests when won", [ours(replace(pgd, stop_when_won=True))], arts),
+        Contest(f"PGD-{effort.pgd}, rests when won", [ours(replace(pgd, early_stop=True))], arts),
         Contest("APGD-CE", [ours(APGD(steps=effort.apgd))], [peer.apgd("cross_entropy")]),
         Contest("APGD-DLR", [ours(APGD(steps=effort.apgd, loss="dlr"))], [peer.apgd("difference_logits_ratio")]),
         Contest(f"APGD-T, {TARGETS} targets", [ours(APGDT(steps=effort.apgd, targets=TARGETS))]),
@@ -99,15 +100,15 @@ def ensemble(victim: Victim, effort: Effort, seed: int, targets: int = 0) -> lis
     """APGD-CE, APGD-T (untargeted APGD-DLR where there are no targets), Square and PGD restarts."""
     ours = partial(_ours, victim.problem("linf"), victim.eps)
     dlr: Attack = APGDT(steps=effort.apgd, targets=targets) if targets else APGD(steps=effort.apgd, loss="dlr")
-    pgd = PGD(steps=effort.pgd, step_size=STEP / victim.eps, stop_when_won=True)
+    pgd = PGD(steps=effort.pgd, step_size=STEP / victim.eps, early_stop=True)
     attacks = [APGD(steps=effort.apgd), dlr, Square(queries=effort.queries)]
     return [ours(seed, attack) for attack in attacks] + [ours(seed + start, pgd) for start in range(effort.restarts)]
 
 
-def in_turn(problem: Problem, runs: Sequence[Run], batch: Batch, seed: int) -> Floats:
+def in_turn(problem: AttackProblem, runs: Sequence[Run], batch: Batch, seed: int) -> Floats:
     """One attack after another, each at the rows still standing."""
     attempts = (lambda rows, run=run: run(batch.x[rows], batch.y[rows]) for run in runs)
-    return until_won(problem, batch.x, batch.y, attempts, seed)
+    return until_adversarial(problem, batch.x, batch.y, attempts, seed)
 
 
 def hold(victim: Victim, batch: Batch, effort: Effort, seed: int) -> Iterator[tuple[Contest, Result, Result | None]]:
@@ -130,13 +131,13 @@ def _carlini_wagner(victim: Victim, effort: Effort, seed: int, peer: Peer) -> Co
     return Contest(f"C&W L2 within {L2}", [ours], [peer.carlini_wagner()], "l2", effort.cw_points)
 
 
-def _ours(problem: Problem, eps: float, seed: int, attack: Attack) -> Run:
+def _ours(problem: AttackProblem, eps: float, seed: int, attack: Attack) -> Run:
     return lambda x, y: attack(problem, x, y, eps=eps, seed=seed)
 
 
 def _side(runs: Sequence[Run], norm: Norm, victim: Victim, batch: Batch, effort: Effort) -> Result:
     problem, few = victim.problem(norm), batch.take(np.arange(min(WARM, len(batch))))
-    problem.answers(few.x)
+    problem.predict(few.x)
     began = time.perf_counter()
     for run in runs:
         run(few.x, few.y)
@@ -144,11 +145,11 @@ def _side(runs: Sequence[Run], norm: Norm, victim: Victim, batch: Batch, effort:
     kept = []
 
     def attack() -> None:
-        moved = in_turn(problem, runs, batch, 0) if len(runs) > 1 else runs[0](batch.x, batch.y)
-        kept.append(moved)
+        x_adv = in_turn(problem, runs, batch, 0) if len(runs) > 1 else runs[0](batch.x, batch.y)
+        kept.append(x_adv)
 
     timing = timed(attack, effort.repeats)
-    right = ~problem.criterion.won(problem.answers(kept[-1]), batch.y)
+    right = ~problem.criterion.is_adversarial(problem.predict(kept[-1]), batch.y)
     far = distance(kept[-1] - batch.x, norm, PIXELS) > (victim.eps if norm == "linf" else L2) * (1 + 1e-4)
     return Result(first, timing, float(np.mean(right | far)), kept[-1])
 
@@ -172,11 +173,11 @@ def show_contests(console: Console, victim: Victim, found: Sequence[tuple[Contes
 
 def show_distances(console: Console, victim: Victim, batch: Batch, ours: Result, theirs: Result) -> None:
     """What minimizes a distance is compared by it, on the rows that both sides broke."""
-    x, y = batch.x[: len(ours.moved)], batch.y[: len(ours.moved)]
+    x, y = batch.x[: len(ours.x_adv)], batch.y[: len(ours.x_adv)]
     problem = victim.problem("l2")
-    clean = ~problem.criterion.won(problem.answers(x), y)
-    sizes = [distance(each.moved - x, "l2", PIXELS) for each in (ours, theirs)]
-    broke = [problem.criterion.won(problem.answers(each.moved), y) & clean for each in (ours, theirs)]
+    clean = ~problem.criterion.is_adversarial(problem.predict(x), y)
+    sizes = [distance(each.x_adv - x, "l2", PIXELS) for each in (ours, theirs)]
+    broke = [problem.criterion.is_adversarial(problem.predict(each.x_adv), y) & clean for each in (ours, theirs)]
     both = broke[0] & broke[1]
     means = [f"{size[both].mean():.3f}" if both.any() else "-" for size in sizes]
     counts = [f"{each.sum()} of {clean.sum()}" for each in broke]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import BATCH
+from redoubt.attacks.problem import BATCH
 from redoubt.types import Floats
 
 # (rows, side, channels): shapes that suit the machine better than any that MNIST has.

@@ -41,7 +41,7 @@ def _attack(kind: str) -> dict[str, float]:
     subject = victim(ADVERSARIAL, raw, SEED)
     batch = test_rows(raw, POINTS, SEED)
     problem = subject.problem("linf")
-    problem.answers(batch.x[:1])
+    problem.predict(batch.x[:1])
     before = psutil.Process().memory_info().rss / 2**20
     few = Ensemble(steps=STEPS // 4, targets=TARGETS, queries=QUERIES, restarts=RESTARTS)
     attack = PGD(steps=STEPS) if kind == "pgd" else few

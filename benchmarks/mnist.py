@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
 from redoubt.data.scaling import fit as fit_scaler
@@ -18,7 +18,7 @@ from redoubt.models.networks import build
 from redoubt.models.saved import load_network, save_network
 from redoubt.params import Cnn, Norm, Pgd, load
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.training.recipes import Ground, plan_for, prepare
+from redoubt.training.recipes import TrainingContext, plan_for, prepare
 from redoubt.types import PIXELS, Batch
 
 PIPELINE, CACHE = Path("models/mnist"), Path(".redoubt/benchmarks")
@@ -48,9 +48,9 @@ class Victim:
         """What is attacked, and how far."""
         return f"{self.name}, {self.eps:g}"
 
-    def problem(self, norm: Norm) -> Problem:
+    def problem(self, norm: Norm) -> AttackProblem:
         """Any wrong class, in a norm."""
-        return Problem(of_network(self.network), Untargeted(), norm, PIXELS)
+        return AttackProblem(of_network(self.network), Untargeted(), norm, PIXELS)
 
 
 def images() -> Raw:
@@ -104,7 +104,7 @@ def _train(name: str, raw: Raw, seed: int) -> keras.Model:
 
 def _harden(network: keras.Model, train: Batch, validation: Batch, seed: int) -> keras.Model:
     plan = plan_for(RECIPE, BATCH_SIZE, LEARNING_RATE, seed)
-    ground = Ground(
+    context = TrainingContext(
         network=network,
         criterion=Untargeted(),
         bounds=PIXELS,
@@ -113,8 +113,8 @@ def _harden(network: keras.Model, train: Batch, validation: Batch, seed: int) ->
         validation=validation,
         plan=plan,
     )
-    ready = prepare(RECIPE, ground)
-    fit(ready.trainer, ready.trainer.kept, ready.train, ready.watch, plan)
+    ready = prepare(RECIPE, context)
+    fit(ready.trainer, ready.trainer.kept, ready.train, ready.robust_validation, plan)
     return ready.trainer.kept
 
 

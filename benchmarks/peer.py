@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.mnist import Victim
-from redoubt.attacks.contract import BATCH
+from redoubt.attacks.problem import BATCH
 from redoubt.types import Floats, Ints
 
 with catch_warnings():

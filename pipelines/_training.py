@@ -14,10 +14,10 @@ from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest, digest_folder
 from redoubt.data.state import code_digest
 from redoubt.data.store import dumps, whole_file, write_json
-from redoubt.defenses.bundle import write_bundle
 from redoubt.defenses.guard import configure
+from redoubt.defenses.write_bundle import write_bundle
 from redoubt.params import Task
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.training.fit import History, seconds_spent
 from redoubt.training.sweep import Selected
 
@@ -83,7 +83,7 @@ def write_training(
     with whole_file(reports / "history" / f"{name}.csv") as path:
         table.to_csv(path, index=False, lineterminator="\n")
     best = min(history, key=lambda epoch: epoch["val_loss"])
-    record = Record(
+    record = RunRecord(
         run=name,
         stage="train" if name == "natural" else "harden",
         task=task.name,

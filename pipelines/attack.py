@@ -12,12 +12,12 @@ from pipelines._stage import run
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_arrays, write_json
-from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
-from redoubt.evaluation.shard import Measured, Shard, measure
-from redoubt.evaluation.verdict import NORMS, Robustness, join
+from redoubt.evaluation.results import NORMS, Robustness, join
+from redoubt.evaluation.worker import ModelResult, WorkerJob, measure
 from redoubt.params import CANDIDATES, Norm, Params, Task
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
 SPLITS = ("validation", "test")
@@ -26,9 +26,9 @@ SHOWN = 8
 
 def work(params: Params, task: Task) -> None:
     """Read models, rows and bounds; write robustness.json, the eps curves, the examples and the records."""
-    data, reports, ledger = load_data(task.name), Path("reports", task.name), Path(".redoubt", "attack", task.name)
-    shards = _shards(params, task, data, ledger)
-    found = dict(zip(shards, spread(measure, [(shard,) for shard in shards.values()], "attack"), strict=True))
+    data, reports, cache = load_data(task.name), Path("reports", task.name), Path(".redoubt", "attack", task.name)
+    shards = _shards(params, task, data, cache)
+    found = dict(zip(shards, spread(measure, [(job,) for job in shards.values()], "attack"), strict=True))
     models: dict[str, Any] = {}
     for name in CANDIDATES:
         each = {split: join([found[key][name].robustness for key in shards if key[0] == split]) for split in SPLITS}
@@ -39,10 +39,10 @@ def work(params: Params, task: Task) -> None:
         write_json(reports / "records" / f"attack-{name}.json", record.model_dump())
     write_json(reports / "robustness.json", {"task": task.name, "norm": task.harden.norm, "models": models})
     write_arrays(reports / "examples.npz", _examples(found, task, data))
-    Ledger(ledger).close()
+    EvaluationCache(cache).close()
 
 
-def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tuple[str, Norm], Shard]:
+def _shards(params: Params, task: Task, data: TaskData, cache: Path) -> dict[tuple[str, Norm], WorkerJob]:
     """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
     rows = {split: some_rows(getattr(data, split), task.attack.points) for split in SPLITS}
     bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), task.harden.norm
@@ -52,7 +52,7 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
         **{("test", norm): task.attack.grid(norm, task.eps) for norm in NORMS},
     }
     return {
-        (split, norm): Shard(
+        (split, norm): WorkerJob(
             task=task,
             folders={name: Path("models", task.name, name) for name in CANDIDATES},
             batch=rows[split],
@@ -61,7 +61,7 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
             eps=eps,
             thorough=split == "test",
             seed=params.seed,
-            ledger=ledger,
+            cache=cache,
             place=place,
             target_mean=None if data.schema.labels else data.scaler.target_mean,
         )
@@ -69,7 +69,9 @@ def _shards(params: Params, task: Task, data: TaskData, ledger: Path) -> dict[tu
     }
 
 
-def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: Task, data: TaskData) -> dict[str, Any]:
+def _examples(
+    found: Mapping[tuple[str, Norm], Mapping[str, ModelResult]], task: Task, data: TaskData
+) -> dict[str, Any]:
     """The first test rows, and what the budget's attack makes of them."""
     examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
     for name in CANDIDATES:
@@ -83,7 +85,7 @@ def _examples(found: Mapping[tuple[str, Norm], Mapping[str, Measured]], task: Ta
 def _clean(guarded: GuardedModel, data: TaskData) -> dict[str, Any]:
     """Clean figures on the whole test split, without and with the guard."""
     x, y = data.test.x, data.test.y
-    answers = {"undefended": guarded.network(x), "guarded": guarded.answer(x, np.random.default_rng(0)).vote}
+    answers = {"undefended": guarded.network(x), "guarded": guarded.predict(x, np.random.default_rng(0)).vote}
     if not data.schema.labels:
         figures: dict[str, Any] = {name: regression_metrics(values[:, 0], y) for name, values in answers.items()}
         return {**figures, "pairs": np.stack([y, answers["undefended"][:, 0]], axis=1)[:500]}
@@ -115,7 +117,7 @@ def _at_zero(measured: Robustness) -> dict[str, float]:
     return {"undefended": measured.clean.share, "oblivious": guarded, "adaptive": guarded}
 
 
-def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) -> Record:
+def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) -> RunRecord:
     metrics = {f"test/{metric}": value for metric, value in clean["undefended"].items()}
     metrics |= {f"test/guarded_{metric}": value for metric, value in clean["guarded"].items()}
     metrics["test/false_positives"] = measured.false_positives.share
@@ -135,8 +137,8 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
             }
             curves[f"eps_{norm}/{column}"] = list(points.items())
         metrics |= _scores(f"robust/{norm}/certified_guarded", budget.scores.get("certified_guarded"))
-        metrics[f"robust/{norm}/doubts"] = len(measured.doubts(norm))
-    return Record(
+        metrics[f"robust/{norm}/doubts"] = len(measured.failed_checks(norm))
+    return RunRecord(
         run=name,
         stage="attack",
         task=task.name,

@@ -11,13 +11,13 @@ from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.bundle.certificates import proven
 from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.certify.randomized_smoothing import certify_classes, certify_numbers
 from redoubt.certify.refute import check_not_refuted, ends, points
-from redoubt.certify.smoothing import certify_classes, certify_numbers
 from redoubt.data.store import write_json
 from redoubt.evaluation.metrics import column_score, rate
 from redoubt.params import HARDENED, Params, Task
 from redoubt.perturbable import Immovable, immovable
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.types import Batch, Floats
 
 MODELS = ("natural", *HARDENED)
@@ -131,10 +131,10 @@ def _certified(right: NDArray[np.bool_] | None, batch: Batch, data: TaskData, ta
     return {"certified": rate(right).model_dump(), "score": score.model_dump() if score else None}
 
 
-def _record(task: Task, name: str, measured: dict[str, Any]) -> Record:
+def _record(task: Task, name: str, measured: dict[str, Any]) -> RunRecord:
     radii, eps = _curve(measured["smoothing"]["radii"], "radius"), _curve(measured["interval"], "eps")
     budget = next(row for row in measured["interval"] if row["eps"] == task.eps.linf)
-    return Record(
+    return RunRecord(
         run=name,
         stage="certify",
         task=task.name,

@@ -8,15 +8,15 @@ import pipelines._quiet  # noqa: F401
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from pipelines._training import EpochBar, checkpoint, selected, write_seconds, write_training
-from redoubt.attacks.criteria import aim
+from redoubt.attacks.criteria import criterion_for
 from redoubt.data.store import plain
 from redoubt.models.networks import build
 from redoubt.params import Params, Sized, Task
 from redoubt.perturbable import trained_elsewhere
 from redoubt.training.balance import class_weights
+from redoubt.training.determinism import make_deterministic
 from redoubt.training.fit import fit
-from redoubt.training.recipes import Ground, plan_for, prepare
-from redoubt.training.setup import make_deterministic
+from redoubt.training.recipes import TrainingContext, plan_for, prepare
 from redoubt.training.sweep import describe
 
 VALIDATED = 1000
@@ -40,9 +40,9 @@ def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
     choice, recipe = selected(task.name), task.harden.recipe(name)
     model = recipe.model or choice.settings
     plan = plan_for(recipe, choice.batch_size, choice.learning_rate, params.seed)
-    ground = Ground(
+    context = TrainingContext(
         network=build(model, data.schema, data.scaler, params.seed),
-        criterion=aim(task),
+        criterion=criterion_for(task),
         bounds=data.bounds.covering(data.validation.x),
         eps=task.eps,
         train=data.train,
@@ -50,13 +50,13 @@ def _harden(name: str, params: Params, task: Task, data: TaskData) -> Path:
         plan=plan,
         weights=class_weights(data.train.y, data.schema.outputs, task.train.balance),
     )
-    prepared = prepare(recipe, ground)
-    trainer = prepared.trainer
-    sizes = {"recipe": recipe.model_dump(), "eps": task.eps.model_dump(), "weights": ground.weights}
+    setup = prepare(recipe, context)
+    trainer = setup.trainer
+    sizes = {"recipe": recipe.model_dump(), "eps": task.eps.model_dump(), "weights": context.weights}
     key: dict[str, Any] = {"plan": vars(plan), **sizes, "model": model.model_dump(), "data": data.sha256}
     state = checkpoint(task.name, name, key)
     bar = EpochBar(f"harden@{task.name} {name}", plan.epochs)
-    history = fit(trainer, trainer.kept, prepared.train, prepared.watch, plan, checkpoint=state, progress=bar)
+    history = fit(trainer, trainer.kept, setup.train, setup.robust_validation, plan, checkpoint=state, progress=bar)
     own = recipe.model_dump(exclude={"method", "model", "batch_size", "learning_rate", "train_eps"}, exclude_none=True)
     settings = {
         "training": recipe.method,

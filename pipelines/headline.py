@@ -32,7 +32,7 @@ def headline(params: Params, name: str) -> dict[str, Any]:
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
         **{column: cell[column] for column in COLUMNS},
         "certified": cell["certified_guarded"],
-        "trusted": all(check["passed"] for check in card["numbers"]["lint"][norm]),
+        "trusted": all(check["passed"] for check in card["numbers"]["checks"][norm]),
         "notes": [
             _constant(task, promotion),
             *_unchangeable(cell),

@@ -16,10 +16,10 @@ from redoubt.data import dataset
 from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.evaluation import baselines
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
-from redoubt.evaluation.verdict import Robustness
+from redoubt.evaluation.results import Robustness
 from redoubt.params import GatesParams, Norm, Params, Task
 from redoubt.perturbable import in_raw_units, raw_units, trained_elsewhere
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 
 JUDGED = ("clean", "robust")
 
@@ -175,8 +175,8 @@ def example_request(task: str, data: TaskData) -> list[Any]:
     return table.dropna().iloc[data.split.test[:2]][columns].to_dict("records")
 
 
-def _record(task: Task, decision: dict[str, Any]) -> Record:
-    return Record(
+def _record(task: Task, decision: dict[str, Any]) -> RunRecord:
+    return RunRecord(
         run="promotion",
         stage="promote",
         task=task.name,

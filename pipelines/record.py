@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from redoubt.records import RunRecordError
+from redoubt.runs import RunRecordError
 from redoubt.tracking import Summary, sync
 from redoubt.tracking_uri import TrackingError
 

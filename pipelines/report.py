@@ -14,9 +14,9 @@ from pipelines._stage import begin
 from pipelines.headline import headline
 from redoubt.data.store import StoreError, read_json, whole_file, write_json
 from redoubt.params import Params, ParamsError, load
-from redoubt.records import RunRecordError
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
+from redoubt.runs import RunRecordError
 from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking import sync
 from redoubt.tracking_uri import TrackingError

@@ -136,13 +136,13 @@ def _model(task: Task, measured: dict[str, Any]) -> dict[str, Any]:
             "norm": figures.NORMS[cell["norm"]],
             "budget": cell["eps"] == task.eps.of(cell["norm"]),
             "targeted": measured["targeted"].get(cell["norm"]),
-            "trusted": all(check["passed"] for check in measured["lint"][cell["norm"]]),
+            "trusted": all(check["passed"] for check in measured["checks"][cell["norm"]]),
             "growth": _growth(cell["error_growth"]),
         }
         for cell in measured["cells"]
     ]
-    lint = {figures.NORMS[norm]: measured["lint"][norm] for norm in NORMS}
-    return {**measured, "cells": cells, "lint": lint}
+    checks = {figures.NORMS[norm]: measured["checks"][norm] for norm in NORMS}
+    return {**measured, "cells": cells, "checks": checks}
 
 
 def _certificates(models: dict[str, Any]) -> dict[str, Any]:

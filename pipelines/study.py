@@ -10,7 +10,7 @@ from pipelines._stage import begin, fail, item_of
 from redoubt.data.store import StoreError, plain, write_json
 from redoubt.params import Params, ParamsError, load
 from redoubt.quiet import no_stderr
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.studies.catalogue import find
 from redoubt.studies.contract import Result, StudyError
 from redoubt.studies.files import write
@@ -53,8 +53,8 @@ def work(params: Params, name: str) -> None:
     print(f"study@{name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
 
 
-def _record(name: str, params: Params, result: Result) -> Record:
-    return Record(
+def _record(name: str, params: Params, result: Result) -> RunRecord:
+    return RunRecord(
         run=name,
         stage="study",
         task=TASK,

@@ -11,9 +11,9 @@ from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from redoubt.compute import spread
 from redoubt.data.store import whole_file, write_json
-from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.cache import EvaluationCache
 from redoubt.params import Params, Task
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
 
 
@@ -23,8 +23,8 @@ def work(params: Params, task: Task) -> None:
     points = grid(task.sweep)
     folds = _folds(data, task, params.seed)
     # Folds done before a kill are not done again.
-    ledger = Ledger(Path(".redoubt", "sweep", task.name))
-    jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed, ledger.remember) for point in points]
+    cache = EvaluationCache(Path(".redoubt", "sweep", task.name))
+    jobs = [(point, folds, data.schema, task.sweep.epochs, params.seed, cache.remember) for point in points]
     curves = spread(cross_validate, jobs, f"sweep@{task.name}")
     best = winner([score(each) for each in curves])
     reports = Path("reports", task.name)
@@ -40,7 +40,7 @@ def work(params: Params, task: Task) -> None:
     selected = {**_settings(points[best], data), "settings": points[best].model.model_dump()}
     write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[best])})
     write_json(reports / "records" / "sweep.json", _record(task.name, data, points, curves).model_dump())
-    ledger.close()
+    cache.close()
 
 
 def _folds(data: TaskData, task: Task, seed: int) -> Folds:
@@ -55,16 +55,16 @@ def _settings(point: Point, data: TaskData) -> dict[str, Any]:
     return {"model": model, "batch_size": point.batch_size, "learning_rate": point.learning_rate}
 
 
-def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Curve]]) -> Record:
+def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Curve]]) -> RunRecord:
     common: dict[str, Any] = {"task": task, "stage": "sweep", "tags": {"dataset": data.sha256}}
     children = []
     for point, each in zip(points, curves, strict=True):
         settings = _settings(point, data)
         name = f"{settings['model']}, batch {point.batch_size}, rate {point.learning_rate:g}"
         means = {key: float(np.mean([best_epoch(curve)[key] for curve in each])) for key in best_epoch(each[0])}
-        children.append(Record(run=name, params={**settings, "fold": "mean"}, metrics=_finite(means), **common))
+        children.append(RunRecord(run=name, params={**settings, "fold": "mean"}, metrics=_finite(means), **common))
         children += [
-            Record(
+            RunRecord(
                 run=f"{name}, fold {fold}",
                 params={**settings, "fold": fold},
                 metrics=_finite(best_epoch(curve)),
@@ -74,7 +74,7 @@ def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Cu
             for fold, curve in enumerate(each)
         ]
     best = winner([score(each) for each in curves])
-    return Record(
+    return RunRecord(
         run="sweep",
         params={**_settings(points[best], data), "points": len(points), "folds": len(curves[0])},
         metrics={"val_loss": score(curves[best])},

@@ -7,8 +7,8 @@ from pipelines._training import EpochBar, checkpoint, selected, write_seconds, w
 from redoubt.models.networks import build
 from redoubt.params import Params, Task
 from redoubt.training.balance import class_weights
+from redoubt.training.determinism import make_deterministic
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.training.setup import make_deterministic
 
 
 def work(params: Params, task: Task) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pipelines.record import describe
-from redoubt.records import RunRecordError
+from redoubt.runs import RunRecordError
 from redoubt.tracking import sync
 from redoubt.tracking_uri import TrackingError, store_uri
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.params import Params, Task
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 
 
 def work(params: Params, task: Task) -> None:
@@ -17,7 +17,7 @@ def work(params: Params, task: Task) -> None:
     write_json(reports / "validation.json", verdict.report)
     with whole_folder(reports / "data_docs") as docs:
         (docs / "index.html").write_text(verdict.page, encoding="utf-8")
-    record = Record(
+    record = RunRecord(
         run="validate",
         stage="validate",
         task=task.name,

@@ -52,7 +52,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "model": name,
         "digest": digest_folder(source, BUNDLE_FILES),
         "weights": digest((source / WEIGHTS).read_bytes()),
-        "passed": all(check["passed"] for check in measured["test"]["lint"][task.harden.norm]),
+        "passed": all(check["passed"] for check in measured["test"]["checks"][task.harden.norm]),
         "eps": task.eps.linf,
         "threat": threat_of(task, data, task.harden.norm),
         "command": f"redoubt verify zoo/{task.name}-{name}",

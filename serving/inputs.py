@@ -7,7 +7,7 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument
 from pydantic import Field, TypeAdapter, ValidationError
 
-from redoubt.bundle.errors import RecordError
+from redoubt.bundle.errors import InputError
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
 from serving.schema import short
@@ -33,7 +33,7 @@ def _record_reader(schema: Schema) -> Callable[[list[Any]], Floats]:
                 raise InvalidArgument(f"input {index} is {short(record)}; expected an object with the keys {columns}")
         try:
             return schema.encode(inputs)
-        except RecordError as error:
+        except InputError as error:
             raise InvalidArgument(str(error)) from None
 
     return read

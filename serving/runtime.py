@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from redoubt.bundle.certificates import certified_eps, certified_interval
 from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, Answers, GuardedModel
+from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel, Predictions
 from redoubt.bundle.io import digest_folder, read_typed
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
@@ -161,7 +161,7 @@ def _answer(task: str, champion: Champion, x: Floats) -> Answer:
     model, draws = champion.model, secrets.randbits(128)
     # Overflow is looked for below, and answered with a sentence.
     with np.errstate(all="ignore"):
-        answers = model.answer(x, np.random.default_rng(draws))
+        answers = model.predict(x, np.random.default_rng(draws))
     finite = np.isfinite(answers.vote).all(axis=1) & np.isfinite(answers.score)
     if not finite.all():
         raise InvalidArgument(
@@ -174,7 +174,7 @@ def _answer(task: str, champion: Champion, x: Floats) -> Answer:
     return Answer(task=task, model_digest=model.digest, predictions=predictions)
 
 
-def _classes(champion: Champion, answers: Answers, x: Floats, draws: int) -> list[ClassPrediction]:
+def _classes(champion: Champion, answers: Predictions, x: Floats, draws: int) -> list[ClassPrediction]:
     model, chosen = champion.model, answers.outputs.argmax(axis=2)
     labels, names = model.schema.labels, model.variants
     outside = model.outside(x) > 0
@@ -196,7 +196,7 @@ def _classes(champion: Champion, answers: Answers, x: Floats, draws: int) -> lis
     ]
 
 
-def _numbers(champion: Champion, answers: Answers, x: Floats, draws: int) -> list[NumberPrediction]:
+def _numbers(champion: Champion, answers: Predictions, x: Floats, draws: int) -> list[NumberPrediction]:
     model, names = champion.model, champion.model.variants
     outside = model.outside(x) > 0
     ends = certified_interval(model, x, champion.eps, draws) if model.proves else None

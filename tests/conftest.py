@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import tiny
+from tests.support import tiny
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "DVC_NO_ANALYTICS": "1"}
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def repeatable() -> None:
     """The same numbers on every run; a session that needs no TensorFlow does not wait for it."""
     if "tensorflow" in sys.modules:
-        from redoubt.training.setup import make_deterministic
+        from redoubt.training.determinism import make_deterministic
 
         make_deterministic(20)
 

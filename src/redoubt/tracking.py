@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from redoubt.bundle.io import digest
 from redoubt.data.store import read_json
-from redoubt.records import Record, key, read_records
+from redoubt.runs import RunRecord, key, read_records
 from redoubt.tracking_errors import NOT_MLFLOW, explain
 from redoubt.tracking_uri import TrackingError, check, home, redact, shown, store_uri
 
@@ -252,7 +252,7 @@ class _Mirror:
             self._experiments[task] = known.experiment_id
         return self._experiments[task]
 
-    def record(self, record: Record) -> int:
+    def record(self, record: RunRecord) -> int:
         """Mirror a record; return how many runs had to be made for it."""
         mark = key(record)
         namesakes = self._namesakes(record.task, record.run)
@@ -312,7 +312,7 @@ class _Mirror:
         run = trained[0].info.run_id if trained else None
         return bool(card["passed"]) and register(bundle, experiment, run, self.client)
 
-    def _create(self, record: Record, mark: str) -> str:
+    def _create(self, record: RunRecord, mark: str) -> str:
         data = _provenance(self.root, record.task)
         tags = {**self._origin, CHECKOUT: self._checkout, BEGUN: str(int(time.time() * 1000))}
         if data:
@@ -329,7 +329,7 @@ class _Mirror:
         self.client.set_terminated(parent)
         return parent
 
-    def _open(self, record: Record, tags: Mapping[str, str], seconds: Mapping[str, float]) -> str:
+    def _open(self, record: RunRecord, tags: Mapping[str, str], seconds: Mapping[str, float]) -> str:
         colour = {COLOUR: COLOURS[record.run]} if record.run in COLOURS else {}
         tags = {**record.tags, **tags, **colour, STAGE: record.stage}
         now = int(time.time() * 1000)
@@ -471,7 +471,7 @@ def _dataset(task: str, data: Mapping[str, Any]) -> DatasetInput:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _seconds(root: Path, record: Record) -> dict[str, float]:
+def _seconds(root: Path, record: RunRecord) -> dict[str, float]:
     timings = root / "reports" / record.task / "timings"
     trained = timings / "training" / f"{record.run}.json"
     # `harden` makes several models and may have been resumed; a model's own training time says more.

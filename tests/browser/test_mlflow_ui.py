@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.screenshots import CHROMIUM, browser, mlflow_ui, open_charts, open_comparison, open_page, photograph
 from redoubt.data.store import write_json
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.tracking import sync
 
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
 
 CURVE = "eps_linf/adaptive"
 RUNS = {
-    "natural": Record(
+    "natural": RunRecord(
         run="natural",
         stage="train",
         task="digits",
@@ -28,7 +28,7 @@ RUNS = {
         metrics={"test/accuracy": 0.98},
         curves={CURVE: [(0, 0.98), (100, 0.3), (200, 0.01)]},
     ),
-    "adversarial": Record(
+    "adversarial": RunRecord(
         run="adversarial",
         stage="harden",
         task="digits",

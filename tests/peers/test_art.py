@@ -9,13 +9,13 @@ from art.attacks.evasion import AutoProjectedGradientDescent, FastGradientMethod
 from art.estimators.classification import TensorFlowV2Classifier
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.losses import Loss
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.params import Norm
 from redoubt.types import PIXELS
-from tests import tiny
+from tests.support import tiny
 
 STEPS, STEP, EPS = 10, 0.25, 0.2
 ART_NORMS = {"linf": np.inf, "l2": 2}
@@ -47,7 +47,7 @@ def test_same_examples(
 ) -> None:
     x = pictures.test.x[:32]
     y = (pictures.test.y[:32] + targeted) % pictures.schema.outputs
-    problem = Problem(of_network(pictures.network), Targeted() if targeted else Untargeted(), norm, PIXELS)
+    problem = AttackProblem(of_network(pictures.network), Targeted() if targeted else Untargeted(), norm, PIXELS)
     common = {"norm": ART_NORMS[norm], "eps": EPS, "targeted": targeted, "num_random_init": 0, "batch_size": 32}
     if name == "fgsm":
         ours, theirs = fgsm(), FastGradientMethod(classifier, **common)
@@ -81,10 +81,10 @@ def test_apgd_leaves_no_more_standing(
     )
     np.random.seed(0)  # ART draws its starts from the global generator.
     expected = theirs.generate(batch.x, np.eye(pictures.schema.outputs, dtype=np.float32)[batch.y])
-    problem = Problem(of_network(pictures.network), Untargeted(), norm, PIXELS)
-    moved = APGD(steps=20, loss=loss)(problem, batch.x, batch.y, eps=eps, seed=0)
+    problem = AttackProblem(of_network(pictures.network), Untargeted(), norm, PIXELS)
+    x_adv = APGD(steps=20, loss=loss)(problem, batch.x, batch.y, eps=eps, seed=0)
     clean, left, art_left = (
-        np.mean(pictures.network(x).numpy().argmax(axis=1) == batch.y) for x in (batch.x, moved, expected)
+        np.mean(pictures.network(x).numpy().argmax(axis=1) == batch.y) for x in (batch.x, x_adv, expected)
     )
     assert 0 < left <= art_left + 0.015
     assert art_left < clean

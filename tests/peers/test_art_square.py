@@ -9,13 +9,13 @@ import tensorflow as tf
 from art.attacks.evasion import SquareAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.attacks.square import Square
 from redoubt.params import Norm
 from redoubt.types import PIXELS
-from tests import tiny
+from tests.support import tiny
 
 ART_NORMS = {"linf": np.inf, "l2": 2}
 EPS: dict[Norm, float] = {"linf": 0.3, "l2": 2.4}
@@ -35,21 +35,21 @@ def test_no_more_stands_than_under_arts(trained: Callable[[str], tiny.Case], nor
         loss_object=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         clip_values=(0.0, 1.0),
     )
-    problem = Problem(of_network(network), Untargeted(), norm, PIXELS)
+    problem = AttackProblem(of_network(network), Untargeted(), norm, PIXELS)
     theirs = SquareAttack(
         classifier, norm=ART_NORMS[norm], eps=EPS[norm], max_iter=QUERIES, p_init=0.8, batch_size=96, verbose=False
     )
 
-    def standing(moved: np.ndarray) -> float:
+    def robust_accuracy(x_adv: np.ndarray) -> float:
         """ART's count only inside the ball too; in L2 it divides by 0 on the way."""
-        sound = distance(np.nan_to_num(moved, nan=np.inf) - x, norm, PIXELS) <= EPS[norm] * (1 + 1e-4)
-        return float(np.mean(~(sound & Untargeted().won(problem.answers(moved), batch.y))))
+        sound = distance(np.nan_to_num(x_adv, nan=np.inf) - x, norm, PIXELS) <= EPS[norm] * (1 + 1e-4)
+        return float(np.mean(~(sound & Untargeted().is_adversarial(problem.predict(x_adv), batch.y))))
 
     ours, arts = [], []
     for seed in SEEDS:
-        ours.append(standing(Square(queries=QUERIES)(problem, x, batch.y, eps=EPS[norm], seed=seed)))
+        ours.append(robust_accuracy(Square(queries=QUERIES)(problem, x, batch.y, eps=EPS[norm], seed=seed)))
         np.random.seed(seed)
         with np.errstate(all="ignore"):
-            arts.append(standing(theirs.generate(x, np.eye(case.schema.outputs, dtype=np.float32)[batch.y])))
+            arts.append(robust_accuracy(theirs.generate(x, np.eye(case.schema.outputs, dtype=np.float32)[batch.y])))
     assert np.mean(arts) < 0.95, "the attack must have something to do"
     assert np.mean(ours) <= np.mean(arts) + POINTS, (ours, arts)

@@ -18,6 +18,7 @@ ROOMS = [
     "data",
     "models",
     "attacks",
+    "scenarios",
     "certify",
     "defenses",
     "training",
@@ -27,7 +28,7 @@ ROOMS = [
     "cli",
 ]
 # What stands beside the rooms: no room's business, so any may use it.
-SHARED = {"records", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
+SHARED = {"runs", "compute", "quiet", "tracking", "tracking_uri", "tracking_errors"}
 OWNERS = {"mlflow": ["tracking.py"], "great_expectations": ["data/expectations.py"]}
 
 

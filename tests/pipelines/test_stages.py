@@ -18,13 +18,13 @@ from redoubt.data import dataset, scaling, splits
 from redoubt.data.dataset import Raw
 from redoubt.data.splits import Split
 from redoubt.data.store import read_json, write_json
+from redoubt.evaluation.feasibility import FeasibilityError
 from redoubt.evaluation.metrics import Rate, Score, rate
-from redoubt.evaluation.reach import ReachError
-from redoubt.evaluation.verdict import NORMS, Cell, Check, Robustness
+from redoubt.evaluation.results import NORMS, Check, Robustness, ThreatResult
 from redoubt.params import GatesParams, Linear, Mlp, Params, Task, load
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.training.sweep import Point
-from tests.tiny import SCHEMAS, TABLE, Guarded, rows
+from tests.support.tiny import SCHEMAS, TABLE, Guarded, rows
 
 COUNT = 60
 COLUMNS = ("noise", "fgsm", "pgd", "undefended", "oblivious", "flagged_oblivious", "flagged_adaptive")
@@ -75,7 +75,7 @@ def attacked(
     for name, low in robust.items():
         share = Rate(share=low, low=low, high=1.0, n=12)
         cells = [
-            Cell(
+            ThreatResult(
                 norm=norm,
                 eps=task.eps.of(norm),
                 adaptive=share,
@@ -92,7 +92,7 @@ def attacked(
             clean_guarded=clean,
             false_positives=share,
             cells=cells,
-            lint={norm: [Check(name="outputs are logits", passed=trusted, found="so")] for norm in NORMS},
+            checks={norm: [Check(name="outputs are logits", passed=trusted, found="so")] for norm in NORMS},
             scores={"clean": scored(accuracy), "clean_guarded": scored(accuracy)},
             degenerate=degenerate,
         ).model_dump()
@@ -134,7 +134,7 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     data = load_data("risk")
     request = read_json(folder / "example.json")
     assert np.allclose(data.schema.encode(request["inputs"]), data.test.x[:2])
-    record = Record.model_validate(read_json(Path("reports/risk/records/promote.json")))
+    record = RunRecord.model_validate(read_json(Path("reports/risk/records/promote.json")))
     assert record.metrics["adversarial/robust"] == pytest.approx(0.6)
 
 
@@ -174,7 +174,7 @@ def test_a_champion_is_no_worse_than_a_linear_model_by_more_than_is_declared(tas
 
 def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> None:
     with pytest.raises(
-        ReachError, match=r"gates.clean needs a lower end of at least 0.9, and the 9 validation examples"
+        FeasibilityError, match=r"gates.clean needs a lower end of at least 0.9, and the 9 validation examples"
     ):
         validate._check_reach(1, task.model_copy(update={"gates": GatesParams(clean=0.9)}))
     assert all("examples that models are judged by" in note for note in validate._check_reach(1, task))
@@ -229,7 +229,7 @@ def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: p
     decision = promoted(task)
     assert decision["champion"] is None
     assert "adversarial: robust accuracy was not measured" in capsys.readouterr().out
-    record = Record.model_validate(read_json(Path("reports/risk/records/promote.json")))
+    record = RunRecord.model_validate(read_json(Path("reports/risk/records/promote.json")))
     assert sorted(record.metrics) == ["adversarial/clean", "constant/clean", "linear/clean", "natural/clean"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving import runtime, service
-from tests.serving.bundles import SCHEMAS, write_champion
-from tests.serving.process import serve
+from tests.support.bundles import SCHEMAS, write_champion
+from tests.support.process import serve
 
 
 @pytest.fixture(scope="session")

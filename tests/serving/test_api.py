@@ -18,8 +18,8 @@ from PIL import Image
 from redoubt.bundle.guarded_model import GuardedModel
 from serving.openapi import example
 from serving.service import LIMITS
-from tests.serving.bundles import SCHEMAS, SPECIES
-from tests.serving.pictures import bomb, encoded
+from tests.support.bundles import SCHEMAS, SPECIES
+from tests.support.images import bomb, encoded
 
 GOOD = np.full((8, 8), 0.5).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
@@ -274,7 +274,7 @@ def test_bad_form(name: str, client: httpx.Client) -> None:
 def test_records_are_answered_as_offline(client: httpx.Client, models: Path) -> None:
     model = GuardedModel.load(models / "evolution" / "champion")
     records = [RECORD, {**RECORD, "cp": 20, "species": "Caterpie"}]
-    offline = model.answer(model.schema.encode(records), np.random.default_rng(0))
+    offline = model.predict(model.schema.encode(records), np.random.default_rng(0))
     answer = client.post("/predict", json={"task": "evolution", "inputs": records})
     assert answer.status_code == 200
     said = answer.json()
@@ -300,7 +300,7 @@ def test_an_upload_is_answered_as_its_pixels(client: httpx.Client) -> None:
     listed = client.post("/predict", content=digits((pixels / 255).tolist()), headers=JSON).json()
     for key in ("adversarial_score", "flagged"):
         assert uploaded["predictions"][0][key] == pytest.approx(listed["predictions"][0][key], rel=1e-4)
-    for variant in ("plain", "smoothed", "squeezed"):
+    for variant in ("plain", "median", "squeezed"):
         assert uploaded["predictions"][0]["variants"][variant] == listed["predictions"][0]["variants"][variant]
 
 

@@ -6,15 +6,15 @@ import httpx
 import numpy as np
 import pytest
 
-from redoubt.attacks.contract import Problem, of_callable
 from redoubt.attacks.criteria import Tolerance, Untargeted
-from redoubt.attacks.endpoint import Endpoint, EndpointError
 from redoubt.attacks.hopskipjump import HopSkipJump
+from redoubt.attacks.problem import AttackProblem, of_callable
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
 from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.scenarios.endpoint import Endpoint, EndpointError
 from redoubt.types import PIXELS, Bounds, Floats
-from tests.serving.bundles import SCHEMAS
+from tests.support.bundles import SCHEMAS
 
 DIGITS = np.random.default_rng(0).random((300, 8, 8, 1), np.float32)
 RECORDS = np.float32([[300.1, 50, 0, 1], [20, 11, 1, 0]])
@@ -23,7 +23,7 @@ BOX = Bounds(np.float32([10, 10, 0, 0]), np.float32([900, 90, 1, 1]), np.float32
 
 def vote(models: Path, task: str, x: Floats) -> Floats:
     """The same model's answer without a service."""
-    return GuardedModel.load(models / task / "champion").answer(x, np.random.default_rng(0)).vote
+    return GuardedModel.load(models / task / "champion").predict(x, np.random.default_rng(0)).vote
 
 
 def test_probabilities_arrive_as_their_logarithms(client: httpx.Client, models: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_service_is_attacked_by_its_url(http: httpx.Client) -> None:
     with Endpoint(str(http.base_url), SCHEMAS["evolution"]) as endpoint:
         oracle = Oracle(endpoint)
         y = endpoint(RECORDS)[:, 0]
-        problem = Problem(of_callable(oracle, 1), Tolerance(10.0), "linf", BOX)
+        problem = AttackProblem(of_callable(oracle, 1), Tolerance(10.0), "linf", BOX)
         done = Square(queries=20).count(problem, RECORDS, y, eps=0.2, seed=0)
         answers = endpoint(done.moved)[:, 0]
     # The service draws its own noise: which way a record moves differs from run to run, how far its answer does not.
@@ -59,7 +59,7 @@ def test_a_service_is_attacked_in_process(asgi: httpx.Client, attack: Square | H
     x = DIGITS[:20] ** 12
     y = endpoint(x).argmax(axis=1)
     assert len(set(y.tolist())) > 2
-    done = attack.count(Problem(of_callable(endpoint, 10), Untargeted(), "l2", PIXELS), x, y, eps=2.0, seed=0)
+    done = attack.count(AttackProblem(of_callable(endpoint, 10), Untargeted(), "l2", PIXELS), x, y, eps=2.0, seed=0)
     assert (endpoint(done.moved).argmax(axis=1) != y).mean() > 0.5
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from serving.images import MAX_PIXELS, decode
-from tests.serving.bundles import SCHEMAS
-from tests.serving.pictures import bomb, chunk, encoded
+from tests.support.bundles import SCHEMAS
+from tests.support.images import bomb, chunk, encoded
 
 GREY, COLOUR = SCHEMAS["digits"], SCHEMAS["colours"]
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)

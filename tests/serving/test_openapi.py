@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from serving.openapi import document
-from tests.serving.bundles import SCHEMAS
+from tests.support.bundles import SCHEMAS
 
 DOCUMENT = document(list(SCHEMAS.values()))
 

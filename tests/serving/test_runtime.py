@@ -15,7 +15,7 @@ from redoubt.bundle.certificates import HALVINGS, certified_eps
 from redoubt.bundle.guarded_model import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import Answer, PredictRequest
-from tests.serving.bundles import SCHEMAS, write_card, write_champion
+from tests.support.bundles import SCHEMAS, write_card, write_champion
 
 IMAGE = np.random.default_rng(1).random((2, 8, 8)).round(3).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
@@ -33,7 +33,7 @@ def test_every_vouched_bundle_is_served(loaded: Runtime) -> None:
 
 def test_classes_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
     model = GuardedModel.load(models / "digits" / "champion")
-    offline = model.answer(np.array(IMAGE, dtype=np.float32)[..., None], np.random.default_rng(0))
+    offline = model.predict(np.array(IMAGE, dtype=np.float32)[..., None], np.random.default_rng(0))
     answer = predict(loaded, "digits", IMAGE)
     assert answer.model_digest == model.digest
     for row, prediction in enumerate(answer.predictions):
@@ -49,7 +49,7 @@ def test_classes_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
 
 def test_values_are_the_guarded_models(loaded: Runtime, models: Path) -> None:
     model = GuardedModel.load(models / "evolution" / "champion")
-    offline = model.answer(model.schema.encode([RECORD]), np.random.default_rng(0))
+    offline = model.predict(model.schema.encode([RECORD]), np.random.default_rng(0))
     (prediction,) = predict(loaded, "evolution", [RECORD]).predictions
     assert prediction.variants["plain"] == pytest.approx(float(offline.outputs[0, 0, 0]), rel=1e-6)
     assert prediction.variants["squeezed"] == pytest.approx(float(offline.outputs[0, 1, 0]), rel=1e-6)
@@ -60,14 +60,14 @@ def test_a_certified_ball_holds_the_label_and_is_as_large_as_can_be_proven(model
     """An untrained network proves little, and nothing more than little: the next step of the ladder is refused."""
     model = GuardedModel.load(models / "digits" / "champion")
     x, draws, largest = np.array(IMAGE, dtype=np.float32)[..., None], 5, 0.01
-    label = model.answer(x, np.random.default_rng(draws)).vote.argmax(axis=1)
+    label = model.predict(x, np.random.default_rng(draws)).vote.argmax(axis=1)
     eps, rung = certified_eps(model, x, label, draws, largest), largest / 2**HALVINGS
     assert (eps > 0).any(), "nothing was proven"
     assert np.allclose(eps / rung, np.round(eps / rung), atol=1e-3)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        moved = x + (rng.integers(0, 2, x.shape) * 2 - 1) * eps.reshape(-1, 1, 1, 1)
-        answered = model.answer(np.clip(moved, 0, 1).astype(np.float32), np.random.default_rng(draws)).vote
+        x_adv = x + (rng.integers(0, 2, x.shape) * 2 - 1) * eps.reshape(-1, 1, 1, 1)
+        answered = model.predict(np.clip(x_adv, 0, 1).astype(np.float32), np.random.default_rng(draws)).vote
         assert np.array_equal(answered.argmax(axis=1)[eps > 0], label[eps > 0])
     leads = model.prove(x, eps + rung, np.random.default_rng(draws))[np.arange(2), :, label]
     assert (leads.min(axis=1) <= 0)[eps < largest - rung].all()
@@ -149,7 +149,7 @@ def test_every_request_draws_anew(loaded: Runtime) -> None:
 def test_a_request_is_one_run_of_the_graph(loaded: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     model = loaded.champions["digits"].model
-    inner = model.answer
+    inner = model.predict
     monkeypatch.setattr(model, "answer", lambda x, rng: runs.append(len(x)) or inner(x, rng))
     predict(loaded, "digits", IMAGE * 8)
     assert runs == [16]

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from tests.serving.bundles import SCHEMAS, write_card
-from tests.serving.process import ROOT, serve
+from tests.support.bundles import SCHEMAS, write_card
+from tests.support.process import ROOT, serve
 
 HEAVY = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
 LATE = ["numpy", "onnxruntime", "PIL"]

@@ -16,10 +16,10 @@ from mlflow import MlflowClient
 
 from benchmarks.server import STARTS_WITHIN, free_port, running
 from redoubt.data.store import write_json
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.tracking import sync
-from tests.compose import TOP, environment, services
-from tests.toy_champion import write_champion
+from tests.support.compose import TOP, environment, services
+from tests.support.toy_champion import write_champion
 
 SECRETS = {"POSTGRES_PASSWORD": "p@ss word/1", "STORAGE_ACCESS_KEY": "key", "STORAGE_SECRET_KEY": "a-long-secret"}
 INITDB = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -108,8 +108,8 @@ def test_a_sync_to_the_server_holds_runs_curves_artifacts_and_champions(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     curve = [(0, 1.0), (100, 0.6), (200, 0.1)]
-    child = Record(run="mlp 32, batch 16", stage="train", task="digits", metrics={"accuracy": 0.9})
-    record = Record(
+    child = RunRecord(run="mlp 32, batch 16", stage="train", task="digits", metrics={"accuracy": 0.9})
+    record = RunRecord(
         run="natural",
         stage="train",
         task="digits",

@@ -10,7 +10,7 @@ import yaml
 from mlflow import environment_variables
 from mlflow.cli import server as mlflow_server
 
-from tests.compose import TOP, VARIABLE, environment, services
+from tests.support.compose import TOP, VARIABLE, environment, services
 
 TEXT = (TOP / "docker-compose.yml").read_text()
 SERVICES = services()

@@ -16,10 +16,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from redoubt.data.store import write_json
-from redoubt.records import Record, key
+from redoubt.runs import RunRecord, key
 from redoubt.tracking import Summary, failed, sync
 from redoubt.tracking_uri import TrackingError, home, store_uri
-from tests.toy_champion import write_champion
+from tests.support.toy_champion import write_champion
 
 TOP = Path(__file__).parents[2]
 POINTS = ["linear, batch 16", "mlp 32, batch 16", "mlp 32, batch 64"]
@@ -32,7 +32,7 @@ class Project:
         self.root = root
         self.client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}", f"sqlite:///{root / 'mlflow.db'}")
 
-    def write(self, *records: Record) -> None:
+    def write(self, *records: RunRecord) -> None:
         shutil.rmtree(self.root / "reports", ignore_errors=True)
         for record in records:
             path = self.root / "reports" / record.task / "records" / f"{record.stage}-{record.run}.json"
@@ -50,16 +50,18 @@ class Project:
         return found
 
 
-def natural(**fields: object) -> Record:
-    return Record.model_validate({"run": "natural", "stage": "train", "task": "digits", **fields})
+def natural(**fields: object) -> RunRecord:
+    return RunRecord.model_validate({"run": "natural", "stage": "train", "task": "digits", **fields})
 
 
-def sweep(**fields: object) -> Record:
+def sweep(**fields: object) -> RunRecord:
     children = [
-        Record(run=name, stage="sweep", task="digits", params={"fold": 1}, curves={"loss": [(0, 1.0), (1, 0.5)]})
+        RunRecord(run=name, stage="sweep", task="digits", params={"fold": 1}, curves={"loss": [(0, 1.0), (1, 0.5)]})
         for name in POINTS
     ]
-    return Record.model_validate({"run": "sweep", "stage": "sweep", "task": "digits", "children": children, **fields})
+    return RunRecord.model_validate(
+        {"run": "sweep", "stage": "sweep", "task": "digits", "children": children, **fields}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +216,7 @@ def test_a_failed_stage_leaves_its_reason_once(project: Project) -> None:
         "ValueError: 12 rows hold NaN",
         "ValueError: one class only",
     }
-    project.write(Record(run="validate", stage="validate", task="digits"))
+    project.write(RunRecord(run="validate", stage="validate", task="digits"))
     project.sync()
     assert [run.info.status for run in project.runs() if "redoubt.superseded" not in run.data.tags] == ["FINISHED"]
 

@@ -23,10 +23,10 @@ from mlflow import MlflowClient
 from benchmarks.server import free_port
 from redoubt import tracking
 from redoubt.data.store import write_json
-from redoubt.records import Record
+from redoubt.runs import RunRecord
 from redoubt.tracking import Summary, failed, sync
 from redoubt.tracking_uri import TrackingError
-from tests.toy_champion import write_champion
+from tests.support.toy_champion import write_champion
 
 TOP = Path(__file__).parents[2]
 SECRET = "s3cret-w0rd"
@@ -47,9 +47,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def put(root: Path, champion: bool = False) -> Path:
     """A checkout with records, and with a champion if that is asked for."""
-    children = [Record(run=f"fold {n}", stage="train", task="digits", metrics={"x": float(n)}) for n in range(2)]
+    children = [RunRecord(run=f"fold {n}", stage="train", task="digits", metrics={"x": float(n)}) for n in range(2)]
     for name in RUNS:
-        record = Record(
+        record = RunRecord(
             run=name,
             stage="train",
             task="digits",

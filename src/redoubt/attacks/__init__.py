@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from redoubt.attacks.apgd import APGD, APGDT
     from redoubt.attacks.carlini_wagner import CarliniWagner
-    from redoubt.attacks.contract import AttackError
     from redoubt.attacks.criteria import Targeted, Tolerance
     from redoubt.attacks.ensemble import Ensemble
     from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm
     from redoubt.attacks.hopskipjump import HopSkipJump
     from redoubt.attacks.noise import Noise
-    from redoubt.attacks.own_model import against
+    from redoubt.attacks.own_model import problem_for
+    from redoubt.attacks.problem import AttackError
     from redoubt.attacks.square import Square
 
 _HOMES = {
-    "against": "own_model",
+    "problem_for": "own_model",
     "APGD": "apgd",
     "APGDT": "apgd",
-    "AttackError": "contract",
+    "AttackError": "problem",
     "CarliniWagner": "carlini_wagner",
     "Ensemble": "ensemble",
     "HopSkipJump": "hopskipjump",
@@ -46,10 +46,10 @@ __all__ = [
     "Square",
     "Targeted",
     "Tolerance",
-    "against",
     "bim",
     "corner",
     "fgsm",
+    "problem_for",
 ]
 
 

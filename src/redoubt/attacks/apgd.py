@@ -7,12 +7,13 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, GradientAttack, Problem, redrawn
+from redoubt.attacks.active_rows import State, until_adversarial, while_active
+from redoubt.attacks.base import Attack, GradientAttack
 from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
-from redoubt.attacks.gradient import look, per_row
+from redoubt.attacks.geometry import project, round_integers_in_graph, steepest_step
+from redoubt.attacks.gradient import per_example, value_and_grad
 from redoubt.attacks.losses import Loss
-from redoubt.attacks.standing import State, until_won, while_standing
+from redoubt.attacks.problem import AttackProblem, redrawn
 from redoubt.types import Floats
 
 # Of the last two moves, and the share of steps that must climb between two checkpoints; both from the paper.
@@ -30,17 +31,17 @@ class APGD(GradientAttack):
         steps: gradient steps, >= 1; the start costs one gradient more.
         loss: what is climbed.
         eot: draws of a random model summed per step (arXiv 1802.00420).
-        stop_when_won: rows that are won are dropped at the next checkpoint. Of a random model go on: what wins by
+        early_stop: rows that are won are dropped at the next checkpoint. Of a random model go on: what wins by
             some draws may not by others, and does so the more surely the larger its margin is.
     """
 
     steps: int = 100
     loss: Loss = "cross_entropy"
     eot: int = 1
-    stop_when_won: bool = True
+    early_stop: bool = True
 
     def run(
-        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+        self, problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """See `GradientAttack.run`."""
         lengths = checkpoints(self.steps)
@@ -56,27 +57,27 @@ class APGD(GradientAttack):
             _, state = tf.while_loop(lambda index, _: index <= last, step, (first, state))
             return _halve_where_stalled(state, tf.cast(tf.gather(lengths, interval), tf.float32))
 
-        first = pull_back(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
-        return while_standing(len(lengths), advance, _begin(x, y, first))["kept"]
+        first = project(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
+        return while_active(len(lengths), advance, _begin(x, y, first))["kept"]
 
-    def _evaluate(self, problem: Problem, state: State, seed: tf.Tensor) -> State:
+    def _evaluate(self, problem: AttackProblem, state: State, seed: tf.Tensor) -> State:
         """Look at the point moved to; keep what is better than all before."""
-        moved = state["moved"]
+        x_adv = state["x_adv"]
         # A win between whole numbers would be rounded away.
-        record = keep_whole_in_graph(state["x"], moved, problem.bounds)
-        loss, margin, gradient = look(problem, record, state["y"], seed, self.loss, self.eot)
+        record = round_integers_in_graph(state["x"], x_adv, problem.bounds)
+        loss, margin, gradient = value_and_grad(problem, record, state["y"], seed, self.loss, self.eot)
         higher, wider = loss > state["best_loss"], margin > state["margin"]
         return {
             **state,
             "loss": loss,
             "gradient": gradient,
             "climbed": state["climbed"] + tf.cast(loss > state["loss"], tf.float32),
-            "best": tf.where(per_row(higher, moved), moved, state["best"]),
+            "best": tf.where(per_example(higher, x_adv), x_adv, state["best"]),
             "best_loss": tf.where(higher, loss, state["best_loss"]),
-            "best_gradient": tf.where(per_row(higher, moved), gradient, state["best_gradient"]),
-            "kept": tf.where(per_row(wider, moved), moved, state["kept"]),
+            "best_gradient": tf.where(per_example(higher, x_adv), gradient, state["best_gradient"]),
+            "kept": tf.where(per_example(wider, x_adv), x_adv, state["kept"]),
             "margin": tf.where(wider, margin, state["margin"]),
-            "done": state["done"] | (margin > 0) if self.stop_when_won else state["done"],
+            "done": state["done"] | (margin > 0) if self.early_stop else state["done"],
         }
 
 
@@ -96,13 +97,13 @@ class APGDT(Attack):
     targets: int = 9
     eot: int = 1
 
-    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+    def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         attack = APGD(steps=self.steps, loss="dlr", eot=self.eot)
-        criterion, ways = problem.criterion.directions(problem.answers(x, seed), y, self.targets)
+        criterion, ways = problem.criterion.directions(problem.predict(x, seed), y, self.targets)
         aimed = _aimed(problem, criterion)
         attempts = (lambda rows, way=way: attack.perturb(aimed, x[rows], way[rows], eps, seed) for way in ways)
-        return until_won(problem, x, y, attempts, seed)
+        return until_adversarial(problem, x, y, attempts, seed)
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -117,7 +118,7 @@ def checkpoints(steps: int) -> list[int]:
 
 def _begin(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> State:
     lowest, none = tf.fill(tf.shape(x)[:1], x.dtype.min), tf.zeros(tf.shape(x)[:1], tf.bool)
-    points = {"moved": first, "previous": first, "best": first, "kept": first}
+    points = {"x_adv": first, "previous": first, "best": first, "kept": first}
     gradients = {"gradient": tf.zeros_like(x), "best_gradient": tf.zeros_like(x)}
     numbers = {"loss": lowest, "best_loss": lowest, "margin": lowest, "mark": lowest}
     # That the start lies above nothing at all is no climb.
@@ -125,14 +126,14 @@ def _begin(x: tf.Tensor, y: tf.Tensor, first: tf.Tensor) -> State:
     return {"x": x, "y": y, **points, **gradients, **numbers, **counts, "halved": none, "done": none}
 
 
-def _move(problem: Problem, state: State, eps: tf.Tensor, index: tf.Tensor) -> State:
+def _move(problem: AttackProblem, state: State, eps: tf.Tensor, index: tf.Tensor) -> State:
     """One step; step 0, before any gradient is known, leads nowhere."""
-    x, moved, norm, bounds = state["x"], state["moved"], problem.norm, problem.bounds
-    step = eps * per_row(state["size"], x) * ascend(state["gradient"], norm, bounds)
-    ahead = pull_back(x, moved + step, eps, norm, bounds)
+    x, x_adv, norm, bounds = state["x"], state["x_adv"], problem.norm, problem.bounds
+    step = eps * per_example(state["size"], x) * steepest_step(state["gradient"], norm, bounds)
+    ahead = project(x, x_adv + step, eps, norm, bounds)
     share = tf.where(index > 1, MOMENTUM, 1.0)
-    ahead = moved + share * (ahead - moved) + (1 - share) * (moved - state["previous"])
-    return {"moved": pull_back(x, ahead, eps, norm, bounds), "previous": moved}
+    ahead = x_adv + share * (ahead - x_adv) + (1 - share) * (x_adv - state["previous"])
+    return {"x_adv": project(x, ahead, eps, norm, bounds), "previous": x_adv}
 
 
 def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
@@ -140,10 +141,10 @@ def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
     few = state["climbed"] < CLIMBING * length
     stuck = ~state["halved"] & (state["best_loss"] <= state["mark"])
     halve = few | stuck
-    rows = per_row(halve, state["x"])
+    rows = per_example(halve, state["x"])
     return {
         **state,
-        "moved": tf.where(rows, state["best"], state["moved"]),
+        "x_adv": tf.where(rows, state["best"], state["x_adv"]),
         "previous": tf.where(rows, state["best"], state["previous"]),
         "gradient": tf.where(rows, state["best_gradient"], state["gradient"]),
         "loss": tf.where(halve, state["best_loss"], state["loss"]),
@@ -154,7 +155,7 @@ def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
     }
 
 
-def _aimed(problem: Problem, criterion: Criterion) -> Problem:
+def _aimed(problem: AttackProblem, criterion: Criterion) -> AttackProblem:
     """The same problem with another aim, remembered with all that is compiled for it."""
     key = ("aimed", criterion)
     if key not in problem.compiled:

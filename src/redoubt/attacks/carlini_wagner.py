@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.contract import GradientAttack, Problem, redrawn
-from redoubt.attacks.geometry import pull_back
-from redoubt.attacks.gradient import per_row
-from redoubt.attacks.standing import State, while_standing
+from redoubt.attacks.active_rows import State, while_active
+from redoubt.attacks.base import GradientAttack
+from redoubt.attacks.geometry import project
+from redoubt.attacks.gradient import per_example
+from redoubt.attacks.problem import AttackProblem, redrawn
 from redoubt.types import Bounds
 
 # The search for a constant multiplies by ten until one has won; from there on it halves the gap.
@@ -51,7 +52,7 @@ class CarliniWagner(GradientAttack):
         return False
 
     def run(
-        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+        self, problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """See `GradientAttack.run`."""
         every = -(-self.steps // CHECKS)
@@ -67,7 +68,7 @@ class CarliniWagner(GradientAttack):
                 stalled = state["objective"] > STALLED * state["mark"]
                 return {**state, "mark": state["objective"], "done": stalled}
 
-            state = while_standing(CHECKS, advance, _begin(x, y, found))
+            state = while_active(CHECKS, advance, _begin(x, y, found))
             return index + 1, _next_constant({name: state[name] for name in found})
 
         rows = tf.shape(x)[:1]
@@ -75,51 +76,51 @@ class CarliniWagner(GradientAttack):
             "constant": tf.fill(rows, self.constant),
             "low": tf.zeros(rows),
             "high": tf.fill(rows, UNKNOWN),
-            "won": tf.zeros(rows, tf.bool),
+            "adversarial": tf.zeros(rows, tf.bool),
             "best": x,
             "distance": tf.fill(rows, x.dtype.max),
         }
         _, found = tf.while_loop(lambda index, _: index < self.searches, search, (tf.constant(0), found))
-        return pull_back(x, found["best"], eps, problem.norm, problem.bounds)
+        return project(x, found["best"], eps, problem.norm, problem.bounds)
 
-    def _step(self, problem: Problem, state: State, seed: tf.Tensor, count: tf.Tensor) -> State:
+    def _step(self, problem: AttackProblem, state: State, seed: tf.Tensor, count: tf.Tensor) -> State:
         """Look at the point, keep it if it is the nearest that wins, and take one step of Adam."""
-        x, moved, bounds = state["x"], state["moved"], problem.bounds
+        x, x_adv, bounds = state["x"], state["x_adv"], problem.bounds
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(moved)
-            distance = _squared_distance(moved - x, bounds)
-            margin = problem.criterion.margin(problem.outputs(moved, seed), state["y"])
+            tape.watch(x_adv)
+            distance = _squared_distance(x_adv - x, bounds)
+            margin = problem.criterion.margin(problem.outputs(x_adv, seed), state["y"])
             objective = distance + state["constant"] * tf.nn.relu(self.kappa - margin)
-        gradient = tape.gradient(objective, moved) * bounds.scale
+        gradient = tape.gradient(objective, x_adv) * bounds.scale
         first = BETA1 * state["first"] + (1 - BETA1) * gradient
         second = BETA2 * state["second"] + (1 - BETA2) * tf.square(gradient)
         size = self.learning_rate * bounds.scale * tf.sqrt(1 - BETA2**count) / (1 - BETA1**count)
-        won = margin > self.kappa
-        nearer = won & (distance < state["distance"])
+        adversarial = margin > self.kappa
+        nearer = adversarial & (distance < state["distance"])
         return {
             **state,
-            "moved": tf.clip_by_value(moved - size * first / (tf.sqrt(second) + TINY), bounds.lower, bounds.upper),
+            "x_adv": tf.clip_by_value(x_adv - size * first / (tf.sqrt(second) + TINY), bounds.lower, bounds.upper),
             "first": first,
             "second": second,
             "objective": objective,
-            "won": state["won"] | won,
-            "best": tf.where(per_row(nearer, moved), moved, state["best"]),
+            "adversarial": state["adversarial"] | adversarial,
+            "best": tf.where(per_example(nearer, x_adv), x_adv, state["best"]),
             "distance": tf.where(nearer, distance, state["distance"]),
         }
 
 
 def _begin(x: tf.Tensor, y: tf.Tensor, found: State) -> State:
     none, largest = tf.zeros_like(x), tf.fill(tf.shape(x)[:1], x.dtype.max)
-    fresh = {"moved": x, "first": none, "second": none, "objective": largest, "mark": largest}
+    fresh = {"x_adv": x, "first": none, "second": none, "objective": largest, "mark": largest}
     done = tf.zeros(tf.shape(x)[:1], tf.bool)
-    return {**found, **fresh, "x": x, "y": y, "won": done, "done": done}
+    return {**found, **fresh, "x": x, "y": y, "adversarial": done, "done": done}
 
 
 def _next_constant(found: State) -> State:
     """Per row: halve the gap between the largest that lost and the smallest that won, else ten times as much."""
-    constant, won = found["constant"], found["won"]
-    low = tf.where(won, found["low"], tf.maximum(found["low"], constant))
-    high = tf.where(won, tf.minimum(found["high"], constant), found["high"])
+    constant, adversarial = found["constant"], found["adversarial"]
+    low = tf.where(adversarial, found["low"], tf.maximum(found["low"], constant))
+    high = tf.where(adversarial, tf.minimum(found["high"], constant), found["high"])
     constant = tf.where(high < UNKNOWN, (low + high) / 2, 10 * constant)
     return {**found, "constant": constant, "low": low, "high": high}
 

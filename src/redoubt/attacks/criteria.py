@@ -17,7 +17,7 @@ class Criterion(Protocol):
     """An aim; `y` holds one label or value per row."""
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """Whether the outputs are logits, and y classes."""
         ...
 
@@ -29,7 +29,7 @@ class Criterion(Protocol):
         """How far the attacker is past the point where it wins, `(rows,)`: negative until then."""
         ...
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the attacker has what it wants, `(rows,)`."""
         ...
 
@@ -52,7 +52,7 @@ class Untargeted:
     """Any class but the true one; `y` holds the true classes."""
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """Logits."""
         return True
 
@@ -65,7 +65,7 @@ class Untargeted:
         """The best wrong logit above the true one."""
         return losses.margin(outputs, y)
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The true class is not the first choice."""
         return np.asarray(outputs).argmax(axis=1) != y
 
@@ -74,15 +74,15 @@ class Untargeted:
         others = outputs.copy()
         others[np.arange(len(y)), y] = -np.inf
         likely = np.argsort(-others, axis=1, kind="stable")[:, : min(count, outputs.shape[1] - 1)]
-        return TowardClass(), [np.stack([y, target], axis=1) for target in likely.T]
+        return TargetedDirection(), [np.stack([y, target], axis=1) for target in likely.T]
 
 
 @dataclass(frozen=True)
-class TowardClass:
+class TargetedDirection:
     """Any class but the true one, by way of a given one; `y` holds true and given classes, `(rows, 2)`."""
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """Logits."""
         return True
 
@@ -94,9 +94,9 @@ class TowardClass:
         """The best wrong logit above the true one."""
         return losses.margin(outputs, y[:, 0])
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The true class is not the first choice."""
-        return Untargeted().won(outputs, y[:, 0])
+        return Untargeted().is_adversarial(outputs, y[:, 0])
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
         """This one."""
@@ -108,7 +108,7 @@ class Targeted:
     """One wrong class; `y` holds the classes to be answered."""
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """Logits."""
         return True
 
@@ -123,7 +123,7 @@ class Targeted:
         """The target's logit above the best other one."""
         return -losses.margin(outputs, y)
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The target class is the first choice."""
         return np.asarray(outputs).argmax(axis=1) == y
 
@@ -139,7 +139,7 @@ class Tolerance:
     tolerance: float
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """A number."""
         return False
 
@@ -151,23 +151,23 @@ class Tolerance:
         """The error above the tolerance, in tolerances."""
         return tf.abs(outputs[:, 0] - tf.cast(y, tf.float32)) / self.tolerance - 1.0
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The error exceeds the tolerance, or is not a number."""
         return ~(np.abs(np.asarray(outputs)[:, 0] - y) <= self.tolerance)
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
         """Up and down, whatever the count."""
-        return TowardSide(self.tolerance), [np.stack([y, np.full_like(y, side)], axis=1) for side in (1, -1)]
+        return SignedError(self.tolerance), [np.stack([y, np.full_like(y, side)], axis=1) for side in (1, -1)]
 
 
 @dataclass(frozen=True)
-class TowardSide:
+class SignedError:
     """A regression error above `tolerance`, by way of one side; `y` holds values and sides (1 or -1), `(rows, 2)`."""
 
     tolerance: float
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """A number."""
         return False
 
@@ -180,9 +180,9 @@ class TowardSide:
         """The error above the tolerance, in tolerances."""
         return Tolerance(self.tolerance).margin(outputs, y[:, 0])
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The error exceeds the tolerance on either side, or is not a number."""
-        return Tolerance(self.tolerance).won(outputs, y[:, 0])
+        return Tolerance(self.tolerance).is_adversarial(outputs, y[:, 0])
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
         """This one."""
@@ -190,46 +190,46 @@ class TowardSide:
 
 
 @dataclass(frozen=True)
-class Unnoticed:
+class EvadeDetector:
     """Another aim, reached without a detector's notice; the last output is the detector's score.
 
     Selective gradients (arXiv 2106.15023): a row climbs towards its aim until that is reached, then down the score.
 
     Attributes:
-        aim: what is wanted of the other outputs.
+        criterion: what is wanted of the other outputs.
         threshold: score above which an input is noticed, > 0.
     """
 
-    aim: Criterion
+    criterion: Criterion
     threshold: float
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """As the aim's."""
-        return self.aim.classes
+        return self.criterion.is_classification
 
     def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
         """The aim's loss, or where the aim is reached how far the score lies below the threshold."""
-        reached = self.aim.margin(outputs[:, :-1], y) > 0
-        return tf.where(reached, self._unseen(outputs), self.aim.loss(outputs[:, :-1], y, kind))
+        reached = self.criterion.margin(outputs[:, :-1], y) > 0
+        return tf.where(reached, self._below_threshold(outputs), self.criterion.loss(outputs[:, :-1], y, kind))
 
     def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """The lesser of the aim's margin and the room below the threshold."""
-        return tf.minimum(self.aim.margin(outputs[:, :-1], y), self._unseen(outputs))
+        return tf.minimum(self.criterion.margin(outputs[:, :-1], y), self._below_threshold(outputs))
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """The aim is reached and the score is not above the threshold."""
-        return self.aim.won(outputs[:, :-1], y) & (np.asarray(outputs)[:, -1] <= self.threshold)
+        return self.criterion.is_adversarial(outputs[:, :-1], y) & (np.asarray(outputs)[:, -1] <= self.threshold)
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
         """The aim's, each without notice."""
-        towards, ways = self.aim.directions(outputs[:, :-1], y, count)
-        return Unnoticed(towards, self.threshold), ways
+        towards, ways = self.criterion.directions(outputs[:, :-1], y, count)
+        return EvadeDetector(towards, self.threshold), ways
 
-    def _unseen(self, outputs: tf.Tensor) -> tf.Tensor:
+    def _below_threshold(self, outputs: tf.Tensor) -> tf.Tensor:
         return 1.0 - outputs[:, -1] / self.threshold
 
 
-def aim(task: Task) -> Criterion:
+def criterion_for(task: Task) -> Criterion:
     """What an untargeted attacker wants of a task."""
     return Untargeted() if task.tolerance is None else Tolerance(task.tolerance)

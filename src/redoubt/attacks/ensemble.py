@@ -5,11 +5,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from redoubt.attacks.active_rows import until_adversarial
 from redoubt.attacks.apgd import APGD, APGDT
-from redoubt.attacks.contract import Attack, Problem
+from redoubt.attacks.base import Attack
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import AttackProblem
 from redoubt.attacks.square import Square
-from redoubt.attacks.standing import until_won
 from redoubt.types import Floats
 
 
@@ -37,19 +38,19 @@ class Ensemble(Attack):
     def members(self) -> list[tuple[str, Attack, int]]:
         """Its attacks in the order tried, those that use gradients first, each with a name and its start's number."""
         steps, eot = self.steps, self.eot
-        pgd = PGD(steps=steps, eot=eot, stop_when_won=True)
+        pgd = PGD(steps=steps, eot=eot, early_stop=True)
         return [
             ("apgd-ce", APGD(steps=steps, eot=eot), 0),
-            ("pgd-margin", PGD(steps=steps, eot=eot, loss="margin", stop_when_won=True), 0),
+            ("pgd-margin", PGD(steps=steps, eot=eot, loss="margin", early_stop=True), 0),
             *[("pgd restart", pgd, start) for start in range(1, self.restarts + 1)],
             ("apgd-t", APGDT(steps=steps, targets=self.targets, eot=eot), 0),
             ("square", Square(queries=self.queries), 0),
         ]
 
-    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+    def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         attempts = (
             lambda rows, attack=attack, start=start: attack.perturb(problem, x[rows], y[rows], eps, seed + start)
             for _, attack, start in self.members
         )
-        return until_won(problem, x, y, [lambda rows: x[rows], *attempts], seed)
+        return until_adversarial(problem, x, y, [lambda rows: x[rows], *attempts], seed)

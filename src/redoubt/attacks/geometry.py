@@ -30,7 +30,7 @@ def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -
     return (flat / np.linalg.norm(flat, axis=1, keepdims=True) * radius).reshape(shape).astype(np.float32)
 
 
-def ascend(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
+def steepest_step(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     """The change of unit size that raises a linear loss most, in raw units."""
     scaled = gradient * bounds.scale
     if norm == "linf":
@@ -41,12 +41,12 @@ def ascend(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     return scaled / tf.maximum(_length(scaled), TINY) * bounds.scale
 
 
-def pull_back(x: tf.Tensor, moved: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
+def project(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     """Clip into the bounds, then draw back along the perturbation into the eps ball round x.
 
     In this order no length is given away: what clipping cuts off is not cut off again by the ball.
     """
-    change = tf.clip_by_value(moved, bounds.lower, bounds.upper) - x
+    change = tf.clip_by_value(x_adv, bounds.lower, bounds.upper) - x
     if norm == "linf":
         change = tf.clip_by_value(change, -eps * bounds.scale, eps * bounds.scale)
     else:
@@ -57,23 +57,23 @@ def pull_back(x: tf.Tensor, moved: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds
     return tf.clip_by_value(x + change, bounds.lower, bounds.upper)
 
 
-def keep_whole(x: Floats, moved: Floats, bounds: Bounds) -> Floats:
-    """Integer inputs of `moved` rounded toward x where x is whole: no perturbation grows, and none leaves the box."""
+def round_integers(x: Floats, x_adv: Floats, bounds: Bounds) -> Floats:
+    """Integer inputs of `x_adv` rounded toward x where x is whole: no perturbation grows, and none leaves the box."""
     if not np.any(bounds.integer):
-        return moved
-    toward = np.where(moved > x, np.floor(moved), np.ceil(moved))
-    return np.where(must_be_whole(x, bounds), toward, moved)
+        return x_adv
+    toward = np.where(x_adv > x, np.floor(x_adv), np.ceil(x_adv))
+    return np.where(must_stay_integer(x, bounds), toward, x_adv)
 
 
-def keep_whole_in_graph(x: tf.Tensor, moved: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+def round_integers_in_graph(x: tf.Tensor, x_adv: tf.Tensor, bounds: Bounds) -> tf.Tensor:
     """The same as graph code: the record that an attack's point will become."""
     if not np.any(bounds.integer):
-        return moved
-    toward = tf.where(moved > x, tf.floor(moved), tf.math.ceil(moved))
-    return tf.where(tf.equal(x, tf.round(x)) & bounds.integer, toward, moved)
+        return x_adv
+    toward = tf.where(x_adv > x, tf.floor(x_adv), tf.math.ceil(x_adv))
+    return tf.where(tf.equal(x, tf.round(x)) & bounds.integer, toward, x_adv)
 
 
-def must_be_whole(x: Floats, bounds: Bounds) -> NDArray[np.bool_]:
+def must_stay_integer(x: Floats, bounds: Bounds) -> NDArray[np.bool_]:
     """Which inputs an attack must leave whole, in the shape of x: integer ones that are whole before it."""
     return bounds.integer & (x == np.round(x))
 

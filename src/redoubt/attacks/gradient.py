@@ -8,10 +8,11 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, GradientAttack, Problem, redrawn
-from redoubt.attacks.geometry import ascend, keep_whole_in_graph, pull_back
+from redoubt.attacks.active_rows import State, until_adversarial, while_active
+from redoubt.attacks.base import Attack, GradientAttack
+from redoubt.attacks.geometry import project, round_integers_in_graph, steepest_step
 from redoubt.attacks.losses import Loss
-from redoubt.attacks.standing import State, until_won, while_standing
+from redoubt.attacks.problem import AttackProblem, redrawn
 from redoubt.types import Bounds, Floats
 
 STEPS_PER_ROUND = 5
@@ -28,7 +29,7 @@ class PGD(GradientAttack):
         eot: gradients averaged per step over a random model's draws (arXiv 1802.00420).
         momentum: share of the last direction kept in the next (MI-FGSM, arXiv 1710.06081); 0 follows the gradient.
         loss: what is climbed.
-        stop_when_won: a row rests at the first point on its way that wins and soon costs nothing more. It wins
+        early_stop: a row rests at the first point on its way that wins and soon costs nothing more. It wins
             every row that is won without, and those which their last step loses again.
     """
 
@@ -38,7 +39,7 @@ class PGD(GradientAttack):
     eot: int = 1
     momentum: float = 0.0
     loss: Loss = "cross_entropy"
-    stop_when_won: bool = False
+    early_stop: bool = False
 
     @property
     def starts_at_random(self) -> bool:
@@ -46,7 +47,7 @@ class PGD(GradientAttack):
         return self.random_start
 
     def run(
-        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+        self, problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """See `GradientAttack.run`."""
 
@@ -61,28 +62,28 @@ class PGD(GradientAttack):
             first = index * STEPS_PER_ROUND
             return climb(first, tf.minimum(first + STEPS_PER_ROUND, self.steps), state)
 
-        first = pull_back(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
-        state = {"x": x, "y": y, "moved": first}
+        first = project(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
+        state = {"x": x, "y": y, "x_adv": first}
         if self.momentum:
             state["direction"] = tf.zeros_like(x)
-        if not self.stop_when_won:
-            return climb(tf.constant(0), tf.constant(self.steps), state)["moved"]
+        if not self.early_stop:
+            return climb(tf.constant(0), tf.constant(self.steps), state)["x_adv"]
         state["done"] = tf.zeros(tf.shape(x)[:1], tf.bool)
-        return while_standing(math.ceil(self.steps / STEPS_PER_ROUND), advance, state)["moved"]
+        return while_active(math.ceil(self.steps / STEPS_PER_ROUND), advance, state)["x_adv"]
 
-    def _step(self, problem: Problem, state: State, eps: tf.Tensor, seed: tf.Tensor, index: tf.Tensor) -> State:
+    def _step(self, problem: AttackProblem, state: State, eps: tf.Tensor, seed: tf.Tensor, index: tf.Tensor) -> State:
         norm, bounds = problem.norm, problem.bounds
         share = self.step_size if self.step_size is not None else 2.5 / self.steps
-        x, y, moved, state = state["x"], state["y"], state["moved"], dict(state)
+        x, y, x_adv, state = state["x"], state["y"], state["x_adv"], dict(state)
         # A win between whole numbers would be rounded away.
-        record = keep_whole_in_graph(x, moved, bounds)
-        _, margin, direction = look(problem, record, y, redrawn(seed, index * self.eot), self.loss, self.eot)
+        record = round_integers_in_graph(x, x_adv, bounds)
+        _, margin, direction = value_and_grad(problem, record, y, redrawn(seed, index * self.eot), self.loss, self.eot)
         if self.momentum:
             direction = state["direction"] = self.momentum * state["direction"] + _of_mean_size_1(direction, bounds)
-        state["moved"] = pull_back(x, moved + eps * share * ascend(direction, norm, bounds), eps, norm, bounds)
-        if self.stop_when_won:
+        state["x_adv"] = project(x, x_adv + eps * share * steepest_step(direction, norm, bounds), eps, norm, bounds)
+        if self.early_stop:
             state["done"] = state["done"] | (margin > 0)
-            state["moved"] = tf.where(per_row(state["done"], moved), moved, state["moved"])
+            state["x_adv"] = tf.where(per_example(state["done"], x_adv), x_adv, state["x_adv"])
         return state
 
 
@@ -98,13 +99,13 @@ class Restarts(Attack):
     attack: Attack
     count: int
 
-    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+    def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         attempts = (
             lambda rows, start=start: self.attack.perturb(problem, x[rows], y[rows], eps, seed + start)
             for start in range(self.count)
         )
-        return until_won(problem, x, y, attempts, seed)
+        return until_adversarial(problem, x, y, attempts, seed)
 
 
 def fgsm() -> PGD:
@@ -122,31 +123,31 @@ def corner(steps: int) -> PGD:
     return PGD(steps=steps, step_size=2.0, random_start=False)
 
 
-def look(
-    problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, kind: Loss = "cross_entropy", eot: int = 1
+def value_and_grad(
+    problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, kind: Loss = "cross_entropy", eot: int = 1
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """What an attacker sees of a point, each summed over `eot` draws of a random model.
 
     Returns:
         Loss `(rows,)`, margin `(rows,)` and the gradient of the loss with respect to the inputs `(rows, ...)`.
     """
-    once = _look_once(problem, kind)
+    once = _value_and_grad_once(problem, kind)
     seen = [once(x, y, redrawn(seed, draw)) for draw in range(eot)]
     loss, margin, gradient = (sum(part) for part in zip(*seen, strict=True))
     return loss, margin, gradient
 
 
-def loss_gradient(problem: Problem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def loss_gradient(problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Gradient of the criterion's loss with respect to the inputs."""
-    return look(problem, x, y, seed)[2]
+    return value_and_grad(problem, x, y, seed)[2]
 
 
-def per_row(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+def per_example(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """One value per row `(rows,)`, in a shape that fits inputs `(rows, ...)`."""
     return tf.reshape(values, [-1] + [1] * (len(like.shape) - 1))
 
 
-def _look_once(problem: Problem, kind: Loss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+def _value_and_grad_once(problem: AttackProblem, kind: Loss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """A function of inputs, labels and a seed, compiled once however many draws are summed."""
 
     def forward_and_back(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import BATCH, Problem
-from redoubt.attacks.geometry import distance, keep_whole, pull_back
-from redoubt.attacks.query import Flags, Queried, QueryAttack, Tally
+from redoubt.attacks.geometry import distance, project, round_integers
+from redoubt.attacks.problem import BATCH, AttackProblem
+from redoubt.attacks.query import Flags, QueryAttack, QueryResult, Tally
 from redoubt.types import Floats, Ints
 
 # Queries: random inputs tried as a start, and halvings of a step that went too far.
@@ -35,11 +35,11 @@ class HopSkipJump(QueryAttack):
 
     samples: int = 100
 
-    def query(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Queried:
+    def query(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> QueryResult:
         """See `QueryAttack.query`."""
         tally, rows = Tally(problem, x, y, seed), np.arange(len(x))
         outputs = tally.ask(x, rows)
-        rows = rows[~tally.won(outputs, rows)]
+        rows = rows[~tally.is_adversarial(outputs, rows)]
         hunt = _Hunt(problem, tally, x, eps, self.queries, seed)
         rows = hunt.approach(hunt.start(rows, outputs))
         step = 1
@@ -53,7 +53,7 @@ class HopSkipJump(QueryAttack):
 class _Hunt:
     """Where each row stands: a winning input, farther than eps away."""
 
-    def __init__(self, problem: Problem, tally: Tally, x: Floats, eps: float, queries: int, seed: int) -> None:
+    def __init__(self, problem: AttackProblem, tally: Tally, x: Floats, eps: float, queries: int, seed: int) -> None:
         self.tally, self.x, self.eps, self.queries = tally, x, eps, queries
         self.norm, self.bounds = problem.norm, problem.bounds
         self.point = x.copy()
@@ -78,7 +78,7 @@ class _Hunt:
             wide = self.bounds.lower + noise * (self.bounds.upper - self.bounds.lower)
             waiting = waiting[~self._try(waiting, wide)]
         for row in waiting:
-            wanted = np.flatnonzero(self.tally.won(outputs, np.full(len(outputs), row)))[:BATCH]
+            wanted = np.flatnonzero(self.tally.is_adversarial(outputs, np.full(len(outputs), row)))[:BATCH]
             if len(wanted):
                 change = np.where(self.movable, self.x[wanted] - self.x[row], 0)
                 nearest = wanted[distance(change, self.norm, self.bounds).argmin()]
@@ -90,14 +90,14 @@ class _Hunt:
         if not len(rows):
             return rows
         near = self._drawn_back(rows, np.full(len(rows), self.eps))
-        reached = self._won(near, rows)
-        self.tally.moved[rows[reached]] = near[reached]
+        reached = self._is_adversarial(near, rows)
+        self.tally.x_adv[rows[reached]] = near[reached]
         rows = rows[~reached]
         low, high = np.full(len(rows), self.eps), self._far(rows)
         for _ in range(self.halvings if len(rows) else 0):
             middle = (low + high) / 2
-            won = self._try(rows, self._drawn_back(rows, middle))
-            low, high = np.where(won, low, middle), np.where(won, middle, high)
+            adversarial = self._try(rows, self._drawn_back(rows, middle))
+            low, high = np.where(adversarial, low, middle), np.where(adversarial, middle, high)
         return rows
 
     def slopes(self, rows: Ints, samples: int) -> Floats:
@@ -128,35 +128,37 @@ class _Hunt:
         away = _lengths((self.point[rows] - self.x[rows]) / usable)
         size = np.repeat(away * min(1 / max(int(self.movable.sum()), 1), 0.1), counts, axis=0)
         near = self._inside(owners, self.point[owners] + size * noise * scale)
-        won = self._won(near, owners)
+        adversarial = self._is_adversarial(near, owners)
         # Clipping has bent some directions.
         bent = ((near - self.point[owners]) / usable / np.maximum(size, TINY)).astype(np.float32)
         ends = np.cumsum(counts)[:-1]
-        return np.stack([_favour(*part) for part in zip(np.split(won, ends), np.split(bent, ends), strict=True)])
+        return np.stack(
+            [_favour(*part) for part in zip(np.split(adversarial, ends), np.split(bent, ends), strict=True)]
+        )
 
     def _try(self, rows: Ints, candidates: Floats) -> Flags:
         """Move the rows' points where that wins."""
         inside = self._inside(rows, candidates)
-        won = self._won(inside, rows)
-        self.point[rows[won]] = inside[won]
-        return won
+        adversarial = self._is_adversarial(inside, rows)
+        self.point[rows[adversarial]] = inside[adversarial]
+        return adversarial
 
-    def _won(self, candidates: Floats, rows: Ints) -> Flags:
+    def _is_adversarial(self, candidates: Floats, rows: Ints) -> Flags:
         """Ask; a row without queries left is not asked and has not won."""
-        won, asked = np.zeros(len(rows), dtype=bool), self.left(rows) > 0
+        adversarial, asked = np.zeros(len(rows), dtype=bool), self.left(rows) > 0
         if asked.any():
-            won[asked] = self.tally.won(self.tally.ask(candidates[asked], rows[asked]), rows[asked])
-        return won
+            adversarial[asked] = self.tally.is_adversarial(self.tally.ask(candidates[asked], rows[asked]), rows[asked])
+        return adversarial
 
     def _inside(self, rows: Ints, candidates: Floats) -> Floats:
         """Inside the box, whole where that must be, unchanged where nothing may change."""
         inside = np.clip(candidates, self.bounds.lower, self.bounds.upper).astype(np.float32)
-        return keep_whole(self.x[rows], np.where(self.movable, inside, self.x[rows]), self.bounds)
+        return round_integers(self.x[rows], np.where(self.movable, inside, self.x[rows]), self.bounds)
 
     def _drawn_back(self, rows: Ints, radius: NDArray[np.float64]) -> Floats:
         """The rows' points drawn back to a distance: along the line (L2), or cut off on every side (L-inf)."""
         x, reach = self.x[rows], _like(radius, self.x).astype(np.float32)
-        back = pull_back(tf.constant(x), tf.constant(self.point[rows]), reach, self.norm, self.bounds).numpy()
+        back = project(tf.constant(x), tf.constant(self.point[rows]), reach, self.norm, self.bounds).numpy()
         return self._inside(rows, back)
 
     def _far(self, rows: Ints) -> NDArray[np.float64]:
@@ -175,9 +177,9 @@ def _unit(change: Floats) -> Floats:
     return change / (_lengths(change) + np.float32(TINY))
 
 
-def _favour(won: Flags, directions: Floats) -> Floats:
+def _favour(adversarial: Flags, directions: Floats) -> Floats:
     """Mean direction, each for or against as its answer is (the paper's equation 16)."""
-    votes = np.where(won, np.float32(1), np.float32(-1))
+    votes = np.where(adversarial, np.float32(1), np.float32(-1))
     # Where all answers are the same there is no balance to strike: they lie to one side.
-    balanced = votes if won.all() or not won.any() else votes - votes.mean()
-    return (np.tensordot(balanced, directions, axes=1) / len(won)).astype(np.float32)
+    balanced = votes if adversarial.all() or not adversarial.any() else votes - votes.mean()
+    return (np.tensordot(balanced, directions, axes=1) / len(adversarial)).astype(np.float32)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from redoubt.attacks.contract import GradientAttack, Problem
-from redoubt.attacks.geometry import ascend, pull_back
+from redoubt.attacks.base import GradientAttack
+from redoubt.attacks.geometry import project, steepest_step
+from redoubt.attacks.problem import AttackProblem
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Noise(GradientAttack):
         return False
 
     def run(
-        self, problem: Problem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
+        self, problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """See `GradientAttack.run`."""
-        moved = x + eps * ascend(start, problem.norm, problem.bounds)
-        return pull_back(x, moved, eps, problem.norm, problem.bounds)
+        x_adv = x + eps * steepest_step(start, problem.norm, problem.bounds)
+        return project(x, x_adv, eps, problem.norm, problem.bounds)

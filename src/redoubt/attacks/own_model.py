@@ -5,20 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion, Untargeted
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.params import Norm
 from redoubt.types import Bounds
 
 
-def against(
+def problem_for(
     model: Callable[..., Any],
     *,
     norm: Norm = "linf",
     bounds: tuple[float, float] = (0.0, 1.0),
     criterion: Criterion | None = None,
-) -> Problem:
-    """What an attack needs to know: `PGD(steps=40)(against(model), x, y, eps=0.1, seed=0)`.
+) -> AttackProblem:
+    """What an attack needs to know: `PGD(steps=40)(problem_for(model), x, y, eps=0.1, seed=0)`.
 
     Args:
         model: from `(rows, ...)` to logits `(rows, classes)`, or to values `(rows, 1)` with `Tolerance` as criterion.
@@ -31,4 +31,4 @@ def against(
     """
     low, high = (np.full(1, end, np.float32) for end in bounds)
     box = Bounds(low, high, np.ones(1, np.float32))
-    return Problem(of_network(model), criterion or Untargeted(), norm, box, "network")
+    return AttackProblem(of_network(model), criterion or Untargeted(), norm, box, "network")

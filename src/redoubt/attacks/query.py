@@ -9,22 +9,23 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, AttackError, Problem, check_inputs, check_result
+from redoubt.attacks.base import Attack, check_inputs, check_result
+from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.types import Floats, Ints
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Queried:
+class QueryResult:
     """What a query attack came to.
 
     Attributes:
-        moved: perturbed inputs `(rows, ...)`.
+        x_adv: perturbed inputs `(rows, ...)`.
         queries: answers each row took until it won or gave up, `(rows,)`.
     """
 
-    moved: Floats
+    x_adv: Floats
     queries: Ints
 
 
@@ -35,7 +36,7 @@ class OracleError(AttackError):
         so_far: the rows won before that, the others untouched, and what each had cost; None outside a query attack.
     """
 
-    so_far: Queried | None = None
+    so_far: QueryResult | None = None
 
 
 class BudgetError(OracleError):
@@ -43,9 +44,9 @@ class BudgetError(OracleError):
 
 
 class Oracle:
-    """Anything that answers arrays, its answers counted: `Problem(of_callable(oracle, classes), ...)`.
+    """Anything that answers arrays, its answers counted: `AttackProblem(of_callable(oracle, classes), ...)`.
 
-    The contract's own check of an attack's first 8 inputs is asked of it too, and counted here, not in `Queried`.
+    The contract's own check of an attack's first 8 inputs is asked of it too, and counted here, not in `QueryResult`.
 
     Attributes:
         queries: inputs answered so far.
@@ -91,13 +92,13 @@ class Tally:
     """One attack's accounts: what each row has cost and what it came to.
 
     Attributes:
-        moved: perturbation kept per row, at first the input itself; an attack writes what won.
+        x_adv: perturbation kept per row, at first the input itself; an attack writes what won.
         queries: answers per row.
     """
 
-    def __init__(self, problem: Problem, x: Floats, y: NDArray[Any], seed: int) -> None:
+    def __init__(self, problem: AttackProblem, x: Floats, y: NDArray[Any], seed: int) -> None:
         """Open accounts for all rows."""
-        self.moved = x.copy()
+        self.x_adv = x.copy()
         self.queries: Ints = np.zeros(len(x), np.int64)
         self._problem, self._y, self._seed = problem, y, seed
 
@@ -108,7 +109,7 @@ class Tally:
             OracleError: the oracle answers no more; carries the accounts.
         """
         try:
-            outputs = self._problem.answers(x, self._seed)
+            outputs = self._problem.predict(x, self._seed)
         except OracleError as error:
             error.so_far = self.closed()
             raise
@@ -117,18 +118,18 @@ class Tally:
         np.add.at(self.queries, rows, 1)
         return outputs
 
-    def won(self, outputs: Floats, rows: Ints) -> Flags:
+    def is_adversarial(self, outputs: Floats, rows: Ints) -> Flags:
         """Where such answers are what the attacker wants, `(candidates,)`."""
-        return self._problem.criterion.won(outputs, self._y[rows])
+        return self._problem.criterion.is_adversarial(outputs, self._y[rows])
 
     def margin(self, outputs: Floats, rows: Ints) -> Floats:
         """How far such answers are past that point, `(candidates,)`: negative until then."""
         margin: Floats = self._problem.criterion.margin(tf.constant(outputs), tf.constant(self._y[rows])).numpy()
         return margin
 
-    def closed(self) -> Queried:
+    def closed(self) -> QueryResult:
         """The accounts as they stand."""
-        return Queried(self.moved, self.queries)
+        return QueryResult(self.x_adv, self.queries)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +147,15 @@ class QueryAttack(Attack):
             raise AttackError(f"queries is {self.queries}; it must be >= 1")
 
     @abc.abstractmethod
-    def query(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Queried:
+    def query(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> QueryResult:
         """Perturb every row; see `count`, which has checked the arguments and checks the result."""
 
-    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+    def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
-        return self.query(problem, x, y, eps, seed).moved
+        return self.query(problem, x, y, eps, seed).x_adv
 
     @final
-    def count(self, problem: Problem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Queried:
+    def count(self, problem: AttackProblem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> QueryResult:
         """Attack every row as a call does, and say what it cost.
 
         Args:
@@ -169,5 +170,5 @@ class QueryAttack(Attack):
         """
         check_inputs(problem, x, y, eps)
         queried = self.query(problem, x, y, eps, seed) if len(x) else Tally(problem, x, y, seed).closed()
-        check_result(x, queried.moved, problem, eps)
+        check_result(x, queried.x_adv, problem, eps)
         return queried

@@ -10,9 +10,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Problem
-from redoubt.attacks.geometry import keep_whole, must_be_whole
-from redoubt.attacks.query import Flags, Queried, QueryAttack, Tally
+from redoubt.attacks.geometry import must_stay_integer, round_integers
+from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.query import Flags, QueryAttack, QueryResult, Tally
 from redoubt.types import Floats, Ints
 
 TINY = 1e-12
@@ -36,10 +36,10 @@ class Square(QueryAttack):
 
     p_init: float = 0.8
 
-    def query(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Queried:
+    def query(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> QueryResult:
         """See `QueryAttack.query`."""
         tally, rows = Tally(problem, x, y, seed), np.arange(len(x))
-        rows = rows[~tally.won(tally.ask(x, rows), rows)]
+        rows = rows[~tally.is_adversarial(tally.ask(x, rows), rows)]
         search = _search(problem, x[rows], eps)
         margin = np.full(len(rows), -np.inf, np.float32)
         for step in range(self.queries - 1):
@@ -47,16 +47,16 @@ class Square(QueryAttack):
                 break
             places, values = search.propose(_drawer(seed, step, rows, len(x)), self._share(step))
             kept = search.write(places, values)
-            candidates = search.moved.reshape(-1, *x.shape[1:])
+            candidates = search.x_adv.reshape(-1, *x.shape[1:])
             outputs = tally.ask(candidates, rows)
-            reached, won = tally.margin(outputs, rows), tally.won(outputs, rows)
-            worse = ~(reached >= margin) & ~won
+            reached, adversarial = tally.margin(outputs, rows), tally.is_adversarial(outputs, rows)
+            worse = ~(reached >= margin) & ~adversarial
             search.write(places[worse], kept[worse], np.flatnonzero(worse))
             margin = np.where(worse, margin, reached)
-            if won.any():
-                tally.moved[rows[won]] = candidates[won]
-                rows, margin, search = rows[~won], margin[~won], search.take(~won)
-        tally.moved[rows] = search.moved.reshape(-1, *x.shape[1:])
+            if adversarial.any():
+                tally.x_adv[rows[adversarial]] = candidates[adversarial]
+                rows, margin, search = rows[~adversarial], margin[~adversarial], search.take(~adversarial)
+        tally.x_adv[rows] = search.x_adv.reshape(-1, *x.shape[1:])
         return tally.closed()
 
     def _share(self, step: int) -> float | None:
@@ -170,10 +170,10 @@ class _Table:
 
 @dataclass(frozen=True, eq=False)
 class _Search(abc.ABC):
-    """The rows that still stand, flat, `(rows, inputs)`; `moved` is written in place."""
+    """The rows that still stand, flat, `(rows, inputs)`; `x_adv` is written in place."""
 
     layout: _Layout
-    moved: Floats
+    x_adv: Floats
 
     @abc.abstractmethod
     def propose(self, draw: Draw, share: float | None) -> tuple[Ints, Floats]:
@@ -186,14 +186,14 @@ class _Search(abc.ABC):
     def write(self, places: Ints, values: Floats, rows: Ints | None = None) -> Floats:
         """Put values in place, of all rows or of some; returns what was there."""
         at = (np.arange(len(places)) if rows is None else rows)[:, None, None], places
-        before = self.moved[at]
+        before = self.x_adv[at]
         # Where places occur twice the last value stays.
-        self.moved[at] = values
+        self.x_adv[at] = values
         return before
 
     def everywhere(self) -> Ints:
         """The places of all inputs."""
-        rows, inputs = self.moved.shape
+        rows, inputs = self.x_adv.shape
         return np.broadcast_to(np.arange(inputs)[:, None], (rows, inputs, 1))
 
 
@@ -213,13 +213,13 @@ class _Corners(_Search):
         low, high = _at(self.low, places), _at(self.high, places)
         values = np.where(signs > 0, high, low)
         # A query that changes nothing is a query lost: it is turned round.
-        same = (values == _at(self.moved, places)).all(axis=(1, 2))
+        same = (values == _at(self.x_adv, places)).all(axis=(1, 2))
         values[same] = np.where(signs > 0, low, high)[same]
         return places, values
 
     def take(self, keep: Flags) -> Self:
         """See `_Search.take`."""
-        return replace(self, moved=self.moved[keep], low=self.low[keep], high=self.high[keep])
+        return replace(self, x_adv=self.x_adv[keep], low=self.low[keep], high=self.high[keep])
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +246,7 @@ class _Sphere(_Search):
             start *= self.eps / (np.linalg.norm(start, axis=1, keepdims=True) + TINY)
             return self.everywhere(), self._land(self.everywhere(), start[..., None])
         filled, emptied, direction = self.layout.exchange(draw, share)
-        change = (self.moved - self.origin) / np.where(scale > 0, scale, 1)
+        change = (self.x_adv - self.origin) / np.where(scale > 0, scale, 1)
         unused = np.maximum(self.eps**2 - np.einsum("ij,ij->i", change, change), 0)[:, None, None]
         old = _at(change, filled)
         # What the squares have in common must not be counted twice.
@@ -260,7 +260,7 @@ class _Sphere(_Search):
 
     def take(self, keep: Flags) -> Self:
         """See `_Search.take`."""
-        return replace(self, moved=self.moved[keep], origin=self.origin[keep], whole=self.whole[keep])
+        return replace(self, x_adv=self.x_adv[keep], origin=self.origin[keep], whole=self.whole[keep])
 
     def _land(self, places: Ints, change: Floats) -> Floats:
         """Values in raw units after a change in units of the scale, clipped and whole where they must be."""
@@ -272,19 +272,19 @@ class _Sphere(_Search):
         return values
 
 
-def _search(problem: Problem, x: Floats, eps: float) -> _Search:
+def _search(problem: AttackProblem, x: Floats, eps: float) -> _Search:
     bounds, shape = problem.bounds, x.shape[1:]
     flat = x.reshape(len(x), math.prod(shape))
     box = np.stack([np.broadcast_to(side, shape).ravel() for side in (bounds.lower, bounds.upper, bounds.scale)])
     movable = box[2] > 0
     layout = _Image(*shape) if len(shape) == 3 else _Table(len(movable), np.flatnonzero(movable))
     if problem.norm == "l2":
-        whole = np.broadcast_to(must_be_whole(x, bounds), x.shape).reshape(flat.shape)
+        whole = np.broadcast_to(must_stay_integer(x, bounds), x.shape).reshape(flat.shape)
         return _Sphere(layout, flat.copy(), flat, whole, box, eps)
     reach = np.float32(eps) * bounds.scale
     ends = np.maximum(x - reach, bounds.lower), np.minimum(x + reach, bounds.upper)
     low, high = (
-        np.where(movable, keep_whole(x, end.astype(np.float32), bounds).reshape(flat.shape), flat) for end in ends
+        np.where(movable, round_integers(x, end.astype(np.float32), bounds).reshape(flat.shape), flat) for end in ends
     )
     return _Corners(layout, flat.copy(), low, high)
 

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Attack, Problem
-from redoubt.attacks.geometry import distance, must_be_whole
+from redoubt.attacks.base import Attack
+from redoubt.attacks.geometry import distance, must_stay_integer
+from redoubt.attacks.problem import AttackProblem
 from redoubt.types import Bounds, Floats
 
 SLACK = 1e-6
@@ -28,43 +29,43 @@ class WholeSteps(Attack):
 
     rounds: int = 4
 
-    def perturb(self, problem: Problem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+    def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
-        moved, margin = x.copy(), _margin(problem, x, y, seed)
+        x_adv, margin = x.copy(), _margin(problem, x, y, seed)
         for _ in range(self.rounds):
-            best, reached = moved.copy(), margin.copy()
-            for other in _changed(moved, problem.bounds, eps):
+            best, reached = x_adv.copy(), margin.copy()
+            for other in _changed(x_adv, problem.bounds, eps):
                 rows = np.flatnonzero((margin <= 0) & _allowed(problem, x, other, eps))
                 if len(rows):
                     found = _margin(problem, other[rows], y[rows], seed)
                     better = rows[found > reached[rows]]
                     reached[better] = found[found > reached[rows]]
                     best[better] = other[better]
-            if np.array_equal(best, moved):
+            if np.array_equal(best, x_adv):
                 break
-            moved, margin = best, reached
-        return moved
+            x_adv, margin = best, reached
+        return x_adv
 
 
-def _changed(moved: Floats, bounds: Bounds, eps: float) -> Iterator[Floats]:
+def _changed(x_adv: Floats, bounds: Bounds, eps: float) -> Iterator[Floats]:
     """Every change of one integer feature, made in all rows."""
-    scale = np.broadcast_to(bounds.scale, moved.shape[1:])
-    for place in np.flatnonzero(np.broadcast_to(bounds.integer, moved.shape[1:]) & (scale > 0)):
+    scale = np.broadcast_to(bounds.scale, x_adv.shape[1:])
+    for place in np.flatnonzero(np.broadcast_to(bounds.integer, x_adv.shape[1:]) & (scale > 0)):
         for size in sorted({1.0, float(np.floor(eps * float(scale[place]) + SLACK))} - {0.0}):
             for sign in (1.0, -1.0):
-                other = moved.copy()
+                other = x_adv.copy()
                 other[:, place] += np.float32(sign * size)
                 yield other
 
 
-def _allowed(problem: Problem, x: Floats, other: Floats, eps: float) -> NDArray[np.bool_]:
+def _allowed(problem: AttackProblem, x: Floats, other: Floats, eps: float) -> NDArray[np.bool_]:
     bounds = problem.bounds
     inside = ((other >= bounds.lower) & (other <= bounds.upper)).all(axis=1)
-    whole = (must_be_whole(x, bounds) | (other == x)).all(axis=1)
+    whole = (must_stay_integer(x, bounds) | (other == x)).all(axis=1)
     allowed: NDArray[np.bool_] = inside & whole & (distance(other - x, problem.norm, bounds) <= eps * (1 + SLACK))
     return allowed
 
 
-def _margin(problem: Problem, x: Floats, y: NDArray[Any], seed: int) -> Floats:
-    found: Floats = problem.criterion.margin(tf.constant(problem.answers(x, seed)), tf.constant(y)).numpy()
+def _margin(problem: AttackProblem, x: Floats, y: NDArray[Any], seed: int) -> Floats:
+    found: Floats = problem.criterion.margin(tf.constant(problem.predict(x, seed)), tf.constant(y)).numpy()
     return found

@@ -5,5 +5,5 @@ class BundleError(ValueError):
     """A bundle folder that is not whole or not readable; the message names the file."""
 
 
-class RecordError(ValueError):
+class InputError(ValueError):
     """An input that does not fit the schema; the message names the row, the column and the value."""

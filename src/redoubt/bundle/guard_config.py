@@ -72,7 +72,7 @@ class GuardConfig(BaseModel):
     @property
     def fixed_variants(self) -> tuple[str, ...]:
         """The variants that involve no chance, the untouched input first."""
-        return ("plain", "smoothed", "squeezed") if self.kind == "image" else ("plain", "squeezed")
+        return ("plain", "median", "squeezed") if self.kind == "image" else ("plain", "squeezed")
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ Labels = RootModel[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What a guarded model says of a batch.
 
     Attributes:
@@ -124,7 +124,7 @@ class GuardedModel:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Names along the second axis of `Answers.outputs`."""
+        """Names along the second axis of `Predictions.outputs`."""
         return self.guard.variants
 
     @property
@@ -141,7 +141,7 @@ class GuardedModel:
             self._network = _open(extract(self._graph, "network_input", "network_output"), self._threads, MODEL)
         return _run(self._network, "network_output", {"network_input": x})
 
-    def answer(self, x: Floats, rng: np.random.Generator) -> Answers:
+    def predict(self, x: Floats, rng: np.random.Generator) -> Predictions:
         """Answer a batch.
 
         Args:
@@ -152,7 +152,7 @@ class GuardedModel:
         opinions = softmax(outputs) if self.schema.labels else outputs
         score = self._score(opinions)
         far = (self.outside(x) > FAR).any(axis=1)
-        return Answers(outputs, opinions.mean(axis=1), score, (score > self.guard.threshold) | far)
+        return Predictions(outputs, opinions.mean(axis=1), score, (score > self.guard.threshold) | far)
 
     def outside(self, x: Floats) -> NDArray[np.float64]:
         """How far each number lies outside the box that training and attacks saw, as of `GuardConfig.beyond`.

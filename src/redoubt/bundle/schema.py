@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.bundle.errors import RecordError
+from redoubt.bundle.errors import InputError
 from redoubt.bundle.types import Floats, Kind, Name
 
 # A Python float, which any integer can be compared with.
@@ -176,7 +176,7 @@ class Schema(BaseModel):
             Array `(rows, features)`, float32.
 
         Raises:
-            RecordError: a missing or unknown column, a category never seen, not a finite number, a number that is not
+            InputError: a missing or unknown column, a category never seen, not a finite number, a number that is not
                 whole or outside its limits where the column says so.
         """
         return np.array(
@@ -187,10 +187,10 @@ class Schema(BaseModel):
         names = [column.name for column in self.columns]
         for name in names:
             if name not in record:
-                raise RecordError(f"input {row}: column '{name}' is missing; expected {', '.join(names)}")
+                raise InputError(f"input {row}: column '{name}' is missing; expected {', '.join(names)}")
         for key in record:
             if key not in names:
-                raise RecordError(f"input {row}: unknown column '{key}'; expected {', '.join(names)}")
+                raise InputError(f"input {row}: unknown column '{key}'; expected {', '.join(names)}")
         return [value for column in self.columns for value in _encode_cell(row, column, record[column.name])]
 
 
@@ -208,17 +208,17 @@ def _unlike(value: Any, categories: Sequence[str]) -> str:
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if column.kind == "category":
         if value not in column.categories:
-            raise RecordError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
+            raise InputError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
         return [float(value == category) for category in column.categories]
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not abs(value) <= LARGEST:
-        raise RecordError(f"input {row}: column '{column.name}' is {value!r}; expected a finite number")
+        raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected a finite number")
     if column.kind == "integer" and not float(value).is_integer():
-        raise RecordError(f"input {row}: column '{column.name}' is {value!r}; expected a whole number")
+        raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected a whole number")
     # In the network's own precision, in which an attacked value may lie on the very limit.
     if column.limits and not np.float32(column.limits[0]) <= np.float32(value) <= np.float32(column.limits[1]):
         low, high = column.limits
-        raise RecordError(
+        raise InputError(
             f"input {row}: column '{column.name}' is {value!r}; expected a number from {low:g} to {high:g}"
         )
     return [float(value)]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from redoubt.attacks.catalogue import CATALOGUE, Entry, find
 from redoubt.cli.words import AskedError, add_rows, check_rows, count, folder_name
+from redoubt.scenarios.catalogue import CATALOGUE, Entry, find
 
 if TYPE_CHECKING:
-    from redoubt.attacks.contract import Outputs
+    from redoubt.attacks.problem import Outputs
     from redoubt.cli import Parser
     from redoubt.cli.findings import Findings
     from redoubt.cli.job import Job
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     import_tensorflow()
     from redoubt.cli.findings import show, write
     from redoubt.cli.targets import open_target
-    from redoubt.training.setup import make_deterministic
+    from redoubt.training.determinism import make_deterministic
 
     make_deterministic(args.seed)
     with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=args.bundle)) as target:
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _carry_out(job: "Job") -> "Findings":
-    from redoubt.attacks.contract import check_inputs
+    from redoubt.attacks.base import check_inputs
     from redoubt.cli.learned import LEARNED
     from redoubt.cli.plain import plain
 
@@ -149,7 +149,7 @@ def _carry_out(job: "Job") -> "Findings":
 
 def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
     """Networks of the attacker's own, which must take and answer what the target does."""
-    from redoubt.attacks.contract import of_network
+    from redoubt.attacks.problem import of_network
     from redoubt.cli.targets import open_network
 
     networks = {str(path): open_network(path) for path in paths}

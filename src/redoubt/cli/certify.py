@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from redoubt.attacks.contract import Problem
+    from redoubt.attacks.problem import AttackProblem
     from redoubt.cli import Parser
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.cli.targets import open_target
     from redoubt.data.store import write_json
     from redoubt.perturbable import NORMS
-    from redoubt.training.setup import make_deterministic
+    from redoubt.training.determinism import make_deterministic
 
     make_deterministic(args.seed)
     if "://" in args.target:
@@ -140,16 +140,17 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     import tensorflow as tf
     from tqdm import tqdm
 
-    from redoubt.attacks.contract import Problem, check_inputs
+    from redoubt.attacks.base import check_inputs
+    from redoubt.attacks.problem import AttackProblem
     from redoubt.certify.interval import check_bounded
-    from redoubt.certify.margins import ball, worst_outputs
+    from redoubt.certify.worst_case import ball, worst_outputs
     from redoubt.cli.job import bounds_for, criterion_of, size_of
     from redoubt.evaluation.metrics import rate
 
     criterion, network, batch = criterion_of(target, args.tolerance), target.network, rows.batch
     sizes = args.eps or [size_of(target, "linf")]
     bounds = bounds_for(target, batch.x)
-    problem = Problem(target.outputs, criterion, "linf", bounds)
+    problem = AttackProblem(target.outputs, criterion, "linf", bounds)
     for eps in sizes:
         check_inputs(problem, batch.x, batch.y, eps)
     check_bounded(network)
@@ -161,7 +162,7 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     def proven(eps: float) -> "NDArray[np.bool_]":
         starts = range(0, len(batch), ROWS_AT_ONCE)
         parts = (batch.take(np.arange(start, min(start + ROWS_AT_ONCE, len(batch)))) for start in starts)
-        held = [~criterion.won(worst(part.x, part.y, tf.constant(eps)).numpy(), part.y) for part in parts]
+        held = [~criterion.is_adversarial(worst(part.x, part.y, tf.constant(eps)).numpy(), part.y) for part in parts]
         certified = np.concatenate(held)
         _check(problem, batch, certified, eps, args.seed)
         return certified
@@ -172,7 +173,7 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     }
 
 
-def _check(problem: "Problem", batch: "Batch", certified: "NDArray[np.bool_]", eps: float, seed: int) -> None:
+def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool_]", eps: float, seed: int) -> None:
     """Ask the network itself at each certified example, at a few points of its ball, and where a short attack leads."""
     import numpy as np
 
@@ -187,7 +188,7 @@ def _check(problem: "Problem", batch: "Batch", certified: "NDArray[np.bool_]", e
     # An attack may end a rounding outside of the box that was proven.
     found = np.clip(PGD(steps=STEPS)(problem, x, y, eps=eps, seed=seed), low, high)
     for where, point in [*points(x, low, high, seed), ("a point that PGD found in its eps-ball", found)]:
-        wrong[certified] = problem.criterion.won(problem.answers(point), y)
+        wrong[certified] = problem.criterion.is_adversarial(problem.predict(point), y)
         check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
 
 
@@ -212,16 +213,17 @@ def _raw_units(target: "Target", norm: "Norm", sizes: list[float]) -> list[str]:
 
 def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:
     """The share that the smoothed network answers right, with certainty, within each L2 radius."""
-    from redoubt.attacks.contract import Problem, check_inputs
+    from redoubt.attacks.base import check_inputs
     from redoubt.attacks.criteria import Untargeted
-    from redoubt.certify.smoothing import certify_classes
+    from redoubt.attacks.problem import AttackProblem
+    from redoubt.certify.randomized_smoothing import certify_classes
     from redoubt.cli.job import bounds_for
     from redoubt.evaluation.metrics import rate
 
     if not target.labels or target.network is None:
         raise CertifyError(f"{target.said} answers a number; --sigma is for classes: give --eps")
     x, y = rows.batch.x, rows.batch.y
-    check_inputs(Problem(target.outputs, Untargeted(), "l2", bounds_for(target, x)), x, y, 0.0)
+    check_inputs(AttackProblem(target.outputs, Untargeted(), "l2", bounds_for(target, x)), x, y, 0.0)
     found = certify_classes(target.network.predict_on_batch, x, params, target.bounds, seed, "smoothing")
     right = found.label == y
     shares: dict[str, Any] = {

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.catalogue import Entry
-from redoubt.attacks.contract import Outputs, Problem
-from redoubt.attacks.course import TowardFalse
 from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
+from redoubt.attacks.problem import AttackProblem, Outputs
 from redoubt.cli.rows import Rows
 from redoubt.cli.targets import Target
-from redoubt.defenses.guard import knowing
+from redoubt.defenses.guard import adaptive_outputs
 from redoubt.params import Eps, Norm, ParamsError, load
 from redoubt.perturbable import Immovable, immovable, in_raw_units
+from redoubt.scenarios.catalogue import Entry
+from redoubt.scenarios.course_attack import TowardFalse
 from redoubt.types import Batch, Bounds, Floats
 
 
@@ -68,7 +68,7 @@ class Job:
         """The target as the attacker sees it."""
         target = self.target
         if self.knows_guard and target.guarded is not None:
-            return knowing(target.network, target.guarded.guard)
+            return adaptive_outputs(target.network, target.guarded.guard)
         return target.outputs
 
     @property
@@ -87,9 +87,11 @@ class Job:
             return None
         return immovable(self.batch.x, self.bounds, self.eps, schema)
 
-    def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> Problem:
+    def problem(self, criterion: Criterion | None = None, outputs: Outputs | None = None) -> AttackProblem:
         """The target as the attacker sees it, or other outputs, with the plain criterion or another one."""
-        return Problem(outputs or self.outputs, criterion or self.criterion, self.norm, self.bounds, self.target.said)
+        return AttackProblem(
+            outputs or self.outputs, criterion or self.criterion, self.norm, self.bounds, self.target.said
+        )
 
     def aim(self) -> tuple[Criterion, NDArray[Any]]:
         """What the attacker wants of every row, and the `y` that says so.

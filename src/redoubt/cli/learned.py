@@ -8,22 +8,22 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from redoubt.attacks.contract import AttackError, Problem, of_network
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.minimal import attacks, minimal_eps
-from redoubt.attacks.patch import PatchLearning, misled_rate
-from redoubt.attacks.reprogramming import Board, Reprogram, make_boards
-from redoubt.attacks.transfer import Point, Substitute, misled_curve
-from redoubt.attacks.universal import Universal, apply, fooled, random_delta
+from redoubt.attacks.problem import AttackError, AttackProblem, of_network
+from redoubt.cli.figures import SHOWN, as_pictures, falling, is_picture
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError, halves
 from redoubt.cli.lengths import same_lengths
 from redoubt.cli.lines import landscape
 from redoubt.cli.matrix import matrix
-from redoubt.cli.pictures import SHOWN, as_pictures, falling, is_picture
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
+from redoubt.scenarios.minimal_eps import attacks, minimal_eps
+from redoubt.scenarios.patch import PatchLearning, fooling_rate
+from redoubt.scenarios.reprogramming import Board, Reprogram, make_boards
+from redoubt.scenarios.substitute import Point, Substitute, misled_curve
+from redoubt.scenarios.universal import Universal, apply, fooled, random_delta
 from redoubt.types import Batch, Floats
 
 # A sticker's places per picture, first inputs of a substitute and its layers' width, precision as a share of eps.
@@ -45,11 +45,11 @@ def universal(job: Job) -> Findings:
     picture = None
     if is_picture(test.x.shape[1:]):
         some, change = test.take(np.arange(min(SHOWN, len(test)))), delta[..., None] if delta.ndim == 2 else delta
-        moved = apply(some.x, delta, problem.bounds)
-        truth, answers = job.name(some.y, problem.answers(moved))
+        x_adv = apply(some.x, delta, problem.bounds)
+        truth, answers = job.name(some.y, problem.predict(x_adv))
         picture = attack_figures.universal(
             change / float(np.max(problem.bounds.upper - problem.bounds.lower)),
-            {"attacked": (as_pictures(moved, problem.bounds), answers)},
+            {"attacked": (as_pictures(x_adv, problem.bounds), answers)},
             truth,
         )
     return Findings(found, picture, {"perturbation": delta})
@@ -64,7 +64,7 @@ def patch(job: Job) -> Findings:
     with tqdm(total=job.options["steps"], desc=job.entry.name, unit="step") as bar:
         learning = PatchLearning(side=side, steps=job.options["steps"])
         sticker = learning(problem, learn.x, learn.y, seed=job.seed, bar=bar)
-    misled = misled_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
+    misled = fooling_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
     found = {
         "rows": {"learned_on": len(learn), "measured_on": len(test)},
         "side": side,
@@ -72,7 +72,7 @@ def patch(job: Job) -> Findings:
     }
     some = slice(1, 2 * SHOWN, 2)
     stuck = sticker.apply(job.batch.x[some], np.random.default_rng(job.seed))
-    truth, answers = job.name(job.batch.y[some], problem.answers(stuck))
+    truth, answers = job.name(job.batch.y[some], problem.predict(stuck))
     rows = {"attacked": (as_pictures(stuck, problem.bounds), answers)}
     picture = attack_figures.sticker(as_pictures(sticker.pixels[None], problem.bounds)[0], rows, truth)
     return Findings(found, picture, {"sticker": sticker.pixels})
@@ -82,7 +82,7 @@ def reprogram(job: Job) -> Findings:
     """Make the network count squares; the same is done to an untrained copy, to see what its training is worth."""
     network, bounds = job.target.network, job.target.bounds
     pixels = float(np.min(bounds.lower)) == 0.0 and float(np.max(bounds.upper)) == 1.0
-    if network is None or not job.criterion.classes or not pixels:
+    if network is None or not job.criterion.is_classification or not pixels:
         raise JobError(f"reprogram needs classes and pixels in [0, 1]; {job.target.said} has other outputs or inputs")
     board = Board(most=min(10, len(job.target.labels)))
     attack = Reprogram(steps=job.options["steps"])
@@ -96,7 +96,7 @@ def reprogram(job: Job) -> Findings:
         "counted_rightly": {"network": done.accuracy, "untrained": untrained.accuracy, "guessing": done.chance},
     }
     boards = make_boards(np.random.default_rng([job.seed, 1]), SHOWN, board, done.frame.shape)
-    answers = Problem(of_network(network), Untargeted(), "linf", bounds).answers(boards.x + done.frame)
+    answers = AttackProblem(of_network(network), Untargeted(), "linf", bounds).predict(boards.x + done.frame)
     # A class that stands for no count is none.
     meaning = {int(name): str(place + 1) for place, name in enumerate(done.classes)}
     counts = [meaning.get(place, "-") for place in answers.argmax(axis=1).tolist()]
@@ -109,7 +109,7 @@ def minimal(job: Job) -> Findings:
     """The smallest eps at which PGD wins, per row; the eps given is the largest that is tried."""
     job = job.narrowed()
     criterion, y = job.aim()
-    attack, precision = PGD(steps=job.options["steps"], stop_when_won=True), PRECISION * job.eps
+    attack, precision = PGD(steps=job.options["steps"], early_stop=True), PRECISION * job.eps
     if not job.eps > 0:
         raise JobError(f"--eps is {job.eps:g}; minimal searches from 0 up to eps: give one above 0")
     problem, rows = job.problem(criterion), Batch(job.batch.x, y)
@@ -128,17 +128,17 @@ def substitute(job: Job) -> Findings:
     Raises:
         JobError: the target answers a number.
     """
-    if not job.criterion.classes:
+    if not job.criterion.is_classification:
         raise JobError("substitute copies classes; the target answers a number: take square")
     judge, (own, test) = job.problem(), halves(job.batch)
     points: list[Point] = []
     network, stopped = _student(job, own.x), None
-    copy = Problem(of_network(network), Untargeted(), job.norm, job.bounds, "substitute")
+    copy = AttackProblem(of_network(network), Untargeted(), job.norm, job.bounds, "substitute")
     with tqdm(total=job.options["queries"], desc="substitute", unit="query") as bar:
         attack = Substitute(budget=job.options["queries"])
-        rounds = attack.rounds(judge.answers, network, own.x[:FIRST], job.bounds, seed=job.seed, bar=bar)
+        rounds = attack.rounds(judge.predict, network, own.x[:FIRST], job.bounds, seed=job.seed, bar=bar)
         try:
-            for point in misled_curve(rounds, copy, judge.answers, fgsm(), test, eps=job.eps, seed=job.seed):
+            for point in misled_curve(rounds, copy, judge.predict, fgsm(), test, eps=job.eps, seed=job.seed):
                 points.append(point)
         except KeyboardInterrupt:
             stopped = "interrupted"

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from redoubt.attacks.course import SameLength, same_length
+from redoubt.cli.figures import as_pictures, is_picture
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError
-from redoubt.cli.pictures import as_pictures, is_picture
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
+from redoubt.scenarios.course_attack import SameLength, same_length
 from redoubt.types import Floats
 
 CHANGES = ("spread", "local")
@@ -23,9 +23,9 @@ def same_lengths(job: Job) -> Findings:
     if not is_picture(x.shape[1:]):
         raise JobError(f"same-length needs pictures; {job.target.said} takes inputs of shape {x.shape[1:]}")
     pairs = [_pair(job, picture) for picture in x]
-    moved = {name: np.stack([getattr(pair, name) for pair in pairs]).reshape(x.shape) for name in CHANGES}
-    answers = {"original": problem.answers(x), **{name: problem.answers(changed) for name, changed in moved.items()}}
-    stands = {name: ~job.criterion.won(answer, y) for name, answer in answers.items()}
+    x_adv = {name: np.stack([getattr(pair, name) for pair in pairs]).reshape(x.shape) for name in CHANGES}
+    answers = {"original": problem.predict(x), **{name: problem.predict(changed) for name, changed in x_adv.items()}}
+    stands = {name: ~job.criterion.is_adversarial(answer, y) for name, answer in answers.items()}
     found = {"rows": len(x), "right_before": rate(stands["original"])}
     for name in CHANGES:
         l2, linf = (float(np.mean([getattr(pair, norm)[name] for pair in pairs])) for norm in ("l2", "linf"))
@@ -33,12 +33,12 @@ def same_lengths(job: Job) -> Findings:
     first = {name: job.name(y[:1], answer[:1]) for name, answer in answers.items()}
     picture = attack_figures.same_length(
         as_pictures(x[:1], job.bounds)[0],
-        {name: as_pictures(changed[:1], job.bounds)[0] for name, changed in moved.items()},
+        {name: as_pictures(changed[:1], job.bounds)[0] for name, changed in x_adv.items()},
         pairs[0].l2,
         pairs[0].linf,
         {name: (answered[0], bool(stands[name][0])) for name, (_, answered) in first.items()},
     )
-    return Findings(found, picture, {"x": x, "y": y, **moved})
+    return Findings(found, picture, {"x": x, "y": y, **x_adv})
 
 
 def _pair(job: Job, picture: Floats) -> SameLength:

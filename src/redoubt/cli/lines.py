@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from scipy.special import softmax
 from tqdm import tqdm
 
-from redoubt.attacks.contract import Problem
 from redoubt.attacks.gradient import PGD
-from redoubt.attacks.landscape import Walk, along, direction_toward, gradient_direction, random_direction
+from redoubt.attacks.problem import AttackProblem
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
+from redoubt.scenarios.landscape import Walk, along, direction_toward, gradient_direction, random_direction
 from redoubt.types import Batch, Floats
 
 POINTS = 41
@@ -35,9 +35,9 @@ def landscape(job: Job) -> Findings:
     problem, far = job.problem(criterion), np.linspace(0.0, job.eps, POINTS, dtype=np.float32)
     walks: list[Walks] = []
     with tqdm(total=len(y), desc=job.entry.name, unit="row") as bar:
-        moved = PGD(steps=job.options["steps"])(problem, job.batch.x, y, eps=job.eps, seed=job.seed)
+        x_adv = PGD(steps=job.options["steps"])(problem, job.batch.x, y, eps=job.eps, seed=job.seed)
         for row in range(len(y)):
-            ways = _directions(problem, Batch(job.batch.x, y), moved, row, job.seed)
+            ways = _directions(problem, Batch(job.batch.x, y), x_adv, row, job.seed)
             walks.append({name: along(problem, job.batch.x[row], y[row], way, far) for name, way in ways})
             bar.update()
     margins = {
@@ -49,14 +49,16 @@ def landscape(job: Job) -> Findings:
     return Findings(found, _picture(job, walks, margins, far), arrays)
 
 
-def _directions(problem: Problem, rows: Batch, moved: Floats, row: int, seed: int) -> Iterator[tuple[str, Floats]]:
+def _directions(
+    problem: AttackProblem, rows: Batch, x_adv: Floats, row: int, seed: int
+) -> Iterator[tuple[str, Floats]]:
     """Of unit length, by name; where there is none, because all is flat or the attack moved nothing, none is given."""
     x, y = rows.x[row], rows.y[row]
     yield "random", random_direction(problem, x, seed + 7919 * row)
     with suppress(ValueError):
         yield "gradient", gradient_direction(problem, x, y, seed)
     with suppress(ValueError):
-        yield "pgd", direction_toward(problem, x, moved[row])
+        yield "pgd", direction_toward(problem, x, x_adv[row])
 
 
 def _along(margins: Floats, far: Floats) -> dict[str, object]:
@@ -67,11 +69,11 @@ def _along(margins: Floats, far: Floats) -> dict[str, object]:
         "margin_at_eps": round(float(np.mean(margins[:, -1])), 6),
     }
     if still.any():
-        won = margins[still] > 0
-        flipped = np.any(won, axis=1)
+        adversarial = margins[still] > 0
+        flipped = np.any(adversarial, axis=1)
         found["flipped"] = rate(flipped)
         if flipped.any():
-            found["flipped_at"] = {"median": round(float(np.median(far[won[flipped].argmax(axis=1)])), 6)}
+            found["flipped_at"] = {"median": round(float(np.median(far[adversarial[flipped].argmax(axis=1)])), 6)}
     return found
 
 

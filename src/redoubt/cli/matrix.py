@@ -6,9 +6,8 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from redoubt.attacks.contract import OfCallable, Outputs, of_network
 from redoubt.attacks.gradient import PGD
-from redoubt.attacks.transfer import transfer_matrix
+from redoubt.attacks.problem import OfCallable, Outputs, of_network
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job, JobError, halves
@@ -16,6 +15,7 @@ from redoubt.data import scaling
 from redoubt.models.networks import build
 from redoubt.params import Cnn, Linear, Mlp
 from redoubt.report import attack_figures
+from redoubt.scenarios.transfer import transfer_matrix
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.types import Batch
 

@@ -8,17 +8,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.contract import Attack, AttackError, Problem
+from redoubt.attacks.base import Attack
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
-from redoubt.attacks.physical import Physical, survival_rate
+from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.attacks.query import OracleError, QueryAttack
-from redoubt.attacks.transfer import ensemble_outputs
+from redoubt.cli.figures import changes, is_picture, perturbed
 from redoubt.cli.findings import Findings
 from redoubt.cli.job import Job
-from redoubt.cli.pictures import changes, is_picture, perturbed
+from redoubt.evaluation.evaluator import REDRAWS, majority
 from redoubt.evaluation.metrics import rate
-from redoubt.evaluation.subject import REDRAWS, majority
+from redoubt.scenarios.physical import Physical, survival_rate
+from redoubt.scenarios.transfer import ensemble_outputs
 from redoubt.types import Batch, Floats, Ints
 
 ROWS = 32
@@ -31,7 +32,7 @@ class Done:
     """How far the attack has come; arrays of all rows.
 
     Attributes:
-        moved: perturbed inputs, the input itself where there is none yet.
+        x_adv: perturbed inputs, the input itself where there is none yet.
         before: answers to the inputs.
         after: answers to the perturbed inputs.
         queries: answers each row took; 0 if nobody counts.
@@ -39,7 +40,7 @@ class Done:
         stopped: why it broke off, if it did.
     """
 
-    moved: Floats
+    x_adv: Floats
     before: Floats
     after: Floats
     queries: Ints
@@ -68,13 +69,13 @@ def plain(job: Job, attack: Attack) -> Findings:
     if len(rows):
         found = _measure(job, judge, y, done, rows)
     if isinstance(attack, Physical) and len(rows):
-        found["survival"] = _survival(job, judge, attack, done.moved[rows], Batch(job.batch.x[rows], y[rows]))
-    arrays = {"x": job.batch.x, "y": job.batch.y, "moved": done.moved, "finished": finished}
+        found["survival"] = _survival(job, judge, attack, done.x_adv[rows], Batch(job.batch.x[rows], y[rows]))
+    arrays = {"x": job.batch.x, "y": job.batch.y, "x_adv": done.x_adv, "finished": finished}
     picture = _picture(job, done, rows) if len(rows) else None
     return Findings({"attack": repr(attack), **found}, picture, arrays, done.stopped)
 
 
-def _run(attack: Attack, maker: Problem, judge: Problem, job: Job, y: NDArray[Any]) -> Done:
+def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y: NDArray[Any]) -> Done:
     x, width = job.batch.x, len(job.target.labels) or 1
     empty = np.zeros((len(x), width), np.float32)
     done = Done(x.copy(), empty, empty.copy(), np.zeros(len(x), np.int64))
@@ -83,7 +84,7 @@ def _run(attack: Attack, maker: Problem, judge: Problem, job: Job, y: NDArray[An
             for first in range(0, len(x), ROWS):
                 part = slice(first, first + ROWS)
                 _attack(attack, maker, job, y, part, done)
-                done.before[part], done.after[part] = judge.answers(x[part]), judge.answers(done.moved[part])
+                done.before[part], done.after[part] = judge.predict(x[part]), judge.predict(done.x_adv[part])
                 done.rows = min(first + ROWS, len(x))
                 bar.update(done.rows - first)
         except (KeyboardInterrupt, AttackError) as error:
@@ -93,29 +94,29 @@ def _run(attack: Attack, maker: Problem, judge: Problem, job: Job, y: NDArray[An
     return done
 
 
-def _attack(attack: Attack, maker: Problem, job: Job, y: NDArray[Any], part: slice, done: Done) -> None:
+def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], part: slice, done: Done) -> None:
     x, seed = job.batch.x[part], job.seed + 7919 * part.start
     if not isinstance(attack, QueryAttack):
-        done.moved[part] = attack(maker, x, y[part], eps=job.eps, seed=seed)
+        done.x_adv[part] = attack(maker, x, y[part], eps=job.eps, seed=seed)
         return
     try:
         queried = attack.count(maker, x, y[part], eps=job.eps, seed=seed)
     except OracleError as error:
         if error.so_far is not None:
-            done.moved[part], done.queries[part] = error.so_far.moved, error.so_far.queries
+            done.x_adv[part], done.queries[part] = error.so_far.x_adv, error.so_far.queries
         raise
-    done.moved[part], done.queries[part] = queried.moved, queried.queries
+    done.x_adv[part], done.queries[part] = queried.x_adv, queried.queries
 
 
-def _measure(job: Job, judge: Problem, y: NDArray[Any], done: Done, rows: Ints) -> dict[str, Any]:
-    x, moved = job.batch.x[rows], done.moved[rows]
-    right = ~job.criterion.won(done.before[rows], job.batch.y[rows])
-    won = judge.criterion.won(done.after[rows], y[rows])
-    found: dict[str, Any] = {"rows": len(rows), "right_before": rate(right), "stands": rate(~won)}
+def _measure(job: Job, judge: AttackProblem, y: NDArray[Any], done: Done, rows: Ints) -> dict[str, Any]:
+    x, x_adv = job.batch.x[rows], done.x_adv[rows]
+    right = ~job.criterion.is_adversarial(done.before[rows], job.batch.y[rows])
+    adversarial = judge.criterion.is_adversarial(done.after[rows], y[rows])
+    found: dict[str, Any] = {"rows": len(rows), "right_before": rate(right), "stands": rate(~adversarial)}
     if job.target.guarded is not None:
-        found["guarded"] = _guarded(job, judge, y[rows], moved)
-    if won.any():
-        far = distance(moved - x, job.norm, job.bounds)[won]
+        found["guarded"] = _guarded(job, judge, y[rows], x_adv)
+    if adversarial.any():
+        far = distance(x_adv - x, job.norm, job.bounds)[adversarial]
         found["distance_of_the_won"] = {"mean": round(float(far.mean()), 6), "median": round(float(np.median(far)), 6)}
     if done.queries.any():
         spent = done.queries[rows]
@@ -124,20 +125,20 @@ def _measure(job: Job, judge: Problem, y: NDArray[Any], done: Done, rows: Ints) 
     return found
 
 
-def _guarded(job: Job, judge: Problem, y: NDArray[Any], moved: Floats) -> dict[str, Any]:
+def _guarded(job: Job, judge: AttackProblem, y: NDArray[Any], x_adv: Floats) -> dict[str, Any]:
     """The guarded model on the same rows; a flag alone saves no row."""
     guarded = job.target.guarded
     if guarded is None:
         return {}
-    draws = [guarded.answer(moved, np.random.default_rng([job.seed, draw])) for draw in range(REDRAWS)]
-    lost = majority([judge.criterion.won(answers.vote, y) for answers in draws])
-    return {"stands": rate(~lost), "flagged": rate(majority([answers.flagged for answers in draws]))}
+    draws = [guarded.predict(x_adv, np.random.default_rng([job.seed, draw])) for draw in range(REDRAWS)]
+    is_adversarial = majority([judge.criterion.is_adversarial(answers.vote, y) for answers in draws])
+    return {"stands": rate(~is_adversarial), "flagged": rate(majority([answers.flagged for answers in draws]))}
 
 
-def _survival(job: Job, judge: Problem, attack: Physical, moved: Floats, batch: Batch) -> dict[str, Any]:
+def _survival(job: Job, judge: AttackProblem, attack: Physical, x_adv: Floats, batch: Batch) -> dict[str, Any]:
     """Beside those of a digital attack of the same size and steps."""
     digital = PGD(steps=attack.steps)(judge, batch.x, batch.y, eps=job.eps, seed=job.seed)
-    each = {"physical": moved, "pgd": digital}
+    each = {"physical": x_adv, "pgd": digital}
     shares = {
         name: survival_rate(judge, batch.x, pictures, batch.y, attack.transformations, draws=DRAWS, seed=job.seed + 1)
         for name, pictures in each.items()
@@ -148,9 +149,9 @@ def _survival(job: Job, judge: Problem, attack: Physical, moved: Floats, batch: 
 
 
 def _picture(job: Job, done: Done, rows: Ints) -> Figure:
-    x, moved = job.batch.x[rows], done.moved[rows]
+    x, x_adv = job.batch.x[rows], done.x_adv[rows]
     if not is_picture(x.shape[1:]):
         names = job.target.inputs or [f"input {place}" for place in range(int(np.prod(x.shape[1:])))]
-        return changes(x, moved, job.bounds, names)
+        return changes(x, x_adv, job.bounds, names)
     truth, answers = job.name(job.batch.y[rows], done.after[rows])
-    return perturbed(x, moved, truth, answers, job.bounds)
+    return perturbed(x, x_adv, truth, answers, job.bounds)

@@ -8,13 +8,13 @@ from typing import Literal
 import keras
 import numpy as np
 
-from redoubt.attacks.contract import Outputs, of_callable, of_network
-from redoubt.attacks.endpoint import Endpoint
+from redoubt.attacks.problem import Outputs, of_callable, of_network
 from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import digest
 from redoubt.bundle.schema import Schema
 from redoubt.models.saved import load_network
+from redoubt.scenarios.endpoint import Endpoint
 from redoubt.types import PIXELS, Bounds
 
 SCHEMES = ("http://", "https://")

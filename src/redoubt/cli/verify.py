@@ -57,44 +57,44 @@ class VerifyError(ValueError):
     """What cannot be verified; the message says why."""
 
 
-class Part(BaseModel):
+class Component(BaseModel):
     """What is read of a stranger's card: typed, bounded, and nothing else of it used."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class Certified(Part):
+class Certified(Component):
     """The share of rows that is certified."""
 
     share: Share
 
 
-class Interval(Part):
+class Interval(Component):
     """What interval bounds prove within one eps."""
 
     eps: Size
     certified: Certified | None
 
 
-class Certificates(Part):
+class Certificates(Component):
     """Certificates of the card; those of randomized smoothing are not made again."""
 
     interval: Annotated[tuple[Interval, ...], Field(max_length=1000)]
 
 
-class Seconds(Part):
+class Seconds(Component):
     """How long the training took."""
 
     training: Annotated[float, Field(ge=0.0, le=1e9, allow_inf_nan=False)]
 
 
-class Machine(Part):
+class Machine(Component):
     """On how many cores."""
 
     cores: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Card(Part):
+class Card(Component):
     """A card of a bundle with a recipe.
 
     Attributes:
@@ -202,7 +202,7 @@ def _card(bundle: Path) -> Card:
         raise VerifyError(f"{bundle} cannot be read: {error}") from None
 
 
-class _Recipe(Part):
+class _Recipe(Component):
     params: Any = None
 
 

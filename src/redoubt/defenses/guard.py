@@ -9,18 +9,18 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.contract import Outputs, rows_of
-from redoubt.attacks.straight_through import straight_through
+from redoubt.attacks.bpda import straight_through
+from redoubt.attacks.problem import Outputs, rows_of
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.certify.graph import add_proof
 from redoubt.certify.interval import is_bounded
+from redoubt.certify.interval_onnx import add_proof
+from redoubt.defenses.median import add_median, median
 from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
-from redoubt.defenses.smoothing import add_median, median
 from redoubt.defenses.squeezing import add_squeeze, squeeze
 from redoubt.models.export import add_network
-from redoubt.models.onnx_parts import Graph
+from redoubt.models.onnx_graph import Graph
 from redoubt.params import ImageGuard, TableGuard
 from redoubt.types import Bounds, Floats
 
@@ -42,12 +42,12 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
 
 def calibrate(model: GuardedModel, clean: Floats) -> GuardConfig:
     """Set the threshold so that at most the declared share of clean validation inputs is flagged."""
-    scores = np.sort(model.answer(clean, np.random.default_rng(0)).score)
+    scores = np.sort(model.predict(clean, np.random.default_rng(0)).score)
     rank = math.ceil((1.0 - model.guard.false_positives) * len(scores)) - 1
     return model.guard.model_copy(update={"threshold": float(scores[rank])})
 
 
-def knowing(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:
+def adaptive_outputs(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:
     """What an attacker who knows the guard differentiates: BPDA inside, fresh draws for EOT on every call.
 
     Args:
@@ -64,11 +64,11 @@ def knowing(network: keras.Model, config: GuardConfig, variants: Sequence[str] |
     return lambda x, seed: _mean(_opinions(network, config, chosen, x, seed))
 
 
-def evading(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
+def detector_evading_outputs(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
     """What an attacker differentiates who must fool the vote and the detector both.
 
     Returns:
-        As `knowing`, with the adversarial score as one more column.
+        As `adaptive_outputs`, with the adversarial score as one more column.
     """
     fixed = config.fixed_variants
     needed = (*fixed, *(name for name in variants if name not in fixed))
@@ -115,7 +115,7 @@ def _levels(config: GuardConfig) -> tuple[Floats, Floats]:
 
 
 def _fixed(x: tf.Tensor, config: GuardConfig, name: str) -> tf.Tensor:
-    if name == "smoothed":
+    if name == "median":
         return median(x, config.median)
     return squeeze(x, config.bits, *_levels(config)) if name == "squeezed" else x
 

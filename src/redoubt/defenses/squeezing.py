@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from redoubt.models.onnx_parts import Graph
+from redoubt.models.onnx_graph import Graph
 from redoubt.types import Floats
 
 

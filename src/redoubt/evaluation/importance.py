@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from redoubt.evaluation.subject import Subject
+from redoubt.evaluation.evaluator import Evaluator
 from redoubt.perturbable import places
 from redoubt.types import Batch, Floats
 
@@ -13,20 +13,20 @@ REPEATS = 5
 ROWS = 300
 
 
-def importance(subject: Subject, batch: Batch) -> dict[str, float]:
+def importance(evaluator: Evaluator, batch: Batch) -> dict[str, float]:
     """By how much the mean loss rises when a feature is shuffled among the examples (Breiman 2001), never below 0.
 
     Args:
-        subject: whose network alone is asked.
+        evaluator: whose network alone is asked.
         batch: examples; at most the first `ROWS` are taken.
 
     Returns:
         Per column of the table, all inputs of a category together; nothing of an image.
     """
     some = batch.take(np.arange(min(ROWS, len(batch))))
-    before, rng, found = _loss(subject, some), np.random.default_rng(subject.setting.seed), {}
-    for place in places(subject.guarded.schema):
-        after = [_loss(subject, Batch(_shuffled(some.x, place.inputs, rng), some.y)) for _ in range(REPEATS)]
+    before, rng, found = _loss(evaluator, some), np.random.default_rng(evaluator.config.seed), {}
+    for place in places(evaluator.guarded.schema):
+        after = [_loss(evaluator, Batch(_shuffled(some.x, place.inputs, rng), some.y)) for _ in range(REPEATS)]
         found[place.name] = max(0.0, float(np.mean(after)) - before)
     return found
 
@@ -43,6 +43,6 @@ def _shuffled(x: Floats, inputs: slice, rng: np.random.Generator) -> Floats:
     return other
 
 
-def _loss(subject: Subject, batch: Batch) -> float:
-    outputs = subject.guarded.network(batch.x)
-    return float(np.mean(subject.setting.criterion.loss(tf.constant(outputs), tf.constant(batch.y))))
+def _loss(evaluator: Evaluator, batch: Batch) -> float:
+    outputs = evaluator.guarded.network(batch.x)
+    return float(np.mean(evaluator.config.criterion.loss(tf.constant(outputs), tf.constant(batch.y))))

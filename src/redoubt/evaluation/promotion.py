@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.evaluation.metrics import Score
-from redoubt.evaluation.verdict import Robustness
+from redoubt.evaluation.results import Robustness
 from redoubt.params import GatesParams, Norm
 
 
@@ -23,7 +23,7 @@ class Candidate(BaseModel):
         linear: what the plain linear model scores on the same unperturbed examples.
         mcc: Matthews' correlation coefficient, unperturbed (classes only).
         degenerate: why its outputs are worth nothing, if they are.
-        doubts: reasons not to trust the figures.
+        failed_checks: reasons not to trust the figures.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,13 +35,13 @@ class Candidate(BaseModel):
     linear: float
     mcc: float | None = None
     degenerate: str | None = None
-    doubts: tuple[str, ...] = ()
+    failed_checks: tuple[str, ...] = ()
 
     def failed(self, gates: GatesParams) -> list[str]:
         """One sentence per gate that the model does not clear, and per reason not to trust its figures."""
         if self.degenerate:
             return [f"{self.degenerate}; such a model is robust and useless"]
-        return [*self._failed(gates), *(f"the figures are not to be trusted: {doubt}" for doubt in self.doubts)]
+        return [*self._failed(gates), *(f"the figures are not to be trusted: {doubt}" for doubt in self.failed_checks)]
 
     @property
     def worth(self) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def candidate(name: str, validation: Robustness, norm: Norm, eps: float, linear:
         linear=linear,
         mcc=validation.mcc,
         degenerate=validation.degenerate,
-        doubts=tuple(f"{check.name}: {check.found}" for check in validation.doubts(norm)),
+        failed_checks=tuple(f"{check.name}: {check.found}" for check in validation.failed_checks(norm)),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.models.chain import activation_of, chain_of
-from redoubt.models.onnx_parts import Graph
+from redoubt.models.onnx_graph import Graph
 
 
 class ExportError(ValueError):

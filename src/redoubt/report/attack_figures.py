@@ -40,9 +40,9 @@ def same_length(
         answer, right = answers[name]
         axis.set_xlabel(_literal(f"answered {answer}"), fontsize=8, color=RIGHT if right else WRONG)
     span = max(linf.values()) or 1.0
-    for column, (name, moved) in enumerate(changed.items(), start=1):
-        _framed(axes[0, column], moved, name)
-        _framed(axes[1, column], (moved - original) / (2 * span) + 0.5, "the change (grey: none)")
+    for column, (name, x_adv) in enumerate(changed.items(), start=1):
+        _framed(axes[0, column], x_adv, name)
+        _framed(axes[1, column], (x_adv - original) / (2 * span) + 0.5, "the change (grey: none)")
         axes[1, column].set_xlabel(f"L2 {l2[name]:.2f}, L-inf {linf[name]:.2f}", fontsize=8)
     return figure
 

@@ -153,16 +153,16 @@ def pictures(
     """Originals, and per model the perturbation (grey is no change) and the attacked picture with its answer."""
     count = len(originals)
     figure, axes = canvas(1 + 2 * len(attacked), count, 1.05 * count, 1.15 * (1 + 2 * len(attacked)))
-    span = max(float(np.abs(moved - originals).max()) for moved in attacked.values()) or 1.0
+    span = max(float(np.abs(x_adv - originals).max()) for x_adv in attacked.values()) or 1.0
     for column in range(count):
         _picture(axes[0, column], originals[column], f"{answers['truth'][column]}")
-    for index, (name, moved) in enumerate(attacked.items()):
-        change = (moved - originals) / (2 * span) + 0.5
+    for index, (name, x_adv) in enumerate(attacked.items()):
+        change = (x_adv - originals) / (2 * span) + 0.5
         for column in range(count):
             wrong = answers[name][column] != answers["truth"][column]
             _picture(axes[1 + 2 * index, column], change[column], "")
             _picture(
-                axes[2 + 2 * index, column], moved[column], answers[name][column], "#b91c1c" if wrong else "#15803d"
+                axes[2 + 2 * index, column], x_adv[column], answers[name][column], "#b91c1c" if wrong else "#15803d"
             )
         axes[1 + 2 * index, 0].set_ylabel("change", fontsize=7)
         axes[2 + 2 * index, 0].set_ylabel(name, fontsize=7)

@@ -31,6 +31,11 @@ CHAPTERS: Mapping[str, tuple[Text, tuple[str, ...]]] = {
 NAMES = tuple(name for _, names in CHAPTERS.values() for name in names)
 
 
+def chapter_of(name: str) -> str:
+    """The chapter that a study belongs to."""
+    return next(chapter for chapter, (_, names) in CHAPTERS.items() if name in names)
+
+
 def check_known(name: str) -> None:
     """Refuse a name that no study has.
 
@@ -50,5 +55,5 @@ def find(name: str) -> Study:
         StudyError: there is none; the message lists those there are.
     """
     check_known(name)
-    study: Study = importlib.import_module(f"redoubt.studies.{name}").STUDY
+    study: Study = importlib.import_module(f"redoubt.studies.{chapter_of(name)}.{name}").STUDY
     return study

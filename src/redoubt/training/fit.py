@@ -119,23 +119,23 @@ def fit(
     Returns:
         One mapping of metric names to values per epoch.
     """
-    journal = Journal(network, validate, plan, checkpoint)
+    resumable = ResumableCheckpoint(network, validate, plan, checkpoint)
     # Variables exist only after the first step, and the saved state must be put into them.
     model.optimizer.build(model.trainable_variables)
-    first = journal.restore(model)
-    if not journal.finished:
+    first = resumable.restore(model)
+    if not resumable.finished:
         model.fit(
             _epochs(train, plan, first),
             epochs=plan.epochs,
             initial_epoch=first,
             steps_per_epoch=plan.updates(len(train)),
             shuffle=False,
-            callbacks=[journal, *([progress] if progress else [])],
+            callbacks=[resumable, *([progress] if progress else [])],
             verbose=0,
         )
-        journal.save()
-    network.set_weights(journal.best)
-    return journal.history
+        resumable.save()
+    network.set_weights(resumable.best)
+    return resumable.history
 
 
 def seconds_spent(checkpoint: Path) -> float:
@@ -191,7 +191,7 @@ def collapsed(history: History) -> bool:
     return len(watched) > 1 and watched[-1] < HALF * max(watched)
 
 
-class Journal(keras.callbacks.Callback):
+class ResumableCheckpoint(keras.callbacks.Callback):
     """Early stopping, best weights, learning curve and the state on disk, as one thing that can be restored."""
 
     def __init__(self, network: keras.Model, validate: Validate, plan: Plan, path: Path | None) -> None:

@@ -5,22 +5,23 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.attacks.transformations import Transformations
 from redoubt.certify.interval import check_bounded
 from redoubt.params import Adversarial, Augmented, Eps, Fast, Free, Gaussian, Ibp, Norm, Pgd, Recipe, SmoothAdv, Trades
-from redoubt.training.adversarial import Attacked
 from redoubt.training.augment import Augmentation
 from redoubt.training.balance import Weights
-from redoubt.training.certified import Certified, initialize
 from redoubt.training.fit import Plan, compile_network
-from redoubt.training.free import FreeTrainer
-from redoubt.training.noisy import Noisy, under_noise
-from redoubt.training.trades import Trades as TradesObjective
-from redoubt.training.trainer import Objective, Ramp, Trainer
-from redoubt.training.watch import Watch
+from redoubt.training.methods.free import FreeTrainer
+from redoubt.training.methods.ibp import IbpObjective, initialize
+from redoubt.training.methods.noise import NoiseObjective, under_noise
+from redoubt.training.methods.pgd import AdversarialObjective
+from redoubt.training.methods.trades import TradesObjective
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import Objective, Trainer
+from redoubt.training.validation import RobustValidation
 from redoubt.training.weighted import Weighted
 from redoubt.types import Batch, Bounds
 
@@ -32,7 +33,7 @@ class RecipeError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
+class TrainingContext:
     """What a recipe works on.
 
     Attributes:
@@ -56,18 +57,18 @@ class Ground:
     weights: Weights | None = None
 
     @property
-    def aim(self) -> Criterion:
+    def weighted_criterion(self) -> Criterion:
         """The criterion, weighted by class where classes weigh."""
         return Weighted(self.criterion, self.weights) if self.weights else self.criterion
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingSetup:
     """A compiled trainer, the rows that are left to learn from, and what is measured after each epoch."""
 
     trainer: Trainer
     train: Batch
-    watch: Watch
+    robust_validation: RobustValidation
 
 
 def plan_for(recipe: Recipe, batch_size: int, learning_rate: float, seed: int) -> Plan:
@@ -83,74 +84,76 @@ def plan_for(recipe: Recipe, batch_size: int, learning_rate: float, seed: int) -
     )
 
 
-def prepare(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, ground: Ground) -> Prepared:
+def prepare(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, context: TrainingContext) -> TrainingSetup:
     """Make a recipe's trainer.
 
     Raises:
         RecipeError: eps as large as the inputs' range.
         IntervalError: certified training of a network with a layer that has no sound bound.
     """
-    norm, eps = _threat(recipe, ground.eps)
-    _check_size(norm, eps, ground)
+    norm, eps = _threat(recipe, context.eps)
+    _check_size(norm, eps, context)
     for also in recipe.also if isinstance(recipe, Pgd) else ():
-        _check_size(also.norm, also.trained_at(ground.eps), ground)
-    train, held_out = ground.train, None
+        _check_size(also.norm, also.trained_at(context.eps), context)
+    train, held_out = context.train, None
     if isinstance(recipe, Fast):
         train, held_out = _parted(train, recipe.held_out)
     reach = eps * (recipe.reach if isinstance(recipe, Ibp) else 1.0)
-    plan = ground.plan
+    plan = context.plan
     updates = plan.epochs * plan.replays * -(-len(train) // plan.batch_size)
-    ramp = Ramp(reach, round(recipe.ramp * updates))
-    problem = _problem(ground.network, norm, ground)
+    schedule = EpsSchedule(reach, round(recipe.ramp * updates))
+    problem = _problem(context.network, norm, context)
     if isinstance(recipe, Free):
-        trainer: Trainer = FreeTrainer(ground.network, problem, ramp, plan.batch_size, plan.seed, recipe.average)
+        trainer: Trainer = FreeTrainer(context.network, problem, schedule, plan.batch_size, plan.seed, recipe.average)
     else:
-        objective, augment = _objective(recipe, ground, problem), _augmentation(recipe, ground)
-        trainer = Trainer(ground.network, objective, ramp, plan.seed, recipe.average, augment)
-    compile_network(trainer, plan, len(train), ground.network.output_shape[-1])
-    watch = Watch(
+        objective, augment = _objective(recipe, context, problem), _augmentation(recipe, context)
+        trainer = Trainer(context.network, objective, schedule, plan.seed, recipe.average, augment)
+    compile_network(trainer, plan, len(train), context.network.output_shape[-1])
+    validation = RobustValidation(
         network=trainer.kept,
-        problem=_problem(trainer.kept, norm, ground),
+        problem=_problem(trainer.kept, norm, context),
         attack=WATCHING,
         eps=eps,
-        batch=ground.validation,
+        batch=context.validation,
         judged=_judged(recipe),
         sigma=recipe.sigma if isinstance(recipe, Gaussian | SmoothAdv) else 0.0,
         held_out=held_out,
     )
-    return Prepared(trainer, train, watch)
+    return TrainingSetup(trainer, train, validation)
 
 
-def _objective(recipe: Pgd | Fast | Trades | Ibp | Gaussian | SmoothAdv, ground: Ground, problem: Problem) -> Objective:
-    network = ground.network
+def _objective(
+    recipe: Pgd | Fast | Trades | Ibp | Gaussian | SmoothAdv, context: TrainingContext, problem: AttackProblem
+) -> Objective:
+    network = context.network
     if isinstance(recipe, Pgd):
-        size = recipe.trained_at(ground.eps)
-        more = [(_problem(network, each.norm, ground), each.trained_at(ground.eps) / size) for each in recipe.also]
-        return Attacked(network, [(problem, 1.0), *more], PGD(steps=recipe.steps))
+        size = recipe.trained_at(context.eps)
+        more = [(_problem(network, each.norm, context), each.trained_at(context.eps) / size) for each in recipe.also]
+        return AdversarialObjective(network, [(problem, 1.0), *more], PGD(steps=recipe.steps))
     if isinstance(recipe, Fast):
-        return Attacked(network, [(problem, 1.0)], PGD(steps=1, step_size=recipe.step))
+        return AdversarialObjective(network, [(problem, 1.0)], PGD(steps=1, step_size=recipe.step))
     if isinstance(recipe, Trades):
         return TradesObjective(network, problem, PGD(steps=recipe.steps), recipe.beta)
     if isinstance(recipe, Ibp):
         check_bounded(network)
-        initialize(network, ground.plan.seed)
+        initialize(network, context.plan.seed)
         attack = PGD(steps=recipe.steps) if recipe.steps else None
-        return Certified(network, problem, recipe.natural, recipe.regularize, attack)
+        return IbpObjective(network, problem, recipe.natural, recipe.regularize, attack)
     if isinstance(recipe, Gaussian):
-        return Noisy(network, problem, recipe.sigma, consistency=recipe.consistency)
-    noisy = under_noise(network, recipe.sigma, recipe.draws, ground.bounds)
-    smoothed = Problem(noisy, ground.aim, "l2", ground.bounds)
-    return Noisy(network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
+        return NoiseObjective(network, problem, recipe.sigma, consistency=recipe.consistency)
+    noisy = under_noise(network, recipe.sigma, recipe.draws, context.bounds)
+    smoothed = AttackProblem(noisy, context.weighted_criterion, "l2", context.bounds)
+    return NoiseObjective(network, smoothed, recipe.sigma, PGD(steps=recipe.steps), recipe.consistency)
 
 
-def _augmentation(recipe: Augmented, ground: Ground) -> Augmentation | None:
+def _augmentation(recipe: Augmented, context: TrainingContext) -> Augmentation | None:
     if recipe.augment is None:
         return None
-    return Augmentation(Transformations(**recipe.augment.model_dump()), ground.bounds)
+    return Augmentation(Transformations(**recipe.augment.model_dump()), context.bounds)
 
 
-def _problem(network: keras.Model, norm: Norm, ground: Ground) -> Problem:
-    return Problem(of_network(network), ground.aim, norm, ground.bounds)
+def _problem(network: keras.Model, norm: Norm, context: TrainingContext) -> AttackProblem:
+    return AttackProblem(of_network(network), context.weighted_criterion, norm, context.bounds)
 
 
 def _threat(recipe: Adversarial | Ibp | Gaussian | SmoothAdv, eps: Eps) -> tuple[Norm, float]:
@@ -166,8 +169,8 @@ def _judged(recipe: Recipe) -> str:
     return "noisy" if isinstance(recipe, Gaussian | SmoothAdv) else "pgd"
 
 
-def _check_size(norm: Norm, eps: float, ground: Ground) -> None:
-    bounds, shape = ground.bounds, ground.network.input_shape[1:]
+def _check_size(norm: Norm, eps: float, context: TrainingContext) -> None:
+    bounds, shape = context.bounds, context.network.input_shape[1:]
     unit = np.where(bounds.scale > 0, bounds.scale, 1)
     sides = np.broadcast_to(np.where(bounds.scale > 0, (bounds.upper - bounds.lower) / unit, 0), shape)
     largest = float(sides.max() if norm == "linf" else np.sqrt(np.square(sides).sum()))

@@ -103,7 +103,8 @@ def cross_validate(
         schema: of the task.
         epochs: of each training.
         seed: of weights and row order; the same for every point, so that points differ by their choices alone.
-        remember: gives what a fold came to before the process was killed, or computes it; like `Ledger.remember`.
+        remember: gives what a fold came to before the process was killed, or computes it; like
+            `EvaluationCache.remember`.
 
     Returns:
         A learning curve per fold: one mapping of metric names to values per epoch.
@@ -129,8 +130,8 @@ def cross_validate(
 def _train(fold: Fold, plan: dict[str, Any]) -> Arrays:
     import_tensorflow()
     from redoubt.models.networks import build
+    from redoubt.training.determinism import make_deterministic
     from redoubt.training.fit import Plan, compile_network, fit, on_rows
-    from redoubt.training.setup import make_deterministic
 
     made = Plan(**plan)
     make_deterministic(made.seed, threads=1)

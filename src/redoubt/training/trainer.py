@@ -7,30 +7,14 @@ import keras
 import tensorflow as tf
 
 from redoubt.training.augment import Augmentation
+from redoubt.training.schedules import EpsSchedule
 
 # Averaged weights follow the first updates closely and settle later, as in TensorFlow's moving averages.
 WARM_UP = 10.0
 
 
-@dataclass(frozen=True)
-class Ramp:
-    """What rises from 0 to its full value over the first updates of a training, and stays.
-
-    Attributes:
-        eps: the full value.
-        updates: it takes, >= 0.
-    """
-
-    eps: float
-    updates: int
-
-    def share(self, update: tf.Tensor) -> tf.Tensor:
-        """How much of it is reached at an update, in [0, 1]."""
-        return tf.minimum(1.0, tf.cast(update, tf.float32) / self.updates) if self.updates else tf.constant(1.0)
-
-
 @dataclass(frozen=True, eq=False)
-class Moment:
+class StepState:
     """Where in a training an update stands.
 
     Attributes:
@@ -47,11 +31,11 @@ class Moment:
 class Objective(Protocol):
     """What a hardened network learns from."""
 
-    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
         """What the batch becomes before the network sees it; no weight gradient flows through it."""
         ...
 
-    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
+    def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
         """Outputs of the network on what it learns from `(rows, outputs)`, and the loss, a scalar."""
         ...
 
@@ -67,7 +51,7 @@ class Trainer(keras.Model):
         self,
         network: keras.Model,
         objective: Objective,
-        ramp: Ramp,
+        schedule: EpsSchedule,
         seed: int,
         average: float = 0.0,
         augment: Augmentation | None = None,
@@ -77,14 +61,20 @@ class Trainer(keras.Model):
         Args:
             network: trained in place.
             objective: what it learns from; it must ask this very network.
-            ramp: of eps.
+            schedule: of eps.
             seed: of the objective's randomness.
             average: share of the averaged weights that each update keeps (arXiv 1803.05407, as a moving average);
                 0 keeps none.
             augment: moves the pictures of every batch before the objective sees them.
         """
         super().__init__()
-        self.network, self.objective, self.ramp, self.seed, self.average = network, objective, ramp, seed, average
+        self.network, self.objective, self.schedule, self.seed, self.average = (
+            network,
+            objective,
+            schedule,
+            seed,
+            average,
+        )
         self.augment = augment
         self.kept = network
         if average:
@@ -104,20 +94,20 @@ class Trainer(keras.Model):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
         """One update."""
         x, y = data
-        moment = self.moment()
+        step_state = self.step_state()
         if self.augment is not None:
-            x = self.augment(x, moment.seed)
-        moved = tf.stop_gradient(self.objective.inputs(x, y, moment))
+            x = self.augment(x, step_state.seed)
+        x_adv = tf.stop_gradient(self.objective.inputs(x, y, step_state))
         with tf.GradientTape() as tape:
-            outputs, loss = self.objective.loss(x, moved, y, moment)
+            outputs, loss = self.objective.loss(x, x_adv, y, step_state)
         self.update(tape.gradient(loss, self.network.trainable_variables))
         return self.measured(y, outputs, loss)
 
-    def moment(self) -> Moment:
+    def step_state(self) -> StepState:
         """Where the training stands."""
         update = tf.cast(self.optimizer.iterations, tf.int32)
-        share = self.ramp.share(update)
-        return Moment(self.ramp.eps * share, share, tf.stack([self.seed, update]))
+        share = self.schedule.share(update)
+        return StepState(self.schedule.eps * share, share, tf.stack([self.seed, update]))
 
     def update(self, gradients: list[tf.Tensor]) -> None:
         """Move the weights, and their average after them."""

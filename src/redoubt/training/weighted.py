@@ -26,7 +26,7 @@ class Weighted:
     weights: Weights
 
     @property
-    def classes(self) -> bool:
+    def is_classification(self) -> bool:
         """Logits."""
         return True
 
@@ -38,9 +38,9 @@ class Weighted:
         """The criterion's."""
         return self.criterion.margin(outputs, y)
 
-    def won(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
+    def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
         """As the criterion says."""
-        return self.criterion.won(outputs, y)
+        return self.criterion.is_adversarial(outputs, y)
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> tuple[Criterion, list[NDArray[Any]]]:
         """The criterion's."""

@@ -9,14 +9,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.apgd import APGD, APGDT, checkpoints
-from redoubt.attacks.contract import Attack, Problem, of_network
+from redoubt.attacks.base import Attack
 from redoubt.attacks.criteria import Targeted, Tolerance, Untargeted
 from redoubt.attacks.gradient import PGD, Restarts
 from redoubt.attacks.losses import Loss
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.params import Norm
 from redoubt.types import PIXELS, Bounds, Floats
-from tests.tiny import IMAGE
-from tests.unit.attacks.threats import NORMS, Threat
+from tests.support.threats import NORMS, Threat
+from tests.support.tiny import IMAGE
 
 by_norm = pytest.mark.parametrize("norm", NORMS)
 Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -30,8 +31,8 @@ def wide(scale: list[float]) -> Bounds:
     return Bounds(np.full(len(scale), -99, np.float32), np.full(len(scale), 99, np.float32), np.float32(scale))
 
 
-def broken(problem: Problem, attack: Attack, x: Floats, y: NDArray[np.int64], eps: float) -> NDArray[np.bool_]:
-    return problem.criterion.won(problem.answers(attack(problem, x, y, eps=eps, seed=0)), y)
+def broken(problem: AttackProblem, attack: Attack, x: Floats, y: NDArray[np.int64], eps: float) -> NDArray[np.bool_]:
+    return problem.criterion.is_adversarial(problem.predict(attack(problem, x, y, eps=eps, seed=0)), y)
 
 
 def test_the_checkpoints_of_the_paper() -> None:
@@ -49,13 +50,13 @@ def test_the_intervals_fill_the_steps(steps: int) -> None:
 def test_against_a_line_the_best_attack_is_known(norm: Norm, loss: Loss) -> None:
     kernel, eps = np.float32([[3.0, 0.0], [0.0, 1.0], [-2.0, 0.0], [5.0, 0.0]]), 0.1
     bounds = wide([1.0, 2.0, 0.5, 0.0])
-    problem = Problem(linear(kernel), Untargeted(), norm, bounds)
+    problem = AttackProblem(linear(kernel), Untargeted(), norm, bounds)
     x, y = np.float32([[1, 0.2, 0.1, 2], [2.5, 0.1, -0.4, 1]]), np.array([0, 0])
     slope = (kernel[:, 0] - kernel[:, 1]) * bounds.scale
     steepest = np.abs(slope).sum() if norm == "linf" else np.linalg.norm(slope)
-    moved = APGD(steps=20, loss=loss)(problem, x, y, eps=eps, seed=0)
-    assert (x - moved) @ kernel @ [1, -1] == pytest.approx(eps * steepest, rel=1e-3)
-    assert np.array_equal(moved[:, 3], x[:, 3])
+    x_adv = APGD(steps=20, loss=loss)(problem, x, y, eps=eps, seed=0)
+    assert (x - x_adv) @ kernel @ [1, -1] == pytest.approx(eps * steepest, rel=1e-3)
+    assert np.array_equal(x_adv[:, 3], x[:, 3])
 
 
 @by_norm
@@ -67,7 +68,7 @@ def test_a_peak_inside_the_ball_is_found_by_halving(norm: Norm) -> None:
         far = tf.reduce_sum(tf.square(x - peak) * [1.0, 2.0, 3.0], axis=1)
         return tf.stack([1.0 + far, tf.zeros_like(far)], axis=1)
 
-    problem = Problem(outputs, Untargeted(), norm, wide([1.0, 1.0, 1.0]))
+    problem = AttackProblem(outputs, Untargeted(), norm, wide([1.0, 1.0, 1.0]))
     x, y = np.zeros((5, 3), np.float32), np.zeros(5, np.int64)
     gaps = {
         name: np.abs(attack(problem, x, y, eps=1.0, seed=0) - peak).max()
@@ -92,12 +93,12 @@ def test_a_linear_model_falls_just_where_it_must(norm: Norm, classes: int, attac
     gaps = logits[np.arange(len(y)), y][:, None] - logits
     gaps[np.arange(len(y)), y] = np.inf
     distance = (gaps / np.where(np.isinf(steepest), 1.0, steepest)).min(axis=1)
-    won = broken(Problem(linear(kernel), Untargeted(), norm, bounds), attack, x, y, eps)
+    adversarial = broken(AttackProblem(linear(kernel), Untargeted(), norm, bounds), attack, x, y, eps)
     assert 0.1 < np.mean(distance < eps) < 0.99
-    assert not won[distance > 1.001 * eps].any()
+    assert not adversarial[distance > 1.001 * eps].any()
     # Of ten classes, the one that looks nearest from here need not be: that is what the targets are for.
     sure = isinstance(attack, APGDT) or classes == 2
-    assert won[distance < 0.97 * eps].mean() >= (1.0 if sure else 0.85)
+    assert adversarial[distance < 0.97 * eps].mean() >= (1.0 if sure else 0.85)
 
 
 @by_norm
@@ -123,11 +124,11 @@ def watched(network: keras.Model, log: list[Floats]) -> Outputs:
 @pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
 def test_it_returns_the_best_point_it_has_seen(threats: Callable[..., Threat], norm: Norm, loss: Loss) -> None:
     threat, log = threats(IMAGE, norm), list[Floats]()
-    problem = Problem(watched(threat.case.network, log), Untargeted(), norm, PIXELS)
+    problem = AttackProblem(watched(threat.case.network, log), Untargeted(), norm, PIXELS)
     x, y = threat.case.test.x, threat.case.test.y
     standing = ~broken(threat.problem, APGD(steps=30, loss=loss), x, y, 0.1)
     x, y = x[standing], y[standing]
-    moved = APGD(steps=30, loss=loss)(problem, x, y, eps=0.1, seed=0)
+    x_adv = APGD(steps=30, loss=loss)(problem, x, y, eps=0.1, seed=0)
 
     def margins(points: Floats) -> NDArray[np.float32]:
         return Untargeted().margin(threat.case.network(points), y).numpy()
@@ -135,20 +136,20 @@ def test_it_returns_the_best_point_it_has_seen(threats: Callable[..., Threat], n
     seen = np.stack([margins(points) for points in log[2:]])
     assert len(seen) == 31, "one look at the start and one per step"
     best = np.maximum.accumulate(seen, axis=0)
-    assert np.allclose(margins(moved), best[-1], atol=1e-5)
+    assert np.allclose(margins(x_adv), best[-1], atol=1e-5)
     assert np.all(best[-1] > seen[0]) or loss != "margin"
 
 
 def test_rows_that_are_won_cost_nothing_more(threats: Callable[..., Threat]) -> None:
     threat, log = threats(IMAGE, "linf"), list[Floats]()
-    problem = Problem(watched(threat.case.network, log), Untargeted(), "linf", PIXELS)
-    moved = APGD(steps=40)(problem, threat.case.test.x, threat.case.test.y, eps=0.2, seed=0)
-    won = Untargeted().won(threat.case.network(moved).numpy(), threat.case.test.y)
+    problem = AttackProblem(watched(threat.case.network, log), Untargeted(), "linf", PIXELS)
+    x_adv = APGD(steps=40)(problem, threat.case.test.x, threat.case.test.y, eps=0.2, seed=0)
+    adversarial = Untargeted().is_adversarial(threat.case.network(x_adv).numpy(), threat.case.test.y)
     # The first two calls look at the outputs, and whether a gradient reaches the inputs.
     sizes = [len(rows) for rows in log[2:]]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == len(won)
-    assert sizes[-1] <= np.sum(~won) + 3 < len(won)
+    assert sizes[0] == len(adversarial)
+    assert sizes[-1] <= np.sum(~adversarial) + 3 < len(adversarial)
     log.clear()
     APGD(steps=40)(problem, threat.case.test.x, threat.case.test.y, eps=0.9, seed=0)
     assert len(log) < 20, "all rows are won, and still it goes on"
@@ -163,15 +164,17 @@ def test_against_a_random_model_it_goes_on_to_a_sure_win() -> None:
         noise = tf.random.stateless_normal(tf.shape(far), seed, stddev=0.1)
         return tf.stack([tf.zeros_like(far), 0.2 - 2.0 * far + noise], axis=1)
 
-    problem = Problem(outputs, Untargeted(), "linf", wide([1.0, 1.0]))
+    problem = AttackProblem(outputs, Untargeted(), "linf", wide([1.0, 1.0]))
     x, y = np.zeros((200, 2), np.float32), np.zeros(200, np.int64)
 
     def share(attack: APGD) -> float:
-        moved = attack(problem, x, y, eps=1.0, seed=0)
-        return float(np.mean([problem.criterion.won(problem.answers(moved, draw), y) for draw in range(1, 6)]))
+        x_adv = attack(problem, x, y, eps=1.0, seed=0)
+        return float(
+            np.mean([problem.criterion.is_adversarial(problem.predict(x_adv, draw), y) for draw in range(1, 6)])
+        )
 
     assert share(APGD(steps=50, loss="margin")) < 0.85
-    assert share(APGD(steps=50, loss="margin", stop_when_won=False)) > 0.95
+    assert share(APGD(steps=50, loss="margin", early_stop=False)) > 0.95
 
 
 @pytest.mark.parametrize("attack", [APGD, PGD])
@@ -185,7 +188,7 @@ def test_more_draws_are_no_more_to_compile(attack: type[APGD | PGD]) -> None:
 
     x, y = np.ones((3, 2), np.float32), np.zeros(3, np.int64)
     for eot in (1, 5):
-        attack(steps=4, eot=eot)(Problem(outputs, Untargeted(), "linf", wide([1.0, 1.0])), x, y, eps=0.1, seed=0)
+        attack(steps=4, eot=eot)(AttackProblem(outputs, Untargeted(), "linf", wide([1.0, 1.0])), x, y, eps=0.1, seed=0)
     once = [each for each in traced if not hasattr(each, "numpy")]
     assert len(once) == 2
 
@@ -194,7 +197,7 @@ def test_more_draws_are_no_more_to_compile(attack: type[APGD | PGD]) -> None:
 @pytest.mark.parametrize("attack", [APGD(steps=30), APGDT(steps=30)], ids=["ce", "targeted"])
 def test_a_targeted_attack_hits_its_target(threats: Callable[..., Threat], norm: Norm, attack: Attack) -> None:
     threat = threats(IMAGE, norm)
-    problem, y = Problem(threat.problem.outputs, Targeted(), norm, PIXELS), threat.case.test.y
+    problem, y = AttackProblem(threat.problem.outputs, Targeted(), norm, PIXELS), threat.case.test.y
     for shift in (1, 2):
         wanted = (y + shift) % 3
         assert broken(problem, attack, threat.case.test.x, wanted, {"linf": 0.5, "l2": 3.0}[norm]).mean() >= 0.95
@@ -207,7 +210,7 @@ def test_numbers_are_driven_to_both_sides(norm: Norm) -> None:
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.minimum(x[:, :1], 0.1 * x[:, :1] + 0.54)
 
-    problem = Problem(outputs, Tolerance(0.7), norm, wide([1.0]))
+    problem = AttackProblem(outputs, Tolerance(0.7), norm, wide([1.0]))
     x, y = np.full((64, 1), 0.3, np.float32), np.zeros(64, np.float32)
     assert broken(problem, APGDT(steps=20), x, y, 1.2).all()
     assert not broken(problem, APGD(steps=20), x, y, 1.2).all()
@@ -219,9 +222,9 @@ def test_numbers_are_driven_to_both_sides(norm: Norm) -> None:
 def test_where_nothing_leads_anywhere_nothing_breaks(norm: Norm, attack: Attack) -> None:
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, kernel_initializer="zeros")])
     network.set_weights([np.zeros((3, 4), np.float32), np.float32([2, 1, 0, -1])])
-    problem, y = Problem(of_network(network), Untargeted(), norm, wide([1.0, 1.0, 0.0])), np.zeros(6, np.int64)
-    moved = attack(problem, np.zeros((6, 3), np.float32), y, eps=0.5, seed=0)
-    assert np.isfinite(moved).all()
+    problem, y = AttackProblem(of_network(network), Untargeted(), norm, wide([1.0, 1.0, 0.0])), np.zeros(6, np.int64)
+    x_adv = attack(problem, np.zeros((6, 3), np.float32), y, eps=0.5, seed=0)
+    assert np.isfinite(x_adv).all()
 
 
 def test_more_starts_break_more(threats: Callable[..., Threat]) -> None:

@@ -8,14 +8,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.carlini_wagner import CarliniWagner
-from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
-from redoubt.attacks.minimal import minimal_eps
+from redoubt.attacks.problem import AttackProblem
+from redoubt.scenarios.minimal_eps import minimal_eps
 from redoubt.types import PIXELS, Batch, Bounds, Floats
-from tests.tiny import IMAGE
-from tests.unit.attacks.threats import Threat
+from tests.support.threats import Threat
+from tests.support.tiny import IMAGE
 
 KERNEL = np.float32([[3.0, 0.0], [0.0, 1.0], [-2.0, 0.0], [5.0, 0.0]])
 # Units and ranges of different size, and an input that must not change.
@@ -27,9 +27,9 @@ def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.matmul(x, KERNEL)
 
 
-def line(criterion: Criterion) -> tuple[Problem, Floats, NDArray[np.int64]]:
+def line(criterion: Criterion) -> tuple[AttackProblem, Floats, NDArray[np.int64]]:
     x: Floats = np.float32([[1, 0.2, 0.1, 0.5], [0.5, 0.1, -0.4, 0.2], [2, -1, 1, 0], [-9, 3, 0.5, 2]])
-    return Problem(outputs, criterion, "l2", BOUNDS), x, (x @ KERNEL).argmax(axis=1)
+    return AttackProblem(outputs, criterion, "l2", BOUNDS), x, (x @ KERNEL).argmax(axis=1)
 
 
 def known(x: Floats, margin: float = 0.0) -> Floats:
@@ -41,46 +41,46 @@ def known(x: Floats, margin: float = 0.0) -> Floats:
 def test_against_a_line_the_distance_is_known(kappa: float) -> None:
     problem, x, y = line(Untargeted())
     attack = CarliniWagner(steps=300, learning_rate=0.05, kappa=kappa)
-    moved = attack(problem, x, y, eps=50.0, seed=0)
-    found = distance(moved - x, "l2", BOUNDS)
+    x_adv = attack(problem, x, y, eps=50.0, seed=0)
+    found = distance(x_adv - x, "l2", BOUNDS)
     assert np.all(found >= known(x, kappa) * (1 - 1e-4))
     assert found == pytest.approx(known(x, kappa), rel=0.03)
-    assert np.all(Untargeted().margin(tf.constant(moved @ KERNEL), y).numpy() > kappa)
-    assert np.array_equal(moved[:, 3], x[:, 3])
+    assert np.all(Untargeted().margin(tf.constant(x_adv @ KERNEL), y).numpy() > kappa)
+    assert np.array_equal(x_adv[:, 3], x[:, 3])
 
 
 def test_a_target_is_reached_by_the_same_road() -> None:
     problem, x, y = line(Targeted())
-    moved = ATTACK(problem, x, 1 - y, eps=50.0, seed=0)
-    assert Targeted().won(moved @ KERNEL, 1 - y).all()
-    assert distance(moved - x, "l2", BOUNDS) == pytest.approx(known(x), rel=0.03)
+    x_adv = ATTACK(problem, x, 1 - y, eps=50.0, seed=0)
+    assert Targeted().is_adversarial(x_adv @ KERNEL, 1 - y).all()
+    assert distance(x_adv - x, "l2", BOUNDS) == pytest.approx(known(x), rel=0.03)
 
 
 def test_of_a_number_it_finds_the_edge_of_the_tolerance() -> None:
     slope = np.float32([[3.0], [1.0], [0.0], [7.0]])
-    problem = Problem(lambda x, seed: tf.matmul(x, slope), Tolerance(0.6), "l2", BOUNDS)
+    problem = AttackProblem(lambda x, seed: tf.matmul(x, slope), Tolerance(0.6), "l2", BOUNDS)
     x = line(Untargeted())[1][:3]
     y = (x @ slope)[:, 0] + np.float32(0.1)
-    moved = ATTACK(problem, x, y, eps=50.0, seed=0)
-    assert Tolerance(0.6).won(moved @ slope, y).all()
-    assert distance(moved - x, "l2", BOUNDS) == pytest.approx(0.5 / np.hypot(3.0, 2.0), rel=0.05)
+    x_adv = ATTACK(problem, x, y, eps=50.0, seed=0)
+    assert Tolerance(0.6).is_adversarial(x_adv @ slope, y).all()
+    assert distance(x_adv - x, "l2", BOUNDS) == pytest.approx(0.5 / np.hypot(3.0, 2.0), rel=0.05)
 
 
 def test_a_row_is_won_where_its_distance_is_within_eps() -> None:
     problem, x, y = line(Untargeted())
     far = known(x)
     eps = float(np.sort(far)[1:3].mean())
-    moved = ATTACK(problem, x, y, eps=eps, seed=0)
-    assert np.array_equal(Untargeted().won(moved @ KERNEL, y), far < eps)
+    x_adv = ATTACK(problem, x, y, eps=eps, seed=0)
+    assert np.array_equal(Untargeted().is_adversarial(x_adv @ KERNEL, y), far < eps)
     whole = ATTACK(problem, x, y, eps=50.0, seed=0)
-    assert np.allclose(moved[far < eps], whole[far < eps], atol=1e-5)
+    assert np.allclose(x_adv[far < eps], whole[far < eps], atol=1e-5)
 
 
 def test_what_cannot_be_won_comes_back_as_it_was() -> None:
-    problem = Problem(lambda x, seed: 0.0 * x[:, :2] + [2.0, 0.0], Untargeted(), "l2", BOUNDS)
+    problem = AttackProblem(lambda x, seed: 0.0 * x[:, :2] + [2.0, 0.0], Untargeted(), "l2", BOUNDS)
     x = line(Untargeted())[1]
-    moved = CarliniWagner(steps=5, searches=2)(problem, x, np.zeros(len(x), np.int64), eps=1.0, seed=0)
-    assert np.array_equal(moved, x)
+    x_adv = CarliniWagner(steps=5, searches=2)(problem, x, np.zeros(len(x), np.int64), eps=1.0, seed=0)
+    assert np.array_equal(x_adv, x)
 
 
 def test_no_distance_is_much_above_what_pgd_finds(threats: Callable[..., Threat]) -> None:
@@ -88,9 +88,9 @@ def test_no_distance_is_much_above_what_pgd_finds(threats: Callable[..., Threat]
     threat = threats(IMAGE, "l2")
     x, y = threat.case.test.x[:24], threat.case.test.y[:24]
     by_pgd = minimal_eps(PGD(steps=20), threat.problem, Batch(x, y), largest=4.0, tolerance=0.02, seed=0)
-    moved = ATTACK(threat.problem, x, y, eps=8.0, seed=0)
-    assert Untargeted().won(threat.problem.answers(moved), y).all()
-    found = distance(moved - x, "l2", PIXELS)
+    x_adv = ATTACK(threat.problem, x, y, eps=8.0, seed=0)
+    assert Untargeted().is_adversarial(threat.problem.predict(x_adv), y).all()
+    found = distance(x_adv - x, "l2", PIXELS)
     assert np.isfinite(by_pgd).all()
     assert np.all(found <= 1.1 * by_pgd + 0.02)
     assert np.mean(found <= by_pgd) > 0.7
@@ -101,11 +101,11 @@ def test_black_and_white_pixels_move_in_a_few_steps() -> None:
     weights = np.linspace(-1, 1, 16, dtype=np.float32).reshape(16, 1) @ np.float32([[1.0, -1.0]])
     x: Floats = np.float32(np.arange(16) >= 8)[None]
     box = Bounds(np.zeros(16, np.float32), np.ones(16, np.float32), np.ones(16, np.float32))
-    problem = Problem(lambda x, seed: tf.matmul(x, weights), Untargeted(), "l2", box)
-    moved = CarliniWagner(steps=30, searches=3, constant=1.0, learning_rate=0.05)(
+    problem = AttackProblem(lambda x, seed: tf.matmul(x, weights), Untargeted(), "l2", box)
+    x_adv = CarliniWagner(steps=30, searches=3, constant=1.0, learning_rate=0.05)(
         problem, x, np.zeros(1, np.int64), eps=4.0, seed=0
     )
     # Along the weights to the line: every pixel can go that way.
     nearest = np.linalg.norm((x @ weights)[0, 0] / np.linalg.norm(weights[:, 0]))
-    assert Untargeted().won(problem.answers(moved), np.zeros(1)).all()
-    assert distance(moved - x, "l2", box)[0] < 1.1 * nearest
+    assert Untargeted().is_adversarial(problem.predict(x_adv), np.zeros(1)).all()
+    assert distance(x_adv - x, "l2", box)[0] < 1.1 * nearest

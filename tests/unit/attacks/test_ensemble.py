@@ -9,15 +9,15 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.ensemble import Ensemble
 from redoubt.params import Norm
 from redoubt.types import Floats
-from tests.tiny import IMAGE
-from tests.unit.attacks.threats import NORMS, Threat
+from tests.support.threats import NORMS, Threat
+from tests.support.tiny import IMAGE
 
 SMALL = Ensemble(steps=5, targets=2, queries=20, restarts=2)
 EPS: dict[Norm, float] = {"linf": 0.2, "l2": 0.8}
 
 
-def won(threat: Threat, x: Floats) -> np.ndarray:
-    return threat.problem.criterion.won(threat.problem.answers(x), threat.case.test.y)
+def adversarial(threat: Threat, x: Floats) -> np.ndarray:
+    return threat.problem.criterion.is_adversarial(threat.problem.predict(x), threat.case.test.y)
 
 
 def test_its_members_are_the_reference_ones() -> None:
@@ -29,18 +29,18 @@ def test_its_members_are_the_reference_ones() -> None:
 def test_it_wins_what_any_member_wins(threats: Callable[[str, Norm], Threat], norm: Norm) -> None:
     threat = threats(IMAGE, norm)
     x, y = threat.case.test.x, threat.case.test.y
-    worst = won(threat, SMALL(threat.problem, x, y, eps=EPS[norm], seed=0))
+    worst = adversarial(threat, SMALL(threat.problem, x, y, eps=EPS[norm], seed=0))
     for name, attack, start in SMALL.members:
         if name != "square":
-            alone = won(threat, attack(threat.problem, x, y, eps=EPS[norm], seed=start))
+            alone = adversarial(threat, attack(threat.problem, x, y, eps=EPS[norm], seed=start))
             assert np.all(worst >= alone), attack
-    assert won(threat, x).mean() < worst.mean() < 1
+    assert adversarial(threat, x).mean() < worst.mean() < 1
 
 
 def test_what_wins_already_is_left_alone(threats: Callable[[str, Norm], Threat]) -> None:
     threat = threats(IMAGE, "linf")
     x, wrong = threat.case.test.x, (threat.case.test.y + 1) % 3
-    already = Untargeted().won(threat.problem.answers(x), wrong)
+    already = Untargeted().is_adversarial(threat.problem.predict(x), wrong)
     assert already.mean() > 0.9
-    moved = SMALL(threat.problem, x, wrong, eps=0.2, seed=0)
-    assert np.array_equal(moved[already], x[already])
+    x_adv = SMALL(threat.problem, x, wrong, eps=0.2, seed=0)
+    assert np.array_equal(x_adv[already], x[already])

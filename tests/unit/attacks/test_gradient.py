@@ -8,14 +8,15 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.contract import Attack, Problem, of_network
+from redoubt.attacks.base import Attack
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm, loss_gradient
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.params import Norm
 from redoubt.types import PIXELS, Bounds, Floats
-from tests.tiny import IMAGE, NUMBER, TABLE
-from tests.unit.attacks.threats import ATTACKS, NORMS, Threat
+from tests.support.threats import ATTACKS, NORMS, Threat
+from tests.support.tiny import IMAGE, NUMBER, TABLE
 
 # Large enough to break some rows of each tiny task, not all.
 EPS: dict[str, dict[Norm, float]] = {
@@ -31,7 +32,7 @@ def losses(threat: Threat, x: Floats) -> np.ndarray:
 
 
 def broken(threat: Threat, x: Floats) -> float:
-    return float(threat.problem.criterion.won(threat.case.network(x).numpy(), threat.case.test.y).mean())
+    return float(threat.problem.criterion.is_adversarial(threat.case.network(x).numpy(), threat.case.test.y).mean())
 
 
 def test_a_small_step_up_the_gradient_lowers_no_loss(threat: Threat) -> None:
@@ -59,12 +60,12 @@ def test_more_effort_breaks_more(threat: Threat) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_targeted_attack_hits_its_target(threats: Callable[[str, Norm], Threat], norm: Norm) -> None:
     threat = threats(IMAGE, norm)
-    problem = Problem(threat.problem.outputs, Targeted(), norm, PIXELS)
+    problem = AttackProblem(threat.problem.outputs, Targeted(), norm, PIXELS)
     x, y = threat.case.test.x, threat.case.test.y
     for shift in (1, 2):
         wanted = (y + shift) % 3
-        moved = PGD(steps=30)(problem, x, wanted, eps={"linf": 0.5, "l2": 3.0}[norm], seed=0)
-        assert Targeted().won(threat.case.network(moved).numpy(), wanted).mean() >= 0.95
+        x_adv = PGD(steps=30)(problem, x, wanted, eps={"linf": 0.5, "l2": 3.0}[norm], seed=0)
+        assert Targeted().is_adversarial(threat.case.network(x_adv).numpy(), wanted).mean() >= 0.95
 
 
 def linear(weights: list[list[float]]) -> keras.Model:
@@ -79,13 +80,13 @@ def test_against_a_line_the_best_attack_is_known(norm: Norm) -> None:
     """The margin of a linear model falls by eps times the dual norm of its weights, and no further."""
     network, eps = linear([[3.0, 0.0], [0.0, 1.0], [-2.0, 0.0]]), 0.1
     bounds = Bounds(np.full(3, -9, np.float32), np.full(3, 9, np.float32), np.float32([1.0, 2.0, 0.5]))
-    problem = Problem(of_network(network), Untargeted(), norm, bounds)
+    problem = AttackProblem(of_network(network), Untargeted(), norm, bounds)
     x, y = np.float32([[1, 0.2, 0.1], [0.5, 0.1, -0.4]]), np.array([0, 0])
     slope = np.array([3.0, -1.0, -2.0]) * bounds.scale
     steepest = np.abs(slope).sum() if norm == "linf" else np.linalg.norm(slope)
     for attack in (fgsm(), PGD(steps=3, random_start=False), PGD(steps=40, step_size=0.5)):
-        moved = network(attack(problem, x, y, eps=eps, seed=0)).numpy()
-        margin = network(x).numpy() @ [1, -1] - moved @ [1, -1]
+        x_adv = network(attack(problem, x, y, eps=eps, seed=0)).numpy()
+        margin = network(x).numpy() @ [1, -1] - x_adv @ [1, -1]
         assert margin == pytest.approx(eps * steepest, rel=1e-3)
 
 
@@ -95,9 +96,11 @@ def test_a_model_that_is_sure_of_itself_hides_no_gradient(norm: Norm, margin: fl
     """The same boundary, whatever the logits are multiplied by: an attack that stops here measures nothing."""
     network = linear([[margin, -margin], [0.0, 0.0]])
     x, y = np.float32([[0.5, 0.5]]), np.array([0])
-    problem = Problem(of_network(network), Untargeted(), norm, Bounds(np.float32(-1), np.float32(1), np.float32(1)))
-    moved = PGD(steps=10, random_start=False)(problem, x, y, eps=0.6, seed=0)
-    assert moved[0, 0] < 0
+    problem = AttackProblem(
+        of_network(network), Untargeted(), norm, Bounds(np.float32(-1), np.float32(1), np.float32(1))
+    )
+    x_adv = PGD(steps=10, random_start=False)(problem, x, y, eps=0.6, seed=0)
+    assert x_adv[0, 0] < 0
 
 
 def test_averaging_over_draws_sees_through_noise() -> None:
@@ -109,20 +112,24 @@ def test_averaging_over_draws_sees_through_noise() -> None:
         return network(x) + tf.reduce_sum(slope * x, axis=1, keepdims=True) * [[1.0, -1.0]]
 
     bounds = Bounds(np.float32(-9), np.float32(9), np.float32(1))
-    problem, x, y = Problem(outputs, Untargeted(), "l2", bounds), np.zeros((40, 2), np.float32) + 1, np.zeros(40, int)
+    problem, x, y = (
+        AttackProblem(outputs, Untargeted(), "l2", bounds),
+        np.zeros((40, 2), np.float32) + 1,
+        np.zeros(40, int),
+    )
     right = {}
     for eot in (1, 64):
         attack = PGD(steps=1, step_size=1.0, random_start=False, eot=eot)
-        moved = np.concatenate([attack(problem, x[i : i + 1], y[i : i + 1], eps=1.0, seed=i) for i in range(40)])
-        right[eot] = float((moved[:, 0] < 1).mean())
+        x_adv = np.concatenate([attack(problem, x[i : i + 1], y[i : i + 1], eps=1.0, seed=i) for i in range(40)])
+        right[eot] = float((x_adv[:, 0] < 1).mean())
     assert right[1] < 0.85 < 0.95 < right[64]
 
 
 def test_numbers_are_driven_out_of_tolerance_on_both_sides(threats: Callable[[str, Norm], Threat]) -> None:
     threat = threats(NUMBER, "linf")
     x = threat.case.test.x
-    moved = PGD(steps=20)(threat.problem, x, threat.case.test.y, eps=0.6, seed=0)
-    change = threat.case.network(moved).numpy()[:, 0] - threat.case.test.y
+    x_adv = PGD(steps=20)(threat.problem, x, threat.case.test.y, eps=0.6, seed=0)
+    change = threat.case.network(x_adv).numpy()[:, 0] - threat.case.test.y
     assert (change > 60).any()
     assert (change < -60).any()
 
@@ -131,14 +138,14 @@ BOWL, PEAK = np.float32([1.0, 4.0, 2.0]), np.float32([0.37, -0.21, 0.5])
 UNITS = Bounds(np.full(3, -99, np.float32), np.full(3, 99, np.float32), np.float32([1.0, 0.5, 0.0]))
 
 
-def bowl(norm: Norm) -> Problem:
+def bowl(norm: Norm) -> AttackProblem:
     """Its margin rises towards a peak; its gradient is known."""
 
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         far = tf.reduce_sum(BOWL * tf.square(x - PEAK), axis=1)
         return tf.stack([1.0 + far, tf.zeros_like(far)], axis=1)
 
-    return Problem(outputs, Untargeted(), norm, UNITS)
+    return AttackProblem(outputs, Untargeted(), norm, UNITS)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -162,10 +169,10 @@ def test_momentum_adds_up_gradients_of_mean_size_1(norm: Norm, momentum: float) 
 
 
 def test_without_a_gradient_momentum_stays_at_rest() -> None:
-    flat = Problem(lambda x, seed: 0.0 * x[:, :2] + [2.0, 0.0], Untargeted(), "linf", UNITS)
+    flat = AttackProblem(lambda x, seed: 0.0 * x[:, :2] + [2.0, 0.0], Untargeted(), "linf", UNITS)
     x, y = np.ones((3, 3), np.float32), np.zeros(3, np.int64)
-    moved = PGD(steps=4, momentum=1.0, random_start=False)(flat, x, y, eps=0.1, seed=0)
-    assert np.array_equal(moved, x)
+    x_adv = PGD(steps=4, momentum=1.0, random_start=False)(flat, x, y, eps=0.1, seed=0)
+    assert np.array_equal(x_adv, x)
 
 
 def test_every_step_to_a_corner() -> None:
@@ -185,10 +192,12 @@ def test_every_step_to_a_corner() -> None:
 def test_rows_already_won_are_left_alone(threat: Threat) -> None:
     x, y, eps = threat.case.test.x, threat.case.test.y, EPS[threat.case.name][threat.problem.norm]
     plain = PGD(steps=12)(threat.problem, x, y, eps=eps, seed=0)
-    stopped = PGD(steps=12, stop_when_won=True)(threat.problem, x, y, eps=eps, seed=0)
-    won, soon = (threat.problem.criterion.won(threat.case.network(moved).numpy(), y) for moved in (plain, stopped))
-    assert np.all(soon >= won), "a row was lost by stopping"
-    assert np.mean(soon != won) <= 0.05
+    stopped = PGD(steps=12, early_stop=True)(threat.problem, x, y, eps=eps, seed=0)
+    adversarial, soon = (
+        threat.problem.criterion.is_adversarial(threat.case.network(x_adv).numpy(), y) for x_adv in (plain, stopped)
+    )
+    assert np.all(soon >= adversarial), "a row was lost by stopping"
+    assert np.mean(soon != adversarial) <= 0.05
     assert np.allclose(stopped[~soon], plain[~soon], rtol=1e-4, atol=1e-5)
     assert not np.allclose(stopped[soon], plain[soon])
 
@@ -199,10 +208,10 @@ def test_more_starts_on_the_rows_that_stand(threat: Threat) -> None:
     once = attack(threat.problem, x, y, eps=eps, seed=5)
     assert np.array_equal(Restarts(attack, 1)(threat.problem, x, y, eps=eps, seed=5), once)
     often = Restarts(attack, 4)(threat.problem, x, y, eps=eps, seed=5)
-    won = threat.problem.criterion.won(threat.case.network(once).numpy(), y)
-    assert np.array_equal(often[won], once[won]), "what was won is not tried again"
-    assert not np.isclose(often[~won], once[~won]).all()
-    assert broken(threat, often) >= won.mean()
+    adversarial = threat.problem.criterion.is_adversarial(threat.case.network(once).numpy(), y)
+    assert np.array_equal(often[adversarial], once[adversarial]), "what was won is not tried again"
+    assert not np.isclose(often[~adversarial], once[~adversarial]).all()
+    assert broken(threat, often) >= adversarial.mean()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -211,22 +220,24 @@ def test_no_loss_of_ratios_is_blind_where_cross_entropy_is(classes: int) -> None
     rng = np.random.default_rng(classes)
     kernel = 1e4 * rng.normal(size=(5, classes)).astype(np.float32)
     bounds = Bounds(np.full(5, -9, np.float32), np.full(5, 9, np.float32), np.ones(5, np.float32))
-    problem = Problem(lambda x, seed: tf.matmul(x, kernel), Untargeted(), "linf", bounds)
+    problem = AttackProblem(lambda x, seed: tf.matmul(x, kernel), Untargeted(), "linf", bounds)
     x = rng.normal(size=(100, 5)).astype(np.float32)
     y = (x @ kernel).argmax(axis=1)
-    won = {
-        loss: problem.criterion.won(PGD(steps=20, loss=loss)(problem, x, y, eps=0.3, seed=0) @ kernel, y).mean()
+    adversarial = {
+        loss: problem.criterion.is_adversarial(
+            PGD(steps=20, loss=loss)(problem, x, y, eps=0.3, seed=0) @ kernel, y
+        ).mean()
         for loss in ("cross_entropy", "dlr", "margin")
     }
-    assert won["cross_entropy"] < 0.3 < min(won["dlr"], won["margin"])
+    assert adversarial["cross_entropy"] < 0.3 < min(adversarial["dlr"], adversarial["margin"])
 
 
-@pytest.mark.parametrize("attack", [PGD(steps=20, stop_when_won=True, random_start=False), APGD(steps=20)], ids=repr)
+@pytest.mark.parametrize("attack", [PGD(steps=20, early_stop=True, random_start=False), APGD(steps=20)], ids=repr)
 def test_a_win_between_whole_numbers_is_no_win(attack: Attack) -> None:
     """The boundary lies 1.5 away and eps is 2.9: whoever rests at 1.6 is rounded back to 1."""
     network = linear([[1.0, -1.0]])
     bounds = Bounds(np.float32([-9]), np.float32([9]), np.float32([1]), integer=np.array([True]))
     x, y = np.float32([[1.0]]), np.array([0])
-    problem = Problem(lambda x, seed: network(x + 0.5), Untargeted(), "linf", bounds)
-    moved = attack(problem, x, y, eps=2.9, seed=3)
-    assert moved[0, 0] == -1.0
+    problem = AttackProblem(lambda x, seed: network(x + 0.5), Untargeted(), "linf", bounds)
+    x_adv = attack(problem, x, y, eps=2.9, seed=3)
+    assert x_adv[0, 0] == -1.0

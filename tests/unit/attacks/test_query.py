@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.contract import AttackError, Problem, of_callable
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.hopskipjump import HopSkipJump
+from redoubt.attacks.problem import AttackError, AttackProblem, of_callable
 from redoubt.attacks.query import BudgetError, Oracle, QueryAttack, Tally, log_scores
 from redoubt.attacks.square import Square
 from redoubt.params import Norm
 from redoubt.types import PIXELS, Bounds, Floats
-from tests.tiny import IMAGE
-from tests.unit.attacks.threats import NORMS, Threat
+from tests.support.threats import NORMS, Threat
+from tests.support.tiny import IMAGE
 
 ATTACKS: dict[str, QueryAttack] = {
     "square": Square(queries=60),
@@ -26,11 +26,11 @@ CHECKED = 8
 by_attack = pytest.mark.parametrize("name", ATTACKS)
 
 
-def asked(threat: Threat, budget: int | None = None) -> tuple[Oracle, Problem]:
+def asked(threat: Threat, budget: int | None = None) -> tuple[Oracle, AttackProblem]:
     """A threat's network as an oracle, and the problem of misleading it."""
     oracle = Oracle(lambda x: threat.case.network(x).numpy(), budget)
     problem = threat.problem
-    return oracle, Problem(
+    return oracle, AttackProblem(
         of_callable(oracle, threat.case.schema.outputs), problem.criterion, problem.norm, problem.bounds
     )
 
@@ -38,16 +38,16 @@ def asked(threat: Threat, budget: int | None = None) -> tuple[Oracle, Problem]:
 @by_attack
 def test_every_answer_is_counted(threat: Threat, name: str) -> None:
     x, y = threat.case.test.x, threat.case.test.y.copy()
-    lost = threat.problem.criterion.won(threat.problem.answers(x), y)
+    lost = threat.problem.criterion.is_adversarial(threat.problem.predict(x), y)
     oracle, problem = asked(threat)
     done = ATTACKS[name].count(problem, x, y, eps=EPS[problem.norm], seed=1)
     assert (done.queries.shape, done.queries.dtype) == ((len(x),), np.int64)
     assert oracle.queries == done.queries.sum() + CHECKED
     assert done.queries.max() <= ATTACKS[name].queries
     assert np.all(done.queries[lost] == 1)
-    assert np.array_equal(done.moved[lost], x[lost])
+    assert np.array_equal(done.x_adv[lost], x[lost])
     assert np.all(done.queries[~lost] > 1)
-    assert np.array_equal(done.moved, ATTACKS[name](problem, x, y, eps=EPS[problem.norm], seed=1))
+    assert np.array_equal(done.x_adv, ATTACKS[name](problem, x, y, eps=EPS[problem.norm], seed=1))
 
 
 @by_attack
@@ -55,11 +55,11 @@ def test_a_row_wins_within_its_queries_or_spends_them(threats: Callable[[str, No
     threat = threats(IMAGE, "linf")
     x, y, problem = threat.case.test.x, threat.case.test.y, threat.problem
     done = ATTACKS[name].count(problem, x, y, eps=0.35, seed=1)
-    won = problem.criterion.won(problem.answers(done.moved), y)
-    assert 0 < won.sum() < len(x)
-    assert done.queries[won].min() < ATTACKS[name].queries
+    adversarial = problem.criterion.is_adversarial(problem.predict(done.x_adv), y)
+    assert 0 < adversarial.sum() < len(x)
+    assert done.queries[adversarial].min() < ATTACKS[name].queries
     # HopSkipJump stops when another round cannot be paid.
-    assert done.queries[~won].min() > 0.7 * ATTACKS[name].queries
+    assert done.queries[~adversarial].min() > 0.7 * ATTACKS[name].queries
 
 
 @by_attack
@@ -74,7 +74,7 @@ def test_a_row_fares_the_same_in_any_company(threats: Callable[[str, Norm], Thre
     assert len(x) > 256
     for few in (40, 1):
         alone = ATTACKS[name].count(threat.problem, x[:few], y[:few], eps=EPS[norm], seed=0)
-        assert np.allclose(alone.moved, together.moved[:few], atol=1e-5)
+        assert np.allclose(alone.x_adv, together.x_adv[:few], atol=1e-5)
         assert np.array_equal(alone.queries, together.queries[:few])
 
 
@@ -100,9 +100,9 @@ def test_what_is_asked_is_a_valid_input(name: str) -> None:
 
     x = np.float32([[3, 1, 1, 4], [4, 0, 0, 3], [1, 1, 1, 2]])
     for norm in NORMS:
-        problem = Problem(of_callable(answer, 2), Untargeted(), norm, bounds)
-        moved = ATTACKS[name](problem, x, np.zeros(3, int), eps=1.0, seed=3)
-        assert np.array_equal(moved[:, 2:] % 1, np.zeros((3, 2)))
+        problem = AttackProblem(of_callable(answer, 2), Untargeted(), norm, bounds)
+        x_adv = ATTACKS[name](problem, x, np.zeros(3, int), eps=1.0, seed=3)
+        assert np.array_equal(x_adv[:, 2:] % 1, np.zeros((3, 2)))
     rows = np.concatenate(seen)
     assert len(rows) > 100
     assert np.all((rows >= lower) & (rows <= upper))
@@ -115,10 +115,10 @@ def test_what_is_asked_is_a_valid_input(name: str) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_nothing_to_change_nothing_to_win(name: str, norm: Norm) -> None:
     fixed = Bounds(np.zeros(3, np.float32), np.ones(3, np.float32), np.zeros(3, np.float32))
-    problem = Problem(of_callable(lambda x: 5 * x[:, :2], 2), Untargeted(), norm, fixed)
+    problem = AttackProblem(of_callable(lambda x: 5 * x[:, :2], 2), Untargeted(), norm, fixed)
     x = np.float32([[0.9, 0.1, 0.5], [0.1, 0.9, 0.5]])
     done = ATTACKS[name].count(problem, x, np.zeros(2, int), eps=1.0, seed=0)
-    assert np.array_equal(done.moved, x)
+    assert np.array_equal(done.x_adv, x)
     assert done.queries[1] == 1 < done.queries[0]
 
 
@@ -133,10 +133,10 @@ def test_a_spent_budget_stops_the_attack_and_keeps_what_was_won(threats: Callabl
     kept = e.value.so_far
     assert kept is not None
     assert oracle.queries == kept.queries.sum() + CHECKED <= 1000
-    changed = (kept.moved != x).any(axis=(1, 2, 3))
+    changed = (kept.x_adv != x).any(axis=(1, 2, 3))
     assert 0 < changed.sum() < len(x)
-    assert problem.criterion.won(threat.case.network(kept.moved[changed]).numpy(), y[changed]).all()
-    assert distance(kept.moved - x, "linf", PIXELS).max() <= 0.35 * (1 + 1e-5)
+    assert problem.criterion.is_adversarial(threat.case.network(kept.x_adv[changed]).numpy(), y[changed]).all()
+    assert distance(kept.x_adv - x, "linf", PIXELS).max() <= 0.35 * (1 + 1e-5)
 
 
 def test_a_budget_too_small_to_begin_is_said_as_such(threats: Callable[[str, Norm], Threat]) -> None:
@@ -170,14 +170,16 @@ def test_probabilities_are_attacked_through_their_logarithms(threats: Callable[[
         return tf.nn.softmax(threat.case.network(x)).numpy()
 
     with pytest.raises(AttackError, match="the outputs are probabilities"):
-        ATTACKS[name](Problem(of_callable(probabilities, 3), Untargeted(), "l2", PIXELS), x, y, eps=1.2, seed=0)
-    served = Problem(of_callable(lambda x: log_scores(probabilities(x)), 3), Untargeted(), "l2", PIXELS)
-    moved = ATTACKS[name](served, x, y, eps=1.2, seed=0)
-    assert Untargeted().won(threat.case.network(moved).numpy(), y).mean() > 0.2
+        ATTACKS[name](AttackProblem(of_callable(probabilities, 3), Untargeted(), "l2", PIXELS), x, y, eps=1.2, seed=0)
+    served = AttackProblem(of_callable(lambda x: log_scores(probabilities(x)), 3), Untargeted(), "l2", PIXELS)
+    x_adv = ATTACKS[name](served, x, y, eps=1.2, seed=0)
+    assert Untargeted().is_adversarial(threat.case.network(x_adv).numpy(), y).mean() > 0.2
 
 
 def test_a_model_of_chance_draws_anew_for_every_query() -> None:
-    problem = Problem(lambda x, seed: tf.random.stateless_normal((tf.shape(x)[0], 2), seed), Untargeted(), "l2", PIXELS)
+    problem = AttackProblem(
+        lambda x, seed: tf.random.stateless_normal((tf.shape(x)[0], 2), seed), Untargeted(), "l2", PIXELS
+    )
     x = np.zeros((3, 4), np.float32)
     tally = Tally(problem, x, np.zeros(3, int), seed=0)
     assert not np.array_equal(tally.ask(x, np.arange(3)), tally.ask(x, np.arange(3)))
@@ -192,7 +194,7 @@ def test_counting_checks_as_a_call_does(threats: Callable[[str, Norm], Threat], 
     with pytest.raises(AttackError, match="eps is -1"):
         ATTACKS[name].count(threat.problem, x, y, eps=-1, seed=0)
     none = ATTACKS[name].count(threat.problem, x[:0], y[:0], eps=0.1, seed=0)
-    assert (none.moved.shape, none.queries.shape) == (x[:0].shape, (0,))
+    assert (none.x_adv.shape, none.queries.shape) == (x[:0].shape, (0,))
 
 
 @pytest.mark.parametrize("kind", [Square, HopSkipJump])
@@ -201,11 +203,11 @@ def test_an_attack_asks_at_least_once(kind: type[QueryAttack], threats: Callable
         kind(queries=0)
     threat = threats(IMAGE, "linf")
     done = kind(queries=1).count(threat.problem, threat.case.test.x, threat.case.test.y, eps=0.3, seed=0)
-    assert np.array_equal(done.moved, threat.case.test.x)
+    assert np.array_equal(done.x_adv, threat.case.test.x)
     assert done.queries.tolist() == [1] * 64
 
 
 def test_answers_of_another_width_are_refused() -> None:
-    problem = Problem(of_callable(lambda x: x[:, :2], 3), Untargeted(), "linf", PIXELS)
+    problem = AttackProblem(of_callable(lambda x: x[:, :2], 3), Untargeted(), "linf", PIXELS)
     with pytest.raises(AttackError, match=r"4 inputs were answered by scores of shape \(4, 2\), not 3 each"):
         Square()(problem, np.zeros((4, 5), np.float32), np.zeros(4, int), eps=0.1, seed=0)

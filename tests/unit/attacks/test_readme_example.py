@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.attacks import PGD, against
+from redoubt.attacks import PGD, problem_for
 from redoubt.types import Batch
-from tests.tiny import IMAGE, rows
+from tests.support.tiny import IMAGE, rows
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +36,20 @@ def test_the_readme_example(
     # Pixels divided by 255 are float64, as they come.
     names: dict[str, Any] = {"np": np, "model": model, "x": test.x.astype(np.float64), "y": test.y}
     exec(example, names)
-    clean, stands = (float(np.mean(model.predict(x, verbose=0).argmax(1) == test.y)) for x in (test.x, names["moved"]))
+    clean, stands = (float(np.mean(model.predict(x, verbose=0).argmax(1) == test.y)) for x in (test.x, names["x_adv"]))
     assert stands < clean
     assert f"{stands:.0%} of 64 images stand" in capsys.readouterr().out
-    assert np.abs(names["moved"] - test.x).max() <= 0.1 + 1e-6
+    assert np.abs(names["x_adv"] - test.x).max() <= 0.1 + 1e-6
 
 
 def test_bounds_are_the_models_own_units(own: tuple[keras.Model, Batch]) -> None:
     model, test = own
     wide = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Rescaling(1 / 255), model])
-    moved = PGD(steps=5)(against(wide, bounds=(0, 255)), 255 * test.x, test.y, eps=20, seed=0)
-    assert 0 <= moved.min() <= moved.max() <= 255
-    assert 19 < np.abs(moved - 255 * test.x).max() <= 20 * (1 + 1e-4)
+    x_adv = PGD(steps=5)(problem_for(wide, bounds=(0, 255)), 255 * test.x, test.y, eps=20, seed=0)
+    assert 0 <= x_adv.min() <= x_adv.max() <= 255
+    assert 19 < np.abs(x_adv - 255 * test.x).max() <= 20 * (1 + 1e-4)
 
 
 def test_reversed_bounds_are_refused(own: tuple[keras.Model, Batch]) -> None:
     with pytest.raises(ValueError, match=r"bounds reversed: lower 1.0 is above upper 0.0"):
-        against(own[0], bounds=(1.0, 0.0))
+        problem_for(own[0], bounds=(1.0, 0.0))

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from redoubt.attacks.contract import Problem, of_callable
 from redoubt.attacks.criteria import Targeted, Untargeted
 from redoubt.attacks.noise import Noise
+from redoubt.attacks.problem import AttackProblem, of_callable
 from redoubt.attacks.square import Square, _bump, _half
 from redoubt.params import Norm
 from redoubt.types import PIXELS, Bounds, Floats
-from tests.tiny import IMAGE, NUMBER
-from tests.unit.attacks.threats import NORMS, Threat
+from tests.support.threats import NORMS, Threat
+from tests.support.tiny import IMAGE, NUMBER
 
 WIDE = Bounds(np.float32(-9), np.float32(9), np.float32(1))
 
@@ -25,12 +25,12 @@ def against_a_plane(weights: Floats, norm: Norm, bounds: Bounds, eps: float, que
         return np.stack([side, -side], axis=1)
 
     x = np.random.default_rng(1).uniform(-1, 1, (6, *weights.shape)).astype(np.float32)
-    moved = Square(queries=queries)(
-        Problem(of_callable(answer, 2), Untargeted(), norm, bounds), x, np.zeros(6, int), eps=eps, seed=0
+    x_adv = Square(queries=queries)(
+        AttackProblem(of_callable(answer, 2), Untargeted(), norm, bounds), x, np.zeros(6, int), eps=eps, seed=0
     )
     slope = (weights * bounds.scale).ravel()
     farthest = eps * (np.abs(slope).sum() if norm == "linf" else np.linalg.norm(slope))
-    return float(((x - moved).reshape(6, -1) @ weights.ravel()).min() / farthest)
+    return float(((x - x_adv).reshape(6, -1) @ weights.ravel()).min() / farthest)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -56,15 +56,15 @@ def test_pixels_beyond_reach_stay(norm: Norm) -> None:
     scale = np.ones((6, 6, 1), np.float32)
     scale[:3] = 0
     x = np.full((4, 6, 6, 1), 0.5, np.float32)
-    problem = Problem(
+    problem = AttackProblem(
         of_callable(lambda x: np.stack([x.sum((1, 2, 3)), 0 * x[:, 0, 0, 0]], 1), 2),
         Untargeted(),
         norm,
         Bounds(np.float32(0), np.float32(1), scale),
     )
-    moved = Square(queries=50)(problem, x, np.zeros(4, int), eps=0.2, seed=0)
-    assert np.array_equal(moved[:, :3], x[:, :3])
-    assert np.all(moved[:, 3:].sum(axis=(1, 2, 3)) < 9)
+    x_adv = Square(queries=50)(problem, x, np.zeros(4, int), eps=0.2, seed=0)
+    assert np.array_equal(x_adv[:, :3], x[:, :3])
+    assert np.all(x_adv[:, 3:].sum(axis=(1, 2, 3)) < 9)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -72,8 +72,8 @@ def test_it_beats_noise_and_more_queries_beat_few(threats: Callable[[str, Norm],
     threat, eps = threats(IMAGE, norm), {"linf": 0.25, "l2": 1.2}[norm]
     x, y, problem = threat.case.test.x, threat.case.test.y, threat.problem
 
-    def broken(moved: Floats) -> float:
-        return float(problem.criterion.won(problem.answers(moved), y).mean())
+    def broken(x_adv: Floats) -> float:
+        return float(problem.criterion.is_adversarial(problem.predict(x_adv), y).mean())
 
     noise = broken(Noise()(problem, x, y, eps=eps, seed=0))
     few, many = (broken(Square(queries=queries)(problem, x, y, eps=eps, seed=0)) for queries in (30, 300))
@@ -83,16 +83,16 @@ def test_it_beats_noise_and_more_queries_beat_few(threats: Callable[[str, Norm],
 @pytest.mark.parametrize("norm", NORMS)
 def test_it_hits_a_target(threats: Callable[[str, Norm], Threat], norm: Norm) -> None:
     threat = threats(IMAGE, norm)
-    problem = Problem(threat.problem.outputs, Targeted(), norm, PIXELS)
+    problem = AttackProblem(threat.problem.outputs, Targeted(), norm, PIXELS)
     wanted = (threat.case.test.y + 1) % 3
-    moved = Square(queries=300)(problem, threat.case.test.x, wanted, eps={"linf": 0.5, "l2": 3.0}[norm], seed=0)
-    assert Targeted().won(threat.case.network(moved).numpy(), wanted).mean() >= 0.9
+    x_adv = Square(queries=300)(problem, threat.case.test.x, wanted, eps={"linf": 0.5, "l2": 3.0}[norm], seed=0)
+    assert Targeted().is_adversarial(threat.case.network(x_adv).numpy(), wanted).mean() >= 0.9
 
 
 def test_numbers_are_driven_out_of_tolerance_on_both_sides(threats: Callable[[str, Norm], Threat]) -> None:
     threat = threats(NUMBER, "linf")
-    moved = Square(queries=60)(threat.problem, threat.case.test.x, threat.case.test.y, eps=0.6, seed=0)
-    change = threat.case.network(moved).numpy()[:, 0] - threat.case.test.y
+    x_adv = Square(queries=60)(threat.problem, threat.case.test.x, threat.case.test.y, eps=0.6, seed=0)
+    change = threat.case.network(x_adv).numpy()[:, 0] - threat.case.test.y
     assert (change > 60).any()
     assert (change < -60).any()
 

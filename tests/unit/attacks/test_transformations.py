@@ -68,15 +68,15 @@ def test_quarter_turns_are_exact_and_counter_clockwise(quarters: int) -> None:
 
 
 def test_a_shift_moves_and_what_lies_beyond_the_edge_is_empty() -> None:
-    moved = laid(X, 0.0, move=(2.0, -1.0))
-    assert np.allclose(moved[:, 2:, :-1], X[:, :-2, 1:], atol=1e-5)
-    assert not moved[:, :2].any()
-    assert not moved[:, :, -1].any()
+    x_adv = laid(X, 0.0, move=(2.0, -1.0))
+    assert np.allclose(x_adv[:, 2:, :-1], X[:, :-2, 1:], atol=1e-5)
+    assert not x_adv[:, :2].any()
+    assert not x_adv[:, :, -1].any()
 
 
 def test_a_half_pixel_shift_is_the_mean_of_neighbours() -> None:
-    moved = laid(X, 0.0, move=(0.5, 0.0))
-    assert np.allclose(moved[:, 1:], (X[:, 1:] + X[:, :-1]) / 2, atol=1e-5)
+    x_adv = laid(X, 0.0, move=(0.5, 0.0))
+    assert np.allclose(x_adv[:, 1:], (X[:, 1:] + X[:, :-1]) / 2, atol=1e-5)
 
 
 def test_an_enlarged_picture_is_read_at_half_steps() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.contract import Problem
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import AttackProblem
 from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.types import Bounds, Floats
 
@@ -26,12 +26,12 @@ def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.stack([-value, value], axis=1)
 
 
-PROBLEM = Problem(outputs, Untargeted(), "l2", BOX)
+PROBLEM = AttackProblem(outputs, Untargeted(), "l2", BOX)
 Y = (X @ WEIGHTS - 0.3 > 0).astype(np.int64)
 
 
-def broken(moved: Floats) -> np.ndarray:
-    return (moved @ WEIGHTS - 0.3 > 0).astype(np.int64) != Y
+def broken(x_adv: Floats) -> np.ndarray:
+    return (x_adv @ WEIGHTS - 0.3 > 0).astype(np.int64) != Y
 
 
 def within(flips: int) -> np.ndarray:
@@ -46,10 +46,10 @@ def within(flips: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("eps", "flips"), [(2.0, 1), (2.5, 1), (2.9, 2)])
 def test_it_finds_all_that_there_is_of_a_linear_model(eps: float, flips: int) -> None:
-    moved = WholeSteps()(PROBLEM, X, Y, eps=eps, seed=0)
-    assert distance(moved - X, "l2", BOX).max() <= eps * 1.0001
-    assert np.array_equal(broken(moved), within(1) | within(flips))
-    assert broken(moved).sum() > broken(PGD(steps=20)(PROBLEM, X, Y, eps=eps, seed=0)).sum()
+    x_adv = WholeSteps()(PROBLEM, X, Y, eps=eps, seed=0)
+    assert distance(x_adv - X, "l2", BOX).max() <= eps * 1.0001
+    assert np.array_equal(broken(x_adv), within(1) | within(flips))
+    assert broken(x_adv).sum() > broken(PGD(steps=20)(PROBLEM, X, Y, eps=eps, seed=0)).sum()
 
 
 def test_where_no_whole_number_is_near_it_changes_nothing() -> None:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from redoubt.bundle.errors import RecordError
+from redoubt.bundle.errors import InputError
 from redoubt.bundle.schema import Column, Schema
-from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
+from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
 
 SCHEMA = SCHEMAS[TABLE]
 RECORD: dict[str, Any] = {"weight": 1200.0, "age": 0.5, "colour": "green"}
@@ -64,16 +64,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 def test_two_spellings_that_look_alike_are_told_apart() -> None:
     schema = SCHEMA.model_copy(update={"columns": (Column(name="city", kind="category", categories=("S\xe3o",)),)})
-    with pytest.raises(
-        RecordError, match=r"'Sa\\u0303o'; expected 'S\\xe3o', the same letters in another Unicode form"
-    ):
+    with pytest.raises(InputError, match=r"'Sa\\u0303o'; expected 'S\\xe3o', the same letters in another Unicode form"):
         schema.encode([{"city": "Sa\u0303o"}])
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_record_is_refused_with_its_row_and_column(name: str) -> None:
     record, says = WRONG[name]
-    with pytest.raises(RecordError, match=f"^input 1: {says}"):
+    with pytest.raises(InputError, match=f"^input 1: {says}"):
         SCHEMA.encode([RECORD, record])
 
 
@@ -148,7 +146,7 @@ def test_whole_numbers_and_numbers_up_to_the_limit_are_taken(change: dict[str, A
     ids=str,
 )
 def test_a_record_that_is_not_real_is_refused(change: dict[str, Any], says: str) -> None:
-    with pytest.raises(RecordError, match=f"^input 0: {says}"):
+    with pytest.raises(InputError, match=f"^input 0: {says}"):
         BOUND.encode([{**VISIT, **change}])
 
 

@@ -15,7 +15,7 @@ from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import LARGEST_JSON, read_bytes
 from redoubt.bundle.untrusted import check_graph
-from tests.tiny import IMAGE, TABLE, Guarded
+from tests.support.tiny import IMAGE, TABLE, Guarded
 
 NAN, INF = float("nan"), float("inf")
 # File, field, value -> what is said of it.

@@ -11,17 +11,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.attacks.contract import Problem, of_network
 from redoubt.attacks.gradient import PGD
-from redoubt.certify.graph import add_proof
+from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.certify.interval import Box, IntervalError, bounds_of, check_bounded, is_bounded, through
-from redoubt.certify.margins import ball, worst_logits, worst_outputs
+from redoubt.certify.interval_onnx import add_proof
+from redoubt.certify.worst_case import ball, worst_logits, worst_outputs
 from redoubt.models.chain import chain_of
 from redoubt.models.export import ExportError, add_network
-from redoubt.models.onnx_parts import Graph
+from redoubt.models.onnx_graph import Graph
 from redoubt.types import PIXELS, Bounds, Floats
-from tests.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
-from tests.tiny import Case
+from tests.support.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
+from tests.support.tiny import Case
 
 layers = keras.layers
 of_pictures = st.lists(on_pictures | anywhere, min_size=1, max_size=3)
@@ -142,16 +142,18 @@ def test_bounds_hold_where_float32_is_coarse() -> None:
 
 @pytest.mark.parametrize("eps", [0.02, 0.1, 0.3])
 def test_what_is_certified_withstands_every_attack(case: Case, eps: float) -> None:
-    problem = Problem(of_network(case.network), case.criterion, "linf", case.bounds)
+    problem = AttackProblem(of_network(case.network), case.criterion, "linf", case.bounds)
     x, y = case.test.x, case.test.y
     box = ball(tf.constant(x), eps, case.bounds)
-    certified = ~case.criterion.won(worst_outputs(case.network, box, tf.constant(y), case.criterion).numpy(), y)
+    certified = ~case.criterion.is_adversarial(
+        worst_outputs(case.network, box, tf.constant(y), case.criterion).numpy(), y
+    )
     if eps == 0.02:
         assert certified.mean() > 0.2, "nothing to break"
     for attack in (PGD(steps=20), PGD(steps=1, step_size=1.0), PGD(steps=20, loss="margin")):
-        moved = attack(problem, x, y, eps=eps, seed=1)
-        assert not (case.criterion.won(problem.answers(moved), y) & certified).any()
-        assert np.all(moved >= box.low.numpy() - 1e-6 * np.abs(x))
+        x_adv = attack(problem, x, y, eps=eps, seed=1)
+        assert not (case.criterion.is_adversarial(problem.predict(x_adv), y) & certified).any()
+        assert np.all(x_adv >= box.low.numpy() - 1e-6 * np.abs(x))
 
 
 def test_a_ball_holds_rows_outside_the_bounds_and_moves_nothing_immutable() -> None:

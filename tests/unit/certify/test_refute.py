@@ -6,8 +6,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.certify.margins import ball
 from redoubt.certify.refute import RefutedError, check_not_refuted, ends, points
+from redoubt.certify.worst_case import ball
 from redoubt.types import PIXELS, Bounds
 
 TABLE = Bounds(np.float32([0, -50, 0]), np.float32([1, 50, 1]), np.float32([1.0, 30.0, 0.0]))

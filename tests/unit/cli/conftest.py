@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests import tiny
-from tests.tiny import IMAGE, NUMBER
+from tests.support import tiny
+from tests.support.tiny import IMAGE, NUMBER
 
 
 @pytest.fixture(scope="session")

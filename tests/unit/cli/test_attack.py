@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.attacks.catalogue import CATALOGUE, Entry
 from redoubt.attacks.gradient import PGD
 from redoubt.cli import main, plain
 from redoubt.cli.learned import LEARNED
 from redoubt.data.store import read_arrays
-from tests import tiny
-from tests.tiny import IMAGE, NUMBER, TABLE
+from redoubt.scenarios.catalogue import CATALOGUE, Entry
+from tests.support import tiny
+from tests.support.tiny import IMAGE, NUMBER, TABLE
 
 EFFORT = {"steps": 3, "restarts": 2, "queries": 40}
 
@@ -78,8 +78,8 @@ def test_the_record_is_what_the_arrays_say(trained: Callable[[str], tiny.Case], 
     arrays, found = read_arrays(tmp_path / "arrays.npz"), record(tmp_path)["found"]
     case = trained(IMAGE)
     assert arrays["finished"].all()
-    assert np.abs(arrays["moved"] - case.test.x).max() == pytest.approx(0.25, abs=1e-6)
-    for name, x in (("right_before", arrays["x"]), ("stands", arrays["moved"])):
+    assert np.abs(arrays["x_adv"] - case.test.x).max() == pytest.approx(0.25, abs=1e-6)
+    for name, x in (("right_before", arrays["x"]), ("stands", arrays["x_adv"])):
         right = case.network(x).numpy().argmax(axis=1) == case.test.y
         assert found[name]["share"] == pytest.approx(right.mean(), abs=1e-6)
     assert found["stands"]["share"] < found["right_before"]["share"] - 0.1
@@ -91,7 +91,7 @@ def test_a_target_is_named_by_its_label(name: str, trained: Callable[[str], tiny
     command = ["attack", name, "bars.keras", "--data=rows.npz", "--eps=0.9", "--targeted=2", f"--out={tmp_path}"]
     assert main(command) == 0
     arrays, case = read_arrays(tmp_path / "arrays.npz"), trained(IMAGE)
-    hit = (case.network(arrays["moved"]).numpy().argmax(axis=1) == 2)[arrays["y"] != 2]
+    hit = (case.network(arrays["x_adv"]).numpy().argmax(axis=1) == 2)[arrays["y"] != 2]
     found = record(tmp_path)
     assert found["given"]["targeted"] == "2"
     assert found["found"]["rows"] == len(hit) < len(case.test), "rows of the wanted class are not counted"
@@ -118,9 +118,9 @@ def test_a_bundle_is_judged_with_its_guard_too(
         "digest": guarded.model.digest,
     }
     assert found["found"]["guarded"]["stands"]["n"] == len(rows)
-    moved = read_arrays(tmp_path / "arrays.npz")["moved"]
+    x_adv = read_arrays(tmp_path / "arrays.npz")["x_adv"]
     if name != IMAGE:
-        assert np.array_equal(moved[:, 2:], rows.x[:, 2:]), "a category changed"
+        assert np.array_equal(x_adv[:, 2:], rows.x[:, 2:]), "a category changed"
 
 
 def test_who_knows_the_guard_attacks_the_guard(bundles: Callable[[str], tiny.Guarded], tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from redoubt.cli import main
-from tests import tiny
-from tests.tiny import IMAGE, NUMBER
+from tests.support import tiny
+from tests.support.tiny import IMAGE, NUMBER
 
 ROWS = "--data=rows.npz"
 URL = "http://127.0.0.1:9"

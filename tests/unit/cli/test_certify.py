@@ -12,8 +12,8 @@ import pytest
 from redoubt.bundle.certificates import proven
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
-from tests import tiny
-from tests.tiny import IMAGE
+from tests.support import tiny
+from tests.support.tiny import IMAGE
 
 
 def certify(folder: Path, *words: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from redoubt.cli import main
 from redoubt.data import dataset
 from redoubt.data.store import read_arrays, write_arrays
 from redoubt.params import load
-from tests import tiny
-from tests.tiny import IMAGE, SCHEMAS, rows
+from tests.support import tiny
+from tests.support.tiny import IMAGE, SCHEMAS, rows
 
 
 @pytest.fixture

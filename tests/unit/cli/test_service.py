@@ -14,8 +14,8 @@ import pytest
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
 from redoubt.data.store import read_arrays
-from tests import tiny
-from tests.tiny import IMAGE
+from tests.support import tiny
+from tests.support.tiny import IMAGE
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def serving(model: GuardedModel, inputs: int) -> Iterator[tuple[str, list[int]]]
             if sum(seen) > inputs:
                 self.answer(429, {"error": {"message": "too many queries"}})
                 return
-            vote = model.answer(np.array(body["inputs"], np.float32), np.random.default_rng(0)).vote
+            vote = model.predict(np.array(body["inputs"], np.float32), np.random.default_rng(0)).vote
             each = [dict(zip(model.schema.labels, row.tolist(), strict=True)) for row in vote]
             self.answer(200, {"predictions": [{"probabilities": chances} for chances in each]})
 
@@ -104,10 +104,10 @@ def test_what_was_done_before_a_refusal_is_kept(
     assert "refuses with status 429: too many queries" in found["stopped"]
     assert found["found"]["rows"] == 32
     arrays = read_arrays(tmp_path / "arrays.npz")
-    assert np.array_equal(arrays["moved"][:32], whole["moved"][:32])
-    late = np.any(arrays["moved"][32:] != arrays["x"][32:], axis=(1, 2, 3))
+    assert np.array_equal(arrays["x_adv"][:32], whole["x_adv"][:32])
+    late = np.any(arrays["x_adv"][32:] != arrays["x"][32:], axis=(1, 2, 3))
     assert 0 < late.sum() < 32
-    assert np.array_equal(arrays["moved"][32:][late], whole["moved"][32:][late])
+    assert np.array_equal(arrays["x_adv"][32:][late], whole["x_adv"][32:][late])
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: http://127.0.0.1")
 
 

@@ -13,7 +13,7 @@ import yaml
 from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest_folder
 from redoubt.cli import main, verify
-from tests.tiny import TABLE, Guarded
+from tests.support.tiny import TABLE, Guarded
 
 SHA = "0" * 64
 NAN = float("nan")

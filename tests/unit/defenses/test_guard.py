@@ -11,29 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.attacks import contract
-from redoubt.attacks.contract import ROWS, Problem
 from redoubt.attacks.gradient import PGD
+from redoubt.attacks.problem import ROWS, AttackProblem
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guard_config import GuardConfig
 from redoubt.bundle.guarded_model import BUNDLE_FILES, PROOF, GuardedModel, softmax
 from redoubt.bundle.io import digest_folder
 from redoubt.bundle.schema import Schema
 from redoubt.data.store import read_json, write_json
-from redoubt.defenses.bundle import write_bundle
-from redoubt.defenses.guard import calibrate, configure, export, export_proof, knowing
+from redoubt.defenses.guard import adaptive_outputs, calibrate, configure, export, export_proof
+from redoubt.defenses.write_bundle import write_bundle
 from redoubt.models.saved import load_network
-from tests.tiny import GUARDS, IMAGE, Guarded, rows
+from tests.support.tiny import GUARDS, IMAGE, Guarded, rows
 
 # The first row of the first draw, as attacks number them.
 SEED = [3, 0]
 
 
 def answers(guarded: Guarded, seed: int | list[int] = 0) -> np.ndarray:
-    return guarded.model.answer(guarded.case.test.x, np.random.default_rng(seed)).outputs
+    return guarded.model.predict(guarded.case.test.x, np.random.default_rng(seed)).outputs
 
 
 def test_the_attackers_tensors_are_the_served_graph(guarded: Guarded) -> None:
-    outputs = knowing(guarded.case.network, guarded.model.guard)
+    outputs = adaptive_outputs(guarded.case.network, guarded.model.guard)
     attacked = outputs(tf.constant(guarded.case.test.x), tf.constant(SEED)).numpy()
     served = answers(guarded, SEED)
     each = np.log(softmax(served)) if guarded.case.schema.labels else served
@@ -42,7 +42,7 @@ def test_the_attackers_tensors_are_the_served_graph(guarded: Guarded) -> None:
 
 
 def test_the_attacker_sees_fresh_draws_and_a_gradient_through_all_of_them(guarded: Guarded) -> None:
-    outputs, x = knowing(guarded.case.network, guarded.model.guard), tf.constant(guarded.case.test.x)
+    outputs, x = adaptive_outputs(guarded.case.network, guarded.model.guard), tf.constant(guarded.case.test.x)
     one, again, other = (outputs(x, tf.constant(seed)).numpy() for seed in (SEED, SEED, [3, ROWS]))
     assert np.array_equal(one, again)
     assert not np.allclose(one, other)
@@ -57,11 +57,11 @@ def test_the_attacker_sees_fresh_draws_and_a_gradient_through_all_of_them(guarde
 def test_the_size_of_its_batches_changes_no_attack_on_a_random_model(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case, outputs = guarded.case, knowing(guarded.case.network, guarded.model.guard)
+    case, outputs = guarded.case, adaptive_outputs(guarded.case.network, guarded.model.guard)
 
     def attacked(batch: int) -> np.ndarray:
         monkeypatch.setattr(contract, "BATCH", batch)
-        problem = Problem(outputs, case.criterion, "linf", case.bounds)
+        problem = AttackProblem(outputs, case.criterion, "linf", case.bounds)
         return PGD(steps=3, eot=2)(problem, case.test.x, case.test.y, eps=0.1, seed=4)
 
     whole, parted = attacked(256), attacked(5)
@@ -77,7 +77,7 @@ def test_the_first_variant_is_the_unguarded_network(guarded: Guarded) -> None:
 
 
 def test_variants_are_named_in_the_order_of_the_outputs(guarded: Guarded) -> None:
-    fixed = ("plain", "smoothed", "squeezed") if guarded.case.name == IMAGE else ("plain", "squeezed")
+    fixed = ("plain", "median", "squeezed") if guarded.case.name == IMAGE else ("plain", "squeezed")
     assert guarded.model.variants == (*fixed, "random-1", "random-2")
     outputs = answers(guarded)
     assert outputs.shape == (len(guarded.case.test), len(fixed) + 2, guarded.case.schema.outputs)
@@ -94,7 +94,7 @@ def test_randomness_comes_from_the_generator_alone(guarded: Guarded) -> None:
 
 
 def test_the_vote_is_the_mean_opinion_and_a_flag_needs_a_score_above_the_threshold(guarded: Guarded) -> None:
-    said = guarded.model.answer(guarded.case.test.x, np.random.default_rng(0))
+    said = guarded.model.predict(guarded.case.test.x, np.random.default_rng(0))
     opinions = softmax(said.outputs) if guarded.case.schema.labels else said.outputs
     assert np.allclose(said.vote, opinions.mean(axis=1), rtol=1e-5)
     if guarded.case.schema.labels:
@@ -112,8 +112,8 @@ def test_calibration_keeps_its_promise_and_wastes_little(guarded: Guarded, share
     graph = (guarded.folder / "model.onnx").read_bytes()
     calibrated = calibrate(GuardedModel(graph, guarded.case.schema, config), x)
     assert calibrated == config.model_copy(update={"threshold": calibrated.threshold})
-    flagged = GuardedModel(graph, guarded.case.schema, calibrated).answer(x, np.random.default_rng(9)).flagged
-    scores = GuardedModel(graph, guarded.case.schema, calibrated).answer(x, np.random.default_rng(9)).score
+    flagged = GuardedModel(graph, guarded.case.schema, calibrated).predict(x, np.random.default_rng(9)).flagged
+    scores = GuardedModel(graph, guarded.case.schema, calibrated).predict(x, np.random.default_rng(9)).score
     assert flagged.sum() <= share * count
     if len(np.unique(scores)) == count:
         assert flagged.sum() >= np.floor(share * count)
@@ -123,7 +123,7 @@ def test_the_bundle_on_disk_is_calibrated(guarded: Guarded) -> None:
     stored = read_json(guarded.folder / "guard.json")
     assert np.isfinite(stored["threshold"])
     clean = rows(guarded.case.name, 300, seed=2).x
-    assert guarded.model.answer(clean, np.random.default_rng(0)).flagged.mean() <= stored["false_positives"]
+    assert guarded.model.predict(clean, np.random.default_rng(0)).flagged.mean() <= stored["false_positives"]
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_network_that_the_graph_does_not_match_is_not_written(
 ) -> None:
     other = keras.models.clone_model(guarded.case.network)
     other.set_weights([value + 0.5 for value in guarded.case.network.get_weights()])
-    monkeypatch.setattr("redoubt.defenses.bundle.export", lambda network, config: export(other, config))
+    monkeypatch.setattr("redoubt.defenses.write_bundle.export", lambda network, config: export(other, config))
     with pytest.raises(BundleError, match="the exported graph differs from the network by"):
         write_bundle(
             tmp_path / "bundle", guarded.case.network, guarded.case.schema, guarded.model.guard, guarded.case.test.x
@@ -234,7 +234,7 @@ def test_an_input_far_outside_is_flagged_whatever_its_score(guarded: Guarded) ->
         (guarded.folder / "model.onnx").read_bytes(), model.schema, model.guard.model_copy(update={"threshold": np.inf})
     )
     assert (model.outside(x) > 0).any(axis=1).tolist() == [False, True, True, False]
-    assert calm.answer(x, np.random.default_rng(0)).flagged.tolist() == [False, False, True, False]
+    assert calm.predict(x, np.random.default_rng(0)).flagged.tolist() == [False, False, True, False]
 
 
 def test_a_schema_of_other_labels_is_another_model(guarded: Guarded, copied: Path) -> None:

@@ -7,7 +7,7 @@ from redoubt.data.scaling import fit
 from redoubt.evaluation import baselines
 from redoubt.evaluation.metrics import MetricError
 from redoubt.types import Batch
-from tests.tiny import IMAGE, NAMES, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
+from tests.support.tiny import IMAGE, NAMES, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
 
 
 @pytest.mark.parametrize("name", NAMES)

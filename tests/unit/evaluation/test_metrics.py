@@ -66,8 +66,8 @@ def test_no_error_grows_by_more_than_the_answer_moves(
     attacked: list[float], clean: list[float], truth: list[float]
 ) -> None:
     found = error_growth(np.float32(attacked), np.float32(clean), np.float32(truth))
-    moved = np.abs(np.subtract(attacked, clean)).max()
-    assert -moved - 1e-6 <= found["mean"] <= found["max"] + 1e-6 <= moved + 2e-6
+    x_adv = np.abs(np.subtract(attacked, clean)).max()
+    assert -x_adv - 1e-6 <= found["mean"] <= found["max"] + 1e-6 <= x_adv + 2e-6
     assert found["p95"] <= found["max"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.evaluation.promotion import Candidate, PromotionError, beats, candidate, choose, next_step
-from redoubt.evaluation.verdict import Cell, Check, Robustness
+from redoubt.evaluation.results import Check, Robustness, ThreatResult
 from redoubt.params import GatesParams
 
 GATES = GatesParams(margin=0.0, worse_than_linear=0.05, clean=0.6, robust=0.4)
@@ -109,7 +109,7 @@ def share(low: float) -> Rate:
 
 def measured(checks: list[Check], **change: Any) -> Robustness:
     cells = [
-        Cell(
+        ThreatResult(
             norm=norm,
             eps=eps,
             adaptive=share(0.9),
@@ -125,7 +125,7 @@ def measured(checks: list[Check], **change: Any) -> Robustness:
         clean_guarded=share(0.7),
         false_positives=share(0.05),
         cells=cells,
-        lint={"linf": checks, "l2": []},
+        checks={"linf": checks, "l2": []},
         scores={"clean": score(0.8), "clean_guarded": score(0.65)},
         mcc=0.4,
     )

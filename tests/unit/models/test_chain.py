@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from redoubt.certify.interval import is_bounded
 from redoubt.models.chain import ChainError, activation_of, chain_of
 from redoubt.models.export import add_network
-from redoubt.models.onnx_parts import Graph
-from tests.random_networks import TANGLES, Recipe, anywhere, dense, tangled
+from redoubt.models.onnx_graph import Graph
+from tests.support.random_networks import TANGLES, Recipe, anywhere, dense, tangled
 
 layers = keras.layers
 Build = Callable[[Any, Any], Any]

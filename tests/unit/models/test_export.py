@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from redoubt.bundle.subgraph import extract
 from redoubt.models.export import _WRITERS, ExportError, add_network
-from redoubt.models.onnx_parts import Graph
-from tests.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
-from tests.tiny import Case
+from redoubt.models.onnx_graph import Graph
+from tests.support.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
+from tests.support.tiny import Case
 
 layers = keras.layers
 

@@ -9,7 +9,7 @@ from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler, fit
 from redoubt.models.networks import build
 from redoubt.params import Cnn, Linear, Mlp
-from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
+from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(5, 4), dropout=0.3)
 CNN = Cnn(kind="cnn", filters=(3, 2), units=(5,), dropout=0.3)

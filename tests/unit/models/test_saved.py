@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from redoubt.models.saved import ARCHITECTURE, WEIGHTS, NetworkError, load_network, save_network
-from tests.tiny import Case
+from tests.support.tiny import Case
 
 # Trains a little as well, so that no order of variables and no draw is left to chance.
 ELSEWHERE = """
 import sys
 from pathlib import Path
-from redoubt.training.setup import make_deterministic
+from redoubt.training.determinism import make_deterministic
 make_deterministic(20)
 from redoubt.models.saved import save_network
-from tests.tiny import train
+from tests.support.tiny import train
 save_network(train("image").network, Path(sys.argv[1]))
 """
 

@@ -28,8 +28,8 @@ def changed(channels: int, move: float) -> Figure:
     x = pictures(1, channels)[0]
     sizes = {"spread": move / 10, "local": move}
     answers = {"original": ("a", True), "spread": ("a", True), "local": (ODD, False)}
-    moved = {name: x + size for name, size in sizes.items()}
-    return figures.same_length(x, moved, dict.fromkeys(sizes, 1.0), sizes, answers)
+    x_adv = {name: x + size for name, size in sizes.items()}
+    return figures.same_length(x, x_adv, dict.fromkeys(sizes, 1.0), sizes, answers)
 
 
 def margins(*names: str) -> dict[str, np.ndarray]:
@@ -62,8 +62,10 @@ DRAWN: dict[str, Callable[[], Figure]] = {
     "reprogramming": lambda: figures.reprogramming(
         pictures(1)[0], pictures(3, side=4), pictures(3), ["1", "2", "3"], ["1", "2", "4"]
     ),
-    "bars": lambda: figures.bars({"PGD": {"digital": 1.0, "photo": 0.3}, ODD: {"digital": 0.0, "photo": 0.7}}, "won"),
-    "bar": lambda: figures.bars({"PGD": {"digital": 0.5}}, "won"),
+    "bars": lambda: figures.bars(
+        {"PGD": {"digital": 1.0, "photo": 0.3}, ODD: {"digital": 0.0, "photo": 0.7}}, "adversarial"
+    ),
+    "bar": lambda: figures.bars({"PGD": {"digital": 0.5}}, "adversarial"),
     "transfer": lambda: figures.transfer({ODD: {"mlp": 1.0, "cnn": 0.2}, "mlp": {"mlp": 0.3, "cnn": 0.0}}),
     "transfer-of-one": lambda: figures.transfer({"mlp": {"cnn": 0.5}}),
     "queries": lambda: figures.queries({"square": ([1, 10, 100], [0.0, 0.4, 0.9]), ODD: ([50], [0.2])}),
@@ -109,7 +111,7 @@ def texts(figure: Figure) -> str:
         ("sticker", ["the sticker", "test rows", r"<\$5 & co_\$"]),
         ("universal", ["the perturbation (largest 0.", "before"]),
         ("reprogramming", ["the frame", "board", "board in frame"]),
-        ("bars", ["PGD", "digital", "photo", "30%", "100%", "won"]),
+        ("bars", ["PGD", "digital", "photo", "30%", "100%", "adversarial"]),
         ("transfer", ["examples made on", "share misled of", "100%", "20%"]),
         ("queries", ["queries", "share misled", "square"]),
     ],

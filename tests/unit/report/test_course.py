@@ -11,7 +11,7 @@ from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.figures import canvas
 from redoubt.report.formula import to_svg
 from redoubt.studies.contract import Formula, Picture, Result, Study, Table, Text
-from redoubt.studies.estimators import Sizes
+from redoubt.studies.error.estimators import Sizes
 from redoubt.studies.files import write
 
 CHAPTERS = [({"en": "First", "zh": "第一章"}, ["tiny", "not-run"]), ({"en": "Second", "zh": "第二章"}, ["nor-this"])]

@@ -33,9 +33,9 @@ def eps_table(rows: int) -> pd.DataFrame:
     return pd.DataFrame({name: np.linspace(1, 0, rows) for name in columns})
 
 
-def shown(channels: int, moved: float) -> Figure:
+def shown(channels: int, x_adv: float) -> Figure:
     x = RNG.random((4, 6, 5, channels), dtype=np.float32)
-    attacked = {"natural": x + np.float32(moved), "adversarial": x}
+    attacked = {"natural": x + np.float32(x_adv), "adversarial": x}
     answers = {"natural": ["a"] * 4, "adversarial": list("abab"), "truth": [*ODD, "a"]}
     return figures.pictures(x, attacked, answers)
 

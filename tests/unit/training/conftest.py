@@ -10,7 +10,7 @@ import pytest
 
 from redoubt.training import fit as module
 from redoubt.training.fit import fit
-from tests.unit.training.methods import Training, Trainings, start
+from tests.support.methods import Training, Trainings, start
 
 
 class Copies(keras.callbacks.Callback):

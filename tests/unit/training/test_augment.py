@@ -9,10 +9,10 @@ from redoubt.attacks.transformations import Transformations
 from redoubt.params import Augment, Ibp
 from redoubt.training.augment import Augmentation
 from redoubt.training.recipes import prepare
-from redoubt.training.trainer import Moment, Objective
+from redoubt.training.trainer import Objective, StepState
 from redoubt.types import PIXELS
-from tests.tiny import IMAGE, rows
-from tests.unit.training.methods import ground
+from tests.support.methods import context
+from tests.support.tiny import IMAGE, rows
 
 MOVES = Augment(rotation=20.0, scale=0.1, shift=0.1)
 
@@ -26,8 +26,8 @@ def test_an_update_moves_every_picture_its_own_way_and_again_the_same_when_repea
     x = np.repeat(rows(IMAGE, 1).x, 3, axis=0)
     once, again, next_ = augment(x, seed(0)).numpy(), augment(x, seed(0)).numpy(), augment(x, seed(1)).numpy()
     assert np.array_equal(once, again)
-    moved = [*once, *next_]
-    assert all(not np.allclose(one, two) for index, one in enumerate(moved) for two in moved[:index])
+    x_adv = [*once, *next_]
+    assert all(not np.allclose(one, two) for index, one in enumerate(x_adv) for two in x_adv[:index])
     assert once.min() >= 0
     assert once.max() <= 1
 
@@ -44,25 +44,25 @@ class Spy:
     objective: Objective
     seen: list[np.ndarray] = field(default_factory=list)
 
-    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
         self.seen.append(x.numpy())
-        return self.objective.inputs(x, y, moment)
+        return self.objective.inputs(x, y, step_state)
 
-    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
+    def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
         self.seen.append(x.numpy())
-        return self.objective.loss(x, moved, y, moment)
+        return self.objective.loss(x, x_adv, y, step_state)
 
 
 def test_attack_and_bounds_stand_round_the_moved_pictures() -> None:
     recipe = Ibp(method="ibp", train_eps=0.1, steps=1, epochs=1, augment=MOVES)
-    on = ground(IMAGE, recipe)
+    on = context(IMAGE, recipe)
     trainer = prepare(recipe, on).trainer
     trainer.objective = spy = Spy(trainer.objective)
     trainer.optimizer.build(trainer.trainable_variables)
     x, y = tf.constant(on.train.x[:8]), tf.constant(on.train.y[:8])
-    moment = trainer.moment()
+    step_state = trainer.step_state()
     trainer.train_step((x, y))
     assert trainer.augment is not None
-    expected = trainer.augment(x, moment.seed).numpy()
+    expected = trainer.augment(x, step_state.seed).numpy()
     assert [np.array_equal(each, expected) for each in spy.seen] == [True, True]
     assert not np.allclose(expected, x)

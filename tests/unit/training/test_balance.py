@@ -14,11 +14,11 @@ from redoubt.params import Linear, Mlp
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, compile_network, fit, measure, on_rows
 from redoubt.training.sweep import Folds, Point, cross_validate
-from redoubt.training.trainer import Moment
+from redoubt.training.trainer import StepState
 from redoubt.training.weighted import Weighted
 from redoubt.types import Batch
-from tests.tiny import SCHEMAS, TABLE, rows
-from tests.unit.training.methods import HARDENINGS, ground, hardening, recipes
+from tests.support.methods import HARDENINGS, context, hardening, recipes
+from tests.support.tiny import SCHEMAS, TABLE, rows
 
 WEIGHTS = (0.5, 4.0)
 
@@ -40,20 +40,20 @@ def test_what_a_hardening_learns_from_weighs_by_class(method: str) -> None:
     """On examples of one class its loss is that class's weight times what it was, divergences and bounds included."""
     recipe, batch = recipes(TABLE)[method], rows(TABLE, 256)
     x, y = (tf.constant(each[:64]) for each in (batch.x, batch.y))
-    moment = Moment(tf.constant(0.1), tf.constant(1.0), tf.constant([4, 2]))
-    plain, weighed = (hardening(recipe, ground(TABLE, recipe, weights=each)).trainer for each in (None, WEIGHTS))
+    step_state = StepState(tf.constant(0.1), tf.constant(1.0), tf.constant([4, 2]))
+    plain, weighed = (hardening(recipe, context(TABLE, recipe, weights=each)).trainer for each in (None, WEIGHTS))
     for label, weight in enumerate(WEIGHTS):
         some = tf.where(y == label)[:8, 0]
         ours, theirs = tf.gather(x, some), tf.gather(y, some)
-        moved = plain.objective.inputs(ours, theirs, moment)
-        one, other = (float(each.objective.loss(ours, moved, theirs, moment)[1]) for each in (plain, weighed))
+        x_adv = plain.objective.inputs(ours, theirs, step_state)
+        one, other = (float(each.objective.loss(ours, x_adv, theirs, step_state)[1]) for each in (plain, weighed))
         assert one > 0
         assert other == pytest.approx(weight * one, rel=1e-5)
 
 
 def test_a_hardening_keeps_the_epoch_that_is_best_by_weight() -> None:
     recipe = recipes(TABLE)["gaussian"]
-    plain, weighed = (hardening(recipe, ground(TABLE, recipe, weights=each)).watch() for each in (None, (3.0, 3.0)))
+    plain, weighed = (hardening(recipe, context(TABLE, recipe, weights=each)).watch() for each in (None, (3.0, 3.0)))
     assert weighed.pop("loss") == pytest.approx(3 * plain.pop("loss"), rel=1e-6)
     assert weighed == plain, "what is right depends on the weights"
 
@@ -61,7 +61,7 @@ def test_a_hardening_keeps_the_epoch_that_is_best_by_weight() -> None:
 def test_an_attack_wants_the_same_of_a_weighed_example() -> None:
     outputs, y = np.float32([[1, 2], [3, 1], [0, 5]]), np.array([0, 0, 1])
     plain, weighed = Untargeted(), Weighted(Untargeted(), WEIGHTS)
-    assert np.array_equal(plain.won(outputs, y), weighed.won(outputs, y))
+    assert np.array_equal(plain.is_adversarial(outputs, y), weighed.is_adversarial(outputs, y))
     asked = tf.constant(outputs), tf.constant(y)
     assert np.array_equal(plain.margin(*asked), weighed.margin(*asked))
     loss = weighed.loss(*asked) / plain.loss(*asked)

@@ -23,8 +23,8 @@ from redoubt.params import Mlp
 from redoubt.training import fit as module
 from redoubt.training.fit import History, Plan, collapsed, compile_network, fit, measure, on_rows, seconds_spent
 from redoubt.types import Batch
-from tests.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
-from tests.unit.training.methods import HARDENINGS, NATURAL, Ready, Training, Trainings, start
+from tests.support.methods import HARDENINGS, NATURAL, Ready, Training, Trainings, start
+from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 
 PLAN = Plan(epochs=6, batch_size=32, learning_rate=0.02, decay=True, seed=3)
 
@@ -67,9 +67,11 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(
 ) -> None:
     state = tmp_path / "state.npz"
     monkeypatch.setattr(module, "SAVE_EVERY_SECONDS", -1.0)
-    save = module.Journal.save
+    save = module.ResumableCheckpoint.save
     if saves == "after-epoch-1":
-        monkeypatch.setattr(module.Journal, "save", lambda self: save(self) if len(self.history) == 2 else None)
+        monkeypatch.setattr(
+            module.ResumableCheckpoint, "save", lambda self: save(self) if len(self.history) == 2 else None
+        )
     with pytest.raises(Killed):
         train(start(NATURAL, TABLE), state, killer)
     assert state.is_file() == (saves == "every-epoch" or killer.epoch > 1)
@@ -131,11 +133,11 @@ def test_a_damaged_state_is_named_and_changes_nothing(
     damage(state)
     ready.model.optimizer.build(ready.model.trainable_variables)
     before = [np.asarray(variable) for variable in (*ready.model.variables, *ready.model.optimizer.variables)]
-    journal = module.Journal(ready.network, ready.validate, ready.plan, state)
-    assert journal.restore(ready.model) == 0
+    resumable = module.ResumableCheckpoint(ready.network, ready.validate, ready.plan, state)
+    assert resumable.restore(ready.model) == 0
     after = [np.asarray(variable) for variable in (*ready.model.variables, *ready.model.optimizer.variables)]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    assert (journal.history, journal.best_epoch) == ([], 0)
+    assert (resumable.history, resumable.best_epoch) == ([], 0)
     assert f"{state} is damaged (" in capsys.readouterr().err
     assert not state.exists()
 

@@ -9,11 +9,11 @@ import pytest
 from redoubt.certify.interval import IntervalError
 from redoubt.params import Fast, Gaussian, Ibp, Pgd, SmoothAdv, Threat
 from redoubt.training.fit import Plan
-from redoubt.training.free import FreeTrainer
+from redoubt.training.methods.free import FreeTrainer
 from redoubt.training.recipes import RecipeError, plan_for, prepare
 from redoubt.types import Bounds
-from tests.tiny import IMAGE, TABLE
-from tests.unit.training.methods import AnyRecipe, ground, recipes
+from tests.support.methods import AnyRecipe, context, recipes
+from tests.support.tiny import IMAGE, TABLE
 
 
 def test_a_recipe_has_the_selections_rate_and_batches_unless_it_has_its_own() -> None:
@@ -37,32 +37,37 @@ def test_a_recipe_has_the_selections_rate_and_batches_unless_it_has_its_own() ->
 def test_epochs_are_judged_where_the_recipe_aims(
     recipe: AnyRecipe, norm: str, eps: float, judged: str, sigma: float
 ) -> None:
-    watch = prepare(recipe, ground(IMAGE, recipe)).watch
-    assert (watch.problem.norm, watch.eps, watch.judged, watch.sigma) == (norm, eps, judged, sigma)
+    robust_validation = prepare(recipe, context(IMAGE, recipe)).robust_validation
+    assert (
+        robust_validation.problem.norm,
+        robust_validation.eps,
+        robust_validation.judged,
+        robust_validation.sigma,
+    ) == (norm, eps, judged, sigma)
 
 
 def test_certified_training_reaches_a_little_further_than_is_certified() -> None:
     recipe = Ibp(method="ibp", train_eps=0.2, reach=1.1, epochs=1)
-    prepared = prepare(recipe, ground(IMAGE, recipe))
-    assert prepared.trainer.ramp.eps == pytest.approx(0.22)
-    assert prepared.watch.eps == 0.2
+    setup = prepare(recipe, context(IMAGE, recipe))
+    assert setup.trainer.ramp.eps == pytest.approx(0.22)
+    assert setup.robust_validation.eps == 0.2
 
 
 def test_the_average_is_what_is_measured_and_kept() -> None:
     for average in (0.0, 0.9):
         recipe = Pgd(method="pgd", train_eps=0.1, epochs=1, average=average)
-        on = ground(TABLE, recipe)
-        prepared = prepare(recipe, on)
-        assert prepared.watch.network is prepared.trainer.kept
-        assert (prepared.trainer.kept is on.network) == (average == 0)
+        on = context(TABLE, recipe)
+        setup = prepare(recipe, on)
+        assert setup.robust_validation.network is setup.trainer.kept
+        assert (setup.trainer.kept is on.network) == (average == 0)
         x = on.validation.x[:4]
-        assert np.array_equal(prepared.watch.problem.answers(x), prepared.trainer.kept(x))
+        assert np.array_equal(setup.robust_validation.problem.predict(x), setup.trainer.kept(x))
 
 
 @pytest.mark.parametrize("method", ["free", "ibp"])
 def test_every_kind_of_trainer_averages(method: str) -> None:
     recipe = recipes(TABLE)[method].model_copy(update={"average": 0.9})
-    on = ground(TABLE, recipe)
+    on = context(TABLE, recipe)
     trainer = prepare(recipe, on).trainer
     assert isinstance(trainer, FreeTrainer) == (method == "free")
     assert trainer.average == 0.9
@@ -73,11 +78,11 @@ def test_every_kind_of_trainer_averages(method: str) -> None:
 @pytest.mark.parametrize(("share", "held_out"), [(0.05, 13), (0.4, 102), (0.001, 1)])
 def test_one_step_training_keeps_rows_back_to_watch(share: float, held_out: int) -> None:
     recipe = Fast(method="fast", train_eps=0.1, epochs=1, held_out=share)
-    on = ground(IMAGE, recipe)
-    prepared = prepare(recipe, on)
-    assert prepared.watch.held_out is not None
-    assert (len(prepared.train), len(prepared.watch.held_out)) == (256 - held_out, held_out)
-    assert np.array_equal(np.concatenate([prepared.train.x, prepared.watch.held_out.x]), on.train.x)
+    on = context(IMAGE, recipe)
+    setup = prepare(recipe, on)
+    assert setup.robust_validation.held_out is not None
+    assert (len(setup.train), len(setup.robust_validation.held_out)) == (256 - held_out, held_out)
+    assert np.array_equal(np.concatenate([setup.train.x, setup.robust_validation.held_out.x]), on.train.x)
 
 
 BOX = Bounds(np.float32([0, 10, 0, 0]), np.float32([4, 50, 1, 1]), np.float32([2.0, 10.0, 0.0, 0.0]))
@@ -111,16 +116,16 @@ BOX = Bounds(np.float32([0, 10, 0, 0]), np.float32([4, 50, 1, 1]), np.float32([2
 )
 def test_an_eps_as_large_as_the_range_is_refused(recipe: AnyRecipe, says: str) -> None:
     with pytest.raises(RecipeError, match=f"^{says}$"):
-        prepare(recipe, ground(IMAGE, recipe))
+        prepare(recipe, context(IMAGE, recipe))
 
 
 def test_the_range_of_a_table_is_in_units_of_eps() -> None:
     """The widest of 4 / 2 and 40 / 10; what must not change has none."""
     recipe = Pgd(method="pgd", train_eps=3.9, epochs=1)
-    prepare(recipe, replace(ground(TABLE, recipe), bounds=BOX))
+    prepare(recipe, replace(context(TABLE, recipe), bounds=BOX))
     far = recipe.model_copy(update={"train_eps": 4.0})
     with pytest.raises(RecipeError, match="^eps is 4; it must lie between 0 and the inputs' range, 4 in linf$"):
-        prepare(far, replace(ground(TABLE, far), bounds=BOX))
+        prepare(far, replace(context(TABLE, far), bounds=BOX))
 
 
 def test_certified_training_of_a_layer_without_a_bound_is_refused_before_any_work() -> None:
@@ -128,5 +133,5 @@ def test_certified_training_of_a_layer_without_a_bound_is_refused_before_any_wor
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "tanh", name="odd"), keras.layers.Dense(2)])
     before = network.get_weights()
     with pytest.raises(IntervalError, match=r"layer 'odd' \(Dense\) has activation tanh, which has no sound bound"):
-        prepare(recipe, replace(ground(TABLE, recipe), network=network))
+        prepare(recipe, replace(context(TABLE, recipe), network=network))
     assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))

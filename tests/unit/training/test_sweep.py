@@ -6,11 +6,11 @@ import pytest
 
 from redoubt.compute import spread
 from redoubt.data.scaling import fit
-from redoubt.evaluation.ledger import Ledger
+from redoubt.evaluation.cache import EvaluationCache
 from redoubt.params import Cnn, Linear, Mlp, SweepParams
 from redoubt.training import sweep as module
 from redoubt.training.sweep import Folds, Point, SweepError, best_epoch, cross_validate, describe, grid, score, winner
-from tests.tiny import SCHEMAS, TABLE, rows
+from tests.support.tiny import SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(8, 4), dropout=0.25)
 
@@ -85,7 +85,7 @@ def test_the_sweep_finds_the_better_point_and_repeats_itself_in_any_process() ->
 
 
 def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch, ledger = rows(TABLE, 60), Ledger(tmp_path)
+    batch, cache = rows(TABLE, 60), EvaluationCache(tmp_path)
     scaler = fit(batch, SCHEMAS[TABLE])
     folds = Folds(batch, np.arange(60) % 3, [scaler, scaler, scaler])
     trained: list[dict[str, Any]] = []
@@ -99,8 +99,8 @@ def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(module, "_train", counted)
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(Point(MLP, 16, 0.1), folds, SCHEMAS[TABLE], 2, 5, ledger.remember)
-    first, again = (cross_validate(Point(MLP, 16, 0.1), folds, SCHEMAS[TABLE], 2, 5, ledger.remember) for _ in "12")
+        cross_validate(Point(MLP, 16, 0.1), folds, SCHEMAS[TABLE], 2, 5, cache.remember)
+    first, again = (cross_validate(Point(MLP, 16, 0.1), folds, SCHEMAS[TABLE], 2, 5, cache.remember) for _ in "12")
     assert str(first) == str(again)
     assert [list(curve[0]) for curve in first] == [["loss", "val_loss"]] * 3
     assert [curve[0]["val_loss"] for curve in first] == [0.1 / 3 + 1, 0.1 / 3 + 2, 0.1 / 3 + 4]
@@ -108,5 +108,5 @@ def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: 
     others: list[tuple[Point, int, int]] = [(Point(MLP, 32, 0.1), 2, 5), (Point(LINEAR, 16, 0.1), 2, 5)]
     others += [(Point(MLP, 16, 0.1), 1, 5), (Point(MLP, 16, 0.1), 2, 6)]
     for point, epochs, seed in others:
-        cross_validate(point, folds, SCHEMAS[TABLE], epochs, seed, ledger.remember)
+        cross_validate(point, folds, SCHEMAS[TABLE], epochs, seed, cache.remember)
     assert len(trained) == 4 + 3 * len(others)

@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from redoubt.params import Pgd
 from redoubt.training.fit import Plan, compile_network, fit
-from redoubt.training.trainer import WARM_UP, Moment, Ramp, Trainer
-from tests.tiny import TABLE, rows
-from tests.unit.training.methods import ground, hardening
+from redoubt.training.schedules import EpsSchedule
+from redoubt.training.trainer import WARM_UP, StepState, Trainer
+from tests.support.methods import context, hardening
+from tests.support.tiny import TABLE, rows
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ from tests.unit.training.methods import ground, hardening
     ids=["rising", "at-once", "in-one"],
 )
 def test_a_share_rises_to_1_and_stays(updates: int, expected: list[float]) -> None:
-    ramp = Ramp(0.4, updates)
+    ramp = EpsSchedule(0.4, updates)
     assert [float(ramp.share(tf.constant(update))) for update in range(7)] == pytest.approx(expected)
 
 
@@ -29,7 +30,7 @@ def test_a_share_rises_to_1_and_stays(updates: int, expected: list[float]) -> No
 )
 def test_a_ramp_takes_its_share_of_all_updates(ramp: float, batch_size: int, updates: int) -> None:
     recipe = Pgd(method="pgd", train_eps=0.3, epochs=10, ramp=ramp, batch_size=batch_size)
-    assert hardening(recipe, ground(TABLE, recipe)).trainer.ramp == Ramp(0.3, updates)
+    assert hardening(recipe, context(TABLE, recipe)).trainer.ramp == EpsSchedule(0.3, updates)
 
 
 @dataclass(eq=False)
@@ -39,13 +40,15 @@ class Plain:
     network: keras.Model
     seen: list[tuple[float, ...]] = field(default_factory=list)
 
-    def inputs(self, x: tf.Tensor, y: tf.Tensor, moment: Moment) -> tf.Tensor:
+    def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
         if tf.executing_eagerly():
-            self.seen.append((round(float(moment.eps), 6), float(moment.share), *moment.seed.numpy().tolist()))
+            self.seen.append(
+                (round(float(step_state.eps), 6), float(step_state.share), *step_state.seed.numpy().tolist())
+            )
         return x
 
-    def loss(self, x: tf.Tensor, moved: tf.Tensor, y: tf.Tensor, moment: Moment) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = self.network(moved, training=True)
+    def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = self.network(x_adv, training=True)
         return outputs, tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, outputs, from_logits=True))
 
 
@@ -59,7 +62,7 @@ def small() -> keras.Model:
 def test_every_update_has_an_eps_and_a_seed_of_its_own() -> None:
     network, train, plan = small(), rows(TABLE, 64), Plan(epochs=2, batch_size=32, learning_rate=0.02)
     objective = Plain(network)
-    trainer = Trainer(network, objective, Ramp(0.3, 2), seed=4)
+    trainer = Trainer(network, objective, EpsSchedule(0.3, 2), seed=4)
     compile_network(trainer, plan, len(train), 2)
     trainer.run_eagerly = True
     fit(trainer, network, train, lambda: {"loss": 1.0}, plan)
@@ -81,7 +84,7 @@ class Weights(keras.callbacks.Callback):
 def test_averaged_weights_are_a_moving_average_that_warms_up(average: float) -> None:
     network, batch = small(), rows(TABLE, 100)
     expected = network.get_weights()
-    trainer, weights = Trainer(network, Plain(network), Ramp(0.0, 0), seed=1, average=average), Weights()
+    trainer, weights = Trainer(network, Plain(network), EpsSchedule(0.0, 0), seed=1, average=average), Weights()
     trainer.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     trainer.fit(batch.x / 1000, batch.y, batch_size=20, epochs=2, callbacks=[weights], verbose=0)
     assert len(weights.seen) == 10
@@ -94,7 +97,7 @@ def test_averaged_weights_are_a_moving_average_that_warms_up(average: float) -> 
 
 def test_what_is_averaged_is_not_trained() -> None:
     network = small()
-    trainer = Trainer(network, Plain(network), Ramp(0.0, 0), seed=1, average=0.9)
+    trainer = Trainer(network, Plain(network), EpsSchedule(0.0, 0), seed=1, average=0.9)
     assert trainer.trainable_variables == network.trainable_variables
     assert trainer.kept is not network
-    assert Trainer(network, Plain(network), Ramp(0.0, 0), seed=1).kept is network
+    assert Trainer(network, Plain(network), EpsSchedule(0.0, 0), seed=1).kept is network

@@ -1,0 +1,70 @@
+"""What a box of inputs can be answered at worst: the last layer merged with what decides between classes."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from redoubt.attacks.criteria import Criterion
+from redoubt.certify.interval import Box, affine, bounds_of, through
+from redoubt.models.chain import chain_of
+from redoubt.types import Bounds
+
+
+def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:
+    """All inputs within L-inf eps (in units of `bounds.scale`) of each row that lie inside the bounds, or beside x."""
+    reach = eps * bounds.scale
+    return Box(
+        tf.minimum(x, tf.maximum(x - reach, bounds.lower)),
+        tf.maximum(x, tf.minimum(x + reach, bounds.upper)),
+    )
+
+
+def worst_outputs(network: keras.Model, box: Box, y: tf.Tensor, criterion: Criterion) -> tf.Tensor:
+    """The outputs an attacker would pick, could each be reached; a criterion not won there is won nowhere in the box.
+
+    Args:
+        network: at inference.
+        box: of inputs.
+        y: true labels or values `(rows,)`.
+        criterion: tells classes from numbers.
+
+    Returns:
+        Logits `(rows, classes)`, that of the true class 0 and every other its largest lead over it; or of a number
+        the end further from the truth, `(rows, 1)`.
+
+    Raises:
+        ChainError: the network is more than a chain of layers.
+        IntervalError: a layer without a sound bound.
+    """
+    if criterion.is_classification:
+        *body, last = chain_of(network)
+        return worst_logits(last, through(body, box), y)
+    ends, truth = bounds_of(network, box), tf.cast(y, tf.float32)[:, None]
+    return tf.where(ends.high - truth > truth - ends.low, ends.high, ends.low)
+
+
+def worst_logits(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Tensor:
+    """Upper bounds of every logit's lead over that of y, `(rows, classes)`; 0 for y itself.
+
+    Bounding the differences of a last Dense layer's logits is tighter than bounding each logit (arXiv 1810.12715).
+
+    Args:
+        last: the layer that gives the logits.
+        features: what it reads.
+        y: classes `(rows,)`.
+    """
+    if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.linear:
+        logits = through([last], features)
+        leads = logits.high - tf.gather(logits.low, y, axis=1, batch_dims=1)[:, None]
+    else:
+        weights = tf.transpose(last.kernel)
+        lead = weights[None] - tf.gather(weights, y)[:, None]
+        bias = last.bias[None] - tf.gather(last.bias, y)[:, None] if last.use_bias else 0.0
+
+        def apply(x: tf.Tensor, absolute: bool) -> tf.Tensor:
+            sums = tf.einsum("rcf,rf->rc", tf.abs(lead) if absolute else lead, x)
+            return sums if absolute else sums + bias
+
+        leads = affine(features, apply, weights.shape[1]).high
+    return tf.where(tf.one_hot(y, leads.shape[1], on_value=True, off_value=False), 0.0, leads)

@@ -1,0 +1,46 @@
+"""The parts of a guard one by one, so that each can be judged, and attacked, by itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guarded_model import Predictions, softmax
+from redoubt.types import Floats
+
+
+@dataclass(frozen=True)
+class Component:
+    """A guard of which only some variants vote.
+
+    Attributes:
+        name: smoothing, squeezing, randomization, detector, or all of them.
+        variants: those that vote, by name.
+        detects: whether a flagged input is refused.
+    """
+
+    name: str
+    variants: tuple[str, ...]
+    detects: bool = False
+
+    def vote(self, answers: Predictions, config: GuardConfig, classes: bool) -> Floats:
+        """What this part answers: mean probabilities `(rows, classes)`, or the mean value `(rows, 1)`."""
+        voting = answers.outputs[:, [config.variants.index(name) for name in self.variants]]
+        mean: Floats = (softmax(voting) if classes else voting).mean(axis=1)
+        return mean
+
+    def refused(self, answers: Predictions) -> NDArray[np.bool_]:
+        """The inputs that it refuses to answer, `(rows,)`."""
+        return answers.flagged & self.detects
+
+
+def components(config: GuardConfig) -> list[Component]:
+    """Every part of a guard, and last the whole of it."""
+    random = tuple(name for name in config.variants if name.startswith("random"))
+    voting = {"median": ("median",), "squeezing": ("squeezed",), "randomization": random}
+    return [
+        *(Component(name, variants) for name, variants in voting.items() if set(variants) <= set(config.variants)),
+        Component("detector", ("plain",), detects=True),
+        Component("all", config.variants, detects=True),
+    ]

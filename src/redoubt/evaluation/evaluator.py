@@ -1,0 +1,160 @@
+"""What is evaluated, under which terms, and how one attack is run on it: in batches, remembered, re-checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.attacks.base import Attack, check_result
+from redoubt.attacks.criteria import Criterion, EvadeDetector
+from redoubt.attacks.problem import BATCH, AttackProblem, Outputs, of_callable, of_network
+from redoubt.attacks.query import log_scores
+from redoubt.bundle.guarded_model import GuardedModel, Predictions
+from redoubt.data.dataset import digest_arrays
+from redoubt.defenses.components import Component
+from redoubt.defenses.guard import adaptive_outputs, detector_evading_outputs
+from redoubt.evaluation.cache import EvaluationCache
+from redoubt.evaluation.metrics import Score, column_score
+from redoubt.evaluation.results import NORMS
+from redoubt.params import AttackParams, Eps, Norm
+from redoubt.types import Batch, Bounds, Floats
+
+REDRAWS = 3
+TINY = 1e-12
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What an evaluation needs beside the model and the rows.
+
+    Attributes:
+        bounds: hold every row that is attacked.
+        target_mean: of the training rows, a number's constant to compare with; None leaves skill unmeasured.
+    """
+
+    params: AttackParams
+    eps: Eps
+    criterion: Criterion
+    bounds: Bounds
+    seed: int
+    cache: EvaluationCache = field(default_factory=lambda: EvaluationCache(None))
+    target_mean: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluator:
+    """A network that has gradients, and the guarded model that is served and scores every perturbation."""
+
+    network: keras.Model
+    guarded: GuardedModel
+    config: EvaluationConfig
+
+    @cached_property
+    def undefended(self) -> Mapping[Norm, AttackProblem]:
+        """The network alone, per norm."""
+        return self._problems(of_network(self.network), "network")
+
+    @cached_property
+    def adaptive(self) -> Mapping[Norm, AttackProblem]:
+        """The guarded model, as seen by an attacker who knows the guard."""
+        return self._problems(adaptive_outputs(self.network, self.guarded.guard), "guard")
+
+    def component_problem(self, component: Component, norm: Norm) -> AttackProblem:
+        """One part of the guard, its detector included, as seen by an attacker who knows it."""
+        guard, criterion, bounds = self.guarded.guard, self.config.criterion, self.config.bounds
+        if not component.detects:
+            return AttackProblem(
+                adaptive_outputs(self.network, guard, component.variants), criterion, norm, bounds, component.name
+            )
+        unnoticed = EvadeDetector(criterion, max(guard.threshold, TINY))
+        return AttackProblem(
+            detector_evading_outputs(self.network, guard, component.variants), unnoticed, norm, bounds, component.name
+        )
+
+    def query_problem(self, norm: Norm) -> AttackProblem:
+        """The guarded model as it is served: answers only, other draws for other inputs."""
+
+        def ask(x: Floats) -> Floats:
+            # Drawn from what is asked, not from how often: a batch must end the same whether or not others came before.
+            seed = [self.config.seed, int(digest_arrays({"x": x})[:16], 16)]
+            vote = self.guarded.predict(x, np.random.default_rng(seed)).vote
+            return log_scores(vote) if self.guarded.schema.labels else vote
+
+        outputs = of_callable(ask, self.guarded.schema.outputs)
+        return AttackProblem(outputs, self.config.criterion, norm, self.config.bounds, "service")
+
+    def attack(self, attack: Attack, problem: AttackProblem, batch: Batch, eps: float, start: int = 0) -> Floats:
+        """Attack some rows, batch by batch.
+
+        Args:
+            attack: how.
+            problem: one of the above.
+            batch: the rows.
+            eps: size of the perturbation.
+            start: tells restarts of the same attack apart.
+
+        Returns:
+            Perturbed inputs, inside the bounds and the ball; re-checked here, whoever made them.
+        """
+        seed = self.config.seed + start
+        key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
+        key |= {"criterion": repr(problem.criterion), "problem": problem.name}
+        pieces = [
+            self._piece(attack, problem, batch.take(np.arange(first, min(first + BATCH, len(batch)))), key, first)
+            for first in range(0, len(batch), BATCH)
+        ]
+        x_adv = np.concatenate([batch.x[:0], *pieces])
+        check_result(batch.x, x_adv, problem, eps)
+        return x_adv
+
+    def _piece(self, attack: Attack, problem: AttackProblem, batch: Batch, key: dict[str, Any], first: int) -> Floats:
+        seed = key["seed"] + 7919 * first
+        return self.config.cache.remember(
+            {**key, "first": first},
+            {"x": batch.x, "y": batch.y},
+            lambda: {"x_adv": attack(problem, batch.x, batch.y, eps=key["eps"], seed=seed)},
+        )["x_adv"]
+
+    def is_adversarial(self, x: Floats, y: NDArray[Any]) -> Flags:
+        """Where the network alone answers wrong."""
+        return self.config.criterion.is_adversarial(self.guarded.network(x), y)
+
+    def score(self, is_adversarial: Flags, y: NDArray[Any]) -> Score | None:
+        """Balanced accuracy, or tolerance skill; None where no constant is known or the constant is never wrong."""
+        criterion, mean = self.config.criterion, self.config.target_mean
+        if criterion.is_classification:
+            return column_score(~is_adversarial, y, self.guarded.schema.outputs, is_adversarial)
+        return (
+            None
+            if mean is None
+            else column_score(~is_adversarial, y, 1, criterion.is_adversarial(np.full((len(y), 1), mean), y))
+        )
+
+    def predict(self, x: Floats) -> list[Predictions]:
+        """What the guarded model says in each of a few fresh redraws: one lucky draw must not decide a row."""
+        return [self.guarded.predict(x, np.random.default_rng([self.config.seed, i])) for i in range(REDRAWS)]
+
+    def is_adversarial_guarded(self, x: Floats, y: NDArray[Any]) -> Flags:
+        """Where the majority of redraws answers wrong; a flag alone saves no row."""
+        return majority([self.config.criterion.is_adversarial(answers.vote, y) for answers in self.predict(x)])
+
+    def is_adversarial_component(self, component: Component, answers: list[Predictions], y: NDArray[Any]) -> Flags:
+        """Where the majority of redraws gets past one part: answered wrong, and not refused."""
+        guard, classes = self.guarded.guard, bool(self.guarded.schema.labels)
+        wrong = [self.config.criterion.is_adversarial(component.vote(each, guard, classes), y) for each in answers]
+        return majority([flags & ~component.refused(each) for flags, each in zip(wrong, answers, strict=True)])
+
+    def _problems(self, outputs: Outputs, name: str) -> Mapping[Norm, AttackProblem]:
+        config = self.config
+        return {norm: AttackProblem(outputs, config.criterion, norm, config.bounds, name) for norm in NORMS}
+
+
+def majority(flags: list[Flags]) -> Flags:
+    """Where more than half of the lists say True."""
+    votes: NDArray[np.int64] = np.sum(flags, axis=0)
+    return votes * 2 > len(flags)

@@ -1,0 +1,60 @@
+"""Gathers what the lint looks at: the figures of a norm at its budget, and a few probes of the model."""
+
+import numpy as np
+import tensorflow as tf
+
+from redoubt.attacks.gradient import loss_gradient
+from redoubt.evaluation.attack_columns import Evaluation
+from redoubt.evaluation.diagnostics import Observed, gradient_masking_checks
+from redoubt.evaluation.evaluator import Evaluator
+from redoubt.evaluation.results import Check
+from redoubt.evaluation.unbounded import unbounded
+from redoubt.params import Norm
+from redoubt.types import Batch, Floats
+
+PROBED = 64
+
+
+def diagnose(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Check]:
+    """Run the lint over an evaluation.
+
+    Args:
+        evaluation: done in the norm.
+        norm: whose budget is looked at.
+        foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
+    """
+    evaluator, batch = evaluation.evaluator, evaluation.batch
+    budget = evaluator.config.eps.of(norm)
+    is_adversarial = dict(evaluation.is_adversarial[norm, budget])
+    if foreign:
+        is_adversarial["transfer"] = np.any([evaluator.is_adversarial(x_adv, batch.y) for x_adv in foreign], axis=0)
+    some = batch.x[:PROBED]
+    outputs, again = (evaluator.network(some, training=False).numpy() for _ in range(2))
+    one, other = (evaluator.guarded.predict(some, np.random.default_rng(i)).vote for i in range(2))
+    probabilities = (outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1.0, atol=1e-4)
+    return gradient_masking_checks(
+        Observed(
+            cells=[cell for cell in evaluation.cells if cell.norm == norm and cell.measured],
+            budget=budget,
+            is_adversarial=is_adversarial,
+            unbounded=unbounded(evaluation, norm),
+            dead=_dead(evaluator, batch, norm),
+            repeats=bool(np.array_equal(outputs, again)),
+            logits=not (evaluator.config.criterion.is_classification and probabilities),
+            draws=evaluator.guarded.guard.draws,
+            guard_repeats=bool(np.array_equal(one, other)),
+        )
+    )
+
+
+def _dead(evaluator: Evaluator, batch: Batch, norm: Norm) -> float:
+    """The share of rows answered right whose gradient leads nowhere."""
+    right = ~evaluator.is_adversarial(batch.x, batch.y)
+    if not right.any():
+        return 0.0
+    some = batch.take(np.flatnonzero(right)[:1000])
+    gradient = loss_gradient(
+        evaluator.undefended[norm], tf.constant(some.x), tf.constant(some.y), tf.zeros(2, tf.int32)
+    )
+    size = np.abs(gradient.numpy() * evaluator.config.bounds.scale).reshape(len(some), -1).max(axis=1)
+    return float((~(np.isfinite(size) & (size > 0))).mean())

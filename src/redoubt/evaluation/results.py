@@ -1,0 +1,156 @@
+"""What an evaluation found, as data: three columns per threat, the guard's parts, and whether to believe any of it."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from redoubt.evaluation.metrics import Rate, Score
+from redoubt.params import Norm
+from redoubt.perturbable import Immovable
+
+NORMS: tuple[Norm, ...] = ("linf", "l2")
+# The columns of a threat that are scored too, so that a constant does not look robust.
+SCORED = ("undefended", "oblivious", "adaptive", "certified", "certified_guarded")
+
+
+class Found(BaseModel):
+    """Frozen, refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ThreatResult(Found):
+    """One threat: a norm and an eps, with every share of rows still answered right.
+
+    Where nothing can be perturbed, nothing was measured: every share is None, and `immovable` says why.
+
+    Attributes:
+        noise: undefended, under random noise of full size.
+        fgsm: undefended, under FGSM.
+        pgd: undefended, under PGD from one random start.
+        square: undefended, under Square, which sees answers only (at the budget).
+        undefended: undefended, worst case over all of the above and the ensemble.
+        broken: rows that each attack of the worst case was the first to break, in the order tried.
+        oblivious: guarded, under the perturbations made for the undefended network.
+        adaptive: guarded, worst case over those, APGD and PGD through the guard (BPDA, EOT) and Square against it.
+        query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
+        certified: undefended, proven by interval bounds to stand all over the ball (L-inf).
+        certified_guarded: guarded, proven likewise in most redraws.
+        flagged_oblivious: flagged by the detector under the oblivious perturbations.
+        flagged_adaptive: flagged under the adaptive perturbations.
+        error_growth: how the undefended attack raises the absolute error: mean, p95 and max (regression).
+        immovable: what the threat cannot change; None where it can change everything.
+        scores: the columns `SCORED` again, in a measure by which a constant is worth nothing: balanced accuracy, per
+            class at the budget; of a number tolerance skill.
+    """
+
+    norm: Norm
+    eps: float
+    noise: Rate | None
+    fgsm: Rate | None
+    pgd: Rate | None
+    square: Rate | None = None
+    undefended: Rate | None
+    broken: list[tuple[str, int]]
+    oblivious: Rate | None
+    adaptive: Rate | None
+    query: Rate | None = None
+    certified: Rate | None = None
+    certified_guarded: Rate | None = None
+    flagged_oblivious: Rate | None
+    flagged_adaptive: Rate | None
+    error_growth: dict[str, float] | None = None
+    immovable: Immovable | None = None
+    scores: dict[str, Score] = {}
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to perturb."""
+        return self.adaptive is not None
+
+
+class ComponentResult(Found):
+    """One part of the guard at one threat; a row stands if it is answered right or refused.
+
+    Attributes:
+        component: its name.
+        clean: unperturbed rows that are answered right, and not refused.
+        oblivious: under the perturbations made for the undefended network.
+        adaptive: worst case over those, APGD and PGD through this very part, its detector included.
+    """
+
+    component: str
+    clean: Rate
+    oblivious: Rate
+    adaptive: Rate
+
+
+class Check(Found):
+    """One reason to believe a robustness figure, or not to.
+
+    Attributes:
+        name: of the rule.
+        passed: whether it holds.
+        found: what was seen, one sentence.
+    """
+
+    name: str
+    passed: bool
+    found: str
+
+
+class Robustness(Found):
+    """Everything measured on one guarded model.
+
+    Attributes:
+        clean: unperturbed, undefended.
+        clean_guarded: unperturbed, guarded: the difference is what the guard costs.
+        false_positives: unperturbed inputs that the detector flags.
+        cells: one per norm and eps, rising.
+        targeted: per norm at the budget, rows turned into the next class by targeted PGD (classes only).
+        components: the guard's parts, at the budget of the norm that the gates look at.
+        checks: per norm at the budget, the checks of `evaluation.checks`.
+        scores: `clean` and `clean_guarded` again: balanced accuracy per class; of a number R2 against the mean of the
+            training rows.
+        mcc: Matthews' correlation coefficient, guarded (classes only).
+        degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
+    """
+
+    digest: str
+    clean: Rate
+    clean_guarded: Rate
+    false_positives: Rate
+    cells: list[ThreatResult]
+    targeted: dict[Norm, Rate] = {}
+    components: list[ComponentResult] = []
+    checks: dict[Norm, list[Check]] = {}
+    scores: dict[str, Score] = {}
+    mcc: float | None = None
+    degenerate: str | None = None
+
+    def at(self, norm: Norm, eps: float) -> ThreatResult:
+        """The cell of one threat."""
+        return next(cell for cell in self.cells if cell.norm == norm and cell.eps == eps)
+
+    def failed_checks(self, norm: Norm) -> list[Check]:
+        """The checks that failed: with any, the norm's figures are not to be trusted."""
+        return [check for check in self.checks.get(norm, []) if not check.passed]
+
+
+def join(shares: Sequence[Robustness]) -> Robustness:
+    """What was measured of one model on the same rows, norm by norm, as one.
+
+    Raises:
+        ValueError: they are of other models or rows.
+    """
+    first = shares[0]
+    if any((each.digest, each.clean) != (first.digest, first.clean) for each in shares):
+        raise ValueError("what is joined was measured on different models or rows")
+    return first.model_copy(
+        update={
+            "cells": [cell for each in shares for cell in each.cells],
+            "targeted": {norm: found for each in shares for norm, found in each.targeted.items()},
+            "components": [component for each in shares for component in each.components],
+            "checks": {norm: checks for each in shares for norm, checks in each.checks.items()},
+        }
+    )

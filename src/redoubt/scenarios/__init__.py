@@ -1,0 +1,1 @@
+"""Procedures with a result of their own: patches, transfer, substitutes, reprogramming, landscapes."""

@@ -1,0 +1,205 @@
+"""A substitute grown from an open API by Jacobian-based augmentation (arXiv 1602.02697)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from redoubt.attacks.base import Attack
+from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.geometry import round_integers, steepest_step
+from redoubt.attacks.problem import BATCH, AttackError, AttackProblem, of_network
+from redoubt.types import Batch, Bounds, Floats, Ints
+
+Ask = Callable[[Floats], Floats]
+
+
+UPDATE = 32
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where a substitute stands after a round.
+
+    Attributes:
+        queries: rows asked so far.
+        agreement: share of this round's answers that the substitute gave before it learned them; at first it is
+            untrained. It costs no query, but the rows are those it was least sure of: on others it agrees more.
+    """
+
+    queries: int
+    agreement: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Substitute:
+    """Grows a copy of an oracle from its answers alone (arXiv 1602.02697): no training data, only an open API.
+
+    Each round asks for the newest inputs, trains on everything answered so far, and makes new inputs by a step along
+    the sign of the gradient of the answered class's logit (Jacobian augmentation).
+
+    Attributes:
+        budget: queries, one per row asked; rounds end when it is spent.
+        growth: most new inputs per round, drawn from those known (reservoir sampling, arXiv 1605.07277).
+        step: of the augmentation (lambda), in units of `Bounds.scale`; every other round it goes down the gradient.
+        epochs: of training per round.
+        learning_rate: of Adam.
+    """
+
+    budget: int
+    growth: int = 400
+    step: float = 0.3
+    epochs: int = 10
+    learning_rate: float = 1e-3
+
+    def rounds(
+        self,
+        ask: Ask,
+        network: keras.Model,
+        start: Floats,
+        bounds: Bounds,
+        *,
+        seed: int,
+        bar: "tqdm[Any] | None" = None,
+    ) -> Iterator[Round]:
+        """Train the substitute in place, round by round; nothing happens until the result is iterated.
+
+        Args:
+            ask: the oracle, `(rows, ...) -> (rows, classes)`; only its first choice is used. What it raises comes
+                through: the rounds before are kept, and so is what the network has learned.
+            network: an untrained substitute with logits `(rows, classes)`.
+            start: the first inputs, `(rows, ...)`: a handful of unlabelled ones, or random noise.
+            bounds: the box inputs live in and the unit of `step`.
+            seed: of the choice of inputs and the order of training.
+            bar: moved on by one per query.
+
+        Raises:
+            AttackError: unusable first inputs, a budget below their number, answers of another shape.
+        """
+        self._check(start, bounds)
+        rng = np.random.default_rng(seed)
+        problem = AttackProblem(of_network(network), Untargeted(), "linf", bounds)
+        learn = _learning(network, self.learning_rate)
+        augment = _augmentation(network, bounds)
+        x, y, new, sign = start[:0], np.zeros(0, np.int64), start, 1.0
+        while True:
+            answers = _choices(ask, new, network.output_shape[-1], bar)
+            agreement = float(np.mean(problem.predict(new).argmax(axis=1) == answers))
+            x, y = np.concatenate([x, new]), np.concatenate([y, answers])
+            order = np.concatenate([rng.permutation(len(x)) for _ in range(self.epochs)])
+            for i in range(0, len(order), UPDATE):
+                learn(x[order[i : i + UPDATE]], y[order[i : i + UPDATE]])
+            yield Round(len(x), agreement)
+            count = min(len(x), self.growth, self.budget - len(x))
+            if not count:
+                return
+            chosen = rng.choice(len(x), count, replace=False)
+            new, sign = augment(x[chosen], y[chosen], np.float32(sign * self.step)), -sign
+
+    def _check(self, start: Floats, bounds: Bounds) -> None:
+        if not 0 < len(start) <= self.budget:
+            raise AttackError(f"{len(start)} first inputs; expected 1 to the budget of {self.budget} queries")
+        try:
+            bounds.check(start)
+        except ValueError as error:
+            raise AttackError(f"the first inputs cannot be asked: {error}") from None
+
+
+@dataclass(frozen=True)
+class Point:
+    """How well the oracle is misled after so many queries, shares in 0..1.
+
+    Attributes:
+        queries: spent on the substitute.
+        agreement: test rows that substitute and oracle answer alike.
+        misled: of the test rows that the oracle gets right, those it gets wrong once perturbed.
+    """
+
+    queries: int
+    agreement: float
+    misled: float
+
+
+def misled_curve(
+    rounds: Iterable[Round], problem: AttackProblem, ask: Ask, attack: Attack, test: Batch, *, eps: float, seed: int
+) -> Iterator[Point]:
+    """Measure after every round how the perturbations made on the substitute mislead the oracle.
+
+    Args:
+        rounds: of `Substitute.rounds`, which trains the substitute between the points.
+        problem: the substitute, untargeted.
+        ask: the oracle; what is asked here measures the attack and is not counted as a query.
+        attack: that makes the perturbations on the substitute, such as `fgsm()`.
+        test: rows that the substitute does not learn, with true labels.
+        eps: size of the perturbations.
+        seed: of the attack.
+
+    Raises:
+        AttackError: the oracle gets no test row right, or the attack cannot be run.
+    """
+    classes = problem.predict(test.x[:1]).shape[1]
+    before = _choices(ask, test.x, classes)
+    right = np.flatnonzero(before == test.y)
+    if not len(right):
+        raise AttackError(f"the oracle gets none of {len(test)} test rows right; nothing is left to mislead")
+    attacked = test.take(right)
+    for done in rounds:
+        x_adv = attack(problem, attacked.x, attacked.y, eps=eps, seed=seed)
+        agreement = np.mean(problem.predict(test.x).argmax(axis=1) == before)
+        misled = np.mean(_choices(ask, x_adv, classes) != attacked.y)
+        yield Point(done.queries, float(agreement), float(misled))
+
+
+def _choices(ask: Ask, x: Floats, classes: int, bar: "tqdm[Any] | None" = None) -> Ints:
+    """The oracle's first choice per row."""
+    choices = []
+    for i in range(0, len(x), BATCH):
+        part = x[i : i + BATCH]
+        scores = np.asarray(ask(part))
+        if scores.shape != (len(part), classes):
+            raise AttackError(f"the oracle answered shape {scores.shape}; expected {(len(part), classes)}")
+        choices.append(scores.argmax(axis=1))
+        if bar is not None:
+            bar.update(len(part))
+    return np.concatenate(choices)
+
+
+def _learning(network: keras.Model, learning_rate: float) -> Callable[[Floats, Ints], None]:
+    """One update by Adam on a batch; how the network was compiled, if it was, plays no part."""
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(network.trainable_variables)
+
+    def update(x: tf.Tensor, y: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            logits = network(x, training=True)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits))
+        variables = network.trainable_variables
+        optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+
+    rows = tf.TensorSpec(network.input_shape, tf.float32), tf.TensorSpec((None,), tf.int64)
+    return tf.function(update, input_signature=rows, autograph=False)
+
+
+def _augmentation(network: keras.Model, bounds: Bounds) -> Callable[[Floats, Ints, np.float32], Floats]:
+    """`(x, y, step) -> x` moved by `step` along the sign of the gradient of logit y, clipped into the bounds."""
+
+    def move(x: tf.Tensor, y: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            answered = tf.gather(network(x, training=False), y, batch_dims=1)
+        x_adv = x + step * steepest_step(tape.gradient(answered, x), "linf", bounds)
+        return tf.clip_by_value(x_adv, bounds.lower, bounds.upper)
+
+    specs = [(network.input_shape, tf.float32), ((None,), tf.int64), ((), tf.float32)]
+    graph = tf.function(move, input_signature=[tf.TensorSpec(*spec) for spec in specs], autograph=False)
+
+    def augment(x: Floats, y: Ints, step: np.float32) -> Floats:
+        starts = range(0, len(x), BATCH)
+        x_adv = np.concatenate([graph(x[i : i + BATCH], y[i : i + BATCH], step).numpy() for i in starts])
+        return round_integers(x, x_adv, bounds)
+
+    return augment

@@ -1,0 +1,97 @@
+"""Black box as taught: perturbations made on a proxy (arXiv 1611.02770), or on a substitute grown from an open API."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from redoubt.attacks.base import Attack
+from redoubt.attacks.problem import AttackError, AttackProblem, OfCallable, Outputs
+from redoubt.types import Floats
+
+Table = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Transfers:
+    """How far perturbations made on one model mislead another; tables are `[maker][target]`, shares in 0..1.
+
+    Attributes:
+        misled: rows that the target gets wrong, of those that every model gets right unperturbed. All cells share
+            these rows, as in arXiv 1611.02770: a weak target's own mistakes are not counted as the attacker's.
+        accuracy: rows of all that the target still gets right.
+        clean: rows of all that each model gets right unperturbed.
+        rows: how many rows every model gets right.
+    """
+
+    misled: Table
+    accuracy: Table
+    clean: dict[str, float]
+    rows: int
+
+
+def transfer_matrix(
+    problems: Mapping[str, AttackProblem],
+    attack: Attack,
+    x: Floats,
+    y: NDArray[Any],
+    *,
+    eps: float,
+    seed: int,
+    bar: "tqdm[Any] | None" = None,
+) -> Transfers:
+    """Attack each model with the perturbations made on every other one, and on itself.
+
+    A model that only answers, see `of_callable`, is attacked with those of the others alone.
+
+    Args:
+        problems: by the model's name; untargeted, of one norm and one box.
+        attack: that makes the perturbations. One that stops where it has won carries over less.
+        x: inputs in raw units `(rows, ...)`.
+        y: labels or values `(rows,)`.
+        eps: size of the perturbations.
+        seed: of the attack and of the models' own randomness.
+        bar: moved on by one per maker.
+
+    Raises:
+        AttackError: no row is answered rightly by all, or the attack cannot be run.
+    """
+    right = {name: _right(problem, x, y, seed) for name, problem in problems.items()}
+    shared = np.all(list(right.values()), axis=0)
+    if not shared.any():
+        raise AttackError(f"none of {len(x)} rows is answered rightly by all of {', '.join(problems)}; give others")
+    misled: Table = {}
+    accuracy: Table = {}
+    for maker, problem in problems.items():
+        if isinstance(problem.outputs, OfCallable):
+            continue
+        x_adv = attack(problem, x, y, eps=eps, seed=seed)
+        still = {name: _right(target, x_adv, y, seed) for name, target in problems.items()}
+        misled[maker] = {name: float(np.mean(~flags[shared])) for name, flags in still.items()}
+        accuracy[maker] = {name: float(np.mean(flags)) for name, flags in still.items()}
+        if bar is not None:
+            bar.update()
+    clean = {name: float(np.mean(flags)) for name, flags in right.items()}
+    return Transfers(misled, accuracy, clean, int(shared.sum()))
+
+
+def ensemble_outputs(members: Sequence[Outputs]) -> Outputs:
+    """Several proxies as one: the mean of their logits (arXiv 1710.06081).
+
+    What misleads all of them is likelier to mislead one more (arXiv 1611.02770). The mean of log-softmax is the same
+    up to a constant per row, which no loss sees.
+
+    Raises:
+        AttackError: no members.
+    """
+    if not members:
+        raise AttackError("an ensemble needs at least one member; got none")
+    return lambda x, seed: tf.add_n([outputs(x, seed) for outputs in members]) / len(members)
+
+
+def _right(problem: AttackProblem, x: Floats, y: NDArray[Any], seed: int) -> NDArray[np.bool_]:
+    return ~problem.criterion.is_adversarial(problem.predict(x, seed), y)

@@ -1,0 +1,1 @@
+"""The course's chapter on what lies beyond the course's core."""

@@ -1,0 +1,1 @@
+"""The course's chapter on where the error comes from."""

@@ -1,0 +1,264 @@
+"""Sound figures pass; a model that hides its gradients is caught."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.data.scaling import fit as fit_scaler
+from redoubt.evaluation.attack_columns import Evaluation
+from redoubt.evaluation.diagnostics import Observed, Unbounded, gradient_masking_checks
+from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+from redoubt.evaluation.metrics import rate
+from redoubt.evaluation.probes import check
+from redoubt.evaluation.results import Check, ThreatResult
+from redoubt.models.networks import build
+from redoubt.params import AttackParams, Cnn, Eps
+from redoubt.training.fit import Plan, compile_network, fit
+from redoubt.training.methods.pgd import Attacked
+from redoubt.training.schedules import Ramp
+from redoubt.training.trainer import Trainer
+from redoubt.types import PIXELS, Floats
+from tests.support import tiny
+
+ROWS = 200
+
+
+def flags(broken: int) -> np.ndarray:
+    """The first rows are lost."""
+    return np.arange(ROWS) < broken
+
+
+def cell(eps: float, undefended: int, fgsm: int = 20, restarts: int = 0) -> ThreatResult:
+    """Counts are of rows lost."""
+    share = {name: rate(~flags(fgsm)) for name in ("noise", "fgsm", "pgd", "oblivious", "adaptive")}
+    flagged = {name: rate(~flags(0)) for name in ("flagged_oblivious", "flagged_adaptive")}
+    broken = [("pgd", undefended - restarts), ("pgd restart", restarts)]
+    return ThreatResult(norm="linf", eps=eps, undefended=rate(~flags(undefended)), broken=broken, **share, **flagged)
+
+
+SOUND = Observed(
+    cells=[cell(0.1, 30, fgsm=10), cell(0.2, 80, fgsm=40), cell(0.4, 190, fgsm=90)],
+    budget=0.2,
+    is_adversarial={
+        name: flags(count)
+        for name, count in {"noise": 5, "transfer": 20, "square": 70, "fgsm": 40, "pgd": 75, "white box": 80}.items()
+    },
+    unbounded=Unbounded(np.ones(ROWS, dtype=bool)),
+    dead=0.0,
+    repeats=True,
+    logits=True,
+    draws=4,
+    guard_repeats=False,
+)
+
+
+def failed(observed: Observed) -> list[str]:
+    return [check.name for check in gradient_masking_checks(observed) if not check.passed]
+
+
+def is_adversarial(**counts: int) -> dict[str, np.ndarray]:
+    return {**SOUND.is_adversarial, **{name.replace("_", " "): flags(count) for name, count in counts.items()}}
+
+
+def test_sound_figures_pass() -> None:
+    assert failed(SOUND) == []
+    without = {name: found for name, found in SOUND.is_adversarial.items() if name != "transfer"}
+    assert failed(replace(SOUND, is_adversarial=without)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"unlimited": Unbounded(flags(180))}, "accuracy falls to 0 as eps grows"),
+        ({"unlimited": Unbounded(flags(180), searched=flags(200))}, "accuracy falls to 0 as eps grows"),
+        ({"unlimited": Unbounded(flags(180), searched=flags(180))}, None),
+        ({"unlimited": Unbounded(flags(180), searched=flags(184))}, None),
+        ({"unlimited": Unbounded(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
+        ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "the worst case falls with eps"),
+        ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
+        ({"lost": is_adversarial(pgd=20)}, "many steps find what one step finds"),
+        ({"lost": is_adversarial(fgsm=10, pgd=150, white_box=150)}, "one step and many steps see the same surface"),
+        ({"lost": is_adversarial(fgsm=50, pgd=170, white_box=170)}, None),
+        ({"lost": is_adversarial(square=100)}, "white box is no weaker than square"),
+        ({"lost": is_adversarial(transfer=75)}, None),
+        ({"lost": is_adversarial(square=30, transfer=60)}, "square is no weaker than transfer"),
+        ({"lost": is_adversarial(noise=40)}, "transfer is no weaker than noise"),
+        ({"dead": 0.05}, "gradients are neither zero nor NaN"),
+        ({"cells": [cell(0.1, 30), cell(0.2, 80, restarts=20)]}, "restarts change little"),
+        ({"logits": False}, "outputs are logits"),
+        ({"repeats": False}, "randomness is declared"),
+        ({"draws": 0}, "randomness is declared"),
+        ({"guard_repeats": True}, "randomness is declared"),
+    ],
+    ids=str,
+)
+def test_each_check_can_fail(change: dict[str, Any], name: str | None) -> None:
+    found = failed(replace(SOUND, **change))
+    assert found == ([name] if name else []) or name in found
+
+
+def test_a_few_rows_more_are_chance_and_no_doubt() -> None:
+    assert failed(replace(SOUND, is_adversarial=is_adversarial(square=83))) == []
+
+
+PARAMS = AttackParams(linf=(0.1, 0.4), l2=(0.5,), points=100, steps=20, restarts=2, eot=1, queries=60)
+EPS = Eps(linf=0.4, l2=0.5)
+
+
+def judged(
+    case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded, criterion: Criterion | None = None
+) -> list[Check]:
+    """The whole evaluation of a network, then the lint."""
+
+    class Itself:
+        """Scores by the network, whatever the bundle holds."""
+
+        guard, schema, digest, proves = bundle.model.guard, bundle.model.schema, "d", False
+        answer = bundle.model.predict
+
+        def network(self, x: Floats) -> Floats:
+            return np.asarray(network(tf.constant(x), training=False))
+
+    config = EvaluationConfig(PARAMS, EPS, criterion or case.criterion, case.bounds, seed=1)
+    work = Evaluation(Evaluator(network, Itself(), config), case.test, thorough=False)  # type: ignore[arg-type]
+    for eps in PARAMS.linf:
+        work.run("linf", eps)
+    return check(work, "linf", [])
+
+
+@pytest.fixture(scope="module")
+def bars(trained: Callable[[str], tiny.Case]) -> tiny.Case:
+    return trained(tiny.IMAGE)
+
+
+@pytest.fixture(scope="module")
+def bundle(bundles: Callable[[str], tiny.Guarded]) -> tiny.Guarded:
+    return bundles(tiny.IMAGE)
+
+
+@pytest.mark.parametrize(("proven", "trusted"), [(118, True), (110, False)], ids=["all-that-stand", "not-all"])
+def test_what_bounds_prove_needs_no_attack_to_be_believed(proven: int, trusted: bool) -> None:
+    """80 of 200 rows are lost at the budget; the others are proven to stand, or are not."""
+    cells = [replace_cell(each, proven) if each.eps == SOUND.budget else each for each in SOUND.cells]
+    masked = replace(SOUND, cells=cells, dead=0.9, unbounded=Unbounded(flags(140), flags(200)))
+    wanted = set() if trusted else {"gradients are neither zero nor NaN", "accuracy falls to 0 as eps grows"}
+    assert failed_checks(gradient_masking_checks(masked)) == wanted
+    assert failed_checks(gradient_masking_checks(replace(masked, repeats=False))) >= {"randomness is declared"}
+
+
+def replace_cell(cell: ThreatResult, proven: int) -> ThreatResult:
+    return cell.model_copy(update={"certified": rate(flags(proven))})
+
+
+def failed_checks(checks: list[Check]) -> set[str]:
+    return {each.name for each in checks if not each.passed}
+
+
+def test_an_honest_network_is_trusted(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    assert failed_checks(judged(bars, bars.network, bundle)) == set()
+
+
+def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    """Trained on FGSM alone until one step finds nothing, though many steps break nearly everything."""
+    train, eps = tiny.rows(tiny.IMAGE, 4000), EPS.linf
+    scaler = fit_scaler(train, bars.schema)
+    network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
+    problem = AttackProblem(of_network(network), Untargeted(), "linf", PIXELS)
+    trainer = Trainer(network, Attacked(network, [(problem, 1.0)], fgsm()), Ramp(eps, 0), seed=1)
+    plan = Plan(epochs=15, batch_size=64, learning_rate=0.005)
+    compile_network(trainer, plan, len(train), bars.schema.outputs)
+    left = iter(range(plan.epochs, 0, -1))
+    fit(trainer, network, train, lambda: {"loss": float(next(left))}, plan)
+
+    def stands(attack: PGD) -> float:
+        x_adv = attack(problem, bars.test.x, bars.test.y, eps=eps, seed=0)
+        return float((network(x_adv).numpy().argmax(axis=1) == bars.test.y).mean())
+
+    assert stands(fgsm()) > 0.9
+    assert stands(PGD(steps=40)) < 0.3
+    assert "one step and many steps see the same surface" in failed_checks(judged(bars, network, bundle))
+
+
+class Hidden:
+    """The same answers as a network's, from inputs rounded so that no gradient comes through."""
+
+    def __init__(self, network: keras.Model) -> None:
+        self.network = network
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.network(tf.stop_gradient(tf.round(x * 64) / 64) + 0.0 * x, training=training)
+
+
+def test_shattered_gradients_are_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    found = failed_checks(judged(bars, Hidden(bars.network), bundle))
+    assert {"gradients are neither zero nor NaN", "white box is no weaker than square"} <= found
+
+
+def test_a_network_that_draws_in_secret_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
+    def noisy(x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return bars.network(x, training=training) + tf.random.normal((tf.shape(x)[0], 3), stddev=0.01)
+
+    assert "randomness is declared" in failed_checks(judged(bars, noisy, bundle))
+
+
+class Unsteerable:
+    """A network whose answers are right and whose gradient leads the other way."""
+
+    def __init__(self, network: keras.Model) -> None:
+        self.network = network
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        outputs = self.network(x, training=training)
+        return 2.0 * tf.stop_gradient(outputs) - outputs
+
+
+FALLS = "accuracy falls to 0 as eps grows"
+
+
+def said(checks: list[Check], name: str) -> str:
+    return next(each.found for each in checks if each.name == name)
+
+
+@pytest.mark.parametrize("task", [tiny.TABLE, tiny.NUMBER])
+def test_an_honest_network_of_a_table_with_a_category_is_trusted(
+    trained: Callable[[str], tiny.Case], bundles: Callable[[str], tiny.Guarded], task: str
+) -> None:
+    case = trained(task)
+    checks = judged(case, case.network, bundles(task))
+    assert FALLS not in failed_checks(checks)
+    assert "; colour cannot change at any eps, with " in said(checks, FALLS)
+    assert "% of the permutation importance" in said(checks, FALLS)
+
+
+@pytest.mark.parametrize(
+    ("task", "masked"), [(tiny.TABLE, Hidden), (tiny.TABLE, Unsteerable), (tiny.NUMBER, Hidden)], ids=str
+)
+def test_masked_gradients_are_caught_beside_a_category(
+    trained: Callable[[str], tiny.Case],
+    bundles: Callable[[str], tiny.Guarded],
+    task: str,
+    masked: Callable[[keras.Model], Callable[..., tf.Tensor]],
+) -> None:
+    case = trained(task)
+    assert FALLS in failed_checks(judged(case, masked(case.network), bundles(task)))
+
+
+def test_a_tolerance_so_wide_that_nothing_breaks_some_rows_is_no_masked_gradient(
+    trained: Callable[[str], tiny.Case], bundles: Callable[[str], tiny.Guarded]
+) -> None:
+    case = trained(tiny.NUMBER)
+    wide = Tolerance(0.75 * float(np.ptp(case.test.y)))
+    honest = judged(case, case.network, bundles(tiny.NUMBER), wide)
+    assert FALLS not in failed_checks(honest)
+    assert "cannot be broken by anything tried, even with all movable features free" in said(honest, FALLS)
+    left = float(said(honest, FALLS).split("free")[0].split("; ")[-1].split(" %")[0])
+    assert 5.0 < left < 95.0
+    assert FALLS in failed_checks(judged(case, Hidden(case.network), bundles(tiny.NUMBER), wide))
