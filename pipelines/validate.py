@@ -37,7 +37,7 @@ def work(params: Params, task: Task) -> None:
 def _check_reach(seed: int, task: Task) -> list[str]:
     """Whether a perfect model could clear the gates on the rows that the split will put aside for them."""
     from redoubt.data import dataset, splits
-    from redoubt.evaluation import reach
+    from redoubt.evaluation import feasibility as reach
 
     data = dataset.load(Path("data/raw", task.name))
     split = splits.split(data.batch.y, task.kind, task.split, data.test_from, seed)

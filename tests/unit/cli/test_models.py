@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.certify import margins
+from redoubt.certify import worst_case as margins
 from redoubt.cli import main
 
 layers = keras.layers

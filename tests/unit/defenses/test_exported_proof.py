@@ -12,7 +12,7 @@ from redoubt.bundle.certificates import certified_eps, certified_interval, prove
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import PROOF, GuardedModel
 from redoubt.certify.refute import RefutedError
-from redoubt.defenses import bundle
+from redoubt.defenses import write_bundle as bundle
 from redoubt.defenses.guard import configure, export_proof
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.types import PIXELS, Floats

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.attacks import contract
+from redoubt.attacks import problem as contract
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import ROWS, AttackProblem
 from redoubt.bundle.errors import BundleError

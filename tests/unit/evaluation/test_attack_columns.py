@@ -16,7 +16,7 @@ from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.bundle.guarded_model import Predictions
 from redoubt.certify.refute import RefutedError
 from redoubt.defenses.components import Component, components
-from redoubt.evaluation import robustness as module
+from redoubt.evaluation import attack_columns as module
 from redoubt.evaluation.ablation import ablate_guard
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.cache import EvaluationCache
