@@ -150,7 +150,7 @@ def test_a_request_is_one_run_of_the_graph(loaded: Runtime, monkeypatch: pytest.
     runs = []
     model = loaded.champions["digits"].model
     inner = model.predict
-    monkeypatch.setattr(model, "answer", lambda x, rng: runs.append(len(x)) or inner(x, rng))
+    monkeypatch.setattr(model, "predict", lambda x, rng: runs.append(len(x)) or inner(x, rng))
     predict(loaded, "digits", IMAGE * 8)
     assert runs == [16]
 

@@ -128,7 +128,7 @@ def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = np.ones(64, dtype=bool)
-    monkeypatch.setattr(module, "proven_network", lambda evaluator, batch, eps: everything)
+    monkeypatch.setattr(module, "certified_network", lambda evaluator, batch, eps: everything)
     with pytest.raises(
         RefutedError,
         match=r"^network: example \d+ is proven .* answered wrong at what an attack found within L-inf eps",

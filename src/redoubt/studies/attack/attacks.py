@@ -153,8 +153,8 @@ def _others(numbers: Mapping[str, float]) -> Table:
         ),
     }
     rows: list[list[Cell | Text]] = [
-        [said, _percent(numbers[name]), baseline, _percent(numbers[problem_for])]
-        for name, (said, problem_for, baseline) in kinds.items()
+        [said, _percent(numbers[name]), baseline, _percent(numbers[against])]
+        for name, (said, against, baseline) in kinds.items()
     ]
     heads = [Text("page", "内容"), Text("share", "比例"), Text("against", "对照"), Text("share", "比例")]
     return Table(_OTHERS, heads, rows)
