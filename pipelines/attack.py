@@ -137,7 +137,7 @@ def _record(task: Task, name: str, clean: dict[str, Any], measured: Robustness) 
             }
             curves[f"eps_{norm}/{column}"] = list(points.items())
         metrics |= _scores(f"robust/{norm}/certified_guarded", budget.scores.get("certified_guarded"))
-        metrics[f"robust/{norm}/doubts"] = len(measured.failed_checks(norm))
+        metrics[f"robust/{norm}/failed_checks"] = len(measured.failed_checks(norm))
     return RunRecord(
         run=name,
         stage="attack",

@@ -82,12 +82,12 @@ def _rows(data: TaskData) -> dict[str, int]:
 
 def _right(task: Task) -> str:
     if task.tolerance is None:
-        return "A row stands while the first choice is its true class."
-    return f"A row stands while the answer is within {task.tolerance:g} of its true {task.target}."
+        return "A prediction is robust if it is the true class."
+    return f"Robust if |prediction - {task.target}| <= {task.tolerance:g}."
 
 
 def _unit(task: Task) -> str:
-    return "pixels in [0, 1]" if task.kind == "image" else "standard deviations of each feature on the training rows"
+    return "pixels in [0, 1]" if task.kind == "image" else "standard deviations of each feature on the training set"
 
 
 def _threats(task: Task, data: TaskData) -> dict[str, Any]:
@@ -208,12 +208,16 @@ def _examples(reports: Path, task: Task, data: TaskData) -> dict[str, Any] | Non
     rows = []
     for index in range(min(3, len(stored["x"]))):
         truth = data.schema.labels[stored["y"][index]] if data.schema.labels else f"{stored['y'][index]:.0f}"
-        rows.append(["original", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
+        rows.append(["clean", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
         for name in CANDIDATES:
             answer = stored[f"{name}_linf_answers"][index]
             said = data.schema.labels[answer.argmax()] if data.schema.labels else f"{answer[0]:.0f}"
             rows.append(
-                [f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said]
+                [
+                    f"adversarial, {name}",
+                    *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]),
+                    said,
+                ]
             )
     return {"columns": ["", *names, task.target], "rows": rows}
 

@@ -81,8 +81,8 @@ def _print(params: Params) -> None:
     console.print(table)
     notes = "".join(f"{row['task']}: {note}\n" for row in rows for note in row["notes"])
     console.print(
-        "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware;\n"
-        f"guarded, proven to stand whatever the attacker does.\n{notes}"
+        "Robust accuracy on the test split. Undefended: the network alone; oblivious and adaptive: guarded, the\n"
+        f"attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball.\n{notes}"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
         "Compare:     make ui      which prints a link per task",

@@ -462,7 +462,7 @@ class CertifyParams(Strict):
 class GatesParams(Strict):
     """What a guarded model must reach on validation examples to be promoted.
 
-    Clean is balanced accuracy, of a number R2 against the mean of the training rows; robust is the same under the
+    Clean is balanced accuracy, of a number R2 against the mean of the training set; robust is the same under the
     adaptive attack at the budget, of a number tolerance skill: what is within the tolerance, where that mean counts 0.
 
     Attributes:

@@ -6,4 +6,4 @@ class BundleError(ValueError):
 
 
 class InputError(ValueError):
-    """An input that does not fit the schema; the message names the row, the column and the value."""
+    """An input that does not fit the schema; the message names the example, the column and the value."""

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = Parser(
         prog="redoubt",
-        description="Measure how a Keras model resists attack, prove what can be proven, verify it, study why.",
+        description="Measure a model's adversarial robustness, certify it, verify a bundle, run the course.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     attack.add_to(commands)

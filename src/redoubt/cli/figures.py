@@ -53,5 +53,5 @@ def falling(eps: NDArray[np.float64], largest: float) -> Figure:
     axis: Axes = axes[0, 0]
     grid = np.linspace(0.0, largest, 200)
     axis.step(grid, [float((eps > at).mean()) for at in grid], where="post", color="#b91c1c")
-    axis.set(xlabel="eps", ylabel="share that stands", ylim=(-0.02, 1.02))
+    axis.set(xlabel="eps", ylabel="robust accuracy", ylim=(-0.02, 1.02))
     return figure

@@ -79,7 +79,7 @@ def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y
     x, width = job.batch.x, len(job.target.labels) or 1
     empty = np.zeros((len(x), width), np.float32)
     done = Done(x.copy(), empty, empty.copy(), np.zeros(len(x), np.int64))
-    with tqdm(total=len(x), desc=job.entry.name, unit="row") as bar:
+    with tqdm(total=len(x), desc=job.entry.name, unit="example") as bar:
         try:
             for first in range(0, len(x), ROWS):
                 part = slice(first, first + ROWS)

@@ -141,7 +141,7 @@ def _cut(rows: Ints, strata: Ints, size: int, seed: int, name: str) -> tuple[Int
     classes = len(np.unique(strata))
     if size < classes:
         raise SplitError(
-            f"split.{name} takes {size} rows, too few for {classes} classes or quantiles: raise it or add rows"
+            f"split.{name} takes {size} rows, too few for {classes} classes or quantiles: raise it or add examples"
         )
     rest, cut = train_test_split(rows, test_size=size, stratify=strata, random_state=seed)
     return np.sort(rest), np.sort(cut)

@@ -28,12 +28,12 @@ from redoubt.types import Batch, Floats
 
 @dataclass
 class WorstCase:
-    """The worst case so far: each attack adds the rows that it is the first to break.
+    """The worst case so far: each attack adds the examples that it is the first to break.
 
     Attributes:
-        kept: the perturbation that broke each row, or else the first one tried.
-        is_adversarial: rows broken.
-        broken: how many rows each attack was the first to break.
+        kept: the perturbation that broke each example, or else the first one tried.
+        is_adversarial: examples broken.
+        broken: how many examples each attack was the first to break.
     """
 
     kept: Floats
@@ -41,7 +41,7 @@ class WorstCase:
     broken: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, x_adv: Floats, is_adversarial: Flags) -> None:
-        """Take an attack's perturbations into account, and the rows that they break."""
+        """Take an attack's perturbations into account, and the examples that they break."""
         adversarial = is_adversarial & ~self.is_adversarial
         self.kept = np.where(adversarial.reshape(-1, *[1] * (x_adv.ndim - 1)), x_adv, self.kept)
         self.is_adversarial = self.is_adversarial | adversarial
@@ -50,7 +50,7 @@ class WorstCase:
     def attack(
         self, evaluator: Evaluator, attack: Attack, problem: AttackProblem, batch: Batch, eps: float, start: int = 0
     ) -> Floats:
-        """Attack the rows still standing; the others come back as they were kept."""
+        """Attack the examples that are still robust; the others come back as they were kept."""
         x_adv, active = self.kept.copy(), np.flatnonzero(~self.is_adversarial)
         if len(active):
             x_adv[active] = evaluator.attack(attack, problem, batch.take(active), eps, start)
@@ -58,14 +58,14 @@ class WorstCase:
 
 
 class Evaluation:
-    """Attacks one subject on some rows; every perturbation is scored by the exported graph.
+    """Attacks one subject on some examples; every perturbation is scored by the exported graph.
 
     Attributes:
-        thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
+        thorough: query the guarded model too. Slow, and no example was ever chosen by it: for the examples reported.
         cells: one per threat measured, in that order.
         examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
-        is_adversarial: per threat, the rows that each attack breaks which was run on all rows; `white box` stands for
-            everybody who uses gradients, and in L2 for whole numbers taken one at a time.
+        is_adversarial: per threat, the examples that each attack breaks which was run on all examples; `white box`
+            stands for everybody who uses gradients, and in L2 for whole numbers taken one at a time.
     """
 
     def __init__(self, evaluator: Evaluator, batch: Batch, *, thorough: bool) -> None:
@@ -154,7 +154,7 @@ class Evaluation:
         return {"certified": ~network, "certified_guarded": ~guarded}
 
     def _undefended(self, norm: Norm, eps: float) -> WorstCase:
-        """Attacks on every row, so that they can be compared, and the ensemble on the rows still standing."""
+        """Run the attacks on every example, so that they compare, and the ensemble on those still robust."""
         evaluator, y, problem = self.evaluator, self.batch.y, self.evaluator.undefended[norm]
         # A number can be driven off to either side. From the input itself the climb takes the nearer one, which a
         # random start may miss; APGD-T tries both.

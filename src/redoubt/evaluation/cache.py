@@ -22,7 +22,7 @@ class EvaluationCache:
     """Remembers the result of each batch under the digest of all that it depends on."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Open a ledger.
+        """Open a cache.
 
         Args:
             folder: one file per batch; None remembers nothing.

@@ -39,10 +39,10 @@ class TrainingContext:
     Attributes:
         network: untrained; trained in place.
         criterion: what counts as right.
-        bounds: hold the rows of both batches.
+        bounds: hold the examples of both batches.
         eps: the task's.
-        train: rows to learn from.
-        validation: rows that choose the epoch.
+        train: examples to learn from.
+        validation: examples that choose the epoch.
         plan: as `plan_for` makes it.
         weights: per class, of each example's loss; None weighs all alike.
     """
@@ -64,7 +64,7 @@ class TrainingContext:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A compiled trainer, the rows that are left to learn from, and what is measured after each epoch."""
+    """A compiled trainer, the examples that are left to learn from, and what is measured after each epoch."""
 
     trainer: Trainer
     train: Batch
@@ -180,6 +180,6 @@ def _check_size(norm: Norm, eps: float, context: TrainingContext) -> None:
 
 
 def _parted(batch: Batch, share: float) -> tuple[Batch, Batch]:
-    """All but the last rows to learn from, the last ones to watch."""
+    """All but the last examples to learn from, the last ones to watch."""
     kept = len(batch) - max(1, round(share * len(batch)))
     return batch.take(np.arange(kept)), batch.take(np.arange(kept, len(batch)))

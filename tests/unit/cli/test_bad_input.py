@@ -91,7 +91,7 @@ MISTAKES = {
         "half of them are learned from and half measured",
     ),
     "proxy-missing": (f"transfer bars.keras {ROWS} --eps 0.1", "transfer needs the attacker's own networks"),
-    "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd has no use for --proxy"),
+    "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd does not take --proxy"),
     "proxy-other": (f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras", "a proxy must be alike"),
     "proxy-itself": (
         f"transfer-matrix bars.keras {ROWS} --eps 0.1 --proxy bars.keras",
@@ -107,7 +107,7 @@ MISTAKES = {
     "length-too-long": (f"same-length bars.keras {ROWS} --eps 99", "length is 99; it must be > 0 and at most"),
     "length-of-table": (
         "same-length price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9",
-        "same-length needs pictures; price.keras takes inputs of shape (4,)",
+        "same-length needs images; price.keras takes inputs of shape (4,)",
     ),
     "length-norm": (f"same-length bars.keras {ROWS} --eps 1 --norm l2", "--norm means nothing to same-length"),
     "table-printed": ("physical price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "only pictures"),
@@ -122,7 +122,7 @@ MISTAKES = {
     ),
     "url-gradients": (
         f"pgd {URL} {ROWS} --eps 0.1 --bundle BUNDLE",
-        "pgd needs gradients, which a URL does not give; noise, ",
+        "pgd is a white-box attack, and a URL gives no gradients; noise, ",
     ),
     "url-task": (f"square {URL} {ROWS} --eps 0.1", f"{URL} serves more than one task: say which with --task NAME"),
     "url-bundle": (

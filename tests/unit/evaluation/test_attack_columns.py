@@ -111,10 +111,10 @@ def test_every_column_is_scored_where_a_constant_is_worth_nothing(guarded: Guard
 @pytest.mark.parametrize(
     ("outputs", "labels", "says"),
     [
-        ([[1, 2], [0, 3]], ("a", "b"), "it predicts one class only, 'b', for all 2 examples"),
+        ([[1, 2], [0, 3]], ("a", "b"), "it predicts a single class, 'b', for all 2 examples"),
         ([[1, 2], [4, 3]], ("a", "b"), None),
         ([[1, np.nan], [4, 3]], ("a", "b"), "its output is not a finite number for 1 of 2 examples"),
-        ([[5.0], [5.0]], (), "it predicts one number only, 5, for all 2 examples"),
+        ([[5.0], [5.0]], (), "it predicts a single value, 5, for all 2 examples"),
         ([[5.0], [5.1]], (), None),
         ([[5.0], [np.inf]], (), "its output is not a finite number for 1 of 2 examples"),
     ],

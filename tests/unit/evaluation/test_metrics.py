@@ -41,7 +41,7 @@ def test_an_interval_holds_its_share_and_lies_between_0_and_1(flags: list[bool])
 
 
 def test_a_share_of_nothing() -> None:
-    with pytest.raises(ValueError, match="a share needs at least one row"):
+    with pytest.raises(ValueError, match="a rate needs at least one example"):
         rate(np.zeros(0, bool))
 
 
