@@ -19,7 +19,7 @@ from redoubt.tracking_uri import TrackingError
 Work = Callable[..., None]
 # Stages that can be told to make one model alone, by `--model`.
 MODELS = {"harden": HARDENED}
-# Modules whose errors are one line: what a user can mend.
+# Modules whose errors are one line: what a user can fix.
 OURS = ("redoubt", "pipelines", "__main__")
 WRITTEN = ("data/external", "data/raw", "data/splits", "models", "reports", "zoo")
 UNFINISHED = (".redoubt/attack", ".redoubt/checkpoints", ".redoubt/sweep")

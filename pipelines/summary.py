@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
+        help="only say what is wrong with params.yaml or with where runs are recorded, and repair DVC's own files",
     )
     only_check = parser.parse_args().check
     try:
@@ -53,7 +53,7 @@ def _warn_of_tracking() -> None:
     try:
         check(store_uri(Path.cwd()))
     except TrackingError as error:
-        print(f"warning: {error}. The work goes on; until that is mended its last stage fails", file=sys.stderr)
+        print(f"warning: {error}. The work goes on; until that is fixed its last stage fails", file=sys.stderr)
 
 
 def _print(params: Params) -> None:

@@ -57,7 +57,7 @@ REPLACED = {
 
 
 class ParamsError(ValueError):
-    """A params.yaml that cannot be used; the message names the file, the key and the mend."""
+    """A params.yaml that cannot be used; the message names the file, the key and the fix."""
 
 
 def _all_rising(sizes: tuple[float, ...]) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The subcommand `certify`: what no attacker can change, proven instead of tried."""
+"""The subcommand `certify`: certificates instead of attacks."""
 
 import argparse
 import os
@@ -133,7 +133,7 @@ def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
 
 
 def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict[str, Any]:
-    """The share proven within each L-inf eps; that within 0 is the clean one.
+    """Certified accuracy within each L-inf eps; at 0 it is clean accuracy.
 
     Raises:
         RefutedError: a proven example is answered wrong, at itself or somewhere in its eps-ball.
@@ -239,7 +239,7 @@ def _record(target: "Target", rows: "Rows", given: dict[str, Any], found: dict[s
     """No time, no machine: the same run gives the same bytes."""
     return {
         "target": {"name": target.said, "kind": target.kind, "task": target.task, "digest": target.digest},
-        "data": {"source": rows.source, "digest": rows.digest, "rows": len(rows.batch)},
+        "data": {"source": rows.source, "digest": rows.digest, "examples": len(rows.batch)},
         "given": given,
         "found": {name: value and value.model_dump() for name, value in found.items()},
     }

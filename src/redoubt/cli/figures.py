@@ -1,4 +1,4 @@
-"""What one perturbation per row looks like: pictures as pictures, records as changes per feature."""
+"""What one perturbation per example looks like: images as images, records as changes per feature."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,10 +27,10 @@ def as_pictures(x: Floats, bounds: Bounds) -> Floats:
 
 
 def perturbed(x: Floats, x_adv: Floats, truth: Sequence[str], answers: Sequence[str], bounds: Bounds) -> Figure:
-    """The first rows: originals with the truth, changes, and attacked pictures with the answers."""
+    """The first examples: originals with labels, perturbations, and adversarial examples with predictions."""
     some = slice(min(SHOWN, len(x)))
-    shown = {"attacked": as_pictures(x_adv[some], bounds)}
-    return pictures(as_pictures(x[some], bounds), shown, {"truth": truth[some], "attacked": answers[some]})
+    shown = {"adversarial": as_pictures(x_adv[some], bounds)}
+    return pictures(as_pictures(x[some], bounds), shown, {"truth": truth[some], "adversarial": answers[some]})
 
 
 def changes(x: Floats, x_adv: Floats, bounds: Bounds, names: Sequence[str]) -> Figure:
@@ -48,7 +48,7 @@ def changes(x: Floats, x_adv: Floats, bounds: Bounds, names: Sequence[str]) -> F
 
 
 def falling(eps: NDArray[np.float64], largest: float) -> Figure:
-    """The share of rows that stands against eps, from each row's smallest winning one."""
+    """Robust accuracy against eps, from the minimal adversarial eps of each example."""
     figure, axes = canvas(1, 1, 4.8, 3.2)
     axis: Axes = axes[0, 0]
     grid = np.linspace(0.0, largest, 200)

@@ -68,7 +68,7 @@ def _record(job: Job, findings: Findings) -> dict[str, Any]:
     return {
         "attack": {"name": job.entry.name, "paper": job.entry.paper, "knows": job.entry.knows, **job.options},
         "target": {"name": target.said, "kind": target.kind, "task": target.task, "digest": target.digest},
-        "data": {"source": job.rows.source, "digest": job.rows.digest, "rows": len(job.batch)},
+        "data": {"source": job.rows.source, "digest": job.rows.digest, "examples": len(job.batch)},
         "given": given,
         "answers": None if target.oracle is None else target.oracle.queries,
         "complete": findings.stopped is None,

@@ -22,7 +22,7 @@ from redoubt.report import attack_figures
 from redoubt.scenarios.minimal_eps import attacks, minimal_eps
 from redoubt.scenarios.patch import PatchLearning, fooling_rate
 from redoubt.scenarios.reprogramming import Board, Reprogram, make_boards
-from redoubt.scenarios.substitute import Point, Substitute, misled_curve
+from redoubt.scenarios.substitute import Point, Substitute, success_curve
 from redoubt.scenarios.universal import Universal, apply, fooled, random_delta
 from redoubt.types import Batch, Floats
 
@@ -38,7 +38,7 @@ def universal(job: Job) -> Findings:
         delta = Universal(epochs=epochs).fit(problem, learn.x, learn.y, eps=job.eps, seed=job.seed, bar=bar)
     noise = random_delta(problem, delta.shape, eps=job.eps, seed=job.seed)
     found = {
-        "rows": {"learned_on": len(learn), "measured_on": len(test)},
+        "examples": {"trained_on": len(learn), "measured_on": len(test)},
         "fooled": rate(fooled(problem, test.x, delta, eps=job.eps, seed=job.seed)),
         "fooled_by_random_noise": rate(fooled(problem, test.x, noise, eps=job.eps, seed=job.seed)),
     }
@@ -49,7 +49,7 @@ def universal(job: Job) -> Findings:
         truth, answers = job.name(some.y, problem.predict(x_adv))
         picture = attack_figures.universal(
             change / float(np.max(problem.bounds.upper - problem.bounds.lower)),
-            {"attacked": (as_pictures(x_adv, problem.bounds), answers)},
+            {"adversarial": (as_pictures(x_adv, problem.bounds), answers)},
             truth,
         )
     return Findings(found, picture, {"perturbation": delta})
@@ -64,16 +64,20 @@ def patch(job: Job) -> Findings:
     with tqdm(total=job.options["steps"], desc=job.entry.name, unit="step") as bar:
         learning = PatchLearning(side=side, steps=job.options["steps"])
         sticker = learning(problem, learn.x, learn.y, seed=job.seed, bar=bar)
-    misled = fooling_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
+    success_rate = fooling_rate(problem, sticker, test.x, test.y, places=PLACES, seed=job.seed + 1)
     found = {
-        "rows": {"learned_on": len(learn), "measured_on": len(test)},
+        "examples": {"trained_on": len(learn), "measured_on": len(test)},
         "side": side,
-        "misled": {"by_the_sticker": misled.patch, "by_a_sticker_of_noise": misled.noise, "without": misled.clean},
+        "success_rate": {
+            "with_the_patch": success_rate.patch,
+            "with_a_patch_of_noise": success_rate.noise,
+            "without": success_rate.clean,
+        },
     }
     some = slice(1, 2 * SHOWN, 2)
     stuck = sticker.apply(job.batch.x[some], np.random.default_rng(job.seed))
     truth, answers = job.name(job.batch.y[some], problem.predict(stuck))
-    rows = {"attacked": (as_pictures(stuck, problem.bounds), answers)}
+    rows = {"adversarial": (as_pictures(stuck, problem.bounds), answers)}
     picture = attack_figures.sticker(as_pictures(sticker.pixels[None], problem.bounds)[0], rows, truth)
     return Findings(found, picture, {"sticker": sticker.pixels})
 
@@ -118,7 +122,7 @@ def minimal(job: Job) -> Findings:
     with tqdm(total=len(y) * attacks(job.eps, precision), desc=job.entry.name, unit="example") as bar:
         eps = minimal_eps(attack, problem, rows, largest=job.eps, tolerance=precision, seed=job.seed, bar=bar)
     found: dict[str, Any] = {
-        "rows": len(eps),
+        "examples": len(eps),
         "robust_at_the_largest_eps": rate(~np.isfinite(eps)),
         "precision": precision,
     }
@@ -144,7 +148,7 @@ def substitute(job: Job) -> Findings:
         attack = Substitute(budget=job.options["queries"])
         rounds = attack.rounds(judge.predict, network, own.x[:FIRST], job.bounds, seed=job.seed, bar=bar)
         try:
-            for point in misled_curve(rounds, copy, judge.predict, fgsm(), test, eps=job.eps, seed=job.seed):
+            for point in success_curve(rounds, copy, judge.predict, fgsm(), test, eps=job.eps, seed=job.seed):
                 points.append(point)
         except KeyboardInterrupt:
             stopped = "interrupted"
@@ -158,9 +162,9 @@ def substitute(job: Job) -> Findings:
 def _grown(job: Job, points: list[Point], stopped: str | None) -> Findings:
     if not points:
         return Findings({"queries": 0}, stopped=stopped)
-    curve = {name: [getattr(point, name) for point in points] for name in ("queries", "agreement", "misled")}
-    found = {"rows": len(halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
-    picture = attack_figures.queries({name: (curve["queries"], curve[name]) for name in ("misled", "agreement")})
+    curve = {name: [getattr(point, name) for point in points] for name in ("queries", "agreement", "success_rate")}
+    found = {"examples": len(halves(job.batch)[1]), **{name: values[-1] for name, values in curve.items()}}
+    picture = attack_figures.queries({name: (curve["queries"], curve[name]) for name in ("success_rate", "agreement")})
     return Findings(found, picture, {name: np.array(values) for name, values in curve.items()}, stopped)
 
 

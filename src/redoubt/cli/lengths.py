@@ -25,18 +25,18 @@ def same_lengths(job: Job) -> Findings:
     pairs = [_pair(job, picture) for picture in x]
     x_adv = {name: np.stack([getattr(pair, name) for pair in pairs]).reshape(x.shape) for name in CHANGES}
     answers = {"original": problem.predict(x), **{name: problem.predict(changed) for name, changed in x_adv.items()}}
-    stands = {name: ~job.criterion.is_adversarial(answer, y) for name, answer in answers.items()}
-    found = {"rows": len(x), "right_before": rate(stands["original"])}
+    is_robust = {name: ~job.criterion.is_adversarial(answer, y) for name, answer in answers.items()}
+    found = {"examples": len(x), "clean_accuracy": rate(is_robust["original"])}
     for name in CHANGES:
         l2, linf = (float(np.mean([getattr(pair, norm)[name] for pair in pairs])) for norm in ("l2", "linf"))
-        found[name] = {"l2": round(l2, 6), "linf": round(linf, 6), "stands": rate(stands[name])}
+        found[name] = {"l2": round(l2, 6), "linf": round(linf, 6), "robust_accuracy": rate(is_robust[name])}
     first = {name: job.name(y[:1], answer[:1]) for name, answer in answers.items()}
     picture = attack_figures.same_length(
         as_pictures(x[:1], job.bounds)[0],
         {name: as_pictures(changed[:1], job.bounds)[0] for name, changed in x_adv.items()},
         pairs[0].l2,
         pairs[0].linf,
-        {name: (answered[0], bool(stands[name][0])) for name, (_, answered) in first.items()},
+        {name: (answered[0], bool(is_robust[name][0])) for name, (_, answered) in first.items()},
     )
     return Findings(found, picture, {"x": x, "y": y, **x_adv})
 

@@ -44,7 +44,7 @@ def landscape(job: Job) -> Findings:
         name: np.array([walk[name].margin for walk in walks if name in walk]) for name in ("random", "gradient", "pgd")
     }
     margins = {name: each for name, each in margins.items() if len(each)}
-    found = {"rows": len(y), "along": {name: _along(each, far) for name, each in margins.items()}}
+    found = {"examples": len(y), "along": {name: _along(each, far) for name, each in margins.items()}}
     arrays = {"distances": far, **{f"margin_{name}": each for name, each in margins.items()}}
     return Findings(found, _picture(job, walks, margins, far), arrays)
 

@@ -44,15 +44,15 @@ def matrix(job: Job) -> Findings:
         attack = PGD(steps=job.options["steps"])
         table = transfer_matrix(problems, attack, test.x, test.y, eps=job.eps, seed=job.seed, bar=bar)
     found = {
-        "rows": {"learned_on": len(learn), "measured_on": len(test), "right_with_all": table.rows},
-        "right_before": table.clean,
-        "misled": table.misled,
+        "examples": {"trained_on": len(learn), "measured_on": len(test), "correct_on_all": table.rows},
+        "clean_accuracy": table.clean,
+        "success_rate": table.success_rate,
     }
     arrays = {
         name: np.array([list(row.values()) for row in shares.values()])
-        for name, shares in (("misled", table.misled), ("accuracy", table.accuracy))
+        for name, shares in (("success_rate", table.success_rate), ("accuracy", table.accuracy))
     }
-    return Findings(found, attack_figures.transfer(table.misled), arrays)
+    return Findings(found, attack_figures.transfer(table.success_rate), arrays)
 
 
 def _architectures(job: Job) -> Mapping[str, Linear | Mlp | Cnn]:

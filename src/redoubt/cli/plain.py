@@ -1,4 +1,4 @@
-"""An attack with one perturbation per row: run batch by batch, so that what was done before it broke off is kept."""
+"""An attack with one perturbation per example, batch by batch, so that an interrupted one keeps what it has."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +49,7 @@ class Done:
 
 
 def plain(job: Job, attack: Attack) -> Findings:
-    """Attack every row and measure what stands.
+    """Attack every example and measure robust accuracy.
 
     Args:
         job: what is asked.
@@ -65,7 +65,7 @@ def plain(job: Job, attack: Attack) -> Findings:
     done = _run(attack, maker, judge, job, y)
     finished = np.arange(len(y)) < done.rows
     rows = np.flatnonzero(finished & counted)
-    found: dict[str, Any] = {"rows": 0, "queries": int(done.queries.sum())}
+    found: dict[str, Any] = {"examples": 0, "queries": int(done.queries.sum())}
     if len(rows):
         found = _measure(job, judge, y, done, rows)
     if isinstance(attack, Physical) and len(rows):
@@ -112,7 +112,11 @@ def _measure(job: Job, judge: AttackProblem, y: NDArray[Any], done: Done, rows: 
     x, x_adv = job.batch.x[rows], done.x_adv[rows]
     right = ~job.criterion.is_adversarial(done.before[rows], job.batch.y[rows])
     adversarial = judge.criterion.is_adversarial(done.after[rows], y[rows])
-    found: dict[str, Any] = {"rows": len(rows), "right_before": rate(right), "stands": rate(~adversarial)}
+    found: dict[str, Any] = {
+        "examples": len(rows),
+        "clean_accuracy": rate(right),
+        "robust_accuracy": rate(~adversarial),
+    }
     if job.target.guarded is not None:
         found["guarded"] = _guarded(job, judge, y[rows], x_adv)
     if adversarial.any():
@@ -132,7 +136,7 @@ def _guarded(job: Job, judge: AttackProblem, y: NDArray[Any], x_adv: Floats) -> 
         return {}
     draws = [guarded.predict(x_adv, np.random.default_rng([job.seed, draw])) for draw in range(REDRAWS)]
     is_adversarial = majority([judge.criterion.is_adversarial(answers.vote, y) for answers in draws])
-    return {"stands": rate(~is_adversarial), "flagged": rate(majority([answers.flagged for answers in draws]))}
+    return {"robust_accuracy": rate(~is_adversarial), "flagged": rate(majority([answers.flagged for answers in draws]))}
 
 
 def _survival(job: Job, judge: AttackProblem, attack: Physical, x_adv: Floats, batch: Batch) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _SUITE = 60
 
 
 class ValidationError(ValueError):
-    """Data that broke a rule; the message lists each rule, the rows, their values and the mend."""
+    """Data that broke a rule; the message lists each rule, the rows, their values and the fix."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Rule:
 
     name: str
     expected: str
-    mend: str
+    fix: str
     expectation: Expectation
 
 
@@ -342,7 +342,7 @@ def _finding(rule: Rule, outcome: ExpectationValidationResult) -> dict[str, Any]
         "passed": bool(outcome.success),
         "observed": observed,
         "expected": rule.expected,
-        "mend": rule.mend,
+        "fix": rule.fix,
         "rows": [{"row": row, "value": _shown(value)} for row, value in list(zip(rows, values, strict=False))[:_SHOWN]],
     }
 
@@ -367,7 +367,7 @@ def _explain(report: dict[str, Any]) -> str:
         lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
         shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
         lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
-        lines.append(f"  to mend: {rule['mend']}")
+        lines.append(f"  to mend: {rule['fix']}")
     return "\n".join(lines)
 
 

@@ -16,14 +16,14 @@ COLUMNS, USED_COLUMNS, WORDS = 10_000, 2_000, 1_000
 FOOTER_BYTES = 2**24
 
 
-def refuse_above(found: int, most: int, what: str, mend: str, size: bool = False) -> None:
+def refuse_above(found: int, most: int, what: str, fix: str, size: bool = False) -> None:
     """Do nothing up to a limit.
 
     Args:
         found: how much came.
         most: how much is taken.
         what: begins the sentence: the file, and what there is too much of.
-        mend: ends it.
+        fix: ends it.
         size: whether both are bytes.
 
     Raises:
@@ -31,10 +31,10 @@ def refuse_above(found: int, most: int, what: str, mend: str, size: bool = False
     """
     if found > most:
         came, limit = (in_words(found), in_words(most)) if size else (f"{found:,}", f"{most:,}")
-        raise SourceError(f"{what}: {came} came, at most {limit} are taken; {mend}")
+        raise SourceError(f"{what}: {came} came, at most {limit} are taken; {fix}")
 
 
-def check_file(path: Path, mend: str = "take a part of its rows") -> None:
+def check_file(path: Path, fix: str = "take a part of its rows") -> None:
     """Refuse a file that is larger than any that is read, or empty.
 
     Raises:
@@ -43,7 +43,7 @@ def check_file(path: Path, mend: str = "take a part of its rows") -> None:
     size = path.stat().st_size
     if not size:
         raise SourceError(f"'{path}' is an empty file of 0 bytes; export the data again")
-    refuse_above(size, FILE_BYTES, f"'{path}' is too large a file", mend, size=True)
+    refuse_above(size, FILE_BYTES, f"'{path}' is too large a file", fix, size=True)
 
 
 def in_words(size: int) -> str:

@@ -33,7 +33,7 @@ class Looks:
     """What a column of text looks like, and what to do about it."""
 
     like: str
-    mend: str
+    fix: str
 
 
 def is_number(text: str) -> bool:
@@ -52,10 +52,10 @@ def looks_like(cells: "pd.Series[Any]") -> Looks:
     distinct = text.unique()
     if {word.casefold() for word in distinct} in _FLAGS:
         return Looks("yes or no", "name it under 'categorical', or write 1 and 0")
-    for like, pattern, holds, mend in _KINDS:
+    for like, pattern, holds, fix in _KINDS:
         # A stray cell or two hides no kind.
         if text.str.contains(holds, regex=False).any() and text.str.fullmatch(pattern).mean() > 0.9:
-            return Looks(like, mend)
+            return Looks(like, fix)
     if len(distinct) == len(text) and len(text) >= 20:
         return Looks("an identifier or free text: all values differ", "leave it out")
     count = cells.astype("str").nunique()

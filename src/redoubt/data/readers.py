@@ -222,11 +222,11 @@ def _check_parquet(path: Path) -> None:
     if end[-4:] != b"PAR1":
         raise SourceError(f"'{path}' is not a Parquet file: it does not end as one; export it again")
     footer = int.from_bytes(end[:4], "little")
-    mend = "keep the columns that the task needs"
-    limits.refuse_above(footer, limits.FOOTER_BYTES, f"'{path}': its footer is too large", mend, size=True)
+    fix = "keep the columns that the task needs"
+    limits.refuse_above(footer, limits.FOOTER_BYTES, f"'{path}': its footer is too large", fix, size=True)
     with pq.ParquetFile(path) as file:
         names = [str(name) for name in file.schema_arrow.names]
-        limits.refuse_above(len(names), limits.COLUMNS, f"'{path}' has too many columns", mend)
+        limits.refuse_above(len(names), limits.COLUMNS, f"'{path}' has too many columns", fix)
         _refuse_twice(names, path)
         cells = file.metadata.num_rows * len(names)
         limits.refuse_above(cells, limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns")
@@ -234,4 +234,4 @@ def _check_parquet(path: Path) -> None:
         # A word stored once may stand in every row: only what comes out says how much memory it takes.
         for batch in file.iter_batches(batch_size=256):
             read += batch.nbytes
-            limits.refuse_above(read, limits.ARRAY_BYTES, f"'{path}' is too large unpacked", mend, size=True)
+            limits.refuse_above(read, limits.ARRAY_BYTES, f"'{path}' is too large unpacked", fix, size=True)

@@ -17,7 +17,7 @@ _QUANTILES = 10
 
 
 class SplitError(ValueError):
-    """Too few rows or classes; the message gives the numbers and the mend."""
+    """Too few rows or classes; the message gives the numbers and the fix."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,10 @@ def read(path: Path) -> Split:
 
 def _strata(y: NDArray[Any], kind: Kind, learnable: Ints, least: int) -> Ints:
     """A class or a quantile for each learnable row, with at least so many rows in each."""
-    mend = "add rows, or lower split.folds, split.test or split.validation in params.yaml"
+    fix = "add rows, or lower split.folds, split.test or split.validation in params.yaml"
     if kind == "regression":
         if len(learnable) < least:
-            raise SplitError(
-                f"there are {len(learnable)} rows to learn from; the shares and folds need {least}: {mend}"
-            )
+            raise SplitError(f"there are {len(learnable)} rows to learn from; the shares and folds need {least}: {fix}")
         return _quantiles(y[learnable], min(_QUANTILES, len(learnable) // least))
     classes = np.unique(y)
     if len(classes) < 2:
@@ -124,7 +122,7 @@ def _strata(y: NDArray[Any], kind: Kind, learnable: Ints, least: int) -> Ints:
     rare = min(counts, key=lambda c: counts[c])
     if counts[rare] < least:
         raise SplitError(
-            f"class {rare} has {counts[rare]} rows to learn from; the shares and folds need {least}: {mend}"
+            f"class {rare} has {counts[rare]} rows to learn from; the shares and folds need {least}: {fix}"
         )
     return y[learnable].astype(np.int64)
 

@@ -96,15 +96,15 @@ def _left_out(cells: "pd.Series[Any]", task: Task) -> Found:
     first = cells.dropna().head(50).astype("str")
     shows = ", ".join(_cut(word) for word in [word for word in first.unique() if word][:3])
     if pd.api.types.is_numeric_dtype(cells) or (len(first) and first.map(is_number).all()):
-        holds, mend = "numbers", "name it under 'features'"
+        holds, fix = "numbers", "name it under 'features'"
     else:
         looks = looks_like(cells)
-        holds, mend = looks.like, looks.mend
+        holds, fix = looks.like, looks.fix
     if name.startswith("Unnamed: "):
         return Found(name, holds, shows, "left out", "it has no name: an index that was exported, as a rule")
     if task.features:
         return Found(name, holds, shows, "left out", "params.yaml does not name it")
-    return Found(name, holds, shows, "left out", f"it is no number; to use it {mend}")
+    return Found(name, holds, shows, "left out", f"it is no number; to use it {fix}")
 
 
 def _table_notes(typed: pd.DataFrame, schema: Schema, task: Task) -> Iterator[str]:

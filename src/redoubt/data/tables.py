@@ -49,8 +49,8 @@ def build(table: pd.DataFrame, task: Task, origin: Origin) -> Raw:
     _check_names(table, task)
     features = task.features or _numeric_names(table, task)
     used = len(features) + len(task.categorical)
-    mend = "name fewer under 'features' in params.yaml"
-    limits.refuse_above(used, limits.USED_COLUMNS, f"'{task.source}': too many columns to learn from", mend)
+    fix = "name fewer under 'features' in params.yaml"
+    limits.refuse_above(used, limits.USED_COLUMNS, f"'{task.source}': too many columns to learn from", fix)
     figures = [*features, task.target] if task.kind == "regression" else features
     order = [*features, *task.categorical, task.target]
     columns = {
@@ -78,7 +78,7 @@ def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float
         raise SourceError(
             f"'{source}': column '{name}' must hold numbers, but {int(wrong.sum())} of {len(cells)} cells are text, "
             f"the first in row {row} (counted from 0 below the header): {_short(cells.iloc[row])}; "
-            f"they look like {looks.like}: {looks.mend}, or mend the cells, or name the column "
+            f"they look like {looks.like}: {looks.fix}, or correct the cells, or name the column "
             "under 'categorical' or leave it out of 'features' in params.yaml"
         )
     return found
@@ -147,12 +147,12 @@ def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: Task) 
         _refuse(cells[~cells.between(low, high)], task, f"lie from {low:g} to {high:g}", f"widen 'ranges.{name}'")
 
 
-def _refuse(wrong: "pd.Series[Any]", task: Task, must: str, mend: str) -> None:
+def _refuse(wrong: "pd.Series[Any]", task: Task, must: str, fix: str) -> None:
     if len(wrong):
         raise SourceError(
             f"'{task.source}': column '{wrong.name}' must {must}, but {len(wrong)} cells do not, the first in row "
             f"{wrong.index[0]} (counted from 0 below the header): {wrong.iloc[0]:g}; "
-            f"correct the cells, or {mend} in params.yaml"
+            f"correct the cells, or {fix} in params.yaml"
         )
 
 
@@ -185,9 +185,9 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: Task) -> Schem
 
 def _values(cells: "pd.Series[Any]", task: Task) -> tuple[str, ...]:
     values = cells.dropna().unique()
-    mend = "is it an identifier, or a number? leave it out, group its rare values, or take a number as a feature"
+    fix = "is it an identifier, or a number? leave it out, group its rare values, or take a number as a feature"
     what = f"'{task.source}': column '{cells.name}' has too many different values for a category"
-    limits.refuse_above(len(values), limits.WORDS, what, mend)
+    limits.refuse_above(len(values), limits.WORDS, what, fix)
     return tuple(sorted(values))
 
 

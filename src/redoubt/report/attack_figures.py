@@ -153,10 +153,10 @@ def bars(shares: Mapping[str, Mapping[str, float]], says: str) -> Figure:
     return figure
 
 
-def transfer(misled: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Share misled (0 to 1): a row per network that the examples were made on, a column per network that answers."""
-    rows, columns = list(misled), list(next(iter(misled.values())))
-    table = np.array([[misled[row][column] for column in columns] for row in rows])
+def transfer(success_rate: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Success rate (0 to 1): a row per network that the examples were crafted on, a column per target."""
+    rows, columns = list(success_rate), list(next(iter(success_rate.values())))
+    table = np.array([[success_rate[row][column] for column in columns] for row in rows])
     figure, axes = canvas(1, 1, 2.6 + 0.75 * len(columns), 1.8 + 0.5 * len(rows))
     axis: Axes = axes[0, 0]
     axis.imshow(table, cmap="Reds", vmin=0, vmax=1, aspect="auto")
@@ -170,7 +170,7 @@ def transfer(misled: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 def queries(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figure:
-    """Share misled (0 to 1) against the queries spent, per attack: `(queries, shares)`; queries >= 1."""
+    """Success rate (0 to 1) against the queries spent, per attack: `(queries, shares)`; queries >= 1."""
     figure, axes = canvas(1, 1, 4.8, 3.2)
     axis: Axes = axes[0, 0]
     for (name, (spent, shares)), colour in zip(curves.items(), CYCLE, strict=False):

@@ -116,15 +116,15 @@ class Point:
     Attributes:
         queries: spent on the substitute.
         agreement: test examples that substitute and oracle answer alike.
-        misled: of the test examples that the oracle gets right, those it gets wrong once perturbed.
+        success_rate: of the test examples that the oracle gets right, those it gets wrong once perturbed.
     """
 
     queries: int
     agreement: float
-    misled: float
+    success_rate: float
 
 
-def misled_curve(
+def success_curve(
     rounds: Iterable[Round], problem: AttackProblem, ask: Ask, attack: Attack, test: Batch, *, eps: float, seed: int
 ) -> Iterator[Point]:
     """Measure after every round how the perturbations made on the substitute mislead the oracle.
@@ -150,8 +150,8 @@ def misled_curve(
     for done in rounds:
         x_adv = attack(problem, attacked.x, attacked.y, eps=eps, seed=seed)
         agreement = np.mean(problem.predict(test.x).argmax(axis=1) == before)
-        misled = np.mean(_choices(ask, x_adv, classes) != attacked.y)
-        yield Point(done.queries, float(agreement), float(misled))
+        success_rate = np.mean(_choices(ask, x_adv, classes) != attacked.y)
+        yield Point(done.queries, float(agreement), float(success_rate))
 
 
 def _choices(ask: Ask, x: Floats, classes: int, bar: "tqdm[Any] | None" = None) -> Ints:

@@ -18,17 +18,18 @@ Table = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Transfers:
-    """How far perturbations made on one model mislead another; tables are `[maker][target]`, shares in 0..1.
+    """How far adversarial examples transfer from one model to another; tables are `[maker][target]`, shares in 0..1.
 
     Attributes:
-        misled: examples that the target gets wrong, of those that every model gets right unperturbed. All cells share
-            these examples, as in arXiv 1611.02770: a weak target's own mistakes are not counted as the attacker's.
+        success_rate: examples that the target gets wrong, of those that every model gets right unperturbed. All cells
+            share these examples, as in arXiv 1611.02770: a weak target's own mistakes are not counted as the
+            attacker's.
         accuracy: examples of all that the target still gets right.
         clean: examples of all that each model gets right unperturbed.
         rows: how many examples every model gets right.
     """
 
-    misled: Table
+    success_rate: Table
     accuracy: Table
     clean: dict[str, float]
     rows: int
@@ -66,19 +67,19 @@ def transfer_matrix(
         raise AttackError(
             f"none of {len(x)} examples is classified correctly by all of {', '.join(problems)}; give others"
         )
-    misled: Table = {}
+    success_rate: Table = {}
     accuracy: Table = {}
     for maker, problem in problems.items():
         if isinstance(problem.outputs, OfCallable):
             continue
         x_adv = attack(problem, x, y, eps=eps, seed=seed)
         still = {name: _right(target, x_adv, y, seed) for name, target in problems.items()}
-        misled[maker] = {name: float(np.mean(~flags[shared])) for name, flags in still.items()}
+        success_rate[maker] = {name: float(np.mean(~flags[shared])) for name, flags in still.items()}
         accuracy[maker] = {name: float(np.mean(flags)) for name, flags in still.items()}
         if bar is not None:
             bar.update()
     clean = {name: float(np.mean(flags)) for name, flags in right.items()}
-    return Transfers(misled, accuracy, clean, int(shared.sum()))
+    return Transfers(success_rate, accuracy, clean, int(shared.sum()))
 
 
 def ensemble_outputs(members: Sequence[Outputs]) -> Outputs:

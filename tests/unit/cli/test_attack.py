@@ -54,8 +54,8 @@ def test_every_attack_runs(name: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"{name} on bars.keras" in shown
     assert str(tmp_path / "one" / "record.json") in shown
     if entry.make is not None:
-        assert 0 <= found["found"]["stands"]["share"] <= found["found"]["right_before"]["share"]
-        assert found["found"]["rows"] == found["found"]["stands"]["n"] == 24
+        assert 0 <= found["found"]["robust_accuracy"]["share"] <= found["found"]["clean_accuracy"]["share"]
+        assert found["found"]["examples"] == found["found"]["robust_accuracy"]["n"] == 24
 
 
 @pytest.mark.parametrize("name", ["square", "substitute"])
@@ -79,10 +79,10 @@ def test_the_record_is_what_the_arrays_say(trained: Callable[[str], tiny.Case], 
     case = trained(IMAGE)
     assert arrays["finished"].all()
     assert np.abs(arrays["x_adv"] - case.test.x).max() == pytest.approx(0.25, abs=1e-6)
-    for name, x in (("right_before", arrays["x"]), ("stands", arrays["x_adv"])):
+    for name, x in (("clean_accuracy", arrays["x"]), ("robust_accuracy", arrays["x_adv"])):
         right = case.network(x).numpy().argmax(axis=1) == case.test.y
         assert found[name]["share"] == pytest.approx(right.mean(), abs=1e-6)
-    assert found["stands"]["share"] < found["right_before"]["share"] - 0.1
+    assert found["robust_accuracy"]["share"] < found["clean_accuracy"]["share"] - 0.1
     assert found["distance_of_the_won"]["mean"] == pytest.approx(0.25, abs=1e-4)
 
 
@@ -94,8 +94,8 @@ def test_a_target_is_named_by_its_label(name: str, trained: Callable[[str], tiny
     hit = (case.network(arrays["x_adv"]).numpy().argmax(axis=1) == 2)[arrays["y"] != 2]
     found = record(tmp_path)
     assert found["given"]["targeted"] == "2"
-    assert found["found"]["rows"] == len(hit) < len(case.test), "rows of the wanted class are not counted"
-    assert found["found"]["stands"]["share"] == pytest.approx(1 - hit.mean(), abs=1e-6)
+    assert found["found"]["examples"] == len(hit) < len(case.test), "rows of the wanted class are not counted"
+    assert found["found"]["robust_accuracy"]["share"] == pytest.approx(1 - hit.mean(), abs=1e-6)
     assert hit.mean() > 0.5
 
 
@@ -117,7 +117,7 @@ def test_a_bundle_is_judged_with_its_guard_too(
         "task": guarded.case.schema.task,
         "digest": guarded.model.digest,
     }
-    assert found["found"]["guarded"]["stands"]["n"] == len(rows)
+    assert found["found"]["guarded"]["robust_accuracy"]["n"] == len(rows)
     x_adv = read_arrays(tmp_path / "arrays.npz")["x_adv"]
     if name != IMAGE:
         assert np.array_equal(x_adv[:, 2:], rows.x[:, 2:]), "a category changed"
@@ -129,7 +129,7 @@ def test_who_knows_the_guard_attacks_the_guard(bundles: Callable[[str], tiny.Gua
         command = ["attack", "pgd", str(folder), "--data=rows.npz", "--eps=0.3", "--steps=20", *extra]
         assert main([*command, f"--out={tmp_path}"]) == 0
         found = record(tmp_path)
-        shares[found["given"]["knows_guard"]] = found["found"]["guarded"]["stands"]["share"]
+        shares[found["given"]["knows_guard"]] = found["found"]["guarded"]["robust_accuracy"]["share"]
     assert shares[True] < shares[False]
 
 
@@ -183,7 +183,7 @@ def test_two_changes_of_the_same_length(trained: Callable[[str], tiny.Case], tmp
         assert found[name]["l2"] == pytest.approx(1.5, abs=1e-4)
         assert found[name]["linf"] == pytest.approx(np.abs(change).max(axis=1).mean(), abs=1e-5)
         right = case.network(arrays[name]).numpy().argmax(axis=1) == case.test.y
-        assert found[name]["stands"]["share"] == pytest.approx(right.mean(), abs=1e-6)
+        assert found[name]["robust_accuracy"]["share"] == pytest.approx(right.mean(), abs=1e-6)
     assert found["local"]["linf"] > 2 * found["spread"]["linf"]
 
 
@@ -196,12 +196,12 @@ def test_a_matrix_of_given_networks(
     found = record(tmp_path)["found"]
     right = case.network(case.test.x).numpy().argmax(axis=1) == case.test.y
     # The bundle holds the same network, so every cell is the same.
-    assert found["rows"] == {"learned_on": 0, "measured_on": len(case.test), "right_with_all": right.sum()}
-    assert found["right_before"] == {"bars.keras": right.mean(), folder: right.mean()}
-    shares = {share for row in found["misled"].values() for share in row.values()}
+    assert found["examples"] == {"trained_on": 0, "measured_on": len(case.test), "correct_on_all": right.sum()}
+    assert found["clean_accuracy"] == {"bars.keras": right.mean(), folder: right.mean()}
+    shares = {share for row in found["success_rate"].values() for share in row.values()}
     assert len(shares) == 1
     assert shares.pop() > 0.3
-    assert np.array_equal(read_arrays(tmp_path / "arrays.npz")["misled"].shape, (2, 2))
+    assert np.array_equal(read_arrays(tmp_path / "arrays.npz")["success_rate"].shape, (2, 2))
 
 
 @pytest.mark.parametrize(
@@ -222,10 +222,10 @@ def test_a_matrix_of_networks_of_its_own(
     command += [] if guarded.case.schema.labels else [f"--tolerance={tiny.TOLERANCE}"]
     assert main([*command, "--steps=5", f"--out={tmp_path}"]) == 0
     found = record(tmp_path)["found"]
-    assert (found["rows"]["learned_on"], found["rows"]["measured_on"]) == (100, 100)
-    assert set(found["misled"]) == {str(guarded.folder), *own}
-    assert all(set(row) == set(found["misled"]) for row in found["misled"].values())
-    assert min(found["right_before"].values()) > 0.6, "a network that was not trained"
+    assert (found["examples"]["trained_on"], found["examples"]["measured_on"]) == (100, 100)
+    assert set(found["success_rate"]) == {str(guarded.folder), *own}
+    assert all(set(row) == set(found["success_rate"]) for row in found["success_rate"].values())
+    assert min(found["clean_accuracy"].values()) > 0.6, "a network that was not trained"
 
 
 def test_numbers_of_somebodys_own_network(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_what_was_done_is_kept(
     found = record(tmp_path)
     assert not found["complete"]
     assert found["stopped"] == "interrupted" if error else "the attack returned shape" in found["stopped"]
-    assert found["found"]["rows"] == found["found"]["stands"]["n"] == whole < found["data"]["rows"]
+    assert found["found"]["examples"] == found["found"]["robust_accuracy"]["n"] == whole < found["data"]["examples"]
     assert read_arrays(tmp_path / "arrays.npz")["finished"].sum() == whole
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")

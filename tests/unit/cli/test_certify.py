@@ -41,7 +41,7 @@ def test_no_attack_goes_below_what_is_proven(desk: Path, tmp_path: Path) -> None
     found = certify(tmp_path / "proof", *words)["found"]["L-inf 0.05"]
     assert main(["attack", "ensemble", *words, "--queries=50", f"--out={tmp_path}/attack"]) == 0
     attacked = json.loads((tmp_path / "attack/record.json").read_text())["found"]
-    assert 0 < found["share"] <= attacked["stands"]["share"]
+    assert 0 < found["share"] <= attacked["robust_accuracy"]["share"]
 
 
 def test_a_number_is_proven_within_its_tolerance(desk: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_under_noise_less_is_certain_the_further_one_goes(desk: Path, tmp_path: 
     shares = [first["found"][f"L2 {radius}"]["share"] for radius in ("0", "0.1", "0.5")]
     assert 1 >= shares[0] >= shares[1] >= shares[2]
     assert shares[0] > 0.5
-    assert first["data"]["rows"] == first["found"]["abstains"]["n"] == 20
+    assert first["data"]["examples"] == first["found"]["abstains"]["n"] == 20
     assert certify(tmp_path / "b", *words, "--radii", "0.5", "0.1") == first
 
 

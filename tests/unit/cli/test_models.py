@@ -130,8 +130,8 @@ def test_another_precision_is_attacked(precision: str, attack: str, tmp_path: Pa
     save(network, tmp_path, answers(network))
     assert run(f"attack {attack} m.keras --eps 0.3 --steps 3", tmp_path) == 0
     found = json.loads((tmp_path / "out/record.json").read_text())["found"]
-    assert found["right_before"]["share"] == 1.0
-    assert found["stands"]["share"] < 1.0
+    assert found["clean_accuracy"]["share"] == 1.0
+    assert found["robust_accuracy"]["share"] < 1.0
 
 
 def test_what_has_no_gradient_is_still_asked(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_who_needs_no_gradient_attacks_a_url(words: str, guarded: tiny.Guarded, 
     found = json.loads((tmp_path / "record.json").read_text())
     assert (found["complete"], found["target"]["kind"], found["target"]["task"]) == (True, "service", "bars")
     assert found["answers"] == sum(seen)
-    assert {"stands", "misled", "local"} & set(found["found"])
+    assert {"robust_accuracy", "success_rate", "local"} & set(found["found"])
 
 
 def test_what_was_done_before_a_refusal_is_kept(
@@ -102,7 +102,7 @@ def test_what_was_done_before_a_refusal_is_kept(
     found = json.loads((tmp_path / "record.json").read_text())
     assert not found["complete"]
     assert "refuses with status 429: too many queries" in found["stopped"]
-    assert found["found"]["rows"] == 32
+    assert found["found"]["examples"] == 32
     arrays = read_arrays(tmp_path / "arrays.npz")
     assert np.array_equal(arrays["x_adv"][:32], whole["x_adv"][:32])
     late = np.any(arrays["x_adv"][32:] != arrays["x"][32:], axis=(1, 2, 3))
@@ -116,7 +116,7 @@ def test_a_refusal_before_anything_was_finished_keeps_the_rows_won(guarded: tiny
     with serving(guarded.model, 200) as (url, _):
         assert main(["attack", "square", url, *given]) == 1
     found = json.loads((tmp_path / "record.json").read_text())
-    assert (found["complete"], found["found"]["rows"]) == (False, 0)
+    assert (found["complete"], found["found"]["examples"]) == (False, 0)
     assert found["found"]["queries"] > 100
 
 

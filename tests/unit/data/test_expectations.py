@@ -105,7 +105,7 @@ def test_broken_data_name_the_rule_the_rows_and_the_mend(case: str, task: Task) 
         assert found["rows"][0]["value"] == value
     with pytest.raises(ValidationError) as error:
         verdict.require(Path("index.html"))
-    for words in (rule, *(f"row {row}" for row in rows), found["mend"], "index.html"):
+    for words in (rule, *(f"row {row}" for row in rows), found["fix"], "index.html"):
         assert words in str(error.value)
 
 

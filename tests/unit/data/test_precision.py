@@ -63,8 +63,8 @@ def test_a_column_that_float32_would_blur(params: Params, case: str, role: str) 
     assert [(each["rule"], each["column"]) for each in found] == [
         (rule, where if role == "feature" else where.replace("size", "answer"))
     ]
-    assert "leave it out" in found[0]["mend"]
-    assert any(word in found[0]["mend"] for word in ("unit", "subtract a start"))
+    assert "leave it out" in found[0]["fix"]
+    assert any(word in found[0]["fix"] for word in ("unit", "subtract a start"))
 
 
 KEPT_COLUMNS = {

@@ -52,10 +52,10 @@ TEXTS: dict[str, tuple[list[str], str, str]] = {
 
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_column_of_text_is_left_out_with_its_reason(params: Params, case: str) -> None:
-    cells, holds, mend = TEXTS[case]
+    cells, holds, fix = TEXTS[case]
     found = only(surveyed(params, BASE | {"more": cells}), "more")
     assert (found.holds, found.used) == (holds, "left out")
-    assert mend in found.why
+    assert fix in found.why
 
 
 def test_text_in_a_declared_feature_is_told_what_it_looks_like(params: Params) -> None:

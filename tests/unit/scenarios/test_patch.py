@@ -69,10 +69,10 @@ def test_a_learnt_sticker_misleads_more_than_noise(pictures: Threat) -> None:
     assert patch.pixels.shape == (3, 3, 1)
     PIXELS.check(np.broadcast_to(patch.pixels, (1, 3, 3, 1)))
     assert np.array_equal(patch.pixels, LEARN(pictures.problem, TRAIN.x, TRAIN.y, seed=1).pixels)
-    misled = fooling_rate(pictures.problem, patch, TEST.x, TEST.y, places=4, seed=2)
-    assert misled.clean == Untargeted().is_adversarial(pictures.problem.predict(TEST.x), TEST.y).mean()
-    assert misled.patch > misled.noise + 0.1
-    assert misled == fooling_rate(pictures.problem, patch, TEST.x, TEST.y, places=4, seed=2)
+    success_rate = fooling_rate(pictures.problem, patch, TEST.x, TEST.y, places=4, seed=2)
+    assert success_rate.clean == Untargeted().is_adversarial(pictures.problem.predict(TEST.x), TEST.y).mean()
+    assert success_rate.patch > success_rate.noise + 0.1
+    assert success_rate == fooling_rate(pictures.problem, patch, TEST.x, TEST.y, places=4, seed=2)
 
 
 @pytest.mark.parametrize("target", [0, 1, 2], ids=str)
@@ -80,9 +80,9 @@ def test_a_targeted_sticker_says_its_word(pictures: Threat, target: int) -> None
     problem = AttackProblem(pictures.problem.outputs, Targeted(), "linf", PIXELS)
     patch = PatchLearning(side=4, placing=STRAIGHT, steps=60, batch=32)(problem, TRAIN.x, 0 * TRAIN.y + target, seed=1)
     others = TEST.y != target
-    misled = fooling_rate(problem, patch, TEST.x[others], 0 * TEST.y[others] + target, places=3, seed=2)
-    assert misled.patch > misled.noise
-    assert misled.clean < 0.1
+    success_rate = fooling_rate(problem, patch, TEST.x[others], 0 * TEST.y[others] + target, places=3, seed=2)
+    assert success_rate.patch > success_rate.noise
+    assert success_rate.clean < 0.1
 
 
 def test_a_bar_moves_once_per_step(pictures: Threat) -> None:

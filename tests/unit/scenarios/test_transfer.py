@@ -16,7 +16,7 @@ from redoubt.attacks.problem import AttackError, AttackProblem, of_callable, of_
 from redoubt.attacks.query import Oracle
 from redoubt.models.networks import build
 from redoubt.params import Mlp
-from redoubt.scenarios.substitute import Point, Substitute, misled_curve
+from redoubt.scenarios.substitute import Point, Substitute, success_curve
 from redoubt.scenarios.transfer import ensemble_outputs, transfer_matrix
 from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests.support import tiny
@@ -47,13 +47,13 @@ def test_what_misleads_one_line_is_known_for_another() -> None:
     found = transfer_matrix(problems, fgsm(), ROWS.x, ROWS.y, eps=0.3, seed=0)
     assert found.rows == 4
     assert found.clean == {"first": 1, "second": 1, "both": 1}
-    assert found.misled == {
+    assert found.success_rate == {
         "first": {"first": 1, "second": 0, "both": 0.5},
         "second": {"first": 0, "second": 1, "both": 0.5},
         "both": {"first": 1, "second": 1, "both": 1},
     }
     assert found.accuracy == {
-        maker: {name: 1 - share for name, share in row.items()} for maker, row in found.misled.items()
+        maker: {name: 1 - share for name, share in row.items()} for maker, row in found.success_rate.items()
     }
 
 
@@ -62,7 +62,7 @@ def test_a_weak_models_own_mistakes_are_not_the_attackers() -> None:
     problems = {name: problem_for(LINES[name]) for name in ("second", "weak")}
     found = transfer_matrix(problems, fgsm(), ROWS.x, ROWS.y, eps=0.3, seed=0)
     assert (found.rows, found.clean) == (3, {"second": 1, "weak": 0.75})
-    assert found.misled["second"] == {"second": 1, "weak": 0}
+    assert found.success_rate["second"] == {"second": 1, "weak": 0}
     assert found.accuracy["second"] == {"second": 0, "weak": 0.75}
 
 
@@ -73,7 +73,7 @@ def test_who_only_answers_makes_nothing() -> None:
     with tqdm(total=2, file=io.StringIO()) as bar:
         found = transfer_matrix(problems, fgsm(), ROWS.x, ROWS.y, eps=0.3, seed=0, bar=bar)
         assert bar.n == 2
-    assert found.misled == {
+    assert found.success_rate == {
         "first": {"first": 1, "both": 0.5, "service": 0},
         "both": {"first": 1, "both": 1, "service": 1},
     }
@@ -93,7 +93,7 @@ def test_an_ensemble_misleads_its_members() -> None:
     assert ensemble.predict(ROWS.x) == pytest.approx(LINES["both"](ROWS.x).numpy() / 2)
     problems = {"ensemble": ensemble, "first": problem_for(LINES["first"]), "second": problem_for(LINES["second"])}
     found = transfer_matrix(problems, fgsm(), ROWS.x, ROWS.y, eps=0.3, seed=0)
-    assert found.misled["ensemble"] == {"ensemble": 1, "first": 1, "second": 1}
+    assert found.success_rate["ensemble"] == {"ensemble": 1, "first": 1, "second": 1}
     with pytest.raises(AttackError, match="at least one member"):
         ensemble_outputs([])
 
@@ -110,8 +110,8 @@ def test_a_proxy_trained_on_like_data_misleads_more_than_noise(trained: Callable
         transfer_matrix(problems, attack, case.test.x, case.test.y, eps=0.3, seed=0)
         for attack in (PGD(steps=10), Noise())
     )
-    assert found.misled["proxy"]["served"] >= noise.misled["proxy"]["served"] + 0.15
-    assert found.misled["proxy"]["served"] <= found.misled["served"]["served"]
+    assert found.success_rate["proxy"]["served"] >= noise.success_rate["proxy"]["served"] + 0.15
+    assert found.success_rate["proxy"]["served"] <= found.success_rate["served"]["served"]
 
 
 def untrained(inputs: int, classes: int, seed: int = 0) -> keras.Model:
@@ -199,7 +199,7 @@ def test_a_few_pictures_and_an_open_api_mislead_more_than_noise(trained: Callabl
     problem, few = problem_for(network, PIXELS), tiny.rows(IMAGE, 15, seed=11).x
     grow = Substitute(budget=240, growth=120, epochs=10, learning_rate=0.01)
     points = list(
-        misled_curve(
+        success_curve(
             grow.rounds(ask, network, few, PIXELS, seed=0), problem, ask, PGD(steps=10), case.test, eps=0.25, seed=0
         )
     )
@@ -208,7 +208,7 @@ def test_a_few_pictures_and_an_open_api_mislead_more_than_noise(trained: Callabl
     noise = Noise()(problem, case.test.x, case.test.y, eps=0.25, seed=0)
     right = Untargeted().is_adversarial(case.network(case.test.x).numpy(), case.test.y) == 0
     by_noise = Untargeted().is_adversarial(case.network(noise).numpy(), case.test.y)[right].mean()
-    assert points[-1].misled >= by_noise + 0.15
+    assert points[-1].success_rate >= by_noise + 0.15
     assert points[-1].agreement > 0.9
 
 
@@ -254,6 +254,6 @@ def test_what_cannot_be_grown_is_refused(change: dict[str, Any], says: str) -> N
 def test_an_oracle_that_is_always_wrong_cannot_be_misled() -> None:
     network = untrained(5, 3)
     wrong = Batch(FRESH, (scores(FRESH).argmax(axis=1) + 1) % 3)
-    points: Iterator[Point] = misled_curve([], problem_for(network), scores, fgsm(), wrong, eps=0.1, seed=0)
+    points: Iterator[Point] = success_curve([], problem_for(network), scores, fgsm(), wrong, eps=0.1, seed=0)
     with pytest.raises(AttackError, match="gets none of 1000 test rows right"):
         list(points)

@@ -61,7 +61,7 @@ def problem(network: keras.Model, norm: Norm = "linf", criterion: Criterion | No
 
 
 def right(threat: AttackProblem, x: Floats, y: NDArray[Any]) -> float:
-    """Share that the attacker has not won."""
+    """Robust accuracy."""
     return float(1.0 - threat.criterion.is_adversarial(threat.predict(x), y).mean())
 
 
@@ -130,8 +130,8 @@ def by_proxy(victims: Victims) -> tuple[Table, Table]:
     threats = {"CNN": problem(victims.network), "MLP": problem(victims.proxy)}
     x, y, eps = victims.batch.x, victims.batch.y, EPS["linf"]
     return (
-        transfer_matrix(threats, bim(STEPS), x, y, eps=eps, seed=0).misled,
-        transfer_matrix(threats, Noise(), x, y, eps=eps, seed=0).misled,
+        transfer_matrix(threats, bim(STEPS), x, y, eps=eps, seed=0).success_rate,
+        transfer_matrix(threats, Noise(), x, y, eps=eps, seed=0).success_rate,
     )
 
 
