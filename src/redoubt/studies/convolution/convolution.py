@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -11,12 +10,18 @@ from numpy.typing import NDArray
 from redoubt.params import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.convolution.go_groups import (
+    MOVES,
+    Board,
+    Point,
+    bare,
+    captures,
+    draw_board,
+    random_board,
+)
 from redoubt.studies.given import Digits, Given
 from redoubt.studies.origins import of_digits
 
-Board = NDArray[np.int64]
-Point = tuple[int, int]
-BLACK, WHITE = 1, -1
 NONE = -1
 # The slide's image and its first filter, which looks for a diagonal.
 IMAGE = np.array([[1, 0, 0, 0, 0, 1], [0, 1, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0], [1, 0, 0, 0, 1, 0], [0, 1, 0, 0, 1, 0],
@@ -31,8 +36,6 @@ LAYERS = (
 EDGES = np.array([[[-1, -1, -1], [0, 0, 0], [1, 1, 1]], [[-1, 0, 1]] * 3, [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]],
                   [[1, 1, 0], [1, 0, -1], [0, -1, -1]]], dtype=np.float64)  # fmt: skip
 MARGIN = 2
-MOVES = ((0, 1), (1, 0), (0, -1), (-1, 0))
-SIDE = 9
 
 
 class Sizes(Strict):
@@ -101,46 +104,6 @@ def weights_of(shape: tuple[int, int, int], side: int, filters: int) -> tuple[in
     outputs = (shape[0] - side + 1) * (shape[1] - side + 1) * filters
     per_filter = side * side * shape[2]
     return outputs * int(np.prod(shape)), outputs * per_filter, per_filter * filters
-
-
-def group_at(board: Board, start: Point) -> tuple[set[Point], set[Point]]:
-    """The chain of stones that the one at `start` belongs to, and its liberties: the empty points beside it."""
-    stones, liberties, waiting = {start}, set(), [start]
-    while waiting:
-        y, x = waiting.pop()
-        for near in ((y + dy, x + dx) for dy, dx in MOVES):
-            if not (0 <= near[0] < len(board) and 0 <= near[1] < len(board)):
-                continue
-            if board[near] == 0:
-                liberties.add(near)
-            elif board[near] == board[start] and near not in stones:
-                stones.add(near)
-                waiting.append(near)
-    return stones, liberties
-
-
-def groups(board: Board, colour: int) -> list[tuple[set[Point], set[Point]]]:
-    """All chains of a colour."""
-    found: list[tuple[set[Point], set[Point]]] = []
-    for y, x in np.argwhere(board == colour).tolist():
-        if not any((y, x) in stones for stones, _ in found):
-            found.append(group_at(board, (y, x)))
-    return found
-
-
-def captures(board: Board) -> set[Point]:
-    """Where Black takes something: the last liberty of each white chain that has only one."""
-    return {next(iter(liberties)) for _, liberties in groups(board, WHITE) if len(liberties) == 1}
-
-
-def random_board(rng: np.random.Generator) -> Board:
-    """Stones at random, those without a liberty taken off as the rules want."""
-    board = rng.choice([0, BLACK, WHITE], size=(SIDE, SIDE), p=[0.4, 0.36, 0.24])
-    for colour in (WHITE, BLACK):
-        for stones, liberties in groups(board, colour):
-            if not liberties:
-                board[tuple(np.array(sorted(stones)).T)] = 0
-    return board
 
 
 def run(given: Given, sizes: Sizes, seed: int) -> Result:
@@ -299,22 +262,16 @@ def _boards_table(numbers: dict[str, float]) -> Table:
     return Table(_BOARDS, [Text("what", "内容"), Text("value", "数值")], rows)
 
 
-def _bare(axis: Axes, title: str) -> None:
-    axis.grid(visible=False)
-    axis.set(xticks=[], yticks=[])
-    axis.set_title(title, fontsize=9)
-
-
 def _layer_figure() -> Figure:
     figure, axes = canvas(1, 3, 9.4, 3.1)
     image, layer, maps = axes[0]
     image.imshow(IMAGE, cmap="Greys", vmax=1.6)
     for top in (0, 3):
         image.add_patch(Rectangle((-0.5, top - 0.5), 3, 3, fill=False, edgecolor="#b91c1c", lw=2, clip_on=False))
-    _bare(image, "image 6 x 6; where the filter fits")
+    bare(image, "image 6 x 6; where the filter fits")
     _, which = as_dense(DIAGONAL[..., None, None], (6, 6, 1))
     layer.imshow(np.ma.masked_equal(which, NONE), cmap="tab10", vmin=0, vmax=9, aspect="auto", interpolation="none")
-    _bare(layer, "as a dense layer: 36 inputs, 16 neurons")
+    bare(layer, "as a dense layer: 36 inputs, 16 neurons")
     found = convolve(IMAGE[None, ..., None], DIAGONAL[..., None, None])[0, ..., 0]
     pooled = max_pool(found[None, ..., None], 2)[0, ..., 0]
     maps.imshow(found, cmap="Blues", vmin=-3, vmax=12)
@@ -324,7 +281,7 @@ def _layer_figure() -> Figure:
         maps.text(x, y, f"{value:.0f}", ha="center", va="center", fontsize=11, **style)
     maps.axhline(1.5, color="#1f2937", lw=1)
     maps.axvline(1.5, color="#1f2937", lw=1)
-    _bare(maps, "map 4 x 4; red survives pooling")
+    bare(maps, "map 4 x 4; red survives pooling")
     return figure
 
 
@@ -334,29 +291,14 @@ def _pooling_figure(digits: Digits, boards: Sequence[Board]) -> Figure:
     pixels = {"digit": digit[0, ..., 0], "every second row and column": digit[0, ::2, ::2, 0]}
     for axis, (title, picture) in zip(axes[0, :2], pixels.items(), strict=True):
         axis.imshow(picture, cmap="Greys")
-        _bare(axis, title)
+        bare(axis, title)
     # Most to see.
     board = max(boards, key=lambda each: len(captures(each)))
     for axis, each in zip(axes[0, 2:], (board, board[::2, ::2]), strict=True):
-        _draw_board(axis, each)
+        draw_board(axis, each)
     axes[0, 2].set_title("9 x 9 board", fontsize=9)
     axes[0, 3].set_title("every second row and column", fontsize=9)
     return figure
-
-
-def _draw_board(axis: Axes, board: Board) -> None:
-    axis.set_facecolor("#f3e3c3")
-    end = len(board) - 1
-    axis.hlines(range(end + 1), 0, end, color="#1f2937", lw=0.6)
-    axis.vlines(range(end + 1), 0, end, color="#1f2937", lw=0.6)
-    size = 620.0 / len(board) ** 2 * 9
-    for colour, fill in ((BLACK, "#1f2937"), (WHITE, "white")):
-        y, x = np.nonzero(board == colour)
-        axis.scatter(x, y, s=size, color=fill, edgecolors="#1f2937", linewidths=0.8, zorder=3)
-    points = np.array(sorted(captures(board))).reshape(-1, 2)
-    axis.scatter(points[:, 1], points[:, 0], s=size / 2, marker="x", color="#b91c1c", linewidths=2, zorder=4)
-    _bare(axis, "")
-    axis.set(aspect="equal", xlim=(-0.7, end + 0.7), ylim=(end + 0.7, -0.7))
 
 
 _REDUCTIONS = {

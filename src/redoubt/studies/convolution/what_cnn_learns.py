@@ -20,6 +20,7 @@ from redoubt.models.networks import build
 from redoubt.params import Cnn, Count, Eps, Pgd, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.convolution.dreams import CLASSES, dream, flipped, toward
 from redoubt.studies.convolution.maximized import (
     activations,
     correlations,
@@ -43,12 +44,9 @@ PENALTIES = ("none", "l1", "l2")
 STARTS = ("noise", "average")
 # Layers slide over images of any size: on 8 x 8 pixels a texture would have no room to repeat.
 SIDE = 28
-FLIPPED = 0.05
 ATTACK_STEPS = 4
 # Activation below which a unit is dead.
 ALIVE = 1e-3
-CLASSES = np.arange(10)
-DREAM_STEPS = 10
 SHOWN = 10
 
 
@@ -226,33 +224,6 @@ def classes(
     return {"outputs": seen[0, 0, 0], "outputs, L1": seen[0, 0, 1], "outputs,\nfrom average": seen[1, 0, 0]}, numbers
 
 
-def toward(images: Floats, train: Batch) -> float:
-    """How far ascents from the average digit went the way to their class's mean: mean correlation of the two ways.
-
-    Args:
-        images: where they arrived, `(starts, classes, height, width, channels)`.
-        train: rows whose averages are meant.
-    """
-    middle = train.x.mean(axis=0)
-    ways = np.stack([train.x[train.y == digit].mean(axis=0) for digit in CLASSES]) - middle
-    return float(np.mean([np.diag(correlations(each - middle, ways)) for each in images]))
-
-
-def dream(network: keras.Sequential, batch: Batch) -> tuple[Floats, float]:
-    """Digits changed so that whatever the second layer sees in them it sees more of, and how much more.
-
-    Climbing half the sum of squares adds to every activation in proportion to what it already is.
-    """
-    part = up_to(network, "convolution_1")
-
-    def energy(x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.square(part(x)), axis=[1, 2, 3]) / 2
-
-    images = maximize(energy, batch.x, DREAM_STEPS)
-    before, after = (float(tf.reduce_sum(energy(tf.constant(x)))) for x in (batch.x, images))
-    return images, after / before
-
-
 def pointed_at(
     network: keras.Sequential, test: Batch, gradients: Doubles, rng: np.random.Generator
 ) -> dict[str, float]:
@@ -266,14 +237,6 @@ def pointed_at(
         "flipped/salient": right(network, flipped(test.x, gradients), test.y),
         "flipped/random": right(network, flipped(test.x, rng.random(gradients.shape)), test.y),
     }
-
-
-def flipped(x: Floats, score: Doubles) -> Floats:
-    """Images with the twentieth of their pixels where the score is highest turned from p to 1 - p."""
-    flat, order = x.reshape(len(x), -1).copy(), np.argsort(-score.reshape(len(x), -1), axis=1)
-    chosen = order[:, : max(1, round(FLIPPED * flat.shape[1]))]
-    np.put_along_axis(flat, chosen, 1 - np.take_along_axis(flat, chosen, axis=1), axis=1)
-    return flat.reshape(x.shape)
 
 
 def _outputs_table(numbers: Mapping[str, float]) -> Table:

@@ -5,23 +5,8 @@ import numpy as np
 import pytest
 
 from redoubt.studies.contract import Doubles
-from redoubt.studies.convolution.convolution import (
-    BLACK,
-    LAYERS,
-    NONE,
-    SIDE,
-    WHITE,
-    Board,
-    as_dense,
-    captures,
-    convolve,
-    group_at,
-    groups,
-    max_pool,
-    moved,
-    random_board,
-    weights_of,
-)
+from redoubt.studies.convolution.convolution import LAYERS, NONE, as_dense, convolve, max_pool, moved, weights_of
+from redoubt.studies.convolution.go_groups import BLACK, SIDE, WHITE, Board, captures, group_at, groups, random_board
 from tests.unit.studies.conftest import Run
 
 
