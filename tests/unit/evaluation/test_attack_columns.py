@@ -306,7 +306,7 @@ def test_who_knows_the_guard_is_no_single_kind_of_attack(guarded: Guarded, monke
 
 
 @pytest.mark.parametrize(
-    ("wins", "lost"), [((0, 0, 0), False), ((1, 0, 0), False), ((1, 0, 1), True), ((1, 1, 1), True)], ids=str
+    ("wins", "is_adversarial"), [((0, 0, 0), False), ((1, 0, 0), False), ((1, 0, 1), True), ((1, 1, 1), True)], ids=str
 )
 def test_the_majority_of_fresh_draws_decides(guarded: Guarded, wins: tuple[int, ...], is_adversarial: bool) -> None:
     work, said = evaluation(guarded), iter(wins)

@@ -17,7 +17,7 @@ from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.diagnostics import Observed, Unbounded, gradient_masking_checks
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.metrics import rate
-from redoubt.evaluation.probes import check
+from redoubt.evaluation.probes import diagnose
 from redoubt.evaluation.results import Check, ThreatResult
 from redoubt.models.networks import build
 from redoubt.params import AttackParams, Cnn, Eps
@@ -87,13 +87,16 @@ def test_sound_figures_pass() -> None:
         ({"unlimited": Unbounded(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
         ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "worst-case robust accuracy falls with eps"),
         ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
-        ({"lost": is_adversarial(pgd=20)}, "iterative attacks are no weaker than single-step"),
-        ({"lost": is_adversarial(fgsm=10, pgd=150, white_box=150)}, "no catastrophic overfitting to a single step"),
-        ({"lost": is_adversarial(fgsm=50, pgd=170, white_box=170)}, None),
-        ({"lost": is_adversarial(square=100)}, "white box is no weaker than square"),
-        ({"lost": is_adversarial(transfer=75)}, None),
-        ({"lost": is_adversarial(square=30, transfer=60)}, "square is no weaker than transfer"),
-        ({"lost": is_adversarial(noise=40)}, "transfer is no weaker than noise"),
+        ({"is_adversarial": is_adversarial(pgd=20)}, "iterative attacks are no weaker than single-step"),
+        (
+            {"is_adversarial": is_adversarial(fgsm=10, pgd=150, white_box=150)},
+            "no catastrophic overfitting to a single step",
+        ),
+        ({"is_adversarial": is_adversarial(fgsm=50, pgd=170, white_box=170)}, None),
+        ({"is_adversarial": is_adversarial(square=100)}, "white box is no weaker than square"),
+        ({"is_adversarial": is_adversarial(transfer=75)}, None),
+        ({"is_adversarial": is_adversarial(square=30, transfer=60)}, "square is no weaker than transfer"),
+        ({"is_adversarial": is_adversarial(noise=40)}, "transfer is no weaker than noise"),
         ({"dead": 0.05}, "gradients are neither zero nor NaN"),
         ({"cells": [cell(0.1, 30), cell(0.2, 80, restarts=20)]}, "random restarts add little"),
         ({"logits": False}, "outputs are logits"),
@@ -134,7 +137,7 @@ def judged(
     work = Evaluation(Evaluator(network, Itself(), config), case.test, thorough=False)  # type: ignore[arg-type]
     for eps in PARAMS.linf:
         work.run("linf", eps)
-    return check(work, "linf", [])
+    return diagnose(work, "linf", [])
 
 
 @pytest.fixture(scope="module")
