@@ -77,14 +77,14 @@ def test_sound_figures_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"unlimited": Unbounded(flags(180))}, "robust accuracy reaches 0 under an unbounded attack"),
+        ({"unbounded": Unbounded(flags(180))}, "robust accuracy reaches 0 under an unbounded attack"),
         (
-            {"unlimited": Unbounded(flags(180), searched=flags(200))},
+            {"unbounded": Unbounded(flags(180), searched=flags(200))},
             "robust accuracy reaches 0 under an unbounded attack",
         ),
-        ({"unlimited": Unbounded(flags(180), searched=flags(180))}, None),
-        ({"unlimited": Unbounded(flags(180), searched=flags(184))}, None),
-        ({"unlimited": Unbounded(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
+        ({"unbounded": Unbounded(flags(180), searched=flags(180))}, None),
+        ({"unbounded": Unbounded(flags(180), searched=flags(184))}, None),
+        ({"unbounded": Unbounded(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
         ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "worst-case robust accuracy falls with eps"),
         ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
         ({"is_adversarial": is_adversarial(pgd=20)}, "iterative attacks are no weaker than single-step"),
