@@ -22,8 +22,8 @@ from redoubt.evaluation.results import Check, ThreatResult
 from redoubt.models.networks import build
 from redoubt.params import AttackParams, Cnn, Eps
 from redoubt.training.fit import Plan, compile_network, fit
-from redoubt.training.methods.pgd import Attacked
-from redoubt.training.schedules import Ramp
+from redoubt.training.methods.pgd import AdversarialObjective
+from redoubt.training.schedules import EpsSchedule
 from redoubt.training.trainer import Trainer
 from redoubt.types import PIXELS, Floats
 from tests.support import tiny
@@ -182,7 +182,7 @@ def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarde
     scaler = fit_scaler(train, bars.schema)
     network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
     problem = AttackProblem(of_network(network), Untargeted(), "linf", PIXELS)
-    trainer = Trainer(network, Attacked(network, [(problem, 1.0)], fgsm()), Ramp(eps, 0), seed=1)
+    trainer = Trainer(network, AdversarialObjective(network, [(problem, 1.0)], fgsm()), EpsSchedule(eps, 0), seed=1)
     plan = Plan(epochs=15, batch_size=64, learning_rate=0.005)
     compile_network(trainer, plan, len(train), bars.schema.outputs)
     left = iter(range(plan.epochs, 0, -1))
