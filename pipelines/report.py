@@ -36,7 +36,8 @@ def main() -> None:
     sections = [Markup(Path("reports/sections", f"{name}.html").read_text(encoding="utf-8")) for name in params.run]  # noqa: S704
     _write(Path("reports/index.html"), render("index.html", seed=params.seed, rows=rows, sections=sections))
     chapters = [
-        (asdict(title), [name for name in names if name in params.studies]) for title, names in CHAPTERS.values()
+        (asdict(title) | {"name": chapter}, [name for name in names if name in params.studies])
+        for chapter, (title, names) in CHAPTERS.items()
     ]
     for language, page in LANGUAGES.items():
         _write(Path("reports", page), course_page(language, chapters, Path("reports/studies")))

@@ -28,7 +28,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         study = find(name)
         result = study.run(Given(course=False, seed=20), study.sizes(), 20)
         write(folder / "studies" / name, study, result, {"name": name, "seed": 20, "sizes": {}})
-    chapters = [(asdict(title), names) for title, names in CHAPTERS.values()]
+    chapters = [(asdict(title) | {"name": chapter}, names) for chapter, (title, names) in CHAPTERS.items()]
     for language, page in LANGUAGES.items():
         (folder / page).write_text(course_page(language, chapters, folder / "studies"), encoding="utf-8")
     return folder

@@ -17,14 +17,14 @@ def course_page(language: str, chapters: Sequence[tuple[Mapping[str, str], Seque
 
     Args:
         language: a key of `LANGUAGES`.
-        chapters: titles in both languages, and the studies of each; studies without a result are left out.
+        chapters: name and titles in both languages, and the studies of each; studies without a result are left out.
         folder: holds a folder with result.json and pictures per study.
     """
     shown = []
     for title, names in chapters:
         studies = [_study(folder / name, language) for name in names if (folder / name / "result.json").is_file()]
         if studies:
-            shown.append({"title": title[language], "studies": studies})
+            shown.append({"title": title[language], "name": title["name"], "studies": studies})
     return render("course.html", language=language, pages=LANGUAGES, chapters=shown)
 
 

@@ -14,7 +14,10 @@ from redoubt.studies.contract import Formula, Picture, Result, Study, Table, Tex
 from redoubt.studies.error.estimators import Sizes
 from redoubt.studies.files import write
 
-CHAPTERS = [({"en": "First", "zh": "第一章"}, ["tiny", "not-run"]), ({"en": "Second", "zh": "第二章"}, ["nor-this"])]
+CHAPTERS = [
+    ({"name": "first", "en": "First", "zh": "第一章"}, ["tiny", "not-run"]),
+    ({"name": "second", "en": "Second", "zh": "第二章"}, ["nor-this"]),
+]
 
 
 def some_text(word: str) -> Text:
@@ -55,7 +58,7 @@ def test_a_page_holds_all_that_a_study_says_in_its_language(folder: Path, langua
     assert ("<p>One.</p>" in page) == (language == "en")
     assert ("<td>一</td><td>0.1235</td>" in page) == (language == "zh")
     assert "draws 7" in page
-    assert "../src/redoubt/studies/tiny.py" in page
+    assert "../src/redoubt/studies/first/tiny.py" in page
 
 
 def test_what_was_not_run_is_left_out(folder: Path) -> None:
@@ -70,7 +73,7 @@ def test_each_page_leads_to_the_other_and_loads_nothing(folder: Path, language: 
     assert set(re.findall(r'href="([^"#]+)"', page)) == {
         "index.html",
         *(file for other, file in LANGUAGES.items() if other != language),
-        "../src/redoubt/studies/tiny.py",
+        "../src/redoubt/studies/first/tiny.py",
     }
     assert all(source.startswith("data:image/") for source in re.findall(r'src="([^"]+)"', page))
 
