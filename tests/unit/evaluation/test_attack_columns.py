@@ -131,7 +131,7 @@ def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
     monkeypatch.setattr(module, "certified_network", lambda evaluator, batch, eps: everything)
     with pytest.raises(
         RefutedError,
-        match=r"^network: example \d+ is proven .* answered wrong at what an attack found within L-inf eps",
+        match=r"^network: example \d+ is certified, .* misclassified at what an attack found within L-inf eps",
     ):
         evaluation(guarded, thorough=False).run("linf", 0.3)
 
@@ -242,7 +242,7 @@ def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> Non
 
 
 def test_norms_of_other_models_or_rows_are_not_joined(result: Robustness) -> None:
-    with pytest.raises(ValueError, match="measured on different models or rows"):
+    with pytest.raises(ValueError, match="measured on different models or examples"):
         join([result, result.model_copy(update={"digest": "other"})])
 
 
@@ -368,5 +368,5 @@ def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatc
         return lambda problem, x, y, *, eps, seed: np.broadcast_to(x.mean(axis=0), x.shape)
 
     monkeypatch.setattr(module, "fgsm", cheat)
-    with pytest.raises(AttackError, match="moved an input by"):
+    with pytest.raises(AttackError, match="perturbed an input by"):
         evaluation(guarded).run("linf", 0.1)

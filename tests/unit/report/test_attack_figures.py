@@ -107,7 +107,7 @@ def texts(figure: Figure) -> str:
             ],
         ),
         ("landscape", ["along chance", "attack", "probability", "loss", "margin", "L2 distance", r"<\$5 & co_\$"]),
-        ("landscape-of-a-number", ["along attack", "answer"]),
+        ("landscape-of-a-number", ["along attack", "prediction"]),
         ("sticker", ["the sticker", "test rows", r"<\$5 & co_\$"]),
         ("universal", ["the perturbation (largest 0.", "before"]),
         ("reprogramming", ["the frame", "board", "board in frame"]),
