@@ -156,10 +156,18 @@ def _side(runs: Sequence[Run], norm: Norm, victim: Victim, batch: Batch, effort:
 
 def show_contests(console: Console, victim: Victim, found: Sequence[tuple[Contest, Result, Result | None]]) -> None:
     """One network's table."""
-    table = Table(title="seconds by the clock (of the processor); first: compiling, and a first call on a few rows")
+    table = Table(title="wall seconds (CPU seconds); first: compilation and a first call on a few examples")
     for name in ("network, eps", "attack"):
         table.add_column(name, no_wrap=True)
-    for name in ("first, ours", "first, ART", "ours", "ART", "ART / ours", "stands, ours", "stands, ART"):
+    for name in (
+        "first, ours",
+        "first, ART",
+        "ours",
+        "ART",
+        "speed-up over ART (x)",
+        "robust accuracy, ours",
+        "robust accuracy, ART",
+    ):
         table.add_column(name, justify="right")
     for contest, ours, theirs in found:
         row = [victim.label, contest.name, f"{ours.first:.1f}"]
@@ -181,7 +189,7 @@ def show_distances(console: Console, victim: Victim, batch: Batch, ours: Result,
     both = broke[0] & broke[1]
     means = [f"{size[both].mean():.3f}" if both.any() else "-" for size in sizes]
     counts = [f"{each.sum()} of {clean.sum()}" for each in broke]
-    console.print(f"{victim.name}, C&W L2: breaks {counts[0]} (ART {counts[1]}), mean L2 {means[0]} (ART {means[1]})")
+    console.print(f"{victim.name}, C&W L2: fools {counts[0]} (ART {counts[1]}), mean L2 {means[0]} (ART {means[1]})")
 
 
 def show_floor(console: Console, victim: Victim, batch: Batch, steps: int, peak: float) -> None:

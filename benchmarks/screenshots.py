@@ -34,7 +34,7 @@ localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"');
 """
 WIDTH, NARROW, TALL, MARGIN, STUDY = 1320, 1100, 1200, 24, 820
-FIGURES = ("share right against eps", "originals, changes and attacked pictures")
+FIGURES = ("robust accuracy against eps", "originals, perturbations and adversarial examples")
 ROBUST, CURVE = "robust/linf", "eps_linf"
 PATIENCE = 30_000
 SETTLES = 2_500

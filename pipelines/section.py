@@ -86,14 +86,12 @@ def _rows(data: TaskData) -> dict[str, int]:
 
 def _right(settings: SectionSettings) -> str:
     if settings.tolerance is None:
-        return "A row stands while the first choice is its true class."
-    return f"A row stands while the answer is within {settings.tolerance:g} of its true {settings.target}."
+        return "A prediction is robust if it is the true class."
+    return f"Robust if |prediction - {settings.target}| <= {settings.tolerance:g}."
 
 
 def _unit(settings: SectionSettings) -> str:
-    return (
-        "pixels in [0, 1]" if settings.kind == "image" else "standard deviations of each feature on the training rows"
-    )
+    return "pixels in [0, 1]" if settings.kind == "image" else "standard deviations of each feature on the training set"
 
 
 def _threats(settings: SectionSettings, data: TaskData) -> dict[str, Any]:
@@ -216,12 +214,16 @@ def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[
     rows = []
     for index in range(min(3, len(stored["x"]))):
         truth = data.schema.labels[stored["y"][index]] if data.schema.is_classification else f"{stored['y'][index]:.0f}"
-        rows.append(["original", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
+        rows.append(["clean", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
         for name in CANDIDATES:
             answer = stored[f"{name}_linf_answers"][index]
             said = data.schema.labels[answer.argmax()] if data.schema.is_classification else f"{answer[0]:.0f}"
             rows.append(
-                [f"attacked, {name}", *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]), said]
+                [
+                    f"adversarial, {name}",
+                    *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]),
+                    said,
+                ]
             )
     return {"columns": ["", *names, settings.target], "rows": rows}
 

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="only say what is wrong with params.yaml or with where runs are recorded, and mend DVC's own files",
+        help="only say what is wrong with params.yaml or with where runs are recorded, and repair DVC's own files",
     )
     if parser.parse_args().check:
         check()
@@ -93,8 +93,8 @@ def show(params: Params) -> None:
     console.print(table)
     notes = "".join(f"{row['task']}: {note}\n" for row in rows for note in row["notes"])
     console.print(
-        "Share of test rows that stand: the network alone; guarded, attacker unaware; guarded, attacker aware;\n"
-        f"guarded, proven to stand whatever the attacker does.\n{notes}"
+        "Robust accuracy on the test split. Undefended: the network alone; oblivious and adaptive: guarded, the\n"
+        f"attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball.\n{notes}"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
         "Compare:     make ui      which prints a link per task",

@@ -132,11 +132,11 @@ class UploadRequest(IODescriptor):
 
 
 class CertifiedBall(BaseModel):
-    """A ball of inputs all of which are given the same label, proven by interval bounds for this answer's draws.
+    """A ball of inputs all of which are given the same label, certified by interval bounds for these draws.
 
     Attributes:
         norm: L-inf.
-        eps: its size in the model's units: pixels in [0, 1], features in standard deviations of the training rows; 0
+        eps: its size in the model's units: pixels in [0, 1], features in standard deviations of the training set; 0
             where nothing is proven, and for an input outside the training range.
     """
 
@@ -145,11 +145,11 @@ class CertifiedBall(BaseModel):
 
 
 class CertifiedInterval(BaseModel):
-    """Where the value stays for every input of a ball, proven by interval bounds for this answer's draws.
+    """Where the value stays for every input of a ball, certified by interval bounds for these draws.
 
     Attributes:
         norm: L-inf.
-        eps: size of the ball: the threat of the model's card, in spreads of the training rows.
+        eps: size of the ball: the threat of the model's card, in standard deviations of each feature.
         low: lower end, in the target's units.
         high: upper end.
     """

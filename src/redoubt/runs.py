@@ -19,7 +19,7 @@ V = TypeVar("V")
 
 
 class RunRecordError(RedoubtError):
-    """A record that cannot become a run; the message names the file or the run, and the mend."""
+    """A record that cannot become a run; the message names the file or the run, and the fix."""
 
 
 class RunRecord(BaseModel):

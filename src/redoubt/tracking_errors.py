@@ -1,4 +1,4 @@
-"""What MLflow, a database's driver or a server's answer said went wrong, as one sentence with the mend."""
+"""What MLflow, a database's driver or a server's answer said went wrong, as one sentence with the fix."""
 
 import importlib.metadata
 import importlib.util

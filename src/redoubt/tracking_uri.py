@@ -39,7 +39,7 @@ UNLOCKS_WITHIN = 10.0
 
 
 class TrackingError(RedoubtError):
-    """MLflow could not be brought into line with the records; the message names what is wrong and the mend."""
+    """MLflow could not be brought into line with the records; the message names what is wrong and the fix."""
 
 
 def home(root: Path) -> Path:

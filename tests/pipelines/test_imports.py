@@ -23,6 +23,7 @@ STAGES = [
 ]
 TENSORFLOW_STAGES = ["train", "harden", "attack"]
 ROOMS = [
+    "pins",
     "bundle",
     "errors",
     "surroundings",

@@ -158,9 +158,9 @@ def test_no_model_above_the_gates_no_champion(task: Task, capsys: pytest.Capture
 
 
 def test_a_constant_is_no_champion_however_robust(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
-    attacked(task, {"natural": 0.99}, degenerate="it predicts one class only, 'low', for all 12 examples")
+    attacked(task, {"natural": 0.99}, degenerate="it predicts a single class, 'low', for all 12 examples")
     assert promoted(task)["champion"] is None
-    assert "natural: it predicts one class only, 'low', for all 12 examples; such a model" in capsys.readouterr().out
+    assert "natural: it predicts a single class, 'low', for all 12 examples; such a model" in capsys.readouterr().out
 
 
 def test_a_champion_is_no_worse_than_a_linear_model_by_more_than_is_declared(task: Task) -> None:

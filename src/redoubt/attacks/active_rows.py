@@ -1,4 +1,4 @@
-"""Work for rows that still stand only: within an attack those done are dropped, between attacks those won."""
+"""Work for examples that still stand only: within an attack those done are dropped, between attacks those won."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,17 +17,17 @@ State = dict[str, tf.Tensor]
 def until_adversarial(
     problem: AttackProblem, x: Floats, y: NDArray[Any], attempts: Iterable[Callable[[Ints], Floats]], seed: int
 ) -> Floats:
-    """Make one attempt after another, each on the rows that withstood all before it.
+    """Make one attempt after another, each on the examples that withstood all before it.
 
     Args:
         problem: what is attacked.
-        x: inputs `(rows, ...)`.
-        y: labels or values `(rows,)`.
-        attempts: each takes the indices of some rows and perturbs those rows.
+        x: inputs `(examples, ...)`.
+        y: labels or values `(examples,)`.
+        attempts: each takes the indices of some examples and perturbs those examples.
         seed: of the model's own randomness where success is judged.
 
     Returns:
-        The perturbation that won a row, or else the last one tried.
+        The perturbation that won an example, or else the last one tried.
     """
     x_adv, active = x.copy(), np.arange(len(x))
     for attempt in attempts:
@@ -40,15 +40,15 @@ def until_adversarial(
 
 
 def while_active(rounds: int, advance: Callable[[tf.Tensor, State], State], state: State) -> State:
-    """Advance a batch round by round, as graph code, dropping the rows that are done after each round.
+    """Advance a batch round by round, as graph code, dropping the examples that are done after each round.
 
     Args:
         rounds: how many at most.
-        advance: `(round, state of some rows) -> their next state`.
-        state: per-row tensors `(rows, ...)`; "done", boolean, marks the rows that need no more work.
+        advance: `(round, state of some examples) -> their next state`.
+        state: per-example tensors `(examples, ...)`; "done", boolean, marks the examples that need no more work.
 
     Returns:
-        The state of all rows, each as it was when it was done.
+        The state of all examples, each as it was when it was done.
     """
 
     def one(index: tf.Tensor, rows: tf.Tensor, part: State, whole: State) -> tuple[tf.Tensor, tf.Tensor, State, State]:

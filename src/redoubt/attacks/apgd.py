@@ -31,8 +31,8 @@ class APGD(GradientAttack):
         steps: gradient steps, >= 1; the start costs one gradient more.
         loss: what is climbed.
         eot: draws of a random model summed per step (arXiv 1802.00420).
-        early_stop: rows that are won are dropped at the next checkpoint. Of a random model go on: what wins by
-            some draws may not by others, and does so the more surely the larger its margin is.
+        early_stop: examples that are adversarial are dropped at the next checkpoint. Of a random model go on: what wins
+            by some draws may not by others, and does so the more surely the larger its margin is.
     """
 
     steps: int = 100
@@ -83,7 +83,7 @@ class APGD(GradientAttack):
 
 @dataclass(frozen=True, kw_only=True)
 class APGDT(Attack):
-    """Targeted Auto-PGD: towards each of the likeliest wrong classes, on the rows that withstood those before.
+    """Targeted Auto-PGD: towards each of the likeliest wrong classes, on the examples that withstood those before.
 
     Of a regression it tries both sides of the tolerance; a targeted criterion has its one target.
 

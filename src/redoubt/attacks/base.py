@@ -24,16 +24,16 @@ class Attack(abc.ABC):
 
     @abc.abstractmethod
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
-        """Perturb every row; see `__call__`, which has checked the arguments, rounds integers and checks the result."""
+        """Perturb every example; `__call__` has checked the arguments, rounds integers and checks the result."""
 
     @final
     def __call__(self, problem: AttackProblem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Floats:
-        """Attack every row.
+        """Attack every example.
 
         Args:
             problem: what is attacked, towards what, within which limits.
-            x: inputs in raw units, float32 `(rows, ...)`.
-            y: labels or values `(rows,)`.
+            x: inputs in raw units, float32 `(examples, ...)`.
+            y: labels or values `(examples,)`.
             eps: largest perturbation, >= 0, in units of `bounds.scale`.
             seed: of the random starts and of the model's own randomness.
 
@@ -72,9 +72,9 @@ class GradientAttack(Attack):
 
         Args:
             problem: what is attacked.
-            x: inputs `(rows, ...)`.
-            y: labels or values `(rows,)`.
-            start: a point of the unit ball per row.
+            x: inputs `(examples, ...)`.
+            y: labels or values `(examples,)`.
+            start: a point of the unit ball per example.
             eps: size of the perturbation, a scalar.
             seed: `(2,)` int32 for randomness inside the model.
         """
@@ -126,9 +126,9 @@ def check_inputs(problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float)
     except ValueError as error:
         raise AttackError(f"the inputs cannot be attacked: {error}") from None
     except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
-        raise AttackError(f"the model cannot answer here: {_first_sentence(error)}") from None
+        raise AttackError(f"the model fails on these inputs: {_first_sentence(error)}") from None
     if not np.isfinite(outputs).all():
-        raise AttackError("the model answers NaN or infinity for unperturbed inputs")
+        raise AttackError("the model outputs NaN or infinity for clean inputs")
     if not problem.criterion.is_classification:
         return
     if len(y) and not (y.min() >= 0 and y.max() < outputs.shape[1]):
@@ -152,7 +152,7 @@ def check_gradient(problem: AttackProblem, x: Floats) -> None:
     if tape.gradient(outputs, first) is None:
         raise AttackError(
             "no gradient of the model reaches its inputs (they are looked up, binned or cast to whole numbers):"
-            " take an attack that asks for answers alone, such as square"
+            " use an attack that needs queries only, such as square"
         )
     problem.compiled["has a gradient"] = True
 
@@ -188,4 +188,4 @@ def check_result(x: Floats, x_adv: Floats, problem: AttackProblem, eps: float) -
     change = np.sign(x_adv - x) * np.maximum(np.abs(x_adv - x) - coarse, 0.0)
     far = distance(change, problem.norm, problem.bounds).max(initial=0.0)
     if far > eps * (1 + 1e-4):
-        raise AttackError(f"the attack moved an input by {far:g} ({problem.norm}); allowed is eps = {eps:g}")
+        raise AttackError(f"the attack perturbed an input by {far:g} ({problem.norm}); allowed is eps = {eps:g}")

@@ -17,7 +17,7 @@ def straight_through(network: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor],
         network: a Keras network, or any function of inputs and `training`; only a chain of layers is looked into.
 
     Returns:
-        A function of inputs `(rows, ...)` with the network's own values.
+        A function of inputs `(examples, ...)` with the network's own values.
     """
     chain = network.layers if isinstance(network, keras.Sequential) else []
     first = next((index for index, layer in enumerate(chain) if layer.trainable_weights), len(chain))

@@ -13,9 +13,9 @@ from redoubt.attacks.gradient import per_example
 from redoubt.attacks.problem import AttackProblem, redrawn
 from redoubt.types import Bounds
 
-# The search for a constant multiplies by ten until one has won; from there on it halves the gap.
+# The search for a constant multiplies by ten until one has succeeded; from there on it halves the gap.
 UNKNOWN = 1e10
-# A row is left alone once its objective falls by less than this share in a tenth of the steps.
+# An example is left alone once its objective falls by less than this share in a tenth of the steps.
 STALLED = 0.9999
 CHECKS = 10
 BETA1, BETA2, TINY = 0.9, 0.999, 1e-8
@@ -29,15 +29,16 @@ class CarliniWagner(GradientAttack):
     whose argument is searched, stands still where pixels are black or white: there its slope is next to nothing.
 
     The distance is L2 in units of `Bounds.scale`, whatever the problem's norm. eps does not steer the search: a result
-    beyond it is pulled back, and then wins rarely. So a row is won where its smallest known perturbation is within eps;
-    with a large eps the distances of the results are the attack's own answer. Rows never won come back as they were.
+    beyond it is projected, and then wins rarely. So an example is adversarial where its smallest known perturbation is
+    within eps; with a large eps the distances of the results are the attack's own answer. Examples never won come back
+    as they were.
 
     Attributes:
         steps: of Adam per constant, >= 1.
-        searches: constants tried per row, >= 1.
+        searches: constants tried per example, >= 1.
         learning_rate: of Adam, in units of `Bounds.scale`.
         constant: the first one tried, > 0.
-        kappa: margin by which a row must be won, >= 0, in the criterion's own unit: logits or tolerances.
+        kappa: margin by which an example must be won, >= 0, in the criterion's own unit: logits or tolerances.
     """
 
     steps: int = 1000
@@ -117,7 +118,7 @@ def _begin(x: tf.Tensor, y: tf.Tensor, found: State) -> State:
 
 
 def _next_constant(found: State) -> State:
-    """Per row: halve the gap between the largest that lost and the smallest that won, else ten times as much."""
+    """Per example: halve the gap between the largest that lost and the smallest that won, else ten times as much."""
     constant, adversarial = found["constant"], found["adversarial"]
     low = tf.where(adversarial, found["low"], tf.maximum(found["low"], constant))
     high = tf.where(adversarial, tf.minimum(found["high"], constant), found["high"])

@@ -14,7 +14,7 @@ from redoubt.types import Floats
 
 
 class Criterion(Protocol):
-    """An aim; `y` holds one label or value per row."""
+    """An aim; `y` holds one label or value per example."""
 
     @property
     def is_classification(self) -> bool:
@@ -22,27 +22,27 @@ class Criterion(Protocol):
         ...
 
     def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
-        """What the attacker climbs, `(rows,)`; a regression has one loss, whatever the kind."""
+        """What the attacker climbs, `(examples,)`; a regression has one loss, whatever the kind."""
         ...
 
     def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """How far the attacker is past the point where it wins, `(rows,)`: negative until then."""
+        """How far the attacker is past the point where it wins, `(examples,)`: negative until then."""
         ...
 
     def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the attacker has what it wants, `(rows,)`."""
+        """Where the attacker has what it wants, `(examples,)`."""
         ...
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> "tuple[Criterion, list[NDArray[Any]]]":
         """The ways to win, most promising first, each to be tried by itself.
 
         Args:
-            outputs: of the unperturbed inputs, `(rows, outputs)`.
-            y: labels or values `(rows,)`.
+            outputs: of the unperturbed inputs, `(examples, outputs)`.
+            y: labels or values `(examples,)`.
             count: how many at most, >= 1.
 
         Returns:
-            A criterion that is won where this one is, and its `y` for each way.
+            A criterion that is adversarial where this one is, and its `y` for each way.
         """
         ...
 
@@ -79,7 +79,7 @@ class Untargeted:
 
 @dataclass(frozen=True)
 class TargetedDirection:
-    """Any class but the true one, by way of a given one; `y` holds true and given classes, `(rows, 2)`."""
+    """Any class but the true one, by way of a given one; `y` holds true and given classes, `(examples, 2)`."""
 
     @property
     def is_classification(self) -> bool:
@@ -162,7 +162,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class SignedError:
-    """A regression error above `tolerance`, by way of one side; `y` holds values and sides (1 or -1), `(rows, 2)`."""
+    """A regression error above `tolerance` on one side; `y` holds values and sides (1 or -1), `(examples, 2)`."""
 
     tolerance: float
 
@@ -193,7 +193,8 @@ class SignedError:
 class EvadeDetector:
     """Another aim, reached without a detector's notice; the last output is the detector's score.
 
-    Selective gradients (arXiv 2106.15023): a row climbs towards its aim until that is reached, then down the score.
+    Selective gradients (arXiv 2106.15023): an example climbs towards its aim until that is reached, then down the
+    score.
 
     Attributes:
         criterion: what is wanted of the other outputs.

@@ -1,4 +1,4 @@
-"""The worst case as one attack, after AutoAttack (arXiv 2003.01690): each member on the rows still standing."""
+"""The worst case as one attack, after AutoAttack (arXiv 2003.01690): each member on the examples still robust."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,14 +33,14 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(Attack):
-    """APGD-CE, PGD from several random starts, APGD-T, then Square; a row that wins unperturbed is left as it is.
+    """APGD-CE, PGD from several random starts, APGD-T, then Square; an example that wins unperturbed is left as it is.
 
     One PGD climbs the margin: of a network that is sure of itself, cross-entropy forgets the true logit in float32.
 
     Attributes:
         steps: gradient steps of each attack that takes them, >= 1.
         targets: wrong classes that APGD-T tries, >= 1.
-        queries: answers per row that Square may take, >= 1.
+        queries: answers per example that Square may take, >= 1.
         restarts: random starts of PGD on the cross-entropy, >= 0.
         eot: gradients summed per step over a random model's draws.
     """

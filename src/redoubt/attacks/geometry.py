@@ -12,7 +12,7 @@ TINY = 1e-12
 
 
 def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
-    """Size of each row's perturbation, `(rows,)`; infinite where an immutable input changed."""
+    """Size of each example's perturbation, `(examples,)`; infinite where an immutable input changed."""
     scale = np.broadcast_to(bounds.scale, change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = np.where(change == 0, 0.0, np.abs(change.astype(np.float64)) / scale)
@@ -21,7 +21,7 @@ def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
 
 
 def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -> Floats:
-    """Points uniform in the unit ball of the norm, `shape` = `(rows, ...)`."""
+    """Points uniform in the unit ball of the norm, `shape` = `(examples, ...)`."""
     if norm == "linf":
         return rng.uniform(-1.0, 1.0, shape).astype(np.float32)
     flat = rng.standard_normal((shape[0], int(np.prod(shape[1:]))))

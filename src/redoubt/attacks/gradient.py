@@ -20,7 +20,7 @@ STEPS_PER_ROUND = 5
 
 @dataclass(frozen=True, kw_only=True)
 class PGD(GradientAttack):
-    """Climb the loss step by step, pulled back into the ball after each.
+    """Climb the loss step by step, projected onto the ball after each.
 
     Attributes:
         steps: gradient steps, >= 1.
@@ -29,8 +29,8 @@ class PGD(GradientAttack):
         eot: gradients averaged per step over a random model's draws (arXiv 1802.00420).
         momentum: share of the last direction kept in the next (MI-FGSM, arXiv 1710.06081); 0 follows the gradient.
         loss: what is climbed.
-        early_stop: a row rests at the first point on its way that wins and soon costs nothing more. It wins
-            every row that is won without, and those which their last step loses again.
+        early_stop: an example rests at the first point on its way that wins and soon costs nothing more. It wins
+            every example that is adversarial without, and those which their last step loses again.
     """
 
     steps: int
@@ -89,7 +89,7 @@ class PGD(GradientAttack):
 
 @dataclass(frozen=True)
 class Restarts(Attack):
-    """An attack from several random starts, each on the rows that withstood those before.
+    """An attack from several random restarts, each on the examples that are still robust.
 
     Attributes:
         attack: one that starts at random.
@@ -129,7 +129,8 @@ def value_and_grad(
     """What an attacker sees of a point, each summed over `eot` draws of a random model.
 
     Returns:
-        Loss `(rows,)`, margin `(rows,)` and the gradient of the loss with respect to the inputs `(rows, ...)`.
+        Loss `(examples,)`, margin `(examples,)` and the gradient of the loss with respect to the inputs
+        `(examples, ...)`.
     """
     once = _value_and_grad_once(problem, kind)
     seen = [once(x, y, redrawn(seed, draw)) for draw in range(eot)]
@@ -143,7 +144,7 @@ def loss_gradient(problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, seed: tf.T
 
 
 def per_example(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """One value per row `(rows,)`, in a shape that fits inputs `(rows, ...)`."""
+    """One value per example `(examples,)`, in a shape that fits inputs `(examples, ...)`."""
     return tf.reshape(values, [-1] + [1] * (len(like.shape) - 1))
 
 
@@ -163,6 +164,6 @@ def _value_and_grad_once(problem: AttackProblem, kind: Loss) -> Callable[..., tu
 
 
 def _of_mean_size_1(gradient: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    """The gradient divided by its mean size in units of the scale, row by row; a vanished one stays 0."""
+    """The gradient divided by its mean size in units of the scale, example by example; a vanished one stays 0."""
     axes = list(range(1, len(gradient.shape)))
     return tf.math.divide_no_nan(gradient, tf.reduce_mean(tf.abs(gradient * bounds.scale), axis=axes, keepdims=True))

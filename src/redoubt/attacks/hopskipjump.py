@@ -23,14 +23,14 @@ TINY = 1e-12
 class HopSkipJump(QueryAttack):
     """Start from any input that wins, and come nearer for as long as there are queries.
 
-    It never looks at scores, only at whether an answer is what the attacker wants. A row is done as soon as a winning
-    input lies within eps; one that never comes so near is given back as it was.
+    It never looks at scores, only at whether an answer is what the attacker wants. An example is done as soon as a
+    winning input lies within eps; one that never comes so near is given back as it was.
 
-    A row starts from a random input of the box. Where none of those wins, as for most targets, it starts from the
-    nearest of the other given rows that was answered as wanted; only there do other rows matter to it.
+    An example starts from a random input of the box. Where none of those wins, as for most targets, it starts from the
+    nearest of the other given examples that was answered as wanted; only there do other examples matter to it.
 
     Attributes:
-        queries: answers per row, >= 1: one for the input, then those of starts, searches, directions and steps.
+        queries: answers per example, >= 1: one for the input, then those of starts, searches, directions and steps.
         samples: answers for the first estimate of a direction; the t-th takes sqrt(t) times as many.
     """
 
@@ -52,13 +52,13 @@ class HopSkipJump(QueryAttack):
 
 
 class _Hunt:
-    """Where each row stands: a winning input, farther than eps away."""
+    """Where each example stands: a winning input, farther than eps away."""
 
     def __init__(self, problem: AttackProblem, tally: Tally, x: Floats, eps: float, queries: int, seed: int) -> None:
         self.tally, self.x, self.eps, self.queries = tally, x, eps, queries
         self.norm, self.bounds = problem.norm, problem.bounds
         self.point = x.copy()
-        # A generator per row: a row's luck does not depend on the others.
+        # A generator per example: an example's luck does not depend on the others.
         self.draws = [np.random.default_rng([seed, row]) for row in range(len(x))]
         self.movable = np.broadcast_to(self.bounds.scale, x.shape[1:]) > 0
         # The paper's precision is inputs ** -1.5, which is coarse where there are few.
@@ -66,11 +66,11 @@ class _Hunt:
         self.reserve = self.halvings + 3
 
     def left(self, rows: Ints) -> Ints:
-        """Queries each row has left."""
+        """Queries each example has left."""
         return self.queries - self.tally.queries[rows]
 
     def start(self, rows: Ints, outputs: Floats) -> Ints:
-        """Find winning inputs; returns the rows that have one."""
+        """Find winning inputs; returns the examples that have one."""
         waiting = rows
         for _ in range(STARTS):
             if not len(waiting):
@@ -87,7 +87,7 @@ class _Hunt:
         return rows[self._far(rows) > 0]
 
     def approach(self, rows: Ints) -> Ints:
-        """Draw the points back to the boundary; returns the rows whose points remain farther than eps."""
+        """Draw the points back to the boundary; returns the examples whose points remain farther than eps."""
         if not len(rows):
             return rows
         near = self._drawn_back(rows, np.full(len(rows), self.eps))
@@ -102,7 +102,7 @@ class _Hunt:
         return rows
 
     def slopes(self, rows: Ints, samples: int) -> Floats:
-        """Directions in which the answers turn to the attacker's favour, in units of the scale, `(rows, ...)`."""
+        """Directions in which the answers turn to the attacker's favour, in units of the scale, `(examples, ...)`."""
         # What remains must pay for the step and the search after it.
         counts = np.minimum(samples, self.left(rows) - self.reserve)
         group = max(BATCH // samples, 1)
@@ -137,14 +137,14 @@ class _Hunt:
         )
 
     def _try(self, rows: Ints, candidates: Floats) -> Flags:
-        """Move the rows' points where that wins."""
+        """Move the examples' points where that wins."""
         inside = self._inside(rows, candidates)
         adversarial = self._is_adversarial(inside, rows)
         self.point[rows[adversarial]] = inside[adversarial]
         return adversarial
 
     def _is_adversarial(self, candidates: Floats, rows: Ints) -> Flags:
-        """Ask; a row without queries left is not asked and has not won."""
+        """Ask; an example without queries left is not asked and has not won."""
         adversarial, asked = np.zeros(len(rows), dtype=bool), self.left(rows) > 0
         if asked.any():
             adversarial[asked] = self.tally.is_adversarial(self.tally.ask(candidates[asked], rows[asked]), rows[asked])
@@ -156,7 +156,7 @@ class _Hunt:
         return round_integers(self.x[rows], np.where(self.movable, inside, self.x[rows]), self.bounds)
 
     def _drawn_back(self, rows: Ints, radius: NDArray[np.float64]) -> Floats:
-        """The rows' points drawn back to a distance: along the line (L2), or cut off on every side (L-inf)."""
+        """The examples' points drawn back to a distance: along the line (L2), or cut off on every side (L-inf)."""
         x, reach = self.x[rows], _like(radius, self.x).astype(np.float32)
         back = project(tf.constant(x), tf.constant(self.point[rows]), reach, self.norm, self.bounds).numpy()
         return self._inside(rows, back)

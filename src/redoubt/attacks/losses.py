@@ -1,4 +1,4 @@
-"""The losses attackers climb, on logits; all `(rows, classes), (rows,) -> (rows,)`."""
+"""The losses attackers climb, on logits; all `(examples, classes), (examples,) -> (examples,)`."""
 
 from typing import Literal
 
@@ -42,7 +42,7 @@ def dlr_toward(logits: tf.Tensor, y: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def best_other(logits: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """The class with the largest logit beside y, `(rows,)`."""
+    """The class with the largest logit beside y, `(examples,)`."""
     own = tf.one_hot(tf.cast(y, tf.int32), logits.shape[1], on_value=True, off_value=False)
     return tf.argmax(tf.where(own, logits.dtype.min, logits), axis=1, output_type=tf.int32)
 

@@ -20,7 +20,8 @@ def problem_for(
     """What an attack needs to know: `PGD(steps=40)(problem_for(model), x, y, eps=0.1, seed=0)`.
 
     Args:
-        model: from `(rows, ...)` to logits `(rows, classes)`, or to values `(rows, 1)` with `Tolerance` as criterion.
+        model: from `(examples, ...)` to logits `(examples, classes)`, or to values `(examples, 1)` with `Tolerance` as
+            criterion.
         norm: in which perturbations are measured.
         bounds: smallest and largest value of every input, in the model's own units, which are those of eps too.
         criterion: what the attacker wants; any class but the true one if None.

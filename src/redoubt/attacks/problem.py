@@ -15,7 +15,7 @@ from redoubt.errors import RedoubtError
 from redoubt.types import Bounds, Floats, Norm
 
 BATCH = 256
-# A seed holds the run's number, and in one more the draw's number above the batch's first row.
+# A seed holds the run's number, and in one more the draw's number above the batch's first example.
 ROWS = 2**16
 Outputs = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -29,11 +29,11 @@ class AttackProblem:
     """What is attacked, towards what, and within which limits.
 
     Attributes:
-        outputs: `(x, seed) -> logits (rows, classes)` or values `(rows, 1)`; a fixed network ignores the seed.
+        outputs: `(x, seed) -> logits (examples, classes)` or values `(examples, 1)`; a fixed network ignores the seed.
         criterion: the aim.
         norm: in which perturbations are measured.
         bounds: the box inputs live in and the unit of eps.
-        name: tells it apart in an evaluation's ledger.
+        name: tells it apart in an evaluation's cache.
     """
 
     outputs: Outputs
@@ -44,7 +44,7 @@ class AttackProblem:
     compiled: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def predict(self, x: Floats, seed: int = 0) -> Floats:
-        """Outputs as an array, `(rows, outputs)`: what one query per row tells an attacker without gradients."""
+        """Outputs as an array, `(examples, outputs)`: what one query each tells an attacker without gradients."""
         # A callable is asked as it is: a graph would make an error of TensorFlow's of whatever it raises.
         answer = self.outputs if isinstance(self.outputs, OfCallable) else self._graph(x)
         # Of no rows too, since their outputs have a width.
@@ -62,7 +62,7 @@ class AttackProblem:
 
 
 def redrawn(seed: tf.Tensor, draw: tf.Tensor | int) -> tf.Tensor:
-    """The seed of a later draw for the same rows.
+    """The seed of a later draw for the same examples.
 
     Args:
         seed: `(2,)` int32.
@@ -72,14 +72,14 @@ def redrawn(seed: tf.Tensor, draw: tf.Tensor | int) -> tf.Tensor:
 
 
 def rows_of(seed: NDArray[np.int32], rows: int) -> tuple[list[int], slice]:
-    """How a random model draws so that a row meets the same chance in a batch of any size.
+    """How a random model draws so that an example meets the same chance in a batch of any size.
 
     Args:
         seed: as `AttackProblem.outputs` gets it.
         rows: in the batch.
 
     Returns:
-        The seed of a generator that draws row after row, and which of its rows are this batch's.
+        The seed of a generator that draws example after example, and which of its examples are this batch's.
     """
     draw, first = divmod(int(seed[1]), ROWS)
     return [int(seed[0]), draw], slice(first, first + rows)
@@ -95,8 +95,8 @@ def of_callable(answer: Callable[[Floats], Floats], outputs: int) -> Outputs:
     """Anything that answers arrays, such as a service, in the form `AttackProblem.outputs` wants; it has no gradient.
 
     Args:
-        answer: `(rows, ...) -> scores (rows, outputs)`.
-        outputs: how many scores it gives per row.
+        answer: `(examples, ...) -> scores (examples, outputs)`.
+        outputs: how many scores it gives per example.
     """
     return OfCallable(answer, outputs)
 
@@ -109,7 +109,7 @@ class OfCallable:
     width: int
 
     def __call__(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Scores `(rows, width)`; the seed is ignored."""
+        """Scores `(examples, width)`; the seed is ignored."""
         if tf.executing_eagerly():
             return tf.constant(self._ask(np.asarray(x)))
         scores = tf.numpy_function(self._ask, [x], tf.float32, stateful=True)
@@ -119,5 +119,5 @@ class OfCallable:
     def _ask(self, x: Floats) -> Floats:
         scores = np.asarray(self.answer(x), np.float32)
         if scores.shape != (len(x), self.width):
-            raise AttackError(f"{len(x)} inputs were answered by scores of shape {scores.shape}, not {self.width} each")
+            raise AttackError(f"{len(x)} inputs got scores of shape {scores.shape}, not {self.width} each")
         return scores

@@ -1,4 +1,4 @@
-"""Attacks that see answers only: what they cost, row by row, and the machine that is asked."""
+"""Attacks that see answers only: what they cost, example by example, and the machine that is asked."""
 
 import abc
 from collections.abc import Callable
@@ -21,8 +21,8 @@ class QueryResult:
     """What a query attack came to.
 
     Attributes:
-        x_adv: perturbed inputs `(rows, ...)`.
-        queries: answers each row took until it won or gave up, `(rows,)`.
+        x_adv: perturbed inputs `(examples, ...)`.
+        queries: answers each example took until it won or gave up, `(examples,)`.
     """
 
     x_adv: Floats
@@ -33,7 +33,7 @@ class OracleError(AttackError):
     """The oracle answers no more.
 
     Attributes:
-        so_far: the rows won before that, the others untouched, and what each had cost; None outside a query attack.
+        so_far: the examples won before that, the others untouched, and what each had cost; None outside a query attack.
     """
 
     so_far: QueryResult | None = None
@@ -56,7 +56,7 @@ class Oracle:
         """Put an answering machine behind a counter.
 
         Args:
-            answer: `(rows, ...) -> scores (rows, outputs)`, such as an `Endpoint`. Scores are logits, or what
+            answer: `(examples, ...) -> scores (examples, outputs)`, such as an `Endpoint`. Scores are logits, or what
                 `log_scores` makes of probabilities; an attack refuses probabilities.
             budget: inputs it will answer in all; None sets no limit.
         """
@@ -64,15 +64,15 @@ class Oracle:
         self._answer, self._budget = answer, budget
 
     def __call__(self, x: Floats) -> Floats:
-        """Answer `(rows, outputs)`.
+        """Answer `(examples, outputs)`.
 
         Raises:
-            BudgetError: there is no budget left for all rows; none was asked.
+            BudgetError: there is no budget left for all examples; none was asked.
         """
         if self._budget is not None and self.queries + len(x) > self._budget:
             raise BudgetError(
                 f"{len(x)} more queries would exceed the budget of {self._budget}, of which {self.queries} are spent;"
-                " attack fewer rows, or with fewer queries each"
+                " attack fewer examples, or with fewer queries each"
             )
         scores = self._answer(x)
         self.queries += len(x)
@@ -80,30 +80,30 @@ class Oracle:
 
 
 def log_scores(probabilities: Floats) -> Floats:
-    """Logits that have these probabilities, `(rows, classes)`; 0 becomes the smallest float32, so all are finite.
+    """Logits that have these probabilities, `(examples, classes)`; 0 becomes the smallest float32, so all are finite.
 
     A service answers probabilities, which saturate where logits do not, so the contract refuses them. Their logarithms
-    are logits up to a constant per row: margins are the network's own.
+    are logits up to a constant per example: margins are the network's own.
     """
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
 class Tally:
-    """One attack's accounts: what each row has cost and what it came to.
+    """One attack's accounts: what each example has cost and what it came to.
 
     Attributes:
-        x_adv: perturbation kept per row, at first the input itself; an attack writes what won.
-        queries: answers per row.
+        x_adv: perturbation kept per example, at first the input itself; an attack writes what won.
+        queries: answers per example.
     """
 
     def __init__(self, problem: AttackProblem, x: Floats, y: NDArray[Any], seed: int) -> None:
-        """Open accounts for all rows."""
+        """Open accounts for all examples."""
         self.x_adv = x.copy()
         self.queries: Ints = np.zeros(len(x), np.int64)
         self._problem, self._y, self._seed = problem, y, seed
 
     def ask(self, x: Floats, rows: Ints) -> Floats:
-        """Answers `(candidates, outputs)` for candidates, each on the account of the row of that index.
+        """Answers `(candidates, outputs)` for candidates, each on the account of the example of that index.
 
         Raises:
             OracleError: the oracle answers no more; carries the accounts.
@@ -137,7 +137,7 @@ class QueryAttack(Attack):
     """An attack that sees answers only; subclasses write `query` only.
 
     Attributes:
-        queries: answers it may take per row, >= 1; the first is for the input itself.
+        queries: answers it may take per example, >= 1; the first is for the input itself.
     """
 
     queries: int = 1000
@@ -148,7 +148,7 @@ class QueryAttack(Attack):
 
     @abc.abstractmethod
     def query(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> QueryResult:
-        """Perturb every row; see `count`, which has checked the arguments and checks the result."""
+        """Perturb every example; see `count`, which has checked the arguments and checks the result."""
 
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
@@ -156,12 +156,12 @@ class QueryAttack(Attack):
 
     @final
     def count(self, problem: AttackProblem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> QueryResult:
-        """Attack every row as a call does, and say what it cost.
+        """Attack every example as a call does, and say what it cost.
 
         Args:
             problem: what is attacked, towards what, within which limits.
-            x: inputs in raw units, float32 `(rows, ...)`.
-            y: labels or values `(rows,)`.
+            x: inputs in raw units, float32 `(examples, ...)`.
+            y: labels or values `(examples,)`.
             eps: largest perturbation, >= 0, in units of `bounds.scale`.
             seed: of the attack's draws and of the model's own randomness.
 

@@ -18,7 +18,7 @@ from redoubt.types import Floats, Ints
 TINY = 1e-12
 # Shares of the iterations after each of which the squares' area halves, as the paper's authors run it.
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
-# `(count) -> numbers uniform in [0, 1), (rows, count)`.
+# `(count) -> numbers uniform in [0, 1), (examples, count)`.
 Draw = Callable[[int], Floats]
 
 
@@ -30,7 +30,7 @@ class Square(QueryAttack):
     as a table's, have no neighbours: there a square is as many features, drawn at random, each with its own sign.
 
     Attributes:
-        queries: answers per row, >= 1: one for the input, one for the first perturbation, one per iteration.
+        queries: answers per example, >= 1: one for the input, one for the first perturbation, one per iteration.
         p_init: share of an input that the first squares cover, in (0, 1].
     """
 
@@ -65,19 +65,19 @@ class Square(QueryAttack):
 
 
 def _drawer(seed: int, step: int, rows: Ints, count: int) -> Draw:
-    # Drawn for all rows, so that a row's luck does not depend on which others still stand.
+    # Drawn for all examples, so that an example's luck does not depend on which others still stand.
     return lambda width: np.random.default_rng([seed, step]).random((count, width), np.float32)[rows]
 
 
 class _Layout(Protocol):
-    """What a square is; places are indices of flat inputs `(rows, cells, groups)`, groups an image's channels."""
+    """What a square is; places are indices of flat inputs `(examples, cells, groups)`, groups an image's channels."""
 
     def stripes(self, draw: Draw) -> Floats:
-        """First signs in L-inf, `(rows, inputs)`."""
+        """First signs in L-inf, `(examples, inputs)`."""
         ...
 
     def tiles(self, draw: Draw) -> Floats:
-        """First direction in L2, `(rows, inputs)`, of any length."""
+        """First direction in L2, `(examples, inputs)`, of any length."""
         ...
 
     def square(self, draw: Draw, share: float) -> tuple[Ints, Floats]:
@@ -160,7 +160,7 @@ class _Table:
         return places, places[:, :0], direction / (_lengths(direction) + TINY)
 
     def _some(self, draw: Draw, share: float, smallest: int) -> tuple[Ints, Floats]:
-        """Distinct features that can change, and a further number for each, both `(rows, features, 1)`."""
+        """Distinct features that can change, and a further number for each, both `(examples, features, 1)`."""
         total = len(self.movable)
         count = min(max(round(share * total), smallest), total)
         drawn = draw(total + count)
@@ -170,7 +170,7 @@ class _Table:
 
 @dataclass(frozen=True, eq=False)
 class _Search(abc.ABC):
-    """The rows that still stand, flat, `(rows, inputs)`; `x_adv` is written in place."""
+    """The examples that still stand, flat, `(examples, inputs)`; `x_adv` is written in place."""
 
     layout: _Layout
     x_adv: Floats
@@ -181,10 +181,10 @@ class _Search(abc.ABC):
 
     @abc.abstractmethod
     def take(self, keep: Flags) -> Self:
-        """The search for some of the rows."""
+        """The search for some of the examples."""
 
     def write(self, places: Ints, values: Floats, rows: Ints | None = None) -> Floats:
-        """Put values in place, of all rows or of some; returns what was there."""
+        """Put values in place, of all examples or of some; returns what was there."""
         at = (np.arange(len(places)) if rows is None else rows)[:, None, None], places
         before = self.x_adv[at]
         # Where places occur twice the last value stays.
@@ -199,7 +199,7 @@ class _Search(abc.ABC):
 
 @dataclass(frozen=True, eq=False)
 class _Corners(_Search):
-    """L-inf: every input at the lowest or the highest value within reach, `(rows, inputs)` each."""
+    """L-inf: every input at the lowest or the highest value within reach, `(examples, inputs)` each."""
 
     low: Floats
     high: Floats
@@ -227,7 +227,7 @@ class _Sphere(_Search):
     """L2: what one square of the perturbation gives up, and what clipping left unused, goes to another.
 
     Attributes:
-        origin: inputs before the attack, `(rows, inputs)`.
+        origin: inputs before the attack, `(examples, inputs)`.
         whole: which of them must stay whole numbers, likewise.
         box: lower, upper and scale per flat input, `(3, inputs)`.
         eps: size of the perturbation.

@@ -41,9 +41,9 @@ class Transformations:
             if not 0 <= value < np.inf:
                 raise ValueError(f"{field.name} is {value}; it must be >= 0 and finite")
         if self.scale >= 1:
-            raise ValueError(f"scale is {self.scale}; it must be below 1, or pictures shrink to nothing")
+            raise ValueError(f"scale is {self.scale}; it must be below 1, or images shrink to nothing")
         if self.contrast > 1:
-            raise ValueError(f"contrast is {self.contrast}; it must be at most 1, or pictures become negatives")
+            raise ValueError(f"contrast is {self.contrast}; it must be at most 1, or images become negatives")
 
     def __call__(self, x: tf.Tensor, seeds: tf.Tensor, bounds: Bounds) -> tf.Tensor:
         """Photograph every row once: it is moved, blurred, exposed and read by a noisy sensor that saturates.

@@ -48,7 +48,7 @@ class WholeSteps(Attack):
 
 
 def _changed(x_adv: Floats, bounds: Bounds, eps: float) -> Iterator[Floats]:
-    """Every change of one integer feature, made in all rows."""
+    """Every change of one integer feature, made in all examples."""
     scale = np.broadcast_to(bounds.scale, x_adv.shape[1:])
     for place in np.flatnonzero(np.broadcast_to(bounds.integer, x_adv.shape[1:]) & (scale > 0)):
         for size in sorted({1.0, float(np.floor(eps * float(scale[place]) + SLACK))} - {0.0}):

@@ -1,4 +1,4 @@
-"""Reads what `graph.add_proof` says of balls of inputs: right everywhere, the same everywhere, how far at least."""
+"""Reads what `interval_onnx.add_proof` proves of balls of inputs: correct or constant throughout, and how far."""
 
 from typing import Any, Protocol
 
@@ -11,11 +11,11 @@ HALVINGS = 6
 
 
 def proven(proof: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray[np.bool_]:
-    """Where no point of the box is answered wrong.
+    """Where no point of the box is misclassified.
 
     Args:
-        proof: smallest leads `(rows, classes)`, or the ends of a number `(rows, 2)`.
-        y: true labels or values `(rows,)`.
+        proof: smallest leads `(examples, classes)`, or the ends of a number `(examples, 2)`.
+        y: true labels or values `(examples,)`.
         tolerance: largest error that counts as right, of a number; None for classes.
     """
     if tolerance is None:
@@ -34,7 +34,7 @@ class Proves(Protocol):
         ...
 
     def prove(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> Floats:
-        """Leads `(rows, variants, classes)`, or ends `(rows, variants, 2)`."""
+        """Leads `(examples, variants, classes)`, or ends `(examples, variants, 2)`."""
         ...
 
 
@@ -45,13 +45,13 @@ def certified_eps(model: Proves, x: Floats, label: NDArray[np.int64], draws: int
 
     Args:
         model: guarded.
-        x: inputs `(rows, ...)`.
-        label: that they were given `(rows,)`.
+        x: inputs `(examples, ...)`.
+        label: that they were given `(examples,)`.
         draws: seed of the guard's draws of that answer.
         largest: eps looked for.
 
     Returns:
-        L-inf eps `(rows,)`, a multiple of largest / 2^HALVINGS; 0 where not even the first multiple is proven.
+        L-inf eps `(examples,)`, a multiple of largest / 2^HALVINGS; 0 where not even the first multiple is proven.
     """
     level, step, unit = np.zeros(len(x), dtype=np.int64), 2**HALVINGS, largest / 2**HALVINGS
     if not model.proves or not _keeps(model, x, label, draws, np.full(len(x), unit)).any():
@@ -69,6 +69,6 @@ def _keeps(model: Proves, x: Floats, label: NDArray[np.int64], draws: int, eps: 
 
 
 def certified_interval(model: Proves, x: Floats, eps: float, draws: int) -> Floats:
-    """Ends of the guarded value over the ball, `(rows, 2)`: those of the variants, averaged as their values are."""
+    """Ends of the guarded value over the ball, `(examples, 2)`: those of the variants, averaged as their values are."""
     ends: Floats = model.prove(x, eps, np.random.default_rng(draws)).mean(axis=1)
     return ends

@@ -10,4 +10,4 @@ class BundleError(RedoubtError):
 
 
 class InputError(RedoubtError):
-    """An input that does not fit the schema; the message names the row, the column and the value."""
+    """An input that does not fit the schema; the message names the example, the column and the value."""

@@ -29,7 +29,7 @@ class GuardConfig(BaseModel):
         lower: lower end per feature of the box that training and attacks saw: the declared limit, else the training
             minimum (tables).
         upper: upper end, likewise.
-        scale: training spread per feature, 0 for what must not change (tables).
+        scale: training standard deviation of each feature, 0 for what must not change (tables).
         output_scale: unit of the score: 1 for classes, the target's spread for a number.
     """
 
@@ -88,10 +88,10 @@ class GuardConfig(BaseModel):
         """How far each feature of a table lies outside the box that training and attacks saw, in widths of the box.
 
         Args:
-            x: inputs in raw units `(rows, *shape)`.
+            x: inputs in raw units `(examples, *shape)`.
 
         Returns:
-            Array `(rows, features)`, 0 inside, infinite outside a box without width; of images `(rows, 0)`.
+            Array `(examples, features)`, 0 inside, infinite outside a box without width; of images `(examples, 0)`.
         """
         if self.kind == "image":
             return np.zeros((len(x), 0))
@@ -104,14 +104,14 @@ class GuardConfig(BaseModel):
         """Draw what the random variants of `rows` inputs need, keyed by the graph's input names.
 
         Returns:
-            For images `index_rows` and `index_columns`, int64 `(rows, draws)`, each a row of `placements`; for
-            tables `noise`, float32 `(rows, draws, features)` in raw units.
+            For images `index_rows` and `index_columns`, int64 `(examples, draws)`, each a row of `placements`; for
+            tables `noise`, float32 `(examples, draws, features)` in raw units.
         """
         if self.kind == "table":
             shape = (rows, self.draws, *self.shape)
             scale = np.asarray(self.scale, dtype=np.float32)
             return {"noise": (rng.standard_normal(shape, dtype=np.float32) * self.noise * scale).astype(np.float32)}
-        # Row by row, so that the first rows' draws do not depend on how many come after.
+        # Example by example, so that the first examples' draws do not depend on how many come after.
         size, *places = np.moveaxis(rng.random((rows, self.draws, 3)), -1, 0)
         level = (size * len(self._sizes()[0])).astype(np.int64)
         return {
@@ -124,8 +124,8 @@ class GuardConfig(BaseModel):
     def placements(self, axis: int) -> Floats:
         """Every resize-and-pad along one side as a matrix, `(placements, side, side)` (arXiv 1711.01991).
 
-        A picture is resized by bilinear interpolation to a smaller size and placed at an offset among zeros, so
-        that `rows @ picture @ columns.T` is the random variant.
+        An image is resized by bilinear interpolation to a smaller size and placed at an offset among zeros, so
+        that `rows @ image @ columns.T` is the random variant.
         """
         side = self.shape[axis]
         return np.stack(

@@ -25,7 +25,7 @@ NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
 # Of ONNX Runtime, unless told otherwise: the same on every machine, as far as a sum depends on it.
 THREADS = 2
-# In widths of the box: an honest input may lie a little outside what the training rows span, none lies far outside.
+# In widths of the box: an honest input may lie a little outside what the training examples span, none lies far outside.
 FAR = 1.0
 # ONNX Runtime's exceptions have no base of their own.
 _BROKEN_GRAPH = tuple(
@@ -42,10 +42,11 @@ class Predictions:
     """What a guarded model says of a batch.
 
     Attributes:
-        outputs: logits or values of every variant, `(rows, variants, outputs)`.
-        vote: the answer: mean probabilities `(rows, classes)`, or the mean value `(rows, 1)`.
-        score: how far squeezing moves the answer, `(rows,)`, >= 0 (arXiv 1704.01155).
-        flagged: score above the calibrated threshold, or a number far outside (see `GuardedModel.outside`), `(rows,)`.
+        outputs: logits or values of every variant, `(examples, variants, outputs)`.
+        vote: the answer: mean probabilities `(examples, classes)`, or the mean value `(examples, 1)`.
+        score: how far squeezing moves the answer, `(examples,)`, >= 0 (arXiv 1704.01155).
+        flagged: score above the calibrated threshold, or a number far outside (see `GuardedModel.outside`),
+            `(examples,)`.
     """
 
     outputs: Floats
@@ -106,7 +107,7 @@ class GuardedModel:
         missing = [name for name in BUNDLE_FILES if not (folder / name).is_file()]
         if missing == [PROOF]:
             raise BundleError(
-                f"{folder} is no whole bundle: {PROOF} missing; one made before answers and proofs had a graph each has"
+                f"{folder} is no whole bundle: {PROOF} missing; bundles of earlier versions have"
                 " none: make it again with `dvc repro` (of zoo/: check it out again)"
             )
         if missing:
@@ -136,7 +137,7 @@ class GuardedModel:
         return self.guard.threshold
 
     def network(self, x: Floats) -> Floats:
-        """The unguarded network's logits or values, `(rows, outputs)`: the same nodes, cut out of the same graph."""
+        """The unguarded network's logits or values, `(examples, outputs)`, by the same nodes of the same graph."""
         if self._network is None:
             # Evaluation alone asks for this; the service neither needs nor installs the onnx package.
             from redoubt.bundle.subgraph import extract
@@ -148,7 +149,7 @@ class GuardedModel:
         """Answer a batch.
 
         Args:
-            x: inputs in raw units, float32 `(rows, *schema.shape)`.
+            x: inputs in raw units, float32 `(examples, *schema.shape)`.
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
         outputs = _run(self._session, "variants", {"x": x, **self.guard.draw(rng, len(x))})
@@ -173,19 +174,20 @@ class GuardedModel:
         """What no input within L-inf eps can change, for these draws of the guard.
 
         Args:
-            x: inputs in raw units, float32 `(rows, *schema.shape)`.
-            eps: in units of `Bounds.scale`, >= 0; one, or one per row.
+            x: inputs in raw units, float32 `(examples, *schema.shape)`.
+            eps: in units of `Bounds.scale`, >= 0; one, or one per example.
             rng: as of `answer`, whose draws it takes if it stands where that stood.
 
         Returns:
-            Per variant the smallest lead of each class over all others `(rows, variants, classes)`, above 0 only for
-            a class that keeps the first place everywhere in the ball; of a number its ends `(rows, variants, 2)`.
+            Per variant the smallest lead of each class over all others `(examples, variants, classes)`, above 0 only
+            for a class that keeps the first place everywhere in the ball; of a number its ends
+            `(examples, variants, 2)`.
 
         Raises:
             BundleError: the network has no bounds; see `proves`.
         """
         if self._proof is None or not self.proves:
-            raise BundleError("nothing can be proven: a layer of the network has no interval bounds")
+            raise BundleError("nothing can be certified: a layer of the network has no interval bounds")
         each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
         return _run(self._proof, "proof", {"x": x, "eps": each, **self.guard.draw(rng, len(x))})
 

@@ -31,12 +31,12 @@ def add_proof(graph: Graph, network: keras.Model, low: str, high: str) -> str:
     Args:
         graph: receives the nodes.
         network: at inference, of layers that have bounds.
-        low: name of the lower ends `(rows, ...)`.
+        low: name of the lower ends `(examples, ...)`.
         high: name of the upper ends.
 
     Returns:
-        The name of the smallest lead of each class over all others `(rows, classes)`, above 0 only for a class that
-        no point of the box takes the first place from; or for a number its lower and upper end `(rows, 2)`.
+        The name of the smallest lead of each class over all others `(examples, classes)`, above 0 only for a class that
+        no point of the box takes the first place from; or for a number its lower and upper end `(examples, 2)`.
 
     Raises:
         ChainError: the network is more than a chain of layers.
@@ -84,7 +84,7 @@ def _affine(graph: Graph, kind: str, pair: tuple[Any, Absolute], terms: int, end
 
 
 def _merged(graph: Graph, last: Any, ends: Ends) -> str:
-    """Lower bounds of every lead `(rows, classes, classes)`: a last layer whose outputs are all the differences."""
+    """Lower bounds of every lead `(examples, classes, classes)`: a last layer whose outputs are all the differences."""
     leads = Leads(last)
     low, _ = _affine(graph, "Dense", (leads, Absolute(leads)), terms_of(last), ends)
     classes = last.units

@@ -19,7 +19,7 @@ class Smoothed:
     """A classifier's answers under noise.
 
     Attributes:
-        label: the smoothed class per row; -1 where it abstains.
+        label: the smoothed class per example; -1 where it abstains.
         radius: L2 radius within which that class cannot change, in units of eps; 0 where it abstains.
     """
 
@@ -30,12 +30,12 @@ class Smoothed:
 def certify_classes(
     predict: Predict, x: Floats, params: CertifyParams, bounds: Bounds, seed: int, label: str | None = None
 ) -> Smoothed:
-    """Certify the smoothed classifier's answer on every row.
+    """Certify the smoothed classifier's answer on every example.
 
-    With probability 1 - alpha per row, no perturbation below the radius changes the label.
+    With probability 1 - alpha per example, no perturbation below the radius changes the label.
 
     Args:
-        predict: `(rows, ...) -> logits (rows, classes)`.
+        predict: `(examples, ...) -> logits (examples, classes)`.
         x: inputs in raw units.
         params: sigma, sample sizes, alpha.
         bounds: gives the unit of sigma.
@@ -43,7 +43,7 @@ def certify_classes(
         label: of a progress bar; None shows none.
     """
     labels, radii = [], []
-    for index, row in enumerate(progress_bar(x, desc=label, unit="row", disable=label is None)):
+    for index, row in enumerate(progress_bar(x, desc=label, unit="example", disable=label is None)):
         rng = np.random.default_rng([seed, index])
         guess = int(_votes(predict, row, params.selection_draws, params, bounds, rng).argmax())
         hits = int(_votes(predict, row, params.draws, params, bounds, rng)[guess])
@@ -57,10 +57,10 @@ def certify_classes(
 def certify_numbers(
     predict: Predict, x: Floats, radius: float, params: CertifyParams, bounds: Bounds, seed: int
 ) -> tuple[Floats, Floats]:
-    """Bound the median-smoothed value of every row within an L2 radius.
+    """Bound the median-smoothed value of every example within an L2 radius.
 
     Returns:
-        Lower and upper ends `(rows,)`; infinite where the sample is too small to say.
+        Lower and upper ends `(examples,)`; infinite where the sample is too small to say.
     """
     low_rank, high_rank = _ranks(params.draws, radius / params.sigma, params.alpha)
     ends = []

@@ -12,7 +12,7 @@ CORNERS = 2
 
 
 class RefutedError(RedoubtError):
-    """A proven example is not answered right somewhere in its eps-ball: the proof, or how it is read, is wrong."""
+    """A certified example is misclassified somewhere in its eps-ball: the certificate, or its reading, is wrong."""
 
 
 def ends(x: Floats, eps: float, bounds: Bounds) -> tuple[Floats, Floats]:
@@ -47,16 +47,16 @@ def check_not_refuted(what: str, certified: NDArray[np.bool_], wrong: NDArray[np
 
     Args:
         what: was proven of.
-        certified: proven to be answered right all over the ball, `(examples,)`.
-        wrong: answered wrong at a point of the ball.
+        certified: proven to be classified correctly all over the ball, `(examples,)`.
+        wrong: misclassified at a point of the ball.
         where: that point lies, in words.
 
     Raises:
-        RefutedError: an example that is proven is answered wrong.
+        RefutedError: an example that is proven is misclassified.
     """
     refuted = np.flatnonzero(certified & wrong)
     if len(refuted):
         raise RefutedError(
-            f"{what}: example {refuted[0]} is proven to be answered right, and is answered wrong at {where}"
+            f"{what}: example {refuted[0]} is certified, and is misclassified at {where}"
             f" ({len(refuted)} such): the bounds are wrong, and no figure here may be believed; please report it"
         )

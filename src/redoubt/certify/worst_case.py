@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 500
 
 
 def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:
-    """All inputs within L-inf eps (in units of `bounds.scale`) of each row that lie inside the bounds, or beside x."""
+    """The L-inf ball of size eps (in units of `bounds.scale`) around each example, cut at the bounds."""
     reach = eps * bounds.scale
     return Box(
         tf.minimum(x, tf.maximum(x - reach, bounds.lower)),
@@ -27,17 +27,17 @@ def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:
 
 
 def worst_outputs(network: keras.Model, box: Box, y: tf.Tensor, criterion: Criterion) -> tf.Tensor:
-    """The outputs an attacker would pick, could each be reached; a criterion not won there is won nowhere in the box.
+    """The worst outputs that the bounds allow: where they are not adversarial, no point of the box is.
 
     Args:
         network: at inference.
         box: of inputs.
-        y: true labels or values `(rows,)`.
+        y: true labels or values `(examples,)`.
         criterion: tells classes from numbers.
 
     Returns:
-        Logits `(rows, classes)`, that of the true class 0 and every other its largest lead over it; or of a number
-        the end further from the truth, `(rows, 1)`.
+        Logits `(examples, classes)`, that of the true class 0 and every other its largest lead over it; or of a number
+        the end further from the truth, `(examples, 1)`.
 
     Raises:
         ChainError: the network is more than a chain of layers.
@@ -75,14 +75,14 @@ def certifier(
 
 
 def worst_logits(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Tensor:
-    """Upper bounds of every logit's lead over that of y, `(rows, classes)`; 0 for y itself.
+    """Upper bounds of every logit's lead over that of y, `(examples, classes)`; 0 for y itself.
 
     Bounding the differences of a last Dense layer's logits is tighter than bounding each logit (arXiv 1810.12715).
 
     Args:
         last: the layer that gives the logits.
         features: what it reads.
-        y: classes `(rows,)`.
+        y: classes `(examples,)`.
     """
     if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.linear:
         logits = through([last], features)

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     surroundings.settle()
     parser = Parser(
         prog="redoubt",
-        description="Measure how a Keras model resists attack, prove what can be proven, verify it, study why.",
+        description="Measure a model's adversarial robustness, certify it, verify a bundle, run the course.",
     )
     version = f"%(prog)s {importlib.metadata.version('redoubt')}"
     parser.add_argument("--version", action="version", version=version)

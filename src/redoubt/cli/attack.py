@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 SEED = 0
 EFFORT = {
     "steps": "gradient steps",
-    "restarts": "random starts, each on the rows that withstood those before",
-    "queries": "answers the attacker may take: per row, or in all for substitute",
+    "restarts": "random restarts, each on the examples that are still robust",
+    "queries": "query budget: per example, or in total for substitute",
 }
 EPILOG = """\
 examples:
-  redoubt attack --list                                        what there is, what each must know, where it is from
-  redoubt attack pgd models/digits/champion                    test rows and eps of the task, from this project
+  redoubt attack --list                                        every attack, its threat model and its paper
+  redoubt attack pgd models/digits/champion                    test split and eps of the task, from this project
   redoubt attack ensemble model.keras --data test.npz --eps 0.1
   redoubt attack carlini-wagner model.keras --data test.npz --eps 2 --targeted 7
-  redoubt attack pgd models/digits/champion --knows-guard      differentiates the guard too (BPDA and EOT)
-  redoubt attack square http://127.0.0.1:3000 --task digits    a running service: answers only
+  redoubt attack pgd models/digits/champion --knows-guard      adaptive: differentiates the guard too (BPDA and EOT)
+  redoubt attack square http://127.0.0.1:3000 --task digits    a running service: queries only
   redoubt attack transfer http://127.0.0.1:3000 --task digits --proxy models/digits/natural
-  redoubt attack transfer-matrix models/digits/champion        logistic, MLP and CNNs of the attacker's own training
-  redoubt attack landscape models/digits/natural               the loss along chance, the gradient and PGD
+  redoubt attack transfer-matrix models/digits/champion        against proxies the attacker trains: logistic, MLP, CNNs
+  redoubt attack landscape models/digits/natural               the loss along random, gradient and PGD directions
 
-exit status: 0 all done; 1 broke off, what was done is kept and marked incomplete; 2 could not begin
+exit status: 0 done; 1 interrupted, partial results are kept and marked incomplete; 2 could not start
 """
 LEGEND = """\
-An attacker must know something of the network; the less, the more it says if the attack still wins:
-  gradients          the weights: white box, the strongest attacker and the one to measure by; not of a URL
-  scores             every class's score of each answer it asks for
-  labels             which class is answered, nothing more
-  another network    one of its own, trained on like data: black box; what misleads that one often misleads yours
-  nothing            the input alone
-A network that stands against one attack of the list stands against that one: `ensemble` takes the worst of four.
+Threat models, by what the attacker knows; the less it needs, the more a successful attack means:
+  gradients          white box: the weights; the setting in which robustness is measured; not available for a URL
+  scores             black box, score-based: the score of every class for each query
+  labels             black box, decision-based: the predicted class only
+  another network    black box, transfer: a proxy trained on similar data, whose adversarial examples often transfer
+  nothing            the input alone: a baseline
+Robustness to one attack implies nothing about the others: report `ensemble`, the worst case of four.
 """
 
 
@@ -54,18 +54,18 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "attack",
-        help="attack a bundle, a .keras file or a URL; write a record and a picture",
-        description="Attack a network and measure what share of rows still stands. The network must answer logits"
-        " (or numbers); perturbations stay within eps and within the bounds of the inputs.",
+        help="attack a bundle, a .keras file or a URL; write a record and a figure",
+        description="Attack a model and measure its robust accuracy. Classifiers must output logits, regressors a"
+        " number; perturbations stay within eps and within the bounds of the inputs.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of the attack; see --list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of the attack; see --list")
     parser.add_argument(
         "target", nargs="?", metavar="TARGET", help="a bundle folder, a .keras file, or http://HOST:PORT"
     )
-    parser.add_argument("--list", action="store_true", help="show every attack and end")
+    parser.add_argument("--list", action="store_true", help="list every attack and exit")
     _add_rows(parser)
     _add_threat(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/attacks/TARGET/NAME")
@@ -73,9 +73,11 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
     more = find("transfer-matrix")
-    points = f"rows, from the first (default {Entry.points}, {more.name} {more.points})"
-    rows = add_rows(parser, "what is attacked", points)
-    rows.add_argument("--bundle", type=Path, metavar="FOLDER", help="that a URL serves (default models/TASK/champion)")
+    points = f"number of examples, from the first (default {Entry.points}, {more.name} {more.points})"
+    rows = add_rows(parser, "the examples", points)
+    rows.add_argument(
+        "--bundle", type=Path, metavar="FOLDER", help="the bundle that a URL serves (default models/TASK/champion)"
+    )
 
 
 def _add_threat(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +86,7 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
         "--eps", type=float, help="size of the perturbation; 1 is a pixel's range or a feature's standard deviation"
     )
     threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
-    threat.add_argument("--targeted", metavar="CLASS", help="class to be answered; rows of that class are not counted")
+    threat.add_argument("--targeted", metavar="CLASS", help="target class; examples of that class are not counted")
     for option, says in EFFORT.items():
         threat.add_argument(f"--{option}", type=count, metavar="N", help=says)
     threat.add_argument(
@@ -93,10 +95,12 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="PATH",
-        help="a network of the attacker's, for transfer and transfer-matrix; may be given again",
+        help="a proxy network of the attacker's, for transfer and transfer-matrix; repeatable",
     )
-    threat.add_argument("--knows-guard", action="store_true", help="of a bundle: attack through its guard")
-    threat.add_argument("--seed", type=int, default=SEED, help=f"of everything (default {SEED})")
+    threat.add_argument(
+        "--knows-guard", action="store_true", help="adaptive attack on a bundle: differentiate through its guard"
+    )
+    threat.add_argument("--seed", type=int, default=SEED, help=f"random seed (default {SEED})")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -127,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     if findings.stopped is None:
         return 0
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"error: {findings.stopped}; what was done so far is kept, marked incomplete", markup=False
+        f"error: {findings.stopped}; partial results are kept and marked incomplete", markup=False
     )
     return 1
 
@@ -139,7 +143,7 @@ def _carry_out(job: "Job") -> "Findings":
 
     fixed = job.immovable
     if fixed is not None and fixed.everything:
-        raise AskedError(f"robust accuracy cannot be measured: {fixed.says(job.norm, job.eps)}")
+        raise AskedError(f"robust accuracy is undefined: {fixed.says(job.norm, job.eps)}")
     if "data" not in job.entry.ignores:
         check_inputs(job.problem(), job.batch.x, job.batch.y, job.eps)
     if job.entry.make is None:
@@ -157,8 +161,8 @@ def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
         given, width = tuple(network.input_shape[1:]), network.output_shape[-1]
         if given != target.shape or width != target.width:
             raise AskedError(
-                f"{path} takes {given} and gives {width} outputs; {target.said} takes {target.shape}"
-                f" and gives {target.width}: a proxy must be alike"
+                f"{path} takes {given} and has {width} outputs; {target.said} takes {target.shape}"
+                f" and gives {target.width}: a proxy must have the same inputs and outputs"
             )
     return {path: of_network(network) for path, network in networks.items()}
 
@@ -168,9 +172,11 @@ def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
     from redoubt.cli.rows import load_rows, no_rows
 
     if target.network is None and entry.knows == "gradients":
-        raise AskedError(f"{entry.name} needs gradients, which a URL does not give; {_without_gradients()} do without")
+        raise AskedError(
+            f"{entry.name} is a white-box attack, and a URL gives no gradients; {_without_gradients()} do without"
+        )
     if args.knows_guard and target.guarded is None:
-        raise AskedError(f"--knows-guard is for bundles; {target.said} has no guard that could be differentiated")
+        raise AskedError(f"--knows-guard is for bundles; {target.said} has no guard to differentiate")
     norm = args.norm or entry.norm or jobs.norm_of(target)
     sized, reads = "eps" not in entry.ignores, "data" not in entry.ignores
     return jobs.Job(
@@ -194,12 +200,12 @@ def _refuse_unread(entry: Entry, args: argparse.Namespace) -> None:
     for name in unread:
         if getattr(args, name) not in (None, False):
             takes = ", ".join(f"--{option}" for option in entry.options) or "nothing"
-            said = f"--{name.replace('_', '-')} means nothing to {entry.name}"
+            said = f"--{name.replace('_', '-')} does not apply to {entry.name}"
             raise AskedError(f"{said}, whose effort is set by {takes}: leave it out")
     if args.proxy and entry.knows != "another network":
-        raise AskedError(f"{entry.name} has no use for --proxy")
+        raise AskedError(f"{entry.name} does not take --proxy")
     if entry.name == "transfer" and not args.proxy:
-        raise AskedError("transfer needs the attacker's own networks: name at least one with --proxy")
+        raise AskedError("transfer needs a proxy network of the attacker's: name at least one with --proxy")
     check_rows(args)
 
 
@@ -210,7 +216,7 @@ def _without_gradients() -> str:
 def _list() -> None:
     """Plain lines: a terminal of any width shows them whole."""
     print(LEGEND)
-    print("NAME            MUST KNOW        PUBLISHED             EFFORT (default)")
+    print("NAME            KNOWLEDGE        PAPER                 EFFORT (default)")
     for entry in CATALOGUE.values():
         effort = " ".join(f"--{name} {value}" for name, value in entry.options.items())
         print(f"\n{entry.name:<16}{entry.knows:<17}{entry.paper:<22}{effort}".rstrip())

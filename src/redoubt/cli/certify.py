@@ -1,4 +1,4 @@
-"""The subcommand `certify`: what no attacker can change, proven instead of tried."""
+"""The subcommand `certify`: certificates instead of attacks."""
 
 import argparse
 import os
@@ -27,21 +27,21 @@ STEPS = 3
 RADII = (0.25, 0.5, 0.75, 1.0)
 DRAWS, ALPHA, SMOOTHED = 10_000, 0.001, 500
 EPILOG = """\
-Two kinds of proof, each of the network alone:
-  interval bounds (default)   one pass; nothing within an L-inf eps of a row is answered wrong. Worth something for
-                              networks trained for it (recipe `ibp`), next to nothing for others
-  --sigma, smoothing          the network under Gaussian noise, answering by vote: within an L2 radius its answer stays,
-                              with probability 1 - alpha per row. Worth something for networks trained on such noise
+Two certificates, each for the network alone:
+  interval bounds (default)   deterministic, L-inf: no input within eps is misclassified. Tight for
+                              networks trained for it (recipe `ibp`), loose for others
+  --sigma, smoothing          randomized smoothing, L2: the vote under Gaussian noise is constant in a radius,
+                              with probability 1 - alpha per example. Meaningful for networks trained on such noise
 
 examples:
-  redoubt certify zoo/mnist-certified --eps 0.1 0.2 0.3         every test row of the task, from this project
-  redoubt certify models/mnist/smoothed --sigma 0.5             the first 500 test rows, 10,000 draws each
+  redoubt certify zoo/mnist-certified --eps 0.1 0.2 0.3         the whole test split of the task, from this project
+  redoubt certify models/mnist/smoothed --sigma 0.5             the first 500 test examples, 10,000 noise draws each
   redoubt certify model.keras --data test.npz --eps 0.1
 
-Each example that interval bounds prove is also asked of the network, at random points of its eps-ball and where a
-short attack leads: one that is answered wrong there ends the run, and nothing is written.
+Every certificate is also put to the test: the network is queried at random points of the eps-ball and where a
+short attack leads. A misclassification there aborts the run, and nothing is written.
 
-exit status: 0 all done; 2 could not begin, or a proof was refuted
+exit status: 0 done; 2 could not start, or a certificate was refuted
 """
 
 
@@ -53,21 +53,21 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "certify",
-        help="prove what share of rows no attack within eps can change; write a record",
-        description="Prove, without any attack, for what share of rows the answer is right and stays so all around.",
+        help="certified accuracy: correct throughout the eps-ball, whatever the attack; write a record",
+        description="Certified accuracy: the share of examples provably correct throughout a ball around them.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     parser.add_argument("target", metavar="TARGET", help="a bundle folder or a .keras file")
-    add_rows(parser, "what is certified", f"rows, from the first (default all; under noise {SMOOTHED})")
+    add_rows(parser, "the examples", f"number of examples, from the first (default all; under noise {SMOOTHED})")
     bounds = parser.add_argument_group("interval bounds, L-inf")
     bounds.add_argument("--eps", type=float, nargs="+", help="1 is a pixel's range or a feature's standard deviation")
-    noise = parser.add_argument_group("randomized smoothing, L2, of classes")
-    noise.add_argument("--sigma", type=float, help="of the noise, in the units of eps")
+    noise = parser.add_argument_group("randomized smoothing, L2, for classifiers")
+    noise.add_argument("--sigma", type=float, help="standard deviation of the noise, in the units of eps")
     noise.add_argument("--radii", type=float, nargs="+", metavar="R", help=f"default {' '.join(map(str, RADII))}")
-    noise.add_argument("--draws", type=count, metavar="N", help=f"of noise per row (default {DRAWS})")
-    noise.add_argument("--alpha", type=float, help=f"chance that a row's radius is wrong (default {ALPHA})")
+    noise.add_argument("--draws", type=count, metavar="N", help=f"noise samples per example (default {DRAWS})")
+    noise.add_argument("--alpha", type=float, help=f"failure probability per example (default {ALPHA})")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/certificates/TARGET")
 
@@ -88,7 +88,9 @@ def run(args: argparse.Namespace) -> int:
 
     make_deterministic(args.seed)
     if "://" in args.target:
-        raise CertifyError("a URL gives answers, not the network that a proof needs; certify the bundle it serves")
+        raise CertifyError(
+            "a URL gives predictions only, and a certificate needs the network; certify the bundle it serves"
+        )
     with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=None)) as target:
         points = args.points or (None if params is None else SMOOTHED)
         rows = load_rows(target, args.data, args.task, points)
@@ -132,7 +134,7 @@ def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
 
 
 def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict[str, Any]:
-    """The share proven within each L-inf eps; that within 0 is the clean one.
+    """Certified accuracy within each L-inf eps; at 0 it is clean accuracy.
 
     Raises:
         RefutedError: a proven example is answered wrong, at itself or somewhere in its eps-ball.
@@ -215,7 +217,7 @@ def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows"
     from redoubt.evaluation.metrics import rate
 
     if not target.is_classification or target.network is None:
-        raise CertifyError(f"{target.said} answers a number; --sigma is for classes: give --eps")
+        raise CertifyError(f"{target.said} is a regressor; --sigma is for classifiers: give --eps")
     x, y = rows.batch.x, rows.batch.y
     check_inputs(AttackProblem(target.outputs, Untargeted(), "l2", bounds_for(target, x)), x, y, 0.0)
     found = certify_classes(target.network.predict_on_batch, x, params, target.bounds, seed, "smoothing")
@@ -242,10 +244,10 @@ def _show(title: str, found: dict[str, Any], raw_units: list[str], path: Path) -
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("within", "right, proven", "95 %", title=title, title_justify="left")
+    table = Table("threat", "certified accuracy", "95 % interval", title=title, title_justify="left")
     for name, value in found.items():
         if value is None:
-            table.add_row(name, "not measured", "nothing can change")
+            table.add_row(name, "not measured", "nothing can be perturbed")
             continue
         share, low, high = (f"{100 * part:.2f}" for part in (value.share, value.low, value.high))
         table.add_row(name, f"{share} % of {value.n}", f"{low} to {high}")

@@ -1,4 +1,4 @@
-"""What one perturbation per row looks like: pictures as pictures, records as changes per feature."""
+"""What one perturbation per example looks like: images as images, records as changes per feature."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def as_pictures(x: Floats, bounds: Bounds) -> Floats:
 
 
 def perturbed(x: Floats, x_adv: Floats, truth: Sequence[str], answers: Sequence[str], bounds: Bounds) -> Figure:
-    """The first rows: originals with the truth, changes, and attacked pictures with the answers."""
+    """The first examples: originals with labels, perturbations, and adversarial examples with predictions."""
     some = slice(min(SHOWN, len(x)))
     shown = {"adversarial": as_pictures(x_adv[some], bounds)}
     return pictures(as_pictures(x[some], bounds), shown, {"truth": truth[some], "adversarial": answers[some]})
@@ -48,10 +48,10 @@ def changes(x: Floats, x_adv: Floats, bounds: Bounds, names: Sequence[str]) -> F
 
 
 def falling(eps: NDArray[np.float64], largest: float) -> Figure:
-    """The share of rows that stands against eps, from each row's smallest winning one."""
+    """Robust accuracy against eps, from the minimal adversarial eps of each example."""
     figure, axes = canvas(1, 1, 4.8, 3.2)
     axis: Axes = axes[0, 0]
     grid = np.linspace(0.0, largest, 200)
     axis.step(grid, [float((eps > at).mean()) for at in grid], where="post", color="#b91c1c")
-    axis.set(xlabel="eps", ylabel="share that stands", ylim=(-0.02, 1.02))
+    axis.set(xlabel="eps", ylabel="robust accuracy", ylim=(-0.02, 1.02))
     return figure

@@ -106,7 +106,7 @@ class Job:
         y, classes = self.batch.y, len(self.target.labels)
         if self.entry.name == "course":
             if not self.target.is_classification:
-                raise JobError("course goes towards a false class; the target answers a number: take pgd")
+                raise JobError("course needs a false class; the target is a regressor: use pgd")
             chance = (y + np.random.default_rng(self.seed).integers(1, classes, len(y))) % classes
             false = chance if self.wanted is None else np.full_like(y, self.wanted)
             return TowardFalse(), np.stack([y, false], axis=1)
@@ -124,7 +124,7 @@ class Job:
             others = self.batch.y != self.wanted
             if not others.any():
                 label = self.target.labels[self.wanted]
-                raise JobError(f"all rows are of class {label} already; name another, or take more rows")
+                raise JobError(f"every example already has class {label}; name another class, or take more examples")
         return others
 
     def narrowed(self) -> "Job":
@@ -146,7 +146,9 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
         JobError: there is no row for each.
     """
     if len(batch) < 2:
-        raise JobError(f"{len(batch)} rows came; half of them are learned from and half measured on: give more")
+        raise JobError(
+            f"{len(batch)} examples are too few: half of them train the perturbation, half measure it; give more"
+        )
     place = np.arange(len(batch))
     return batch.take(place[::2]), batch.take(place[1::2])
 
@@ -165,13 +167,13 @@ def criterion_of(target: Target, tolerance: float | None) -> Criterion:
     """
     if target.is_classification:
         if tolerance is not None:
-            raise JobError(f"--tolerance is for numbers; {target.said} answers classes: leave it out")
+            raise JobError(f"--tolerance is for regression; {target.said} is a classifier: leave it out")
         return Untargeted()
     if tolerance is None and target.task is not None:
         tolerance = _from_params(target.task, lambda task: task.tolerance)
     if tolerance is None:
         raise JobError(
-            f"{target.said} answers a number: say by --tolerance from what error on it is wrong"
+            f"{target.said} is a regressor: give --tolerance, the largest error that counts as correct"
             " (of two classes in one output make two logits, 0 and the output)"
         )
     return Tolerance(tolerance)
@@ -184,7 +186,7 @@ def class_of(target: Target, said: str) -> int:
         JobError: the target has no such class.
     """
     if said not in target.labels:
-        known = ", ".join(target.labels) or "none: it answers a number"
+        known = ", ".join(target.labels) or "none: it is a regressor"
         raise JobError(f"no class '{said}' in {target.said}; its classes are {known}")
     return target.labels.index(said)
 

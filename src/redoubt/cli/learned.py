@@ -87,7 +87,9 @@ def reprogram(job: Job) -> Findings:
     network, bounds = job.target.network, job.target.bounds
     pixels = float(np.min(bounds.lower)) == 0.0 and float(np.max(bounds.upper)) == 1.0
     if network is None or not job.target.is_classification or not pixels:
-        raise JobError(f"reprogram needs classes and pixels in [0, 1]; {job.target.said} has other outputs or inputs")
+        raise JobError(
+            f"reprogram needs an image classifier with pixels in [0, 1]; {job.target.said} has other outputs or inputs"
+        )
     board = Board(most=min(10, len(job.target.labels)))
     attack = Reprogram(steps=job.options["steps"])
     with tqdm(total=2 * attack.steps, desc=job.entry.name, unit="step") as bar:
@@ -117,11 +119,11 @@ def minimal(job: Job) -> Findings:
     if not job.eps > 0:
         raise JobError(f"--eps is {job.eps:g}; minimal searches from 0 up to eps: give one above 0")
     problem, rows = job.problem(criterion), Batch(job.batch.x, y)
-    with tqdm(total=len(y) * attacks(job.eps, precision), desc=job.entry.name, unit="row") as bar:
+    with tqdm(total=len(y) * attacks(job.eps, precision), desc=job.entry.name, unit="example") as bar:
         eps = minimal_eps(attack, problem, rows, largest=job.eps, tolerance=precision, seed=job.seed, bar=bar)
     found: dict[str, Any] = {
         "examples": len(eps),
-        "stands_at_the_largest": rate(~np.isfinite(eps)),
+        "robust_at_the_largest_eps": rate(~np.isfinite(eps)),
         "precision": precision,
     }
     if np.isfinite(eps).any():
@@ -137,7 +139,7 @@ def substitute(job: Job) -> Findings:
         JobError: the target answers a number.
     """
     if not job.target.is_classification:
-        raise JobError("substitute copies classes; the target answers a number: take square")
+        raise JobError("substitute is for classifiers; the target is a regressor: use square")
     judge, (own, test) = job.problem(), halves(job.batch)
     points: list[Point] = []
     network, stopped = _student(job, own.x), None

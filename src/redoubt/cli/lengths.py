@@ -21,7 +21,7 @@ def same_lengths(job: Job) -> Findings:
     """
     x, y, problem = job.batch.x, job.batch.y, job.problem()
     if not is_picture(x.shape[1:]):
-        raise JobError(f"same-length needs pictures; {job.target.said} takes inputs of shape {x.shape[1:]}")
+        raise JobError(f"same-length needs images; {job.target.said} takes inputs of shape {x.shape[1:]}")
     pairs = [_pair(job, picture) for picture in x]
     x_adv = {name: np.stack([getattr(pair, name) for pair in pairs]).reshape(x.shape) for name in CHANGES}
     answers = {"original": problem.predict(x), **{name: problem.predict(changed) for name, changed in x_adv.items()}}

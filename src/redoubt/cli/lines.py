@@ -34,7 +34,7 @@ def landscape(job: Job) -> Findings:
     criterion, y = job.aim()
     problem, far = job.problem(criterion), np.linspace(0.0, job.eps, POINTS, dtype=np.float32)
     walks: list[Walks] = []
-    with tqdm(total=len(y), desc=job.entry.name, unit="row") as bar:
+    with tqdm(total=len(y), desc=job.entry.name, unit="example") as bar:
         x_adv = PGD(steps=job.options["steps"])(problem, job.batch.x, y, eps=job.eps, seed=job.seed)
         for row in range(len(y)):
             ways = _directions(problem, Batch(job.batch.x, y), x_adv, row, job.seed)
@@ -94,4 +94,4 @@ def _picture(job: Job, walks: list[Walks], margins: dict[str, Floats], far: Floa
     }
     truth = job.name(job.batch.y[row : row + 1], walks[row]["random"].outputs[:1])[0][0]
     unit = {"linf": "L-inf distance", "l2": "L2 distance"}[job.norm]
-    return attack_figures.landscape(shown, margins, labels, unit, f"row {row}, true answer {truth}")
+    return attack_figures.landscape(shown, margins, labels, unit, f"example {row}, true {truth}")

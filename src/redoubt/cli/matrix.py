@@ -1,4 +1,4 @@
-"""Who misleads whom: the target and the attacker's own networks, each attacked with what was made on every other."""
+"""Transferability: the target and the attacker's proxies, each attacked with what was crafted on every other."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""An attack with one perturbation per row: run batch by batch, so that what was done before it broke off is kept."""
+"""An attack with one perturbation per example, batch by batch, so that an interrupted one keeps what it has."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +50,7 @@ class Done:
 
 
 def plain(job: Job, attack: Attack) -> Findings:
-    """Attack every row and measure what stands.
+    """Attack every example and measure robust accuracy.
 
     Args:
         job: what is asked.
@@ -80,7 +80,7 @@ def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y
     x, width = job.batch.x, job.target.width
     empty = np.zeros((len(x), width), np.float32)
     done = Done(x.copy(), empty, empty.copy(), np.zeros(len(x), np.int64))
-    with tqdm(total=len(x), desc=job.entry.name, unit="row") as bar:
+    with tqdm(total=len(x), desc=job.entry.name, unit="example") as bar:
         try:
             for part in slices(len(x), ROWS):
                 _attack(attack, maker, job, y, part, done)

@@ -50,11 +50,11 @@ def load_rows(target: Target, data: Path | None, task: str | None, points: int |
     """
     name = task or target.task
     if data is None and name is None:
-        raise RowsError("no rows: give an NPZ file with x and y by --data, or a task by --task")
+        raise RowsError("no examples: give an NPZ file with x and y by --data, or a task by --task")
     x, y, source = _from_file(data) if data is not None else _of_task(str(name), target)
     some = Rows(Batch(_inputs(x[:points], target), _targets(y[:points], target)), source)
     if not len(some.batch):
-        raise RowsError(f"{source} holds no rows")
+        raise RowsError(f"{source} holds no examples")
     return some
 
 
@@ -80,14 +80,14 @@ def _of_task(task: str, target: Target) -> tuple[NDArray[Any], NDArray[Any], str
     stored = dataset.load(Path("data/raw", task))
     path = Path("data/splits", f"{task}.npz")
     if not path.is_file():
-        raise RowsError(f"{path}: no such file; run `dvc repro`, or give rows by --data")
+        raise RowsError(f"{path}: no such file; run `dvc repro`, or give examples by --data")
     test = stored.batch.take(Split(**read_arrays(path)).test)
-    return test.x, test.y, f"test rows of {task}"
+    return test.x, test.y, f"test split of {task}"
 
 
 def _inputs(x: NDArray[Any], target: Target) -> NDArray[np.float32]:
     if not target.fits(x.shape[1:]):
-        raise RowsError(f"the rows have shape {x.shape[1:]}; {target.said} takes {target.shape}")
+        raise RowsError(f"the examples have shape {x.shape[1:]}; {target.said} takes {target.shape}")
     if not np.issubdtype(x.dtype, np.number) or np.issubdtype(x.dtype, np.complexfloating):
         raise RowsError(f"x holds {x.dtype}; expected real numbers in raw units")
     return x.astype(np.float32)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redoubt.studies.contract import Result
 
 EPILOG = """\
-Each study is one module, src/redoubt/studies/NAME.py: read it beside what it prints. It takes the course's own data
+Each study is one module, src/redoubt/studies/CHAPTER/NAME.py: read it beside its output. It takes the course's own data
 where REDOUBT_DATA_MIRROR or the network has it, else an embedded stand-in, and says which.
 
 examples:
@@ -38,12 +38,14 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="which; --list shows them")
-    parser.add_argument("--list", action="store_true", help="what there is, in the course's order, and what it asks")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of the study; see --list")
     parser.add_argument(
-        "--full", action="store_true", help="at the full sizes of params.yaml instead of the quick ones"
+        "--list", action="store_true", help="list the studies in the course's order, with their questions"
     )
-    parser.add_argument("--stand-in", action="store_true", help="on the embedded stand-in even where the data is found")
+    parser.add_argument("--full", action="store_true", help="full sizes of params.yaml instead of the quick ones")
+    parser.add_argument(
+        "--stand-in", action="store_true", help="use the embedded stand-in even where the data is found"
+    )
     parser.add_argument("--seed", type=int, default=20, help="of everything drawn (default: 20)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/study/NAME")
 

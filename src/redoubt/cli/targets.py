@@ -180,20 +180,24 @@ def open_network(path: Path) -> keras.Model:
 
 def _check_network(path: Path, network: keras.Model) -> None:
     if not getattr(network, "outputs", None):
-        raise TargetError(f"'{path}' was never built: call the model on some rows, or give it an Input, and save again")
+        raise TargetError(
+            f"'{path}' was never built: call the model on some examples, or give it an Input, and save again"
+        )
     given, answered = network.input_shape, network.output_shape
     if not isinstance(given, tuple) or not isinstance(answered, tuple) or len(answered) != 2:
         raise TargetError(
-            f"'{path}' takes {given} and answers {answered}; expected one input and outputs of shape (rows, classes)"
+            f"'{path}' takes {given} and outputs {answered}; expected one input and outputs of shape (batch, classes)"
         )
     if answered[1] is None:
-        raise TargetError(f"'{path}' answers {answered}: how many classes is not fixed; give its Input a whole shape")
+        raise TargetError(
+            f"'{path}' outputs {answered}: the number of classes is undefined; give its Input a full shape"
+        )
     if network.inputs[0].dtype == "string":
         raise TargetError(f"'{path}' takes words; expected numbers: attack the part of it behind the words' numbers")
     activation = getattr(network.layers[-1], "activation", None)
     if activation is keras.activations.sigmoid and answered[1] > 1:
         raise TargetError(
-            f"'{path}' answers a probability for each class by itself (a sigmoid), no logits; give the model without it"
+            f"'{path}' outputs an independent probability per class (a sigmoid), not logits; give the model without it"
         )
 
 

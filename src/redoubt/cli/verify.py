@@ -38,16 +38,16 @@ CLOSE = 0.005
 EPILOG = """\
 It checks three things, and says which holds:
   1. the files are those that the card vouches for;
-  2. the card's clean and certified shares come out of these files again, on the whole test split;
-  3. the recipe, run again from the data on, makes the same weights, or at least the same shares.
-The third takes as long as the training did (the card says how long); --quick leaves it out. The same kind of
-processor makes the same weights to the byte; another one rounds differently and is held to half a point.
+  2. the card's clean and certified accuracies are reproduced from these files on the whole test split;
+  3. retraining by the recipe, from the data on, reproduces the weights, or at least the accuracies.
+The third takes as long as the training did (see the card); --quick skips it. The same kind of
+processor gives the same weights to the byte; another one rounds differently and may differ by half a point.
 
 examples:
   redoubt verify zoo/mnist-certified --quick
   REDOUBT_DATA_MIRROR=... redoubt verify zoo/mnist-certified
 
-exit status: 0 all holds; 1 something does not; 2 could not begin
+exit status: 0 everything is reproduced; 1 something is not; 2 could not start
 """
 
 
@@ -132,7 +132,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "verify",
-        help="check a bundle against its card; train it again and compare",
+        help="check a bundle against its card; retrain it and compare",
         description="Check a bundle of zoo/ against its card. Run it in the project's top folder.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -141,7 +141,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "bundle", type=Path, metavar="BUNDLE", help="a folder with a card.json, such as zoo/mnist-certified"
     )
-    parser.add_argument("--quick", action="store_true", help="do not train again")
+    parser.add_argument("--quick", action="store_true", help="skip retraining")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,17 +19,19 @@ class AskedError(RedoubtError):
 def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argparse._ArgumentGroup:
     """Add the options that say which rows; `points` is the help of how many."""
     rows = parser.add_argument_group(title)
-    rows.add_argument("--data", type=Path, metavar="FILE.npz", help="rows x, in raw units, with their true y")
+    rows.add_argument("--data", type=Path, metavar="FILE.npz", help="examples x, in raw units, with their true y")
     rows.add_argument(
         "--task",
         type=task_name,
-        help="of this project: its test rows, and what to ask a URL for (default: the bundle's)",
+        help="take this project task's test split; also the task to query at a URL (default: the bundle's)",
     )
     rows.add_argument("--points", type=count, metavar="N", help=points)
     rows.add_argument(
         "--bounds", type=float, nargs=2, metavar=("LO", "HI"), help="of a .keras file's inputs (default 0 1)"
     )
-    rows.add_argument("--tolerance", type=float, metavar="ERROR", help="of a number: a larger error is a wrong answer")
+    rows.add_argument(
+        "--tolerance", type=float, metavar="ERROR", help="regression: an error above this counts as wrong"
+    )
     return rows
 
 
@@ -40,7 +42,7 @@ def check_rows(args: argparse.Namespace) -> None:
         AskedError: they are.
     """
     if args.data and args.task and not args.target.startswith("http"):
-        raise AskedError("--data names rows and --task names others: leave one of them out")
+        raise AskedError("--data and --task both name examples: leave one of them out")
     if args.seed < 0:
         raise AskedError(f"--seed is {args.seed}; it must be >= 0")
     if args.out is not None:

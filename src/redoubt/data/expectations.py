@@ -44,7 +44,7 @@ _SUITE = 60
 
 
 class ValidationError(RedoubtError):
-    """Data that broke a rule; the message lists each rule, the rows, their values and the mend."""
+    """Data that broke a rule; the message lists each rule, the rows, their values and the fix."""
 
 
 @dataclass(frozen=True)
@@ -369,7 +369,7 @@ def _explain(report: dict[str, Any]) -> str:
         lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
         shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
         lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
-        lines.append(f"  to mend: {rule['fix']}")
+        lines.append(f"  to fix:  {rule['fix']}")
     return "\n".join(lines)
 
 

@@ -19,7 +19,7 @@ _QUANTILES = 10
 
 
 class SplitError(RedoubtError):
-    """Too few rows or classes; the message gives the numbers and the mend."""
+    """Too few rows or classes; the message gives the numbers and the fix."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _cut(rows: Ints, strata: Ints, size: int, seed: int, name: str) -> tuple[Int
     classes = len(np.unique(strata))
     if size < classes:
         raise SplitError(
-            f"split.{name} takes {size} rows, too few for {classes} classes or quantiles: raise it or add rows"
+            f"split.{name} takes {size} rows, too few for {classes} classes or quantiles: raise it or add examples"
         )
     rest, cut = train_test_split(rows, test_size=size, stratify=strata, random_state=seed)
     return np.sort(rest), np.sort(cut)

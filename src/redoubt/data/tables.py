@@ -78,7 +78,7 @@ def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float
         raise SourceError(
             f"'{source}': column '{name}' must hold numbers, but {int(wrong.sum())} of {len(cells)} cells are text, "
             f"the first in row {row} (counted from 0 below the header): {_short(cells.iloc[row])}; "
-            f"they look like {looks.like}: {looks.fix}, or mend the cells, or name the column "
+            f"they look like {looks.like}: {looks.fix}, or correct the cells, or name the column "
             "under 'categorical' or leave it out of 'features' in params.yaml"
         )
     return found

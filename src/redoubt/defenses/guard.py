@@ -55,8 +55,8 @@ def export(network: keras.Model, config: GuardConfig) -> bytes:
     """The network and every variant of its guard as one ONNX model: what answers.
 
     Returns:
-        A graph from `x` and the guard's draws to `variants` `(rows, variants, outputs)`; inside it the network alone
-        runs from `network_input` to `network_output`.
+        A graph from `x` and the guard's draws to `variants` `(examples, variants, outputs)`; inside it the network
+        alone runs from `network_input` to `network_output`.
 
     Raises:
         ChainError: the network is more than a chain of layers.
@@ -75,8 +75,8 @@ def export_proof(network: keras.Model, config: GuardConfig) -> bytes:
     rises with every input, so it takes the ends of a box to the ends of a box.
 
     Returns:
-        A graph from `x`, `eps` and the guard's draws to `proof` (see `certify.graph.add_proof`) of every variant; of a
-        network without bounds one to `unproven` instead, which nobody asks for.
+        A graph from `x`, `eps` and the guard's draws to `proof` (see `certify.interval_onnx.add_proof`) of every
+        variant; of a network without bounds one to `unproven` instead, which nobody asks for.
     """
     graph = Graph()
     if not is_bounded(network):
@@ -92,7 +92,7 @@ def _built(graph: Graph, config: GuardConfig, more: dict[str, Any], outputs: dic
 
 
 def _add_variants(graph: Graph, config: GuardConfig, x: str) -> str:
-    """All variants of all rows in one batch, `(rows * variants, ...)`."""
+    """All variants of all examples in one batch, `(examples * variants, ...)`."""
     parts = [graph.node("Unsqueeze", part, graph.constant(np.array([1]))) for part in _add_fixed(graph, config, x)]
     stacked = graph.node("Concat", *parts, _add_random(graph, config, x), axis=1)
     return graph.node("Reshape", stacked, graph.constant(np.array([-1, *config.shape])))

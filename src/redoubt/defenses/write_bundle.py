@@ -29,7 +29,7 @@ def write_bundle(folder: Path, network: keras.Model, schema: Schema, config: Gua
         network: gives logits, or values in the target's units.
         schema: of the task.
         config: of the guard; its threshold is set here.
-        clean: validation inputs `(rows, *schema.shape)` for the threshold.
+        clean: validation inputs `(examples, *schema.shape)` for the threshold.
 
     Returns:
         The calibrated configuration.

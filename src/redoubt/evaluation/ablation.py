@@ -19,7 +19,7 @@ def ablate_guard(evaluator: Evaluator, batch: Batch, oblivious: Floats, norm: No
 
     Args:
         evaluator: the guarded model.
-        batch: unperturbed rows.
+        batch: unperturbed examples.
         oblivious: perturbations of them, made for the network alone.
         norm: in which they are measured.
     """

@@ -30,12 +30,12 @@ WHOLE_STEPS = Member("whole steps", WholeSteps(), uses_gradients=False)
 
 @dataclass
 class WorstCase:
-    """The worst case so far: each attack adds the rows that it is the first to break.
+    """The worst case so far: each attack adds the examples that it is the first to break.
 
     Attributes:
-        kept: the perturbation that broke each row, or else the first one tried.
-        is_adversarial: rows broken.
-        broken: how many rows each attack was the first to break, in the order tried.
+        kept: the perturbation that broke each example, or else the first one tried.
+        is_adversarial: examples broken.
+        broken: how many examples each attack was the first to break, in the order tried.
     """
 
     kept: Floats
@@ -43,7 +43,7 @@ class WorstCase:
     broken: list[tuple[Member, int]] = field(default_factory=list)
 
     def add(self, member: Member, x_adv: Floats, is_adversarial: Flags) -> None:
-        """Take an attack's perturbations into account, and the rows that they break."""
+        """Take an attack's perturbations into account, and the examples that they break."""
         adversarial = is_adversarial & ~self.is_adversarial
         self.kept = np.where(adversarial.reshape(-1, *[1] * (x_adv.ndim - 1)), x_adv, self.kept)
         self.is_adversarial = self.is_adversarial | adversarial
@@ -59,11 +59,11 @@ class WorstCase:
 
     @property
     def by_restarts(self) -> int:
-        """How many rows only a repeat of an attack broke, from another random start."""
+        """How many examples only a repeat of an attack broke, from another random start."""
         return sum(count for member, count in self.broken if member.restart)
 
     def attack(self, evaluator: Evaluator, member: Member, problem: AttackProblem, batch: Batch, eps: float) -> Floats:
-        """Attack the rows still standing; the others come back as they were kept."""
+        """Attack the examples that are still robust; the others come back as they were kept."""
         x_adv, active = self.kept.copy(), np.flatnonzero(~self.is_adversarial)
         if len(active):
             x_adv[active] = evaluator.attack(member.attack, problem, batch.take(active), eps, member.restart)
@@ -71,13 +71,13 @@ class WorstCase:
 
 
 class Evaluation:
-    """Attacks one subject on some rows; every perturbation is scored by the exported graph.
+    """Attacks one subject on some examples; every perturbation is scored by the exported graph.
 
     Attributes:
-        thorough: query the guarded model too. Slow, and no row was ever chosen by it: for the rows reported.
+        thorough: query the guarded model too. Slow, and no example was ever chosen by it: for the examples reported.
         cells: one per threat measured, in that order.
         examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
-        is_adversarial: per threat, the rows that each attack breaks which was run on all rows.
+        is_adversarial: per threat, the examples that each attack breaks which was run on all examples.
     """
 
     def __init__(self, evaluator: Evaluator, batch: Batch, *, thorough: bool) -> None:
@@ -169,7 +169,7 @@ class Evaluation:
         return {"certified": ~network, "certified_guarded": ~guarded}
 
     def _undefended(self, threat: Threat) -> WorstCase:
-        """Attacks on every row, so that they can be compared, and the ensemble on the rows still standing."""
+        """Run the attacks on every example, so that they compare, and the ensemble on those still robust."""
         evaluator, y, problem = self.evaluator, self.batch.y, self.evaluator.undefended[threat.norm]
         # A number can be driven off to either side. From the input itself the climb takes the nearer one, which a
         # random start may miss; APGD-T tries both.

@@ -44,13 +44,13 @@ class Baseline:
 
 
 def constant(train: Batch, schema: Schema, parts: Mapping[str, Batch]) -> Baseline:
-    """The most frequent class of the training rows, or their mean, for every example."""
+    """The most frequent class of the training examples, or their mean, for every example."""
     if schema.is_classification:
         answer: Any = int(np.bincount(train.y, minlength=schema.outputs).argmax())
-        about = f"'{schema.labels[answer]}', the most frequent class of the training rows"
+        about = f"'{schema.labels[answer]}', the majority class of the training set"
     else:
         answer = float(train.y.mean(dtype=float))
-        about = f"{answer:.6g}, the mean of the training rows"
+        about = f"{answer:.6g}, the mean of the training set"
     return Baseline("constant", about, {name: np.full(len(batch), answer) for name, batch in parts.items()})
 
 
@@ -60,9 +60,9 @@ def linear(
     """Logistic (softmax) regression or ridge regression on scaled features, images as flat pixels.
 
     Args:
-        train: rows to learn from; of more than `ROWS`, as many drawn ones.
+        train: examples to learn from; of more than `ROWS`, as many drawn ones.
         schema: of the task.
-        scaler: statistics of the training rows.
+        scaler: statistics of the training examples.
         parts: what to predict, by name.
         balance: as the candidates were trained.
         seed: of the draw.
@@ -80,11 +80,11 @@ def linear(
         model.fit(_flat(some.x, scaler), some.y)
         found = {name: model.predict(_flat(batch.x, scaler)) for name, batch in parts.items()}
     kind = "logistic regression" if schema.is_classification else "ridge regression"
-    return Baseline("linear", f"{kind} on {len(some)} of {len(train)} training rows", found)
+    return Baseline("linear", f"{kind} on {len(some)} of {len(train)} training examples", found)
 
 
 def clean_score(predicted: NDArray[Any], batch: Batch, schema: Schema, target_mean: float) -> Score:
-    """What gates and candidates are measured by: balanced accuracy, or R2 against the mean of the training rows.
+    """What gates and candidates are measured by: balanced accuracy, or R2 against the mean of the training set.
 
     Raises:
         MetricError: every target is that mean.

@@ -29,7 +29,7 @@ class EvaluationCache:
     """Remembers the result of each batch under the digest of all that it depends on."""
 
     def __init__(self, folder: Path | None, code: str = "") -> None:
-        """Open a ledger.
+        """Open a cache.
 
         Args:
             folder: one file per batch; None remembers nothing.

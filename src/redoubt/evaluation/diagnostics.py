@@ -32,7 +32,7 @@ class AttackSuccess:
         white_box: by anybody who uses gradients; in L2 by whole numbers taken one at a time, too.
         square: by Square, which sees outputs only; None away from the budget.
         transfer: by perturbations made on other networks; None where there are none.
-        by_restarts: how many rows only a further random start of an attack breaks.
+        by_restarts: how many examples only a further random start of an attack breaks.
     """
 
     noise: Flags
@@ -46,12 +46,12 @@ class AttackSuccess:
 
 @dataclass(frozen=True)
 class Unbounded:
-    """What breaks the same rows when every value that can change at all may take any value of the box.
+    """What breaks the same examples when every value that can change at all may take any value of the box.
 
     Attributes:
-        attacked: rows that gradients break, in many steps.
-        searched: rows that a search without gradients breaks; None where the attack left it nothing to find.
-        tried: points of the box that the search tried per row.
+        attacked: examples that gradients break, in many steps.
+        searched: examples that a search without gradients breaks; None where the attack left it nothing to find.
+        tried: points of the box that the search tried per example.
         fixed: features that cannot change at any eps.
         importance: share of all features' permutation importance that those carry; None where it is unknown.
     """
@@ -65,16 +65,16 @@ class Unbounded:
 
 @dataclass(frozen=True)
 class Observed:
-    """What the checks look at, all on the same rows, undefended, in one norm.
+    """What the checks look at, all on the same examples, undefended, in one norm.
 
     Attributes:
         cells: rising in eps; the last is not beyond the budget's cell.
         budget: eps of the budget.
-        is_adversarial: at the budget, the rows that each attack breaks.
+        is_adversarial: at the budget, the examples that each attack breaks.
         unbounded: what breaks them without a limit.
-        dead: share of unperturbed rows whose gradient is 0 or not a number.
-        repeats: whether the network answers twice the same.
-        logits: whether the outputs of the unperturbed rows do not sum to one.
+        dead: share of unperturbed examples whose gradient is 0 or not a number.
+        repeats: whether the network is deterministic.
+        logits: whether the outputs of the unperturbed examples do not sum to one.
         draws: random draws that the guard declares.
         guard_repeats: whether the guarded model answers the same under two seeds.
     """
@@ -118,27 +118,27 @@ def _or_proven(check: Check, observed: Observed) -> Check:
     proven, left = cell.certified, cell.undefended
     if check.passed or proven is None or left is None or left.share - proven.share > MARGIN:
         return check
-    proof = f"bounds prove {_percent(proven.share)} of the {_percent(left.share)} that stand"
+    proof = f"bounds certify {_percent(proven.share)} of {_percent(left.share)} robust accuracy"
     return Check(name=check.name, passed=True, found=f"{check.found}; but {proof}")
 
 
 def _everything_falls(observed: Observed) -> Check:
-    """Fails if gradients break clearly fewer rows than points tried at random: there were more to break.
+    """Fails if gradients break clearly fewer examples than points tried at random: there were more to break.
 
-    A wide tolerance, or features that no attacker can change, may leave rows that nothing breaks; a search of the same
-    box says how many those are.
+    A wide tolerance, or features that no attacker can change, may leave examples that nothing breaks; a search of the
+    same box says how many those are.
     """
-    name, found = "accuracy falls to 0 as eps grows", observed.unbounded
+    name, found = "robust accuracy reaches 0 under an unbounded attack", observed.unbounded
     left = _left(found.attacked)
-    said = f"with an eps that reaches every value, {_percent(left)} are robust under PGD"
+    said = f"under PGD with an eps that spans the whole input box, robust accuracy is {_percent(left)}"
     if found.fixed:
         carry = "" if found.importance is None else f", with {_percent(found.importance)} of the permutation importance"
         said += f"; {listed(found.fixed)} cannot change at any eps{carry}"
     if found.searched is None:
         return Check(name=name, passed=left <= MARGIN, found=said)
-    said += f"; {found.tried} points of the same box, tried without gradients, leave {_percent(_left(found.searched))}"
+    said += f"; random search over {found.tried} points of the box leaves {_percent(_left(found.searched))}"
     unbroken = _percent(_left(found.attacked | found.searched))
-    said += f"; {unbroken} cannot be broken by anything tried, even with all movable features free"
+    said += f"; {unbroken} withstand both, even with every mutable feature free"
     passed = not _clearly_weaker(found.attacked, found.searched)
     return Check(name=name, passed=passed, found=said)
 
@@ -165,7 +165,7 @@ def _falls_with_eps(observed: Observed) -> list[Check]:
 
 def _more_steps(observed: Observed) -> Check:
     return _no_weaker(
-        "many steps find what one step finds",
+        "iterative attacks are no weaker than single-step",
         ("pgd", observed.is_adversarial.pgd),
         ("fgsm", observed.is_adversarial.fgsm),
     )
@@ -177,9 +177,9 @@ def _not_folded(observed: Observed) -> Check:
     noise, one, many = (float(each.mean()) for each in (found.noise, found.fgsm, found.pgd))
     stand = [_percent(1.0 - is_adversarial) for is_adversarial in (noise, one, many)]
     return Check(
-        name="one step and many steps see the same surface",
+        name="no catastrophic overfitting to a single step",
         passed=one > noise + BLIND or many - one <= FOLDED,
-        found=f"{stand[0]} stand under noise, {stand[1]} under FGSM, {stand[2]} under PGD",
+        found=f"robust accuracy {stand[0]} under noise, {stand[1]} under FGSM, {stand[2]} under PGD",
     )
 
 
@@ -196,14 +196,14 @@ def _order(observed: Observed) -> list[Check]:
 
 
 def _no_weaker(name: str, strong: tuple[str, Flags], weak: tuple[str, Flags]) -> Check:
-    """Fails if `weak` breaks clearly more rows: by a sign test on the rows that only one breaks, and by 2 points."""
+    """Fails if `weak` fools clearly more examples: by a sign test on those that only one fools, and by 2 points."""
     only_strong, only_weak = _only(strong[1], weak[1])
-    found = f"only {strong[0]} breaks {only_strong} rows, only {weak[0]} {only_weak}"
+    found = f"{only_strong} examples fooled by {strong[0]} only, {only_weak} by {weak[0]} only"
     return Check(name=name, passed=not _clearly_weaker(strong[1], weak[1]), found=found)
 
 
 def _clearly_weaker(strong: Flags, weak: Flags) -> bool:
-    """Whether the one that should be strong breaks fewer rows: by a sign test, and by 2 points."""
+    """Whether the one that should be strong breaks fewer examples: by a sign test, and by 2 points."""
     only_strong, only_weak = _only(strong, weak)
     disagreeing = only_strong + only_weak
     sure = disagreeing > 0 and binomtest(only_weak, disagreeing, alternative="greater").pvalue < SURE
@@ -218,20 +218,20 @@ def _gradients(observed: Observed) -> Check:
     return Check(
         name="gradients are neither zero nor NaN",
         passed=observed.dead <= NO_GRADIENT,
-        found=f"{_percent(observed.dead)} of the unperturbed rows have no usable gradient",
+        found=f"{_percent(observed.dead)} of the clean examples have a zero or non-finite gradient",
     )
 
 
 def _restarts(observed: Observed) -> Check:
     gained = observed.is_adversarial.by_restarts / len(observed.is_adversarial.pgd)
-    found = f"random restarts of PGD break {_percent(gained)} more"
-    return Check(name="restarts change little", passed=gained <= RESTARTS, found=found)
+    found = f"random restarts of PGD fool {_percent(gained)} more"
+    return Check(name="random restarts add little", passed=gained <= RESTARTS, found=found)
 
 
 def _randomness(observed: Observed) -> Check:
     honest = observed.repeats and observed.guard_repeats == (observed.draws == 0)
-    network = "answers twice the same" if observed.repeats else "answers differently from call to call"
-    found = f"the network {network}; the guard declares {observed.draws} draws"
+    network = "is deterministic" if observed.repeats else "gives different outputs from call to call"
+    found = f"the network {network}; the guard declares {observed.draws} random draws"
     return Check(name="randomness is declared", passed=honest, found=found)
 
 

@@ -30,11 +30,11 @@ TINY = 1e-12
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What an evaluation needs beside the model and the rows.
+    """What an evaluation needs beside the model and the examples.
 
     Attributes:
-        bounds: hold every row that is attacked.
-        target_mean: of the training rows, a number's constant to compare with; None leaves skill unmeasured.
+        bounds: hold every example that is attacked.
+        target_mean: of the training examples, a number's constant to compare with; None leaves skill unmeasured.
     """
 
     params: AttackParams
@@ -94,12 +94,12 @@ class Evaluator:
         return AttackProblem(outputs, self.config.criterion, norm, self.config.bounds, "service")
 
     def attack(self, attack: Attack, problem: AttackProblem, batch: Batch, eps: float, start: int = 0) -> Floats:
-        """Attack some rows, batch by batch.
+        """Attack some examples, batch by batch.
 
         Args:
             attack: how.
             problem: one of the above.
-            batch: the rows.
+            batch: the examples.
             eps: size of the perturbation.
             start: tells restarts of the same attack apart.
 
@@ -141,15 +141,15 @@ class Evaluator:
         )
 
     def predict(self, x: Floats) -> list[Predictions]:
-        """What the guarded model says in each of a few fresh redraws: one lucky draw must not decide a row."""
+        """What the guarded model says in each of a few fresh redraws: one lucky draw must not decide an example."""
         return [self.guarded.predict(x, rng) for rng in redraws(self.config.seed)]
 
     def is_adversarial_guarded(self, x: Floats, y: NDArray[Any]) -> Flags:
-        """Where the majority of redraws answers wrong; a flag alone saves no row."""
+        """Where the majority of redraws answers wrong; a flag alone saves no example."""
         return majority([self.config.criterion.is_adversarial(answers.vote, y) for answers in self.predict(x)])
 
     def is_adversarial_component(self, component: Component, answers: list[Predictions], y: NDArray[Any]) -> Flags:
-        """Where the majority of redraws gets past one part: answered wrong, and not refused."""
+        """Where the majority of redraws gets past one part: misclassified, and not refused."""
         guard, classes = self.guarded.guard, self.guarded.schema.is_classification
         wrong = [self.config.criterion.is_adversarial(component.vote(each, guard, classes), y) for each in answers]
         return majority([flags & ~component.refused(each) for flags, each in zip(wrong, answers, strict=True)])

@@ -42,7 +42,7 @@ def check(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...], mean: fl
         task: its gates, tolerance, split and number of attacked examples.
         y: classes or numbers of the validation examples that are judged, `(examples,)`.
         labels: class names; empty for numbers.
-        mean: of a number's training rows.
+        mean: of a number's training examples.
 
     Returns:
         Sentences to print; none where all is well.
@@ -56,14 +56,14 @@ def check(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...], mean: fl
     within = np.abs(y.astype(float) - mean) <= (task.tolerance or 0.0)
     if within.all():
         raise FeasibilityError(
-            f"tolerance is {task.tolerance:g}, and the mean of the training rows, {mean:.6g}, is within it on all "
+            f"tolerance is {task.tolerance:g}, and the mean of the training set, {mean:.6g}, is within it on all "
             f"{len(y)} validation examples: always answering it would be perfectly robust; lower the tolerance"
         )
     share = rate(within).share
     if share < OFTEN:
         return []
     return [
-        f"the mean of the training rows alone is within the tolerance of {task.tolerance:g} on {share:.0%} of the "
+        f"the mean of the training set alone is within the tolerance of {task.tolerance:g} on {share:.0%} of the "
         "validation examples: robust accuracy says little; a lower tolerance says more"
     ]
 
@@ -76,8 +76,8 @@ def _check_classes(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...])
         if reachable.low < floor:
             raise FeasibilityError(
                 f"gates.{name} needs a lower end of at least {floor:.4g}, and {had} cannot show more than "
-                f"{reachable.low:.3f} even for a model that is right on every one of them: {_fix(name, reachable)}, "
-                f"{_more(task, len(y))}, or add rows{_enough(y, len(labels), floor)}"
+                f"{reachable.low:.3f} even for a model that predicts all of them correctly: {_fix(name, reachable)}, "
+                f"{_more(task, len(y))}, or add examples{_enough(y, len(labels), floor)}"
             )
 
 
@@ -114,7 +114,7 @@ def _rare(y: NDArray[Any], labels: tuple[str, ...]) -> Iterator[str]:
             least = rate(np.ones(count, dtype=bool)).low
             yield (
                 f"class '{label}' has {count} of the {len(y)} examples that models are judged by: even all right, its "
-                f"share is known to be above {least:.0%} only; raise attack.points or split.validation, or add rows"
+                f"share is known to be above {least:.0%} only; raise attack.points or split.validation, or add examples"
             )
 
 

@@ -36,7 +36,7 @@ class MetricError(RedoubtError):
 
 
 class Rate(BaseModel):
-    """A share of `n` rows with its 95 % Wilson interval."""
+    """A share of `n` examples with its 95 % Wilson interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,7 +51,7 @@ class Score(BaseModel):
 
     Attributes:
         metric: balanced accuracy of classes; of a number R2 (of its values) or tolerance skill (of what is within the
-            tolerance), both against the mean of the training rows.
+            tolerance), both against the mean of the training set.
         value: of a perfect model 1; below 0 for a model that is worse than that mean.
         low: lower end of the interval.
         high: upper end.
@@ -83,7 +83,7 @@ def rate(flags: Flags) -> Rate:
         ValueError: no flags at all.
     """
     if not len(flags):
-        raise ValueError("a share needs at least one row")
+        raise ValueError("a rate needs at least one example")
     hits = int(np.count_nonzero(flags))
     interval = binomtest(hits, len(flags)).proportion_ci(CONFIDENCE, method="wilson")
     return Rate(
@@ -102,7 +102,7 @@ def balanced_accuracy(right: Flags, y: NDArray[Any], classes: int) -> Score:
     closed form, and of one class Wilson's own. Classes without an example have no part in it.
 
     Args:
-        right: which examples are answered right, `(examples,)`.
+        right: which examples are classified correctly, `(examples,)`.
         y: true classes `(examples,)`, 0 .. classes - 1.
         classes: how many there are.
 
@@ -196,12 +196,12 @@ def regression_metrics(values: Floats, truth: Floats) -> dict[str, float]:
 
 
 def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, float]:
-    """How much an attack adds to the absolute error, in the target's units, over all rows.
+    """How much an attack adds to the absolute error, in the target's units, over all examples.
 
-    A row whose error the attack made smaller counts as negative growth.
+    An example whose error the attack made smaller counts as negative growth.
 
     Args:
-        attacked: answers to the perturbed inputs, `(rows,)`.
+        attacked: answers to the perturbed inputs, `(examples,)`.
         clean: answers to the inputs themselves, likewise.
         truth: true values, likewise.
 
@@ -209,11 +209,13 @@ def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, fl
         `mean`, `p95` (95th percentile) and `max`.
 
     Raises:
-        ValueError: no rows, or arrays of other shapes.
+        ValueError: no examples, or arrays of other shapes.
     """
     shapes = (attacked.shape, clean.shape, truth.shape)
     if len(set(shapes)) > 1 or truth.ndim != 1 or not len(truth):
-        raise ValueError(f"attacked, clean and truth have shapes {shapes}; expected (rows,) of each, at least one row")
+        raise ValueError(
+            f"attacked, clean and truth have shapes {shapes}; expected (examples,) of each, at least one example"
+        )
     growth = np.abs(attacked.astype(float) - truth) - np.abs(clean.astype(float) - truth)
     return {
         "mean": float(growth.mean()),
@@ -223,7 +225,7 @@ def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, fl
 
 
 def confusion(predicted: NDArray[Any], truth: NDArray[Any], labels: Sequence[str]) -> list[list[int]]:
-    """Counts, one row per true class and one column per answer."""
+    """Counts, one example per true class and one column per answer."""
     counts: list[list[int]] = confusion_matrix(truth, predicted, labels=range(len(labels))).tolist()
     return counts
 

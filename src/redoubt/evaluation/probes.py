@@ -1,4 +1,4 @@
-"""Gathers what the lint looks at: the figures of a norm at its budget, and a few probes of the model."""
+"""Gathers what the checks looks at: the figures of a norm at its budget, and a few probes of the model."""
 
 from dataclasses import replace
 
@@ -17,12 +17,12 @@ PROBED = 64
 
 
 def diagnose(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[Check]:
-    """Run the lint over an evaluation.
+    """Run the checks over an evaluation.
 
     Args:
         evaluation: done in the norm.
         norm: whose budget is looked at.
-        foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
+        foreign: perturbations of the same examples, of the budget's size, that were made on other networks.
     """
     evaluator, batch = evaluation.evaluator, evaluation.batch
     budget = evaluator.config.eps.threat(norm)
@@ -51,7 +51,7 @@ def diagnose(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[
 
 
 def _dead(evaluator: Evaluator, batch: Batch, norm: Norm) -> float:
-    """The share of rows answered right whose gradient leads nowhere."""
+    """The share of examples classified correctly whose gradient leads nowhere."""
     right = ~evaluator.is_adversarial(batch.x, batch.y)
     if not right.any():
         return 0.0

@@ -42,8 +42,8 @@ class Candidate(BaseModel):
     def failed(self, gates: GatesParams) -> list[str]:
         """One sentence per gate that the model does not clear, and per reason not to trust its figures."""
         if self.degenerate:
-            return [f"{self.degenerate}; such a model is robust and useless"]
-        return [*self._failed(gates), *(f"the figures are not to be trusted: {doubt}" for doubt in self.failed_checks)]
+            return [f"{self.degenerate}; such a model is trivially robust"]
+        return [*self._failed(gates), *(f"failed check: {doubt}" for doubt in self.failed_checks)]
 
     @property
     def worth(self) -> tuple[float, float]:
@@ -54,12 +54,12 @@ class Candidate(BaseModel):
         clean, least = self.clean, self.clean.constant + gates.margin
         if clean.low <= least:
             yield (
-                f"clean {_told(clean)} is not surely above {_number(least)}, which "
-                f"{'a constant gets' if not gates.margin else 'is what a constant gets and gates.margin'}"
+                f"clean {_told(clean)} is not significantly above {_number(least)}, which "
+                f"{'a constant predictor scores' if not gates.margin else 'is a constant predictor plus gates.margin'}"
             )
         if clean.value < self.linear - gates.worse_than_linear:
             yield (
-                f"clean {clean.metric} {clean.value:.3f} is {self.linear - clean.value:.3f} below a plain linear "
+                f"clean {clean.metric} {clean.value:.3f} is {self.linear - clean.value:.3f} below the linear one's "
                 f"model's {self.linear:.3f}; gates.worse_than_linear allows {gates.worse_than_linear:g}"
             )
         if self.robust is None:
@@ -78,17 +78,17 @@ def _number(value: float) -> str:
 
 
 def candidate(name: str, validation: Robustness, threat: Threat, linear: float) -> Candidate:
-    """A candidate from its evaluation on validation rows: guarded clean, and adaptive at the budget.
+    """A candidate from its evaluation on validation examples: guarded clean, and adaptive at the budget.
 
     Raises:
         PromotionError: the figures hold no scores: made before there were any, or of a number that the mean of the
-            training rows always hits within the tolerance.
+            training examples always hits within the tolerance.
     """
     cell = validation.at(threat)
     clean, robust = validation.scores.get("clean_guarded"), cell.scores.get("adaptive") if cell.measured else None
     if clean is None or (robust is None and cell.measured):
         raise PromotionError(
-            f"the robustness figures of '{name}' have no score against a constant: the mean of the training rows is "
+            f"the robustness figures of '{name}' have no score against a constant: the mean of the training set is "
             "within the tolerance on every validation example, or the figures are old; lower the task's tolerance, or "
             "run the attack stage again"
         )
@@ -111,7 +111,7 @@ def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
 
 
 def beats(challenger: Candidate, incumbent: Candidate) -> bool:
-    """Whether a challenger replaces an incumbent that was measured on the same rows."""
+    """Whether a challenger replaces an incumbent that was measured on the same examples."""
     return challenger.worth >= incumbent.worth
 
 
@@ -121,7 +121,7 @@ def next_step(candidates: list[Candidate], gates: GatesParams) -> str:
     rare = "set train.balance: weights if a class is rare, " if classes else ""
     if all(each.clean.low <= each.clean.constant + gates.margin for each in candidates):
         return (
-            f"no model has surely learnt more than a constant: {rare}add examples, or add features, since these may "
+            f"no model is significantly better than a constant predictor: {rare}add examples or features; these may "
             "not tell the target"
         )
     if all(each.degenerate or each.clean.value < each.linear - gates.worse_than_linear for each in candidates):

@@ -20,7 +20,7 @@ class Found(BaseModel):
 
 
 class ThreatResult(Found):
-    """One threat: a norm and an eps, with every share of rows still answered right.
+    """One threat: a norm and an eps, with every share of examples still classified correctly.
 
     Where nothing can be perturbed, nothing was measured: every share is None, and `immovable` says why.
 
@@ -30,7 +30,7 @@ class ThreatResult(Found):
         pgd: undefended, under PGD from one random start.
         square: undefended, under Square, which sees answers only (at the budget).
         undefended: undefended, worst case over all of the above and the ensemble.
-        broken: rows that each attack of the worst case was the first to break, in the order tried.
+        broken: examples that each attack of the worst case was the first to break, in the order tried.
         oblivious: guarded, under the perturbations made for the undefended network.
         adaptive: guarded, worst case over those, APGD and PGD through the guard (BPDA, EOT) and Square against it.
         query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
@@ -75,11 +75,11 @@ class ThreatResult(Found):
 
 
 class ComponentResult(Found):
-    """One part of the guard at one threat; a row stands if it is answered right or refused.
+    """One part of the guard at one threat; an example stands if it is classified correctly or refused.
 
     Attributes:
         component: its name.
-        clean: unperturbed rows that are answered right, and not refused.
+        clean: unperturbed examples that are classified correctly, and not refused.
         oblivious: under the perturbations made for the undefended network.
         adaptive: worst case over those, APGD and PGD through this very part, its detector included.
     """
@@ -112,11 +112,11 @@ class Robustness(Found):
         clean_guarded: unperturbed, guarded: the difference is what the guard costs.
         false_positives: unperturbed inputs that the detector flags.
         cells: one per norm and eps, rising.
-        targeted: per norm at the budget, rows turned into the next class by targeted PGD (classes only).
+        targeted: per norm at the budget, examples turned into the next class by targeted PGD (classes only).
         components: the guard's parts, at the budget of the norm that the gates look at.
         checks: per norm at the budget, the checks of `evaluation.checks`.
         scores: `clean` and `clean_guarded` again: balanced accuracy per class; of a number R2 against the mean of the
-            training rows.
+            training examples.
         mcc: Matthews' correlation coefficient, guarded (classes only).
         degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
     """
@@ -143,14 +143,14 @@ class Robustness(Found):
 
 
 def join(shares: Sequence[Robustness]) -> Robustness:
-    """What was measured of one model on the same rows, norm by norm, as one.
+    """What was measured of one model on the same examples, norm by norm, as one.
 
     Raises:
-        ValueError: they are of other models or rows.
+        ValueError: they are of other models or examples.
     """
     first = shares[0]
     if any((each.digest, each.clean) != (first.digest, first.clean) for each in shares):
-        raise ValueError("what is joined was measured on different models or rows")
+        raise ValueError("the results to join were measured on different models or examples")
     return first.model_copy(
         update={
             "cells": [cell for each in shares for cell in each.cells],

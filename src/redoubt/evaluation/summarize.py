@@ -21,12 +21,12 @@ FLAT = 1e-6
 
 
 def summarize(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judge_parts: bool) -> Robustness:
-    """Everything that is reported of one model on some rows in one norm.
+    """Everything that is reported of one model on some examples in one norm.
 
     Args:
         evaluation: done in that norm.
         norm: the norm.
-        foreign: perturbations of the same rows, of the budget's size, that were made on other networks.
+        foreign: perturbations of the same examples, of the budget's size, that were made on other networks.
         judge_parts: attack each part of the guard by itself too.
     """
     evaluator, batch = evaluation.evaluator, evaluation.batch
@@ -61,7 +61,7 @@ def summarize(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judg
 
 def _nothing(says: str) -> Check:
     """Takes the place of all other checks, of which none has anything to look at."""
-    return Check(name="something can be perturbed", passed=False, found=f"not measured: {says}")
+    return Check(name="the threat can perturb something", passed=False, found=f"not measured: {says}")
 
 
 def degenerate(outputs: Floats, labels: Sequence[str]) -> str | None:
@@ -76,14 +76,14 @@ def degenerate(outputs: Floats, labels: Sequence[str]) -> str | None:
         return f"its output is not a finite number for {broken} of {count} examples"
     predicted = np.unique(outputs.argmax(axis=1))
     if labels and len(predicted) == 1:
-        return f"it predicts one class only, '{labels[predicted[0]]}', for all {count} examples"
+        return f"it predicts a single class, '{labels[predicted[0]]}', for all {count} examples"
     if not labels and np.ptp(outputs) <= FLAT * np.abs(outputs).max():
-        return f"it predicts one number only, {outputs.mean():.6g}, for all {count} examples"
+        return f"it predicts a single value, {outputs.mean():.6g}, for all {count} examples"
     return None
 
 
 def _scores(evaluator: Evaluator, batch: Batch, clean: Mapping[str, tuple[Floats, Flags]]) -> dict[str, Score]:
-    """Balanced accuracy of classes; of numbers R2 against the mean of the training rows, where that is known."""
+    """Balanced accuracy of classes; of numbers R2 against the mean of the training set, where that is known."""
     if evaluator.config.criterion.is_classification:
         return {
             name: balanced_accuracy(~is_adversarial, batch.y, outputs.shape[1])
@@ -100,7 +100,7 @@ def _scores(evaluator: Evaluator, batch: Batch, clean: Mapping[str, tuple[Floats
 
 
 def _targeted(evaluation: Evaluation, norm: Norm) -> Rate:
-    """The share of rows that targeted PGD turns into the class after their own."""
+    """The share of examples that targeted PGD turns into the class after their own."""
     evaluator, batch, params = evaluation.evaluator, evaluation.batch, evaluation.params
     problem = AttackProblem(of_network(evaluator.network), Targeted(), norm, evaluator.config.bounds, "network")
     wanted = (batch.y + 1) % evaluator.guarded.schema.outputs

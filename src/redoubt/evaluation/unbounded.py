@@ -1,4 +1,4 @@
-"""The same rows without a limit: do gradients find what a search of the whole box finds without them?"""
+"""The same examples without a limit: do gradients find what a search of the whole box finds without them?"""
 
 from dataclasses import replace
 
@@ -14,14 +14,14 @@ from redoubt.evaluation.redraws import Flags
 from redoubt.perturbable import immovable
 from redoubt.types import Batch, Floats, Norm, Threat
 
-# Points of the box that the search tries per row.
+# Points of the box that the search tries per example.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100
 # Wrong classes that are climbed to.
 TARGETS = 9
 
 
 def unbounded(evaluation: Evaluation, norm: Norm) -> Unbounded:
-    """Attack the rows with an eps that reaches every value of the box, then search the box for what that missed."""
+    """Attack the examples with an eps that reaches every value of the box, then search the box for what that missed."""
     evaluator, batch = evaluation.evaluator, evaluation.batch
     eps = _across(evaluator, batch, norm)
     fixed = immovable(batch.x, evaluator.config.bounds, eps, evaluator.guarded.schema)
@@ -43,7 +43,7 @@ def _across(evaluator: Evaluator, batch: Batch, norm: Norm) -> float:
 
 
 def _attacked(evaluator: Evaluator, batch: Batch, threat: Threat) -> Flags:
-    """Rows that PGD breaks; if it leaves more than a few, those too that it breaks on its way to each wrong answer.
+    """Examples that PGD breaks; if it leaves more than a few, those too that it breaks on its way to each wrong answer.
 
     Those climbs begin at the input: with the whole box for a ball, random starts are a search without gradients.
     """
@@ -68,7 +68,7 @@ def _attacked(evaluator: Evaluator, batch: Batch, threat: Threat) -> Flags:
 
 
 def _searched(evaluator: Evaluator, batch: Batch) -> tuple[Flags, int]:
-    """Rows that some point of the box breaks, no gradient used: others' values, corners and chance."""
+    """Examples that some point of the box breaks, no gradient used: others' values, corners and chance."""
     bounds, is_adversarial = evaluator.config.bounds, evaluator.is_adversarial(batch.x, batch.y)
     points = _points(evaluator, batch)
     for point in points:

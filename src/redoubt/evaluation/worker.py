@@ -1,4 +1,4 @@
-"""One share of an evaluation, for a process of its own: every model, on some rows, in one norm."""
+"""One share of an evaluation, for a process of its own: every model, on some examples, in one norm."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class WorkerJob:
 
     Attributes:
         folders: bundle per model; each model's perturbations are tried on the other ones too.
-        batch: rows attacked.
+        batch: examples attacked.
         bounds: the box that holds them.
         eps: rising; the budget's is among them.
         thorough: see `Evaluation`.
         cache: remembers finished batches.
         place: of its progress bar.
-        target_mean: of the training rows (regression), as in `EvaluationConfig`.
+        target_mean: of the training examples (regression), as in `EvaluationConfig`.
     """
 
     settings: AttackSettings

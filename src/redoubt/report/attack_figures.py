@@ -38,11 +38,11 @@ def same_length(
     axes[1, 0].set_axis_off()
     for axis, name in zip(axes[0], ("original", *changed), strict=True):
         answer, right = answers[name]
-        axis.set_xlabel(_literal(f"answered {answer}"), fontsize=8, color=RIGHT if right else WRONG)
+        axis.set_xlabel(_literal(f"predicted {answer}"), fontsize=8, color=RIGHT if right else WRONG)
     span = max(linf.values()) or 1.0
     for column, (name, x_adv) in enumerate(changed.items(), start=1):
         _framed(axes[0, column], x_adv, name)
-        _framed(axes[1, column], (x_adv - original) / (2 * span) + 0.5, "the change (grey: none)")
+        _framed(axes[1, column], (x_adv - original) / (2 * span) + 0.5, "the perturbation (grey: none)")
         axes[1, column].set_xlabel(f"L2 {l2[name]:.2f}, L-inf {linf[name]:.2f}", fontsize=8)
     return figure
 
@@ -59,7 +59,7 @@ def landscape(
     Args:
         walks: by the name of the direction: `distances` (steps,), `loss` (steps,), and `answers` (steps, classes) as
             probabilities, or (steps, 1) as values.
-        margins: of all inputs, `(inputs, steps)`, by the name of the direction; above 0 the attacker has won.
+        margins: of all inputs, `(inputs, steps)`, by the name of the direction; above 0 the example is adversarial.
         labels: class names; empty where a number is answered.
         unit: of the distances, such as "L-inf distance".
         row: what is to be said of the one input.
@@ -70,11 +70,11 @@ def landscape(
     for axis, (name, walk) in zip(axes[0], walks.items(), strict=False):
         for place in np.flatnonzero(seen).tolist() if labels else [0]:
             style = {"color": CYCLE[place % len(CYCLE)], "ls": "-" if place < len(CYCLE) else "--"}
-            said = _literal(labels[place]) if labels else "answer"
+            said = _literal(labels[place]) if labels else "prediction"
             axis.plot(walk["distances"], walk["answers"][:, place], label=said, **style)
         axis.set(title=f"along {_literal(name)}", xlabel=unit)
         axis.sharey(axes[0, 0])
-    axes[0, 0].set_ylabel("probability" if labels else "answer")
+    axes[0, 0].set_ylabel("probability" if labels else "prediction")
     if labels:
         axes[0, 0].set_ylim(-0.02, 1.02)
     if labels:
@@ -83,7 +83,7 @@ def landscape(
     figure.suptitle(_literal(row), fontsize=9)
     for name, walk in walks.items():
         axes[1, 0].plot(walk["distances"], walk["loss"], color=colours[name], label=_literal(name))
-    axes[1, 0].set(title="loss of this row", xlabel=unit)
+    axes[1, 0].set(title="loss of this example", xlabel=unit)
     axes[1, 0].legend()
     _margins(axes[1, 1], margins, colours, next(iter(walks.values()))["distances"])
     axes[1, 1].set_xlabel(unit)
@@ -103,7 +103,7 @@ def _margins(
         axis.fill_between(distances, low, high, color=colours[name], alpha=0.2, lw=0)
         axis.plot(distances, middle, color=colours[name], label=_literal(name))
     axis.axhline(0.0, color="black", lw=0.8)
-    axis.set(title="margin of all rows: above 0 it is won")
+    axis.set(title="margin of all examples: adversarial above 0")
     axis.legend()
 
 
@@ -154,7 +154,7 @@ def bars(shares: Mapping[str, Mapping[str, float]], says: str) -> Figure:
 
 
 def transfer(success_rate: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Share misled (0 to 1): a row per network that the examples were made on, a column per network that answers."""
+    """Success rate (0 to 1): a row per network that the examples were crafted on, a column per target."""
     rows, columns = list(success_rate), list(next(iter(success_rate.values())))
     table = np.array([[success_rate[row][column] for column in columns] for row in rows])
     figure, axes = canvas(1, 1, 2.6 + 0.75 * len(columns), 1.8 + 0.5 * len(rows))
@@ -165,17 +165,17 @@ def transfer(success_rate: Mapping[str, Mapping[str, float]]) -> Figure:
         axis.text(column, row, f"{share:.0%}", ha="center", va="center", color="white" if share > 0.6 else "black")
     axis.set_xticks(range(len(columns)), [_literal(name) for name in columns], rotation=30, ha="right")
     axis.set_yticks(range(len(rows)), [_literal(name) for name in rows])
-    axis.set(xlabel="share misled of", ylabel="examples made on")
+    axis.set(xlabel="success rate on", ylabel="crafted on")
     return figure
 
 
 def queries(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figure:
-    """Share misled (0 to 1) against the queries spent, per attack: `(queries, shares)`; queries >= 1."""
+    """Success rate (0 to 1) against the queries spent, per attack: `(queries, shares)`; queries >= 1."""
     figure, axes = canvas(1, 1, 4.8, 3.2)
     axis: Axes = axes[0, 0]
     for (name, (spent, shares)), colour in zip(curves.items(), CYCLE, strict=False):
         axis.plot(spent, shares, color=colour, marker="o", ms=3, label=_literal(name))
-    axis.set(xscale="log", xlabel="queries", ylabel="share misled", ylim=(-0.02, 1.02))
+    axis.set(xscale="log", xlabel="queries", ylabel="attack success rate", ylim=(-0.02, 1.02))
     axis.legend()
     return figure
 

@@ -64,7 +64,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
             right.plot(history["epoch"], history[column], SHARES[column], color=COLOURS[name], label=label)
         if not shares:
             _pair(right, history, "mae", COLOURS[name])
-        right.set(xlabel="epoch", title=f"{name}: {'share right' if shares else 'mean absolute error'}")
+        right.set(xlabel="epoch", title=f"{name}: {'accuracy' if shares else 'mean absolute error'}")
         for axis in (left, right):
             axis.legend(fontsize=7)
     return figure
@@ -95,7 +95,7 @@ def sweep(table: pd.DataFrame) -> Figure:
 
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
-    """Counts of the guarded model on the test split: a row per true class, a column per answer."""
+    """Counts of the guarded model on the test split: a row per true class, a column per predicted class."""
     table = np.array(counts)
     side = min(7.0, 2.2 + 0.36 * len(labels))
     figure, axes = canvas(1, 1, side, side)
@@ -108,7 +108,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
     names = [_literal(label) for label in labels]
     axis.set_xticks(range(len(labels)), names, rotation=45 if max(map(len, labels)) > 3 else 0)
     axis.set_yticks(range(len(labels)), names)
-    axis.set(xlabel="answer", ylabel="truth")
+    axis.set(xlabel="predicted", ylabel="true")
     return figure
 
 
@@ -120,7 +120,7 @@ def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str)
         axis.plot(truth, value, "o", ms=3, alpha=0.5, color=COLOURS[name])
         ends = [truth.min(), truth.max()]
         axis.plot(ends, ends, color="#6b7280", lw=1)
-        axis.set(title=name, xlabel=f"true {_literal(target)}", ylabel=f"answered {_literal(target)}")
+        axis.set(title=name, xlabel=f"true {_literal(target)}", ylabel=f"predicted {_literal(target)}")
     return figure
 
 
@@ -130,13 +130,15 @@ def eps_curves(curves: Mapping[Norm, Mapping[str, pd.DataFrame]], budget: Mappin
     for axis, (norm, models) in zip(axes[0], curves.items(), strict=True):
         for name, table in models.items():
             for column, line in LINES.items():
-                label = f"{name}, {'guard, ' if column != 'undefended' else ''}{column}"
+                label = f"{name}, {'guarded, ' if column != 'undefended' else ''}{column}"
                 axis.plot(table["eps"], table[column], line, color=COLOURS[name], marker="o", ms=3, label=label)
             axis.plot(
                 table["eps"], table["noise"], color=COLOURS[name], lw=0.8, alpha=0.4, label=f"{name}, random noise"
             )
         axis.axvline(budget[norm], color="#6b7280", lw=0.8)
-        axis.set(xlabel=f"{NORMS[norm]} eps; the line is the budget", ylim=(-0.02, 1.02), ylabel="share right")
+        axis.set(
+            xlabel=f"{NORMS[norm]} eps; the line marks the task's eps", ylim=(-0.02, 1.02), ylabel="robust accuracy"
+        )
     handles, labels = axes[0, -1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
     return figure
@@ -159,7 +161,7 @@ def pictures(
             _picture(
                 axes[2 + 2 * index, column], x_adv[column], answers[name][column], "#b91c1c" if wrong else "#15803d"
             )
-        axes[1 + 2 * index, 0].set_ylabel("change", fontsize=7)
+        axes[1 + 2 * index, 0].set_ylabel("perturbation", fontsize=7)
         axes[2 + 2 * index, 0].set_ylabel(name, fontsize=7)
     axes[0, 0].set_ylabel("original", fontsize=7)
     return figure
@@ -183,7 +185,7 @@ def certified(models: Mapping[str, Any]) -> Figure:
         ):
             shares = [row["certified"]["share"] if row["certified"] else np.nan for row in rows]
             axis.plot([row[size] for row in rows], shares, "o-", color=COLOURS[name], ms=3, label=name)
-    axes[0, 0].set(xlabel="L2 radius, randomized smoothing", ylabel="certified share", ylim=(-0.02, 1.02))
+    axes[0, 0].set(xlabel="L2 radius, randomized smoothing", ylabel="certified accuracy", ylim=(-0.02, 1.02))
     axes[0, 1].set(xlabel="L-inf eps, interval bounds", ylim=(-0.02, 1.02))
     axes[0, 1].legend()
     return figure

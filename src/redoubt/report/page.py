@@ -14,7 +14,7 @@ def _percent(rate: Rate | dict[str, Any] | None) -> Markup:
     if rate is None:
         return Markup('<span class="no">not measured</span>')
     values = rate.model_dump() if isinstance(rate, Rate) else rate
-    title = f"{values['n']} rows, 95 % Wilson interval"
+    title = f"{values['n']} examples, 95 % Wilson interval"
     share, low, high = (100 * values[key] for key in ("share", "low", "high"))
     return Markup('<span title="{}">{:.1f} % <small>{:.1f}–{:.1f}</small></span>').format(title, share, low, high)
 

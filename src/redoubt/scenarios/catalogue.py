@@ -31,8 +31,9 @@ class Entry:
         options: what can be set, with its default; `make` takes these by keyword.
         ignores: general options that mean nothing to it.
         norm: the one it is made for, if any.
-        points: rows it takes if nobody says how many.
-        make: the attack; None where the aim is not one perturbation per row, so that it needs a procedure of its own.
+        points: examples it takes if nobody says how many.
+        make: the attack; None where the aim is not one perturbation per example, so that it needs a procedure of its
+            own.
     """
 
     name: str
@@ -153,21 +154,21 @@ _ENTRIES = (
     Entry(
         name="noise",
         knows="nothing",
-        says="A random corner (L-inf) or direction (L2) of full size: what every attack must beat.",
+        says="Random perturbation of full size, a corner (L-inf) or a direction (L2): the baseline of every attack.",
         paper="-",
         make=_noise,
     ),
     Entry(
         name="fgsm",
         knows="gradients",
-        says="One step along the sign of the gradient, from the input to a corner of the ball.",
+        says="Fast gradient sign method: one step along the sign of the gradient.",
         paper="arXiv 1412.6572",
         make=_fgsm,
     ),
     Entry(
         name="corner",
         knows="gradients",
-        says="FGSM over and over: however small the gradient, every step goes to a corner of the ball.",
+        says="Iterated FGSM with full-size steps: every step ends in a corner of the ball.",
         paper="arXiv 1412.6572",
         options={"steps": 10},
         make=_corner,
@@ -175,7 +176,7 @@ _ENTRIES = (
     Entry(
         name="bim",
         knows="gradients",
-        says="Many small FGSM steps from the input, eps in all.",
+        says="Basic iterative method: small FGSM steps from the input, eps in total.",
         paper="arXiv 1607.02533",
         options={"steps": 10},
         make=_bim,
@@ -183,7 +184,7 @@ _ENTRIES = (
     Entry(
         name="mim",
         knows="gradients",
-        says="BIM with momentum: it keeps its direction where the gradient wavers, and transfers better.",
+        says="Momentum iterative method: BIM with momentum, which transfers better.",
         paper="arXiv 1710.06081",
         options={"steps": 10},
         make=_mim,
@@ -191,7 +192,7 @@ _ENTRIES = (
     Entry(
         name="pgd",
         knows="gradients",
-        says="Climbs the loss step by step from a random point, pulled back into the ball after each.",
+        says="Projected gradient descent from a random start.",
         paper="arXiv 1706.06083",
         options={"steps": 40, "restarts": 1},
         make=_pgd,
@@ -199,7 +200,7 @@ _ENTRIES = (
     Entry(
         name="course",
         knows="gradients",
-        says="Hung-yi Lee's: gradient descent on C(y', y_false) - C(y', y_true), pulled back by the fix step.",
+        says="Hung-yi Lee's: gradient descent on C(y', y_false) - C(y', y_true), projected by the fix step.",
         paper="Machine Learning, NTU",
         options={"steps": 100},
         make=_course,
@@ -207,7 +208,7 @@ _ENTRIES = (
     Entry(
         name="apgd-ce",
         knows="gradients",
-        says="Auto-PGD on the cross-entropy: PGD that halves its step by itself wherever the climb stalls.",
+        says="Auto-PGD on cross-entropy: the step size halves where progress stalls.",
         paper="arXiv 2003.01690",
         options={"steps": 100},
         make=_apgd("cross_entropy"),
@@ -215,7 +216,7 @@ _ENTRIES = (
     Entry(
         name="apgd-dlr",
         knows="gradients",
-        says="Auto-PGD on a ratio of logits, which stays steep where a sure network's cross-entropy goes flat.",
+        says="Auto-PGD on the difference-of-logits ratio, which does not vanish for confident networks.",
         paper="arXiv 2003.01690",
         options={"steps": 100},
         make=_apgd("dlr"),
@@ -223,7 +224,7 @@ _ENTRIES = (
     Entry(
         name="apgd-t",
         knows="gradients",
-        says="Auto-PGD towards each of the nine likeliest wrong classes in turn.",
+        says="Targeted Auto-PGD on the nine most likely wrong classes in turn.",
         paper="arXiv 2003.01690",
         options={"steps": 100},
         make=_apgd_t,
@@ -231,7 +232,7 @@ _ENTRIES = (
     Entry(
         name="ensemble",
         knows="gradients",
-        says="The worst case of APGD-CE, APGD-T, Square and PGD restarts, each on the rows still standing.",
+        says="Worst case of APGD-CE, APGD-T, Square and PGD restarts, each on the examples still robust.",
         paper="arXiv 2003.01690",
         options={"steps": 100, "restarts": 5, "queries": 1000},
         make=_ensemble,
@@ -239,7 +240,7 @@ _ENTRIES = (
     Entry(
         name="carlini-wagner",
         knows="gradients",
-        says="Seeks the smallest L2 perturbation that wins; eps only says which of them count.",
+        says="Minimizes the L2 norm of an adversarial perturbation; eps only decides which of them count.",
         paper="arXiv 1608.04644",
         options={"steps": 1000},
         norm="l2",
@@ -248,21 +249,21 @@ _ENTRIES = (
     Entry(
         name="minimal",
         knows="gradients",
-        says="The smallest eps, row by row, at which PGD wins, by bisection below the eps given.",
+        says="The minimal adversarial eps of each example under PGD, by bisection up to the eps given.",
         paper="-",
         options={"steps": 40},
     ),
     Entry(
         name="landscape",
         knows="gradients",
-        says="Walks to eps along chance, the gradient and PGD: chance changes little, the others flip the answer.",
+        says="Loss landscape: loss and prediction along random, gradient and PGD directions up to eps.",
         paper="arXiv 1611.02770",
         options={"steps": 40},
     ),
     Entry(
         name="same-length",
         knows="nothing",
-        says="One L2 length over all pixels, or in a corner: the eye sees the corner, as L-inf does; eps is L2 here.",
+        says="One L2 norm spread over all pixels or put into a corner: perceptibility follows L-inf; eps is L2 here.",
         paper="Machine Learning, NTU",
         ignores=frozenset({"norm", "targeted", "knows_guard"}),
         norm="l2",
@@ -270,7 +271,7 @@ _ENTRIES = (
     Entry(
         name="square",
         knows="scores",
-        says="Random search: changes one square after another and keeps what lowers the true class's lead.",
+        says="Score-based random search over square-shaped perturbations that lower the margin.",
         paper="arXiv 1912.00049",
         options={"queries": 1000},
         make=_square,
@@ -278,7 +279,7 @@ _ENTRIES = (
     Entry(
         name="hopskipjump",
         knows="labels",
-        says="Walks along the decision boundary to a near wrong answer, seeing nothing but which class is answered.",
+        says="Decision-based: follows the decision boundary towards the input, from predicted labels alone.",
         paper="arXiv 1904.02144",
         options={"queries": 1000},
         make=_hopskipjump,
@@ -286,7 +287,7 @@ _ENTRIES = (
     Entry(
         name="transfer",
         knows="another network",
-        says="PGD on networks of the attacker's own (--proxy), tried on the target: black box as taught.",
+        says="Transfer attack: PGD on the attacker's own networks (--proxy), evaluated on the target.",
         paper="arXiv 1611.02770",
         options={"steps": 40, "restarts": 1},
         make=_pgd,
@@ -294,7 +295,7 @@ _ENTRIES = (
     Entry(
         name="transfer-matrix",
         knows="another network",
-        says="PGD on the target and on each --proxy, or on networks it trains itself: who misleads whom.",
+        says="Transferability between the target and each --proxy, or proxies that it trains itself.",
         paper="arXiv 1611.02770",
         options={"steps": 40},
         ignores=frozenset({"targeted"}),
@@ -303,7 +304,7 @@ _ENTRIES = (
     Entry(
         name="substitute",
         knows="labels",
-        says="A few unlabelled inputs and an open API: grows a copy of the target from its answers and attacks that.",
+        says="Model extraction by Jacobian augmentation through an open API, then a transfer attack from the copy.",
         paper="arXiv 1602.02697",
         options={"queries": 2000},
         ignores=frozenset({"targeted"}),
@@ -311,7 +312,7 @@ _ENTRIES = (
     Entry(
         name="universal",
         knows="gradients",
-        says="One perturbation for most inputs, learned on one half of the rows and measured on the other.",
+        says="Universal perturbation: one for all inputs, trained on half of the examples, measured on the rest.",
         paper="arXiv 1610.08401",
         options={"steps": 200},
         ignores=frozenset({"targeted"}),
@@ -319,7 +320,7 @@ _ENTRIES = (
     Entry(
         name="physical",
         knows="gradients",
-        says="Survives printer and camera: climbs the loss expected over turns, shifts, light, blur and sensor noise.",
+        says="Physical-world attack: maximizes the loss expected over rotation, shift, light, blur and noise (EOT).",
         paper="arXiv 1707.07397",
         options={"steps": 100},
         make=_physical,
@@ -327,7 +328,7 @@ _ENTRIES = (
     Entry(
         name="patch",
         knows="gradients",
-        says="One sticker that misleads wherever it is put, at any angle, learned on one half of the pictures.",
+        says="Adversarial patch: fools at any place and angle, trained on half of the images.",
         paper="arXiv 1712.09665",
         options={"steps": 300},
         ignores=frozenset({"eps", "norm"}),
@@ -335,7 +336,7 @@ _ENTRIES = (
     Entry(
         name="reprogram",
         knows="gradients",
-        says="A frame of noise makes a picture network count squares instead, its weights untouched.",
+        says="Adversarial reprogramming: a frame of noise makes an image classifier count squares.",
         paper="arXiv 1806.11146",
         options={"steps": 1000},
         ignores=frozenset({"eps", "norm", "targeted", "data", "task", "points", "knows_guard"}),

@@ -20,7 +20,7 @@ from redoubt.types import PIXELS, Bounds, Floats
 
 @dataclass(frozen=True)
 class TowardFalse:
-    """Away from the true class and toward one false class; `y` holds both, `(rows, 2)` = (true, false).
+    """Away from the true class and toward one false class; `y` holds both, `(examples, 2)` = (true, false).
 
     Climbing the loss is the course's descent on L(x') = C(y', y_false) - C(y', y_true).
     """
@@ -85,10 +85,10 @@ class GradientDescent(GradientAttack):
 
 @dataclass(frozen=True, eq=False)
 class SameLength:
-    """One picture changed twice by the same L2 length: why L-inf is nearer to what the eye measures.
+    """One image changed twice by the same L2 length: why L-inf is nearer to what the eye measures.
 
     Attributes:
-        original: the picture, `(height, width, channels)`.
+        original: the image, `(height, width, channels)`.
         spread: every pixel changed a little.
         local: the pixels of a square in the lower right corner changed a lot.
         l2: length of each change, by name.
@@ -103,18 +103,18 @@ class SameLength:
 
 
 def same_length(x: Floats, length: float, bounds: Bounds = PIXELS) -> SameLength:
-    """Change a picture by an L2 length, once everywhere and once in as few pixels of a corner as can hold it.
+    """Change an image by an L2 length, once everywhere and once in as few pixels of a corner as can hold it.
 
     Args:
-        x: one picture, `(height, width, channels)`, raw units.
+        x: one image, `(height, width, channels)`, raw units.
         length: of both changes, > 0, in units of `bounds.scale`.
         bounds: the box of the values; each moves toward its farther end.
 
     Raises:
-        ValueError: not a picture, or a length that no change inside the box has.
+        ValueError: not an image, or a length that no change inside the box has.
     """
     if x.ndim != 3:
-        raise ValueError(f"the picture has shape {x.shape}; expected (height, width, channels)")
+        raise ValueError(f"the image has shape {x.shape}; expected (height, width, channels)")
     up, down = bounds.upper - x, x - bounds.lower
     room = np.maximum(up, down) / bounds.scale
     toward = np.where(up >= down, 1.0, -1.0) * bounds.scale

@@ -34,7 +34,7 @@ class Endpoint:
         Args:
             service: its URL, or a client whose base URL it is. Starlette's `TestClient` of an ASGI application is
                 such a client too: then all happens in this process.
-            schema: of the task to be asked; says how a row becomes a record, and the order of the classes.
+            schema: of the task to be asked; says how an example becomes a record, and the order of the classes.
             labels_only: read the label alone, as from a service that gives no probabilities: 0 for the class that is
                 answered, far less for the others. For a decision-based attack.
 
@@ -59,7 +59,7 @@ class Endpoint:
             self._opened.close()
 
     def __call__(self, x: Floats) -> Floats:
-        """Scores `(rows, classes)`, or values `(rows, 1)`, for inputs `(rows, ...)` in raw units.
+        """Scores `(examples, classes)`, or values `(examples, 1)`, for inputs `(examples, ...)` in raw units.
 
         Raises:
             EndpointError: no answer, a refusal (with what the service says), or an answer to something else.
@@ -119,7 +119,7 @@ def _requests(texts: list[str]) -> list[list[str]]:
 
 
 def _inputs(schema: Schema, x: Floats) -> list[Any]:
-    """Images as nested lists, rows of a table as records; every float32 arrives exactly."""
+    """Images as nested lists, examples of a table as records; every float32 arrives exactly."""
     if schema.kind == "image":
         return list(x.astype(float).tolist())
     return [_record(schema, index, row) for index, row in enumerate(x)]

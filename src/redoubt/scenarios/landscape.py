@@ -20,7 +20,7 @@ class Walk:
     Attributes:
         distances: from the input, in the problem's norm and units of `bounds.scale`, `(steps,)`.
         loss: the criterion's, `(steps,)`.
-        margin: the criterion's; above 0 the attacker has won, `(steps,)`.
+        margin: the criterion's; above 0 the attacker has succeeded, `(steps,)`.
         outputs: logits `(steps, classes)` or values `(steps, 1)`.
         answers: the first choice, `(steps,)`; 0 throughout for a regression.
     """
@@ -37,7 +37,7 @@ def along(problem: AttackProblem, x: Floats, y: Any, direction: Floats, distance
 
     Args:
         problem: who answers, and whose loss is asked for.
-        x: one input, `(...)` without a row axis, raw units.
+        x: one input, `(...)` without an example axis, raw units.
         y: its label or value, as the criterion wants it.
         direction: of unit length, as the functions below return it, of the shape of x.
         distances: how far to go, `(steps,)`; negative walks the other way.
@@ -97,5 +97,5 @@ def direction_toward(problem: AttackProblem, x: Floats, x_adv: Floats) -> Floats
     """
     length = distance((x_adv - x)[None], problem.norm, problem.bounds)[0]
     if length == 0:
-        raise ValueError("the attack moved nothing: there is no direction to walk in")
+        raise ValueError("the attack changed nothing: there is no direction to walk in")
     return ((x_adv - x) / length).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The smallest eps at which an attack wins, row by row."""
+"""The smallest eps at which an attack wins, example by example."""
 
 import math
 from typing import Any
@@ -22,21 +22,21 @@ def minimal_eps(
     seed: int,
     bar: "tqdm[Any] | None" = None,
 ) -> NDArray[np.float64]:
-    """Bisect eps for every row, on the assumption that whoever wins at an eps wins at a larger one.
+    """Bisect eps for every example, on the assumption that whoever wins at an eps wins at a larger one.
 
     Args:
         attack: tried at every eps; its own strength is part of the answer.
         problem: what is attacked.
-        rows: inputs in raw units, float32 `(rows, ...)`, and labels or values `(rows,)`.
+        rows: inputs in raw units, float32 `(examples, ...)`, and labels or values `(examples,)`.
         largest: eps tried first, > 0, in units of `bounds.scale`.
         tolerance: by how much the answer may exceed the smallest eps, > 0.
         seed: of every attack.
-        bar: moved on by one per row and attack, `attacks(largest, tolerance)` per row in all; a row that needs no
-            search moves it by all of its own at once.
+        bar: moved on by one per example and attack, `attacks(largest, tolerance)` per example in all; an example that
+            needs no search moves it by all of its own at once.
 
     Returns:
-        Per row an eps at which the attack did win, `(rows,)`: 0 where the input itself wins, infinity where even
-        `largest` does not.
+        Per example an eps at which the attack did win, `(examples,)`: 0 where the input itself wins, infinity where
+        even `largest` does not.
 
     Raises:
         AttackError: largest or tolerance is not above 0; see `Attack`.
@@ -51,7 +51,8 @@ def minimal_eps(
     _advance(bar, len(rows) + (attacks(largest, tolerance) - 1) * int(np.count_nonzero(~searched)))
     while (searched := np.flatnonzero(np.isfinite(high) & (high - low > tolerance))).size:
         middle = (low + high) / 2
-        # Rows with the same bounds are attacked together; all rows once per halving, however many groups there are.
+        # Examples with the same bounds are attacked together; all examples once per halving, however many groups there
+        # are.
         for eps in np.unique(middle[searched]):
             group = searched[middle[searched] == eps]
             adversarial = _is_adversarial(attack, problem, rows.take(group), float(eps), seed)
@@ -61,7 +62,7 @@ def minimal_eps(
 
 
 def attacks(largest: float, tolerance: float) -> int:
-    """How many attacks the search takes on a row that is won at `largest`: one there, and one per halving."""
+    """How many attacks the search runs on an example that is adversarial at `largest`: one, and one per halving."""
     return 1 + max(0, math.ceil(math.log2(largest / tolerance)))
 
 

@@ -18,7 +18,7 @@ from redoubt.types import Bounds, Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Placing:
-    """How a sticker is put on a picture: anywhere, turned and enlarged by chance.
+    """How a sticker is put on an image: anywhere, turned and enlarged by chance.
 
     Attributes:
         rotation: largest turn either way, degrees; 180 is any angle.
@@ -29,13 +29,13 @@ class Placing:
     scale: float = 0.2
 
     def draw(self, rng: np.random.Generator, rows: int, side: int, size: tuple[int, int]) -> Floats:
-        """Places `(rows, 4)`: degrees, factor, then row and column of the sticker's middle.
+        """Places `(examples, 4)`: degrees, factor, then row and column of the sticker's middle.
 
         Args:
             rng: source of chance.
             rows: how many.
-            side: of the sticker, in pixels; unturned it lies wholly on the picture.
-            size: height and width of the picture.
+            side: of the sticker, in pixels; unturned it lies wholly on the image.
+            size: height and width of the image.
         """
         angle = rng.uniform(-self.rotation, self.rotation, rows)
         factor = rng.uniform(1 - self.scale, 1 + self.scale, rows)
@@ -51,14 +51,14 @@ class Patch:
 
     Attributes:
         pixels: `(side, side, channels)`, raw units.
-        placing: how it is put on pictures.
+        placing: how it is put on images.
     """
 
     pixels: Floats
     placing: Placing
 
     def apply(self, x: Floats, rng: np.random.Generator) -> Floats:
-        """Pictures `(rows, height, width, channels)` with the sticker on each, at a place of its own."""
+        """Images `(examples, height, width, channels)` with the sticker on each, at a place of its own."""
         places = self.placing.draw(rng, len(x), len(self.pixels), x.shape[1:3])
         pixels = tf.constant(self.pixels)
         parts = [stick(x[part], pixels, places[part]).numpy() for part in slices(len(x), BATCH)]
@@ -67,13 +67,13 @@ class Patch:
 
 @dataclass(frozen=True, kw_only=True)
 class PatchLearning:
-    """Learns one sticker for all rows: sign steps up the loss over random rows and places, shrinking to nothing.
+    """Learns one patch for all images by sign steps up the loss over random images and places, of falling size.
 
     Attributes:
         side: of the sticker, in pixels.
-        placing: how it is put on pictures.
+        placing: how it is put on images.
         steps: >= 1.
-        batch: rows per step.
+        batch: examples per step.
         step_size: of the first step, as a share of the bounds' range.
     """
 
@@ -90,20 +90,18 @@ class PatchLearning:
 
         Args:
             problem: who is attacked; `Untargeted` or `Targeted` says towards what. Its norm is not read.
-            x: training pictures `(rows, height, width, channels)`, raw units.
+            x: training images `(examples, height, width, channels)`, raw units.
             y: their classes, or the classes to be answered.
-            seed: of rows, places and the model's own randomness.
+            seed: of examples, places and the model's own randomness.
             bar: moved on by one per step.
 
         Raises:
-            AttackError: inputs that are no pictures, none at all, or smaller than the sticker.
+            AttackError: inputs that are no images, none at all, or smaller than the sticker.
         """
         if x.ndim != 4 or not len(x):
-            raise AttackError(f"inputs have shape {x.shape}; a sticker needs pictures (rows, height, width, channels)")
+            raise AttackError(f"inputs have shape {x.shape}; a patch needs images (batch, height, width, channels)")
         if not 1 <= self.side <= min(x.shape[1:3]):
-            raise AttackError(
-                f"the sticker's side is {self.side}; it must be 1..{min(x.shape[1:3])} for these pictures"
-            )
+            raise AttackError(f"the patch's side is {self.side}; it must be 1..{min(x.shape[1:3])} for these images")
         check_gradient(problem, x)
         rng, climb = np.random.default_rng(seed), self._compile(problem, x, y)
         pixels = np.full((self.side, self.side, x.shape[3]), np.mean(_box(problem.bounds)), np.float32)
@@ -137,12 +135,12 @@ class PatchLearning:
 
 
 def stick(x: tf.Tensor, pixels: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-    """Pictures with the sticker put on them; differentiable in the sticker's pixels.
+    """Images with the sticker put on them; differentiable in the sticker's pixels.
 
     Args:
-        x: `(rows, height, width, channels)`.
+        x: `(examples, height, width, channels)`.
         pixels: `(side, side, channels)`.
-        places: `(rows, 4)`, see `Placing.draw`.
+        places: `(examples, 4)`, see `Placing.draw`.
     """
     channels = pixels.shape[-1]
     opaque = tf.concat([pixels, tf.ones_like(pixels[..., :1])], axis=-1)
@@ -153,7 +151,7 @@ def stick(x: tf.Tensor, pixels: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class FoolingRates:
-    """Shares of won answers over (row, place), 0 to 1.
+    """Shares of adversarial predictions over (example, place), 0 to 1.
 
     Attributes:
         patch: with the sticker.
@@ -172,11 +170,11 @@ def fooling_rate(
     """How often a sticker wins at random places, beside a sticker of noise.
 
     Args:
-        problem: who is attacked and what counts as won.
+        problem: who is attacked and what counts as adversarial.
         patch: the sticker.
-        x: pictures that it was not learnt on, `(rows, height, width, channels)`.
+        x: images that it was not learnt on, `(examples, height, width, channels)`.
         y: labels as the criterion wants them.
-        places: per row, >= 1.
+        places: per example, >= 1.
         seed: of the places and the noise.
     """
     values = np.random.default_rng([seed, 0]).uniform(*_box(problem.bounds), patch.pixels.shape)

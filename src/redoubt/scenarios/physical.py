@@ -24,7 +24,7 @@ class Physical(GradientAttack):
     """PGD on the margin expected over transformations, less what a printer or an onlooker would mind.
 
     Attributes:
-        transformations: what the picture must survive.
+        transformations: what the image must survive.
         steps: gradient steps, >= 1.
         step_size: of one step, as a share of eps; None takes Madry's 2.5 / steps.
         draws: transformations averaged per step, >= 1.
@@ -33,7 +33,7 @@ class Physical(GradientAttack):
         palette: colours that can be printed, one value per channel each, raw units; empty for any.
 
     Raises:
-        AttackError: inputs that are no pictures, a weight without a palette, colours of other channels.
+        AttackError: inputs that are no images, a weight without a palette, colours of other channels.
     """
 
     transformations: Transformations
@@ -68,16 +68,14 @@ class Physical(GradientAttack):
 
     def _check(self, shape: tf.TensorShape) -> None:
         if len(shape) != 4:
-            raise AttackError(
-                f"inputs have shape {shape}; only pictures (rows, height, width, channels) can be printed"
-            )
+            raise AttackError(f"inputs have shape {shape}; only images (batch, height, width, channels) can be printed")
         if self.printable and not self.palette:
             raise AttackError(
                 f"printable is {self.printable} but the palette is empty; name the colours or set it to 0"
             )
         for colour in self.palette:
             if len(colour) != shape[-1]:
-                raise AttackError(f"the palette's colour {colour} has {len(colour)} values; pictures have {shape[-1]}")
+                raise AttackError(f"the palette's colour {colour} has {len(colour)} values; images have {shape[-1]}")
 
     def _expected_gradient(
         self, problem: AttackProblem, x_adv: tf.Tensor, y: tf.Tensor, seed: tf.Tensor, index: tf.Tensor
@@ -88,7 +86,7 @@ class Physical(GradientAttack):
                 tape.watch(x_adv)
                 seen = self.transformations(x_adv, row_seeds(seed, draw, tf.shape(x_adv)[0]), problem.bounds)
                 outputs = problem.outputs(seen, redrawn(seed, draw))
-                # Its slope does not vanish where the network is sure, so a weight means the same for every row.
+                # Its slope does not vanish where the network is sure, so a weight means the same for every example.
                 loss = problem.criterion.loss(outputs, y, "margin")
             return part + 1, total + tape.gradient(loss, x_adv)
 
@@ -108,7 +106,7 @@ class Physical(GradientAttack):
 
 
 def total_variation(pictures: tf.Tensor) -> tf.Tensor:
-    """Mean length of the step from a value to its neighbours below and to the right, `(rows,)`."""
+    """Mean length of the step from a value to its neighbours below and to the right, `(examples,)`."""
     down = pictures[:, 1:, :-1] - pictures[:, :-1, :-1]
     right = pictures[:, :-1, 1:] - pictures[:, :-1, :-1]
     # The root alone has no slope at 0, where every attack starts.
@@ -116,7 +114,7 @@ def total_variation(pictures: tf.Tensor) -> tf.Tensor:
 
 
 def unprintable(pictures: tf.Tensor, palette: tuple[Colour, ...]) -> tf.Tensor:
-    """Mean distance of a pixel to its nearest printable colour, `(rows,)`.
+    """Mean distance of a pixel to its nearest printable colour, `(examples,)`.
 
     The score of Sharif et al. (CCS 2016) multiplies the distances to all colours; that product, and its slope, vanish
     as the palette grows. Both are 0 for printable pixels alone.
@@ -128,12 +126,12 @@ def unprintable(pictures: tf.Tensor, palette: tuple[Colour, ...]) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class Survival:
-    """Shares of won answers, 0 to 1.
+    """Shares of adversarial predictions, 0 to 1.
 
     Attributes:
-        digital: of the attacked rows as they are.
-        photographed: of (attacked row, draw) under the transformations.
-        clean: of (clean row, draw) under the same draws; for `Untargeted`, 1 - accuracy.
+        digital: of the attacked examples as they are.
+        photographed: of (attacked example, draw) under the transformations.
+        clean: of (clean example, draw) under the same draws; for `Untargeted`, 1 - accuracy.
     """
 
     digital: float
@@ -151,15 +149,15 @@ def survival_rate(
     draws: int,
     seed: int,
 ) -> Survival:
-    """How often an attack still wins after the picture was printed and photographed.
+    """How often an attack still wins after the image was printed and photographed.
 
     Args:
-        problem: who is attacked and what counts as won.
-        x: clean pictures `(rows, height, width, channels)`.
+        problem: who is attacked and what counts as adversarial.
+        x: clean images `(examples, height, width, channels)`.
         x_adv: attacked ones, of the same shape.
         y: labels as the criterion wants them.
-        transformations: how pictures are printed and photographed.
-        draws: per row, >= 1; the same for clean and attacked rows.
+        transformations: how images are printed and photographed.
+        draws: per example, >= 1; the same for clean and attacked examples.
         seed: of the draws; take another than the attack's.
     """
     photograph = _photographer(problem, transformations, x)

@@ -23,7 +23,7 @@ CHOOSE_EVERY = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """The new task: count the white squares of a small black board in the centre of a picture.
+    """The new task: count the white squares of a small black board in the centre of an image.
 
     Attributes:
         cells: per side.
@@ -50,7 +50,7 @@ class Reprogrammed:
     """What came of it.
 
     Attributes:
-        frame: what is added to a picture of a board: in (0, 1) round the board, 0 on it; of the shape of one input.
+        frame: what is added to an image of a board: in (0, 1) round the board, 0 on it; of the shape of one input.
         classes: of the network, the one that stands for each count, `(most,)`; no two are the same.
         accuracy: share of freshly drawn boards counted rightly, 0..1.
         chance: the same for guessing.
@@ -86,14 +86,15 @@ class Reprogram:
         """Make a network count.
 
         Args:
-            network: `(rows, height, width, channels)` in [0, 1] to logits `(rows, classes)`; it stays as it is. Do the
-                same to `keras.models.clone_model(network)`, which is untrained, to see what its training is worth.
+            network: `(examples, height, width, channels)` in [0, 1] to logits `(examples, classes)`; it stays as it is.
+                Do the same to `keras.models.clone_model(network)`, which is untrained, to see what its training is
+                worth.
             board: the task.
             seed: of the boards and of the first frame.
             bar: moved on by one per step.
 
         Raises:
-            AttackError: no picture network, no frame left round the board, fewer classes than squares.
+            AttackError: no image network, no frame left round the board, fewer classes than squares.
         """
         shape = network.input_shape[1:]
         _check(network, board)
@@ -136,7 +137,7 @@ class Reprogram:
 
 
 def make_boards(rng: np.random.Generator, count: int, board: Board, image_shape: tuple[int, ...]) -> Batch:
-    """Draw boards: black pictures with 1..most white squares in the middle.
+    """Draw boards: black images with 1..most white squares in the middle.
 
     Args:
         rng: of the numbers of squares, all equally likely, and of their places.
@@ -145,7 +146,7 @@ def make_boards(rng: np.random.Generator, count: int, board: Board, image_shape:
         image_shape: `(height, width, channels)`.
 
     Returns:
-        Pictures `(count, *image_shape)` of zeros and ones; the number of squares less 1, `(count,)`.
+        Images `(count, *image_shape)` of zeros and ones; the number of squares less 1, `(count,)`.
     """
     labels = rng.integers(board.most, size=count)
     ranks = rng.random((count, board.cells**2)).argsort(axis=1)

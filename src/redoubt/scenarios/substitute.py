@@ -25,9 +25,9 @@ class Round:
     """Where a substitute stands after a round.
 
     Attributes:
-        queries: rows asked so far.
+        queries: examples asked so far.
         agreement: share of this round's answers that the substitute gave before it learned them; at first it is
-            untrained. It costs no query, but the rows are those it was least sure of: on others it agrees more.
+            untrained. It costs no query, but the examples are those it was least sure of: on others it agrees more.
     """
 
     queries: int
@@ -42,7 +42,7 @@ class Substitute:
     the sign of the gradient of the answered class's logit (Jacobian augmentation).
 
     Attributes:
-        budget: queries, one per row asked; rounds end when it is spent.
+        budget: queries, one per example asked; rounds end when it is spent.
         growth: most new inputs per round, drawn from those known (reservoir sampling, arXiv 1605.07277).
         step: of the augmentation (lambda), in units of `Bounds.scale`; every other round it goes down the gradient.
         epochs: of training per round.
@@ -68,10 +68,10 @@ class Substitute:
         """Train the substitute in place, round by round; nothing happens until the result is iterated.
 
         Args:
-            ask: the oracle, `(rows, ...) -> (rows, classes)`; only its first choice is used. What it raises comes
-                through: the rounds before are kept, and so is what the network has learned.
-            network: an untrained substitute with logits `(rows, classes)`.
-            start: the first inputs, `(rows, ...)`: a handful of unlabelled ones, or random noise.
+            ask: the oracle, `(examples, ...) -> (examples, classes)`; only its first choice is used. What it raises
+                comes through: the rounds before are kept, and so is what the network has learned.
+            network: an untrained substitute with logits `(examples, classes)`.
+            start: the first inputs, `(examples, ...)`: a handful of unlabelled ones, or random noise.
             bounds: the box inputs live in and the unit of `step`.
             seed: of the choice of inputs and the order of training.
             bar: moved on by one per query.
@@ -114,8 +114,8 @@ class Point:
 
     Attributes:
         queries: spent on the substitute.
-        agreement: test rows that substitute and oracle answer alike.
-        success_rate: of the test rows that the oracle gets right, those it gets wrong once perturbed.
+        agreement: test examples that substitute and oracle answer alike.
+        success_rate: of the test examples that the oracle gets right, those it gets wrong once perturbed.
     """
 
     queries: int
@@ -133,18 +133,18 @@ def success_curve(
         problem: the substitute, untargeted.
         ask: the oracle; what is asked here measures the attack and is not counted as a query.
         attack: that makes the perturbations on the substitute, such as `fgsm()`.
-        test: rows that the substitute does not learn, with true labels.
+        test: examples that the substitute does not learn, with true labels.
         eps: size of the perturbations.
         seed: of the attack.
 
     Raises:
-        AttackError: the oracle gets no test row right, or the attack cannot be run.
+        AttackError: the oracle gets no test example right, or the attack cannot be run.
     """
     classes = problem.predict(test.x[:1]).shape[1]
     before = _choices(ask, test.x, classes)
     right = np.flatnonzero(before == test.y)
     if not len(right):
-        raise AttackError(f"the oracle gets none of {len(test)} test rows right; nothing is left to mislead")
+        raise AttackError(f"the oracle misclassifies all of {len(test)} test examples; nothing is left to attack")
     attacked = test.take(right)
     for done in rounds:
         x_adv = attack(problem, attacked.x, attacked.y, eps=eps, seed=seed)
@@ -154,12 +154,12 @@ def success_curve(
 
 
 def _choices(ask: Ask, x: Floats, classes: int, bar: "tqdm[Any] | None" = None) -> Ints:
-    """The oracle's first choice per row."""
+    """The oracle's first choice per example."""
     choices = []
     for part in slices(len(x), BATCH):
         scores, count = np.asarray(ask(x[part])), part.stop - part.start
         if scores.shape != (count, classes):
-            raise AttackError(f"the oracle answered shape {scores.shape}; expected {(count, classes)}")
+            raise AttackError(f"the oracle returned shape {scores.shape}; expected {(count, classes)}")
         choices.append(scores.argmax(axis=1))
         if bar is not None:
             bar.update(count)

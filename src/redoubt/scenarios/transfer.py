@@ -18,14 +18,14 @@ Table = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Transfers:
-    """How far perturbations made on one model mislead another; tables are `[maker][target]`, shares in 0..1.
+    """How far adversarial examples transfer from one model to another; tables are `[maker][target]`, shares in 0..1.
 
     Attributes:
-        success_rate: rows that the target gets wrong, of those that every model gets right unperturbed. All cells share
-            these rows, as in arXiv 1611.02770: a weak target's own mistakes are not counted as the attacker's.
-        accuracy: rows of all that the target still gets right.
-        clean: rows of all that each model gets right unperturbed.
-        rows: how many rows every model gets right.
+        success_rate: examples that the target gets wrong, of those that every model gets right unperturbed. All cells
+            share these examples, as in arXiv 1611.02770: a weak target's own mistakes are not counted as the attacker's.
+        accuracy: examples of all that the target still gets right.
+        clean: examples of all that each model gets right unperturbed.
+        rows: how many examples every model gets right.
     """
 
     success_rate: Table
@@ -50,20 +50,20 @@ def transfer_matrix(
 
     Args:
         problems: by the model's name; untargeted, of one norm and one box.
-        attack: that makes the perturbations. One that stops where it has won carries over less.
-        x: inputs in raw units `(rows, ...)`.
-        y: labels or values `(rows,)`.
+        attack: that makes the perturbations. One that stops where it has succeeded carries over less.
+        x: inputs in raw units `(examples, ...)`.
+        y: labels or values `(examples,)`.
         eps: size of the perturbations.
         seed: of the attack and of the models' own randomness.
         bar: moved on by one per maker.
 
     Raises:
-        AttackError: no row is answered rightly by all, or the attack cannot be run.
+        AttackError: no example is classified correctly by all, or the attack cannot be run.
     """
     right = {name: _right(problem, x, y, seed) for name, problem in problems.items()}
     shared = np.all(list(right.values()), axis=0)
     if not shared.any():
-        raise AttackError(f"none of {len(x)} rows is answered rightly by all of {', '.join(problems)}; give others")
+        raise AttackError(f"none of {len(x)} examples is classified correctly by all; give others")
     success_rate: Table = {}
     accuracy: Table = {}
     for maker, problem in problems.items():
@@ -83,7 +83,7 @@ def ensemble_outputs(members: Sequence[Outputs]) -> Outputs:
     """Several proxies as one: the mean of their logits (arXiv 1710.06081).
 
     What misleads all of them is likelier to mislead one more (arXiv 1611.02770). The mean of log-softmax is the same
-    up to a constant per row, which no loss sees.
+    up to a constant per example, which no loss sees.
 
     Raises:
         AttackError: no members.

@@ -15,17 +15,17 @@ from redoubt.attacks.problem import ROWS, AttackError, AttackProblem
 from redoubt.bundle.batches import slices
 from redoubt.types import Bounds, Floats
 
-# A row of so high a loss is won: it pulls no more, lest a few rows take all the effort.
+# An example of so high a loss is adversarial: it pulls no more, lest a few examples take all the effort.
 ENOUGH = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Universal:
-    """Climbs the mean capped loss of mini-batches with one shared perturbation, pulled back into the ball after each.
+    """Climbs the mean capped loss of mini-batches with one shared perturbation, projected onto the ball after each.
 
     Attributes:
-        epochs: passes over the rows.
-        batch_size: rows per step.
+        epochs: passes over the examples.
+        batch_size: examples per step.
         step_size: of the first step, as a share of eps; it falls evenly to 0.
     """
 
@@ -47,22 +47,22 @@ class Universal:
 
         Args:
             problem: what is attacked, towards what, within which limits.
-            x: rows to learn from, in raw units, float32 `(rows, ...)`; not those it is to be measured on.
-            y: labels or values `(rows,)`; the model's own answers will do.
+            x: examples to learn from, in raw units, float32 `(examples, ...)`; not those it is to be measured on.
+            y: labels or values `(examples,)`; the model's own answers will do.
             eps: largest perturbation, >= 0, in units of `bounds.scale`.
-            seed: of the order of the rows and of the model's own randomness.
+            seed: of the order of the examples and of the model's own randomness.
             bar: moved on by one per mini-batch.
 
         Returns:
             A perturbation of the shape of one input, within eps; see `apply`.
 
         Raises:
-            AttackError: no rows, or what `Attack.__call__` refuses.
+            AttackError: no examples, or what `Attack.__call__` refuses.
         """
         check_inputs(problem, x, y, eps)
         check_gradient(problem, x)
         if not len(x):
-            raise AttackError("no rows came; a perturbation is learned on at least one")
+            raise AttackError("no examples; a universal perturbation needs at least one")
         rng = np.random.default_rng(seed)
         order = np.concatenate([rng.permutation(len(x)) for _ in range(self.epochs)])
         batches = [order[part] for part in slices(len(order), self.batch_size)]
@@ -108,23 +108,23 @@ def random_delta(problem: AttackProblem, shape: tuple[int, ...], *, eps: float, 
 
 
 def apply(x: Floats, delta: Floats, bounds: Bounds) -> Floats:
-    """Add one perturbation to every row of x, `(rows, ...)`, clipped into the bounds, integers rounded towards x."""
+    """Add one perturbation to every example `(examples, ...)`, clipped to the bounds, integers rounded towards x."""
     return round_integers(x, np.clip(x + delta, bounds.lower, bounds.upper).astype(np.float32), bounds)
 
 
 def fooled(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed: int = 0) -> NDArray[np.bool_]:
-    """Which rows are answered otherwise once the perturbation is added, `(rows,)`, right or wrong as they were.
+    """Which examples are answered otherwise once the perturbation is added, `(examples,)`, right or wrong as they were.
 
     Args:
         problem: any model, untargeted: the one the perturbation was learned on or another. Of numbers, an answer that
             moves by more than the tolerance is another one.
-        x: rows that the perturbation was not learned on, in raw units.
+        x: examples that the perturbation was not learned on, in raw units.
         delta: of the shape of one input.
         eps: that the perturbation must keep within.
         seed: of the model's own randomness.
 
     Raises:
-        AttackError: the perturbed rows break the rules of the contract.
+        AttackError: the perturbed examples break the rules of the contract.
     """
     x_adv = apply(x, delta, problem.bounds)
     check_result(x, x_adv, problem, eps)
@@ -135,5 +135,5 @@ def fooled(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed
 
 
 def fooling_rate(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed: int = 0) -> float:
-    """Share of rows that are answered otherwise, the measure of arXiv 1610.08401; see `fooled`."""
+    """Share of examples that are answered otherwise, the measure of arXiv 1610.08401; see `fooled`."""
     return float(fooled(problem, x, delta, eps=eps, seed=seed).mean())

@@ -1,4 +1,4 @@
-"""Pictures turned, enlarged and shifted anew for every update: what is robust generalizes worse (arXiv 2103.01946)."""
+"""Images turned, enlarged and shifted anew for every update: what is robust generalizes worse (arXiv 2103.01946)."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ STREAM = 3
 
 @dataclass(frozen=True, eq=False)
 class Augmentation:
-    """Moves every picture of a batch by a draw of its own.
+    """Moves every image of a batch by a draw of its own.
 
     Attributes:
         transformations: from which each is drawn.
-        bounds: what lies beyond a picture's edge is `lower`; values stay within.
+        bounds: what lies beyond an image's edge is `lower`; values stay within.
     """
 
     transformations: Transformations
     bounds: Bounds
 
     def __call__(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Move a batch `(rows, height, width, channels)` by the seed `(2,)` int32 of its update."""
+        """Move a batch `(examples, height, width, channels)` by the seed `(2,)` int32 of its update."""
         return self.transformations(x, row_seeds(tf.stack([seed[0] + STREAM, 0]), seed[1], tf.shape(x)[0]), self.bounds)

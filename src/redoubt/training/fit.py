@@ -36,11 +36,11 @@ class Plan:
 
     Attributes:
         epochs: at most.
-        batch_size: rows per update.
+        batch_size: examples per update.
         learning_rate: of Adam.
         patience: epochs without a better validation loss before it stops; None trains all of them.
         decay: lower the learning rate to 0 along a cosine.
-        seed: of the row order.
+        seed: of the example order.
         replays: times each batch is given in a row.
     """
 
@@ -53,7 +53,7 @@ class Plan:
     replays: int = 1
 
     def updates(self, rows: int) -> int:
-        """In one epoch over so many rows."""
+        """In one epoch over so many examples."""
         return math.ceil(rows / self.batch_size) * self.replays
 
 
@@ -112,7 +112,7 @@ def fit(
     Args:
         model: the compiled model; the network itself, or a trainer that wraps it.
         network: whose weights are kept.
-        train: rows to learn from.
+        train: examples to learn from.
         validate: measured after every epoch; its `loss` decides when to stop and which weights are best.
         plan: how long and how fast.
         checkpoint: file of the resumable state, which stays, so that a finished training is not done twice; None
@@ -147,7 +147,7 @@ def seconds_spent(checkpoint: Path) -> float:
 
 
 def on_rows(network: keras.Model, batch: Batch, weights: Weights | None = None) -> Validate:
-    """Loss and metric of a network on some rows; one graph call, far cheaper than `evaluate` for small ones."""
+    """Loss and metric of a network on some examples; one graph call, far cheaper than `evaluate` for small ones."""
     outputs = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
     parts = slices(len(batch), ROWS_AT_ONCE)
     return lambda: measure(np.concatenate([outputs(batch.x[part]).numpy() for part in parts]), batch, weights)
@@ -182,7 +182,7 @@ def _epochs(train: Batch, plan: Plan, first: int) -> tf.data.Dataset:
 
 
 def collapsed(history: History) -> bool:
-    """Whether training rows held out to watch have lost half of the accuracy under PGD that they once had.
+    """Whether training examples held out to watch have lost half of the accuracy under PGD that they once had.
 
     That is catastrophic overfitting to a one-step attack (arXiv 2001.03994); it happens within an epoch.
     """

@@ -24,7 +24,7 @@ class RecipeError(RedoubtError):
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """A compiled trainer, the rows that are left to learn from, and what is measured after each epoch."""
+    """A compiled trainer, the examples that are left to learn from, and what is measured after each epoch."""
 
     trainer: Trainer
     train: Batch

@@ -50,7 +50,7 @@ class Selected(Strict):
 
 @dataclass(frozen=True)
 class Folds:
-    """The training rows, which fold holds each of them out, a scaler fitted without each fold, how classes weigh."""
+    """The training examples, their folds, a scaler fitted without each fold, and how classes weigh."""
 
     batch: Batch
     fold: np.ndarray
@@ -98,14 +98,14 @@ def compute_anew(key: Mapping[str, Any], given: Arrays, compute: Callable[[], Ar
 def cross_validate(
     point: Point, folds: Folds, schema: Schema, epochs: int, seed: int, remember: Remember = compute_anew
 ) -> list[Curve]:
-    """Train a point once per fold on the other folds' rows and measure it on the fold's own.
+    """Train a point once per fold on the other folds' examples and measure it on the fold's own.
 
     Args:
         point: what to train.
-        folds: rows, fold numbers and the scalers that belong to them.
+        folds: examples, fold numbers and the scalers that belong to them.
         schema: of the task.
         epochs: of each training.
-        seed: of weights and row order; the same for every point, so that points differ by their choices alone.
+        seed: of weights and example order; the same for every point, so that points differ by their choices alone.
         remember: gives what a fold came to before the process was killed, or computes it; like
             `EvaluationCache.remember`.
 

@@ -36,7 +36,7 @@ class Objective(Protocol):
         ...
 
     def loss(self, x: tf.Tensor, x_adv: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tuple[tf.Tensor, tf.Tensor]:
-        """Outputs of the network on what it learns from `(rows, outputs)`, and the loss, a scalar."""
+        """Outputs of the network on what it learns from `(examples, outputs)`, and the loss, a scalar."""
         ...
 
 
@@ -65,7 +65,7 @@ class Trainer(keras.Model):
             seed: of the objective's randomness.
             average: share of the averaged weights that each update keeps (arXiv 1803.05407, as a moving average);
                 0 keeps none.
-            augment: moves the pictures of every batch before the objective sees them.
+            augment: moves the images of every batch before the objective sees them.
         """
         super().__init__()
         self.network, self.objective, self.schedule, self.seed, self.average = (

@@ -28,10 +28,10 @@ class RobustValidation:
         problem: the threat, on this network.
         attack: tried at full eps, from the same random starts every time.
         eps: at full size.
-        batch: validation rows.
+        batch: validation examples.
         judged: `pgd`, `certified` (bounds over the L-inf ball) or `noisy`.
         sigma: of the noise, if that is judged.
-        held_out: training rows kept back to watch over a one-step attack; the attack on them is `held_out`.
+        held_out: training examples kept back to watch over a one-step attack; the attack on them is `held_out`.
     """
 
     network: keras.Model
@@ -45,7 +45,7 @@ class RobustValidation:
     compiled: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __call__(self) -> dict[str, float]:
-        """Shares of rows right: `natural`, `pgd`, `certified` or `noisy` where it applies; and the loss."""
+        """Shares of examples right: `natural`, `pgd`, `certified` or `noisy` where it applies; and the loss."""
         x, y = self.batch.x, self.batch.y
         outputs = {"natural": self._answers(x), "pgd": self._answers(self._x_adv(self.batch))}
         if self.judged == "certified" or (self.problem.norm == "linf" and is_bounded(self.network)):

@@ -157,7 +157,7 @@ def test_probabilities_are_refused(pictures: Threat) -> None:
 
 
 def test_a_model_that_answers_nan_is_refused(pictures: Threat) -> None:
-    with pytest.raises(AttackError, match="the model answers NaN or infinity"):
+    with pytest.raises(AttackError, match="the model outputs NaN or infinity"):
         ATTACK(odd(pictures, lambda z: z / 0.0), pictures.case.test.x, pictures.case.test.y, eps=0.1, seed=0)
 
 
@@ -231,7 +231,7 @@ def test_units_as_far_apart_as_a_real_tables_hide_no_cheat() -> None:
     problem = AttackProblem(lambda x, seed: x, Untargeted(), "linf", bounds)
     x: NDArray[np.float32] = np.float32([[4254, 0.02]])
     check_result(x, x + np.float32([0.3 * 500, 0.3 * 0.0026]), problem, eps=0.3)
-    with pytest.raises(AttackError, match=r"moved an input by 0\.(59|60)"):
+    with pytest.raises(AttackError, match=r"perturbed an input by 0\.(59|60)"):
         check_result(x, x + np.float32([0, 0.6 * 0.0026]), problem, eps=0.3)
 
 
@@ -308,7 +308,7 @@ def test_a_fraction_is_rounded_by_the_attack_and_refused_of_anybody_else(bound: 
     with pytest.raises(AttackError, match=rf"made an integer input {fraction[0, 0]}; it must stay a whole number"):
         check_result(x, fraction, bound.problem, eps=1.0)
     check_result(fraction, fraction, bound.problem, eps=0.0)
-    with pytest.raises(AttackError, match="moved an input by inf"):
+    with pytest.raises(AttackError, match="perturbed an input by inf"):
         Cheat(1e-3, column=1)(bound.problem, x, y, eps=1.0, seed=0)
 
 

@@ -208,5 +208,5 @@ def test_an_attack_asks_at_least_once(kind: type[QueryAttack], threats: Callable
 
 def test_answers_of_another_width_are_refused() -> None:
     problem = AttackProblem(of_callable(lambda x: x[:, :2], 3), Untargeted(), "linf", PIXELS)
-    with pytest.raises(AttackError, match=r"4 inputs were answered by scores of shape \(4, 2\), not 3 each"):
+    with pytest.raises(AttackError, match=r"4 inputs got scores of shape \(4, 2\), not 3 each"):
         Square()(problem, np.zeros((4, 5), np.float32), np.zeros(4, int), eps=0.1, seed=0)

@@ -33,5 +33,7 @@ def test_the_ends_are_those_of_the_proof_and_hold_every_point(seed: int, eps: fl
 def test_an_example_that_is_proven_and_wrong_is_named_with_the_place() -> None:
     proven, wrong = np.array([True, True, False]), np.array([False, False, True])
     check_not_refuted("L-inf 0.1", proven, wrong, "a corner")
-    with pytest.raises(RefutedError, match=r"^L-inf 0.1: example 1 is proven .* wrong at a corner \(1 such\)"):
+    with pytest.raises(
+        RefutedError, match=r"^L-inf 0.1: example 1 is certified, .* misclassified at a corner \(1 such\)"
+    ):
         check_not_refuted("L-inf 0.1", proven, np.array([False, True, True]), "a corner")

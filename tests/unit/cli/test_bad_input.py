@@ -26,7 +26,7 @@ MISTAKES = {
     "columns": ("pgd bars.keras --data=columns.npz --eps 0.1", "y (64, 1); expected (rows, ...) and (rows,)"),
     "nan": ("pgd bars.keras --data=nan.npz --eps 0.1", "cannot be attacked: inputs hold NaN or infinity"),
     "bytes": ("pgd bars.keras --data=bytes.npz --eps 0.1", "inputs span [0, 254], outside their bounds"),
-    "shape": ("pgd bars.keras --data=shape.npz --eps 0.1", "rows have shape (5, 6, 1); bars.keras takes (6, 6, 1)"),
+    "shape": ("pgd bars.keras --data=shape.npz --eps 0.1", "examples have shape (5, 6, 1); bars.keras takes (6, 6, 1)"),
     "softmax": (
         f"pgd softmax.keras {ROWS} --eps 0.1",
         "the outputs are probabilities (they sum to 1); attack the logits",
@@ -42,7 +42,7 @@ MISTAKES = {
     "no-bundle": (f"pgd . {ROWS} --eps 0.1", ". is no whole bundle: "),
     "no-target": ("pgd", "say which attack and on what: redoubt attack NAME TARGET"),
     "name": (f"pdg bars.keras {ROWS}", "no attack 'pdg'; did you mean 'pgd'? known attacks: noise, fgsm, "),
-    "no-rows": ("pgd bars.keras --eps 0.1", "no rows: give an NPZ file with x and y by --data"),
+    "no-rows": ("pgd bars.keras --eps 0.1", "no examples: give an NPZ file with x and y by --data"),
     "no-file": (
         "pgd bars.keras --data=none --eps 0.1",
         "'none' was not found; expected an NPZ file with the arrays x, y",
@@ -60,7 +60,7 @@ MISTAKES = {
     "folder-for-rows": ("pgd bars.keras --data=. --eps 0.1", "'.' is a folder; expected an NPZ file"),
     "objects": ("pgd bars.keras --data=objects.npz --eps 0.1", "array 'x' holds Python objects, which could run code"),
     "complex": ("pgd bars.keras --data=complex.npz --eps 0.1", "x holds complex128; expected real numbers"),
-    "empty": ("pgd bars.keras --data=none.npz --eps 0.1", "none.npz holds no rows"),
+    "empty": ("pgd bars.keras --data=none.npz --eps 0.1", "none.npz holds no examples"),
     "two-sources": (f"pgd bars.keras {ROWS} --task digits", "--data names rows and --task names others"),
     "task": ("pgd bars.keras --task digits --eps 0.1", "holds no data set"),
     "task-no-name": (
@@ -78,8 +78,8 @@ MISTAKES = {
         f"pgd bars.keras {ROWS} --eps 0.1 --targeted 7",
         "no class '7' in bars.keras; its classes are 0, 1, 2",
     ),
-    "target-only": ("pgd bars.keras --data=all-top.npz --eps 0.1 --targeted 0", "all rows are of class 0 already"),
-    "number": ("pgd price.keras --data=price.npz --eps 0.1", "price.keras answers a number: say by --tolerance"),
+    "target-only": ("pgd bars.keras --data=all-top.npz --eps 0.1 --targeted 0", "every example already has class 0"),
+    "number": ("pgd price.keras --data=price.npz --eps 0.1", "price.keras is a regressor: give --tolerance"),
     "number-class": ("course price.keras --data=price.npz --bounds -9 5000 --eps 0.1 --tolerance 9", "take pgd"),
     "number-copied": ("substitute price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "take square"),
     "tolerance": (
@@ -91,7 +91,7 @@ MISTAKES = {
         "half of them are learned from and half measured",
     ),
     "proxy-missing": (f"transfer bars.keras {ROWS} --eps 0.1", "transfer needs the attacker's own networks"),
-    "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd has no use for --proxy"),
+    "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd does not take --proxy"),
     "proxy-other": (f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras", "a proxy must be alike"),
     "proxy-itself": (
         f"transfer-matrix bars.keras {ROWS} --eps 0.1 --proxy bars.keras",
@@ -107,11 +107,14 @@ MISTAKES = {
     "length-too-long": (f"same-length bars.keras {ROWS} --eps 99", "length is 99; it must be > 0 and at most"),
     "length-of-table": (
         "same-length price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9",
-        "same-length needs pictures; price.keras takes inputs of shape (4,)",
+        "same-length needs images; price.keras takes inputs of shape (4,)",
     ),
     "length-norm": (f"same-length bars.keras {ROWS} --eps 1 --norm l2", "--norm means nothing to same-length"),
-    "table-printed": ("physical price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "only pictures"),
-    "table-counts": ("reprogram price.keras --tolerance 9", "reprogram needs classes and pixels in [0, 1]"),
+    "table-printed": ("physical price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "only images"),
+    "table-counts": (
+        "reprogram price.keras --tolerance 9",
+        "reprogram needs an image classifier with pixels in [0, 1]",
+    ),
     "guard": (
         f"pgd bars.keras {ROWS} --eps 0.1 --knows-guard",
         "--knows-guard is for bundles; bars.keras has no guard",
@@ -122,7 +125,7 @@ MISTAKES = {
     ),
     "url-gradients": (
         f"pgd {URL} {ROWS} --eps 0.1 --bundle BUNDLE",
-        "pgd needs gradients, which a URL does not give; noise, ",
+        "pgd is a white-box attack, and a URL gives no gradients; noise, ",
     ),
     "url-task": (f"square {URL} {ROWS} --eps 0.1", f"{URL} serves more than one task: say which with --task NAME"),
     "url-bundle": (

@@ -75,8 +75,8 @@ MISTAKES = {
     "bytes": ("bars.keras --data=bytes.npz --eps 0.1", "outside their bounds"),
     "softmax": ("softmax.keras --data=rows.npz --eps 0.1", "the outputs are probabilities"),
     "eps-missing": ("bars.keras --data=rows.npz", "say how large a perturbation may be with --eps"),
-    "rows": ("bars.keras --eps 0.1", "no rows: give an NPZ file with x and y by --data"),
-    "number": ("price.keras --data=price.npz --bounds -9 5000 --sigma 1", "--sigma is for classes: give --eps"),
+    "rows": ("bars.keras --eps 0.1", "no examples: give an NPZ file with x and y by --data"),
+    "number": ("price.keras --data=price.npz --bounds -9 5000 --sigma 1", "--sigma is for classifiers: give --eps"),
     "layer": ("wavy.keras --data=rows.npz --eps 0.1", "wave"),
 }
 

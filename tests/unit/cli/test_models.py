@@ -184,6 +184,6 @@ def test_a_proof_that_the_network_refutes_ends_the_run(
         monkeypatch.setattr(margins, "worst_outputs", lambda network, box, y, criterion: keras.ops.one_hot(y, 3))
     assert run(f"certify m.keras --eps {eps}", tmp_path) == 2
     told = capsys.readouterr()
-    assert "is proven to be answered right, and is answered wrong at" in told.err
+    assert "is certified, and is misclassified at" in told.err
     assert where in told.err
     assert not (tmp_path / "out").exists()

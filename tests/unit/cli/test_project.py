@@ -48,13 +48,13 @@ def run(*words: str) -> dict[str, Any]:
 def test_a_bundle_brings_its_rows_and_its_eps(at_home: Path) -> None:
     found, task = run("fgsm", "models/bars/champion"), load().task("bars")
     assert (found["given"]["norm"], found["given"]["eps"]) == ("l2", task.eps.l2)
-    assert (found["data"]["source"], found["data"]["examples"]) == ("test rows of bars", 12)
+    assert (found["data"]["source"], found["data"]["examples"]) == ("test split of bars", 12)
     assert np.array_equal(read_arrays(Path("out/arrays.npz"))["x"], dataset.load(Path("data/raw/bars")).batch.x[48:])
     assert run("fgsm", "models/bars/champion", "--norm=linf")["given"]["eps"] == task.eps.linf
 
 
 def test_a_network_of_ones_own_is_tried_on_a_tasks_rows(at_home: Path, desk: Path) -> None:
-    assert run("noise", f"{desk}/bars.keras", "--task=bars", "--eps=0.1")["data"]["source"] == "test rows of bars"
+    assert run("noise", f"{desk}/bars.keras", "--task=bars", "--eps=0.1")["data"]["source"] == "test split of bars"
 
 
 @pytest.mark.parametrize(

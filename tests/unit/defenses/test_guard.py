@@ -151,7 +151,7 @@ def test_any_changed_file_changes_the_digest(guarded: Guarded, copied: Path, nam
 @pytest.mark.parametrize("name", BUNDLE_FILES)
 def test_a_missing_file_is_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
-    says = "one made before answers and proofs had a graph each" if name == PROOF else "run `dvc repro` again"
+    says = "bundles of earlier versions have" if name == PROOF else "run `dvc repro` again"
     with pytest.raises(BundleError, match=f"bundle is no whole bundle: {name} missing; {says}"):
         GuardedModel.load(copied)
 

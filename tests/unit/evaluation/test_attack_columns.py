@@ -113,10 +113,10 @@ def test_every_column_is_scored_where_a_constant_is_worth_nothing(guarded: Guard
 @pytest.mark.parametrize(
     ("outputs", "labels", "says"),
     [
-        ([[1, 2], [0, 3]], ("a", "b"), "it predicts one class only, 'b', for all 2 examples"),
+        ([[1, 2], [0, 3]], ("a", "b"), "it predicts a single class, 'b', for all 2 examples"),
         ([[1, 2], [4, 3]], ("a", "b"), None),
         ([[1, np.nan], [4, 3]], ("a", "b"), "its output is not a finite number for 1 of 2 examples"),
-        ([[5.0], [5.0]], (), "it predicts one number only, 5, for all 2 examples"),
+        ([[5.0], [5.0]], (), "it predicts a single value, 5, for all 2 examples"),
         ([[5.0], [5.1]], (), None),
         ([[5.0], [np.inf]], (), "its output is not a finite number for 1 of 2 examples"),
     ],
@@ -133,7 +133,7 @@ def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
     monkeypatch.setattr(module, "certified_network", lambda evaluator, batch, eps: everything)
     with pytest.raises(
         RefutedError,
-        match=r"^network: example \d+ is proven .* answered wrong at what an attack found within L-inf eps",
+        match=r"^network: example \d+ is certified, .* misclassified at what an attack found within L-inf eps",
     ):
         evaluation(guarded, thorough=False).run(Threat("linf", 0.3))
 
@@ -244,7 +244,7 @@ def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> Non
 
 
 def test_norms_of_other_models_or_rows_are_not_joined(result: Robustness) -> None:
-    with pytest.raises(ValueError, match="measured on different models or rows"):
+    with pytest.raises(ValueError, match="measured on different models or examples"):
         join([result, result.model_copy(update={"digest": "other"})])
 
 
@@ -370,5 +370,5 @@ def test_an_attack_that_cheats_stops_the_evaluation(guarded: Guarded, monkeypatc
         return lambda problem, x, y, *, eps, seed: np.broadcast_to(x.mean(axis=0), x.shape)
 
     monkeypatch.setattr(module, "fgsm", cheat)
-    with pytest.raises(AttackError, match="moved an input by"):
+    with pytest.raises(AttackError, match="perturbed an input by"):
         evaluation(guarded).run(Threat("linf", 0.1))

@@ -75,17 +75,20 @@ def test_sound_figures_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "name"),
     [
-        ({"unbounded": Unbounded(flags(180))}, "accuracy falls to 0 as eps grows"),
-        ({"unbounded": Unbounded(flags(180), searched=flags(200))}, "accuracy falls to 0 as eps grows"),
+        ({"unbounded": Unbounded(flags(180))}, "robust accuracy reaches 0 under an unbounded attack"),
+        (
+            {"unbounded": Unbounded(flags(180), searched=flags(200))},
+            "robust accuracy reaches 0 under an unbounded attack",
+        ),
         ({"unbounded": Unbounded(flags(180), searched=flags(180))}, None),
         ({"unbounded": Unbounded(flags(180), searched=flags(184))}, None),
         ({"unbounded": Unbounded(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
-        ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "the worst case falls with eps"),
+        ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "worst-case robust accuracy falls with eps"),
         ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
-        ({"is_adversarial": is_adversarial(pgd=20)}, "many steps find what one step finds"),
+        ({"is_adversarial": is_adversarial(pgd=20)}, "iterative attacks are no weaker than single-step"),
         (
             {"is_adversarial": is_adversarial(fgsm=10, pgd=150, white_box=150)},
-            "one step and many steps see the same surface",
+            "no catastrophic overfitting to a single step",
         ),
         ({"is_adversarial": is_adversarial(fgsm=50, pgd=170, white_box=170)}, None),
         ({"is_adversarial": is_adversarial(square=100)}, "white box is no weaker than square"),
@@ -93,7 +96,7 @@ def test_sound_figures_pass() -> None:
         ({"is_adversarial": is_adversarial(square=30, transfer=60)}, "square is no weaker than transfer"),
         ({"is_adversarial": is_adversarial(noise=40)}, "transfer is no weaker than noise"),
         ({"dead": 0.05}, "gradients are neither zero nor NaN"),
-        ({"is_adversarial": replace(SOUND.is_adversarial, by_restarts=20)}, "restarts change little"),
+        ({"is_adversarial": replace(SOUND.is_adversarial, by_restarts=20)}, "random restarts add little"),
         ({"logits": False}, "outputs are logits"),
         ({"repeats": False}, "randomness is declared"),
         ({"draws": 0}, "randomness is declared"),
@@ -150,7 +153,11 @@ def test_what_bounds_prove_needs_no_attack_to_be_believed(proven: int, trusted: 
     """80 of 200 rows are lost at the budget; the others are proven to stand, or are not."""
     cells = [replace_cell(each, proven) if each.eps == SOUND.budget else each for each in SOUND.cells]
     masked = replace(SOUND, cells=cells, dead=0.9, unbounded=Unbounded(flags(140), flags(200)))
-    wanted = set() if trusted else {"gradients are neither zero nor NaN", "accuracy falls to 0 as eps grows"}
+    wanted = (
+        set()
+        if trusted
+        else {"gradients are neither zero nor NaN", "robust accuracy reaches 0 under an unbounded attack"}
+    )
     assert failed_checks(gradient_masking_checks(masked)) == wanted
     assert failed_checks(gradient_masking_checks(replace(masked, repeats=False))) >= {"randomness is declared"}
 
@@ -185,7 +192,7 @@ def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarde
 
     assert stands(fgsm()) > 0.9
     assert stands(PGD(steps=40)) < 0.3
-    assert "one step and many steps see the same surface" in failed_checks(judged(bars, network, bundle))
+    assert "no catastrophic overfitting to a single step" in failed_checks(judged(bars, network, bundle))
 
 
 class Hidden:
@@ -221,7 +228,7 @@ class Unsteerable:
         return 2.0 * tf.stop_gradient(outputs) - outputs
 
 
-FALLS = "accuracy falls to 0 as eps grows"
+FALLS = "robust accuracy reaches 0 under an unbounded attack"
 
 
 def said(checks: list[Check], name: str) -> str:

@@ -41,7 +41,7 @@ def test_an_interval_holds_its_share_and_lies_between_0_and_1(flags: list[bool])
 
 
 def test_a_share_of_nothing() -> None:
-    with pytest.raises(ValueError, match="a share needs at least one row"):
+    with pytest.raises(ValueError, match="a rate needs at least one example"):
         rate(np.zeros(0, bool))
 
 
@@ -73,7 +73,7 @@ def test_no_error_grows_by_more_than_the_answer_moves(
 
 @pytest.mark.parametrize("shapes", [(3, 3, 2), ((3, 1), 3, 3), ((3, 1), (3, 1), (3, 1)), (0, 0, 0)], ids=str)
 def test_error_growth_of_what_does_not_belong_together(shapes: tuple[int | tuple[int, int], ...]) -> None:
-    with pytest.raises(ValueError, match="expected \\(rows,\\) of each, at least one row"):
+    with pytest.raises(ValueError, match="expected \\(examples,\\) of each, at least one example"):
         error_growth(*(np.zeros(shape, np.float32) for shape in shapes))
 
 

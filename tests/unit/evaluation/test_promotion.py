@@ -56,16 +56,18 @@ def test_a_gate_that_is_not_cleared_says_by_how_much(
 
 def test_a_model_that_is_not_surely_better_than_a_constant_is_refused() -> None:
     (failed,) = made("a", 0.5, 0.5, linear=0.5).failed(RELATIVE)
-    assert failed == "clean balanced accuracy 0.500 (0.500 to 1.000) is not surely above 0.5, which a constant gets"
+    assert (
+        failed == "clean balanced accuracy 0.500 (0.500 to 1.000) is not significantly above 0.5, which a constant gets"
+    )
     assert made("a", 0.501, 0.5, linear=0.5).failed(RELATIVE) == []
     (failed,) = made("a", 0.54, 0.5, linear=0.5).failed(GatesParams(margin=0.05))
-    assert failed.endswith("is not surely above 0.55, which is what a constant gets and gates.margin")
+    assert failed.endswith("is not significantly above 0.55, which is what a constant gets and gates.margin")
 
 
 def test_one_predicted_class_is_refused_whatever_it_scores_and_says_so() -> None:
-    said = "it predicts one class only, 'no', for all 200 examples"
+    said = "it predicts a single class, 'no', for all 200 examples"
     useless = made("natural", 0.99, 0.99, degenerate=said)
-    assert useless.failed(RELATIVE) == [f"{said}; such a model is robust and useless"]
+    assert useless.failed(RELATIVE) == [f"{said}; such a model is trivially robust"]
     assert choose([useless], RELATIVE) is None
 
 
@@ -142,7 +144,7 @@ def test_a_candidate_stands_by_its_scores_with_the_guard_against_who_knows_it() 
 def test_figures_that_are_not_to_be_trusted_promote_nobody() -> None:
     checks = [
         Check(name="outputs are logits", passed=True, found="they are"),
-        Check(name="restarts change little", passed=False, found="9.0 % more"),
+        Check(name="random restarts add little", passed=False, found="9.0 % more"),
     ]
     found = candidate("a", measured(checks), Threat("linf", 0.1), linear=0.6)
     assert found.failed(RELATIVE) == ["the figures are not to be trusted: restarts change little: 9.0 % more"]
@@ -171,4 +173,4 @@ def test_a_regression_is_not_told_of_classes() -> None:
     r2 = score(0.0, constant=0.0).model_copy(update={"metric": "R2"})
     useless = made("a", 0.5, 0.5).model_copy(update={"clean": r2, "robust": r2})
     said = next_step([useless], RELATIVE)
-    assert said.startswith("no model has surely learnt more than a constant: add examples")
+    assert said.startswith("no model is significantly better than a constant predictor: add examples")

@@ -107,13 +107,13 @@ def texts(figure: Figure) -> str:
             ],
         ),
         ("landscape", ["along chance", "attack", "probability", "loss", "margin", "L2 distance", r"<\$5 & co_\$"]),
-        ("landscape-of-a-number", ["along attack", "answer"]),
+        ("landscape-of-a-number", ["along attack", "prediction"]),
         ("sticker", ["the sticker", "test rows", r"<\$5 & co_\$"]),
         ("universal", ["the perturbation (largest 0.", "before"]),
         ("reprogramming", ["the frame", "board", "board in frame"]),
         ("bars", ["PGD", "digital", "photo", "30%", "100%", "adversarial"]),
-        ("transfer", ["examples made on", "share misled of", "100%", "20%"]),
-        ("queries", ["queries", "share misled", "square"]),
+        ("transfer", ["crafted on", "success rate on", "100%", "20%"]),
+        ("queries", ["queries", "attack success rate", "square"]),
     ],
 )
 def test_a_figure_says_what_it_shows(name: str, says: list[str]) -> None:

@@ -93,7 +93,7 @@ def texts(figure: Figure) -> str:
         ("eps-curves", ["L-inf eps", "L2 eps", "natural, undefended", "adversarial, guard, adaptive", "random noise"]),
         ("sweep", ["logistic, batch 16, rate 0.1", "logistic, batch 32, rate 0.2"]),
         ("sweep-of-one-point", ["logistic, batch 16\n"]),
-        ("learning-curves", ["natural: loss", "adversarial: share right", "validation", "training batches"]),
+        ("learning-curves", ["natural: loss", "adversarial: accuracy", "validation", "training batches"]),
         ("pictures", ["original", "change", "natural", "adversarial"]),
         ("certified", ["L2 radius, randomized smoothing", "L-inf eps, interval bounds", "natural"]),
     ],

@@ -94,7 +94,7 @@ def test_what_cannot_be_walked_is_refused() -> None:
         along(problem, INPUT, 0, np.float32([1.0, 0.0]), np.float32([0.0]))
     with pytest.raises(ValueError, match="has l2 length 2; expected 1"):
         along(problem, INPUT, 0, np.float32([2.0, 0.0, 0.0]), np.float32([0.0]))
-    with pytest.raises(ValueError, match="the attack moved nothing"):
+    with pytest.raises(ValueError, match="the attack changed nothing"):
         direction_toward(problem, INPUT, INPUT)
     flat = AttackProblem(lambda x, seed: tf.zeros((tf.shape(x)[0], 2)) * x[:, :2], Untargeted(), "l2", BOX)
     with pytest.raises(ValueError, match="the gradient is 0"):

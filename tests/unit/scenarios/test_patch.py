@@ -112,7 +112,7 @@ def test_values_are_learnt_in_the_units_of_the_bounds(pictures: Threat) -> None:
 
 def test_what_cannot_carry_a_sticker_is_refused(threats: Callable[[str, Norm], Threat], pictures: Threat) -> None:
     table = threats(TABLE, "linf")
-    with pytest.raises(AttackError, match=r"inputs have shape \(64, 4\); a sticker needs pictures"):
+    with pytest.raises(AttackError, match=r"inputs have shape \(64, 4\); a patch needs images"):
         LEARN(table.problem, table.case.test.x, table.case.test.y, seed=0)
     with pytest.raises(AttackError, match=r"inputs have shape \(0, 6, 6, 1\)"):
         LEARN(pictures.problem, TRAIN.x[:0], TRAIN.y[:0], seed=0)

@@ -83,7 +83,7 @@ def test_who_only_answers_makes_nothing() -> None:
 
 def test_rows_that_nobody_answers_alike_are_refused() -> None:
     problems = {"first": problem_for(line(1, 0)), "contrary": problem_for(line(-1, 0))}
-    with pytest.raises(AttackError, match="none of 4 rows is answered rightly by all of first, contrary"):
+    with pytest.raises(AttackError, match="none of 4 examples is classified correctly by all of first, contrary"):
         transfer_matrix(problems, fgsm(), ROWS.x, ROWS.y, eps=0.3, seed=0)
 
 
@@ -255,5 +255,5 @@ def test_an_oracle_that_is_always_wrong_cannot_be_misled() -> None:
     network = untrained(5, 3)
     wrong = Batch(FRESH, (scores(FRESH).argmax(axis=1) + 1) % 3)
     points: Iterator[Point] = success_curve([], problem_for(network), scores, fgsm(), wrong, eps=0.1, seed=0)
-    with pytest.raises(AttackError, match="gets none of 1000 test rows right"):
+    with pytest.raises(AttackError, match="misclassifies all of 1000 test examples"):
         list(points)

@@ -99,12 +99,12 @@ def _white(numbers: Mapping[str, float]) -> Table:
         "descent_right": Text("gradient descent on the course's loss, away from the truth", "课程的梯度下降，远离真类"),
         "toward_right": Text("the same, and toward the next digit", "同上，并且靠近“下一个数字”"),
     }
-    rows: list[list[Cell | Text]] = [[Text("untouched", "未改动"), *[_percent(numbers["clean"])] * 2]]
+    rows: list[list[Cell | Text]] = [[Text("clean", "原图"), *[_percent(numbers["clean"])] * 2]]
     rows += [[said, *(_percent(numbers[f"{name}/{norm}"]) for norm in NORMS)] for name, said in kinds.items()]
     heads = [
         Text("attack", "攻击"),
-        Text(f"still right, L-inf {EPS['linf']:g}", f"仍答对，L-inf {EPS['linf']:g}"),
-        Text(f"still right, L2 {EPS['l2']:g}", f"仍答对，L2 {EPS['l2']:g}"),
+        Text(f"robust accuracy, L-inf {EPS['linf']:g}", f"鲁棒准确率，L-inf {EPS['linf']:g}"),
+        Text(f"robust accuracy, L2 {EPS['l2']:g}", f"鲁棒准确率，L2 {EPS['l2']:g}"),
     ]
     return Table(_WHITE, heads, rows)
 
@@ -118,10 +118,10 @@ def _black(numbers: Mapping[str, float]) -> Table:
             f"an open interface: a copy grown from {asked} answers, and FGSM",
             f"开放接口：用 {asked} 次回答训练出的替身，再用 FGSM",
         ),
-        "misled/CNN_on_CNN": Text("the network itself (white box)", "网络本身（白箱）"),
+        "misled/CNN_on_CNN": Text("the network itself (white box)", "网络本身（白盒）"),
     }
     rows: list[list[Cell | Text]] = [[said, _percent(numbers[name])] for name, said in kinds.items()]
-    return Table(_BLACK, [Text("what the attacker has", "攻击者拥有"), Text("misled", "被误导")], rows)
+    return Table(_BLACK, [Text("what the attacker has", "攻击者拥有"), Text("success rate", "攻击成功率")], rows)
 
 
 def _others(numbers: Mapping[str, float]) -> Table:
@@ -144,12 +144,12 @@ def _others(numbers: Mapping[str, float]) -> Table:
         "photo_won/plain": (
             Text("real world: photographed, attack made for the file", "真实世界：拍照后，攻击只针对文件"),
             "photo_won/untouched",
-            Text("photographed, untouched", "拍照后，未攻击"),
+            Text("photographed, clean", "拍照后，未攻击"),
         ),
         "photo_won/expecting": (
             Text("real world: photographed, attack made for many photographs (EOT)", "真实世界：拍照后，EOT 攻击"),
             "photo_won/untouched",
-            Text("photographed, untouched", "拍照后，未攻击"),
+            Text("photographed, clean", "拍照后，未攻击"),
         ),
     }
     rows: list[list[Cell | Text]] = [
@@ -182,7 +182,7 @@ def _curves(shares: Mapping[str, list[float]], distances: Floats, margins: Mappi
     }
     for name, (colour, said) in styles.items():
         left.plot([EPS["linf"] * size for size in GRID], shares[name], "o-", color=colour, ms=4, label=said)
-    left.set(xlabel="L-inf eps", ylabel="share right", ylim=(-0.02, 1.02))
+    left.set(xlabel="L-inf eps", ylabel="accuracy", ylim=(-0.02, 1.02))
     left.legend()
     for name, colour in (("random", "#15803d"), ("adversarial", "#b91c1c")):
         low, middle, high = np.quantile(margins[name], [0.25, 0.5, 0.75], axis=0)
@@ -195,14 +195,14 @@ def _curves(shares: Mapping[str, list[float]], distances: Floats, margins: Mappi
 
 
 _WHITE = Text(
-    "Share of pictures still answered rightly when the attacker knows the network. Every result keeps within eps: "
-    "what steps outside is pulled back to the nearest point of the ball.",
-    "攻击者知道网络参数（白箱）时，仍被答对的图像比例。所有结果都不超过 eps：走出去的点会被拉回到球内最近的一点。",
+    "Robust accuracy against a white-box attacker. Every adversarial example stays within eps: "
+    "what steps outside is projected to the nearest point of the ball.",
+    "白盒攻击下的鲁棒准确率。所有对抗样本都不超过 eps：越界的点会被投影到球内最近的一点。",
 )
 _BLACK = Text(
-    f"Black box, L-inf {EPS['linf']:g}: share misled of the pictures answered rightly before, by what the attacker "
+    f"Black box, L-inf {EPS['linf']:g}: attack success rate on the images classified correctly, by what the attacker "
     f"has.",
-    f"黑箱，L-inf {EPS['linf']:g}：原本答对的图像中被误导的比例，按攻击者拥有的东西区分。",
+    f"黑盒，L-inf {EPS['linf']:g}：在原本分类正确的图像上的攻击成功率，按攻击者掌握的信息区分。",
 )
 _OTHERS = Text(
     f"The chapter's other pages, each beside what it must beat, L-inf {EPS['linf']:g}. Photographs are simulated: "
@@ -219,10 +219,10 @@ _GALLERY = Text(
     "L2 相同，但眼睛先看到的是角落。",
 )
 _CURVES = Text(
-    "Left: share right as the perturbation grows, for noise and for gradients. Right: how the answer changes on a "
+    "Left: accuracy as the perturbation grows, for noise and for gradients. Right: how the answer changes on a "
     "straight walk, middle picture and middle half of all: in a random direction the true digit stays ahead for long, "
     "in the gradient's it is overtaken (line at 0) soon.",
-    "左：扰动变大时答对的比例，随机噪声与梯度方向对比。右：沿直线走时答案的变化（中位数与中间一半）："
+    "左：扰动变大时的准确率，随机噪声与梯度方向对比。右：沿直线走时答案的变化（中位数与中间一半）："
     "随机方向上真类长期领先，梯度方向上很快被超过（0 线）。",
 )
 _TAKEAWAY = Text(
@@ -247,7 +247,7 @@ STUDY = Study(
         "如果想要某个特定的错误，就同时让那个假类的损失变小。改动必须小到人看不出来。课程在这个损失上做梯度下降，"
         "一旦 d(x0, x') 超过 eps 就把 x' 拉回来；FGSM 只走一步，但步子大到拉回后必定落在盒子的顶点。\n\n"
         "下面按课程的顺序，在同一个小卷积网络上逐页进行：两种范数下的损失，为什么 L-inf 更接近人眼，"
-        "随机方向与对抗方向上发生了什么，FGSM 与迭代，用代理和开放接口的黑箱攻击，一个扰动对付所有图像，"
+        "随机方向与对抗方向上发生了什么，FGSM 与迭代，用代理和开放接口的黑盒攻击，一个扰动对付所有图像，"
         "把网络重编程去做别的任务，以及必须经得起拍照的攻击。",
     ),
     formulas=[

@@ -60,7 +60,7 @@ def problem(network: keras.Model, norm: Norm = "linf", criterion: Criterion | No
 
 
 def right(threat: AttackProblem, x: Floats, y: NDArray[Any]) -> float:
-    """Share that the attacker has not won."""
+    """Robust accuracy."""
     return float(1.0 - threat.criterion.is_adversarial(threat.predict(x), y).mean())
 
 

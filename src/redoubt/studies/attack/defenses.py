@@ -74,14 +74,14 @@ def _passive(numbers: Mapping[str, float]) -> Table:
     ]
     heads = [
         Text("guard", "防护"),
-        Text("untouched", "未攻击"),
-        Text("attacker does not know", "攻击者不知道"),
-        Text("attacker knows", "攻击者知道"),
+        Text("clean", "未攻击"),
+        Text("oblivious attacker", "不知防护的攻击者"),
+        Text("adaptive attacker", "自适应攻击者"),
     ]
     flags = [_percent(numbers[f"passive/flagged/{known}"]) for known in KNOWN]
     rows.append(
         [
-            Text("flagged by the detector, of untouched and of winning pictures", "检测器报警：未攻击的 / 攻击成功的"),
+            Text("flagged by the detector: clean / adversarial images", "检测器报警：未攻击的 / 攻击成功的"),
             *flags,
         ]
     )
@@ -90,7 +90,7 @@ def _passive(numbers: Mapping[str, float]) -> Table:
 
 def _proactive(table: Mapping[str, Mapping[str, float]]) -> Table:
     trained = {
-        "natural": Text("untouched pictures", "原图"),
+        "natural": Text("clean images", "原图"),
         "FGSM": Text("FGSM from a random start", "随机起点的 FGSM"),
         "PGD L-inf": Text("PGD, L-inf", "PGD，L-inf"),
         "PGD L2": Text("PGD, L2", "PGD，L2"),
@@ -100,7 +100,7 @@ def _proactive(table: Mapping[str, Mapping[str, float]]) -> Table:
     attacked = {
         "none": Text("none", "无"),
         "noise": Text("noise", "噪声"),
-        "certified": Text("proven, L-inf", "已证明，L-inf"),
+        "certified": Text("certified, L-inf", "可验证，L-inf"),
     }
     heads = [Text("trained on", "训练用"), *(attacked.get(name, Text(name, name)) for name in ATTACKED)]
     rows: list[list[Cell | Text]] = [
@@ -112,13 +112,13 @@ def _proactive(table: Mapping[str, Mapping[str, float]]) -> Table:
 def _bars(numbers: Mapping[str, float]) -> Figure:
     figure, axes = canvas(1, 1, 8.0, 3.2)
     axis = axes[0, 0]
-    styles = (("#15803d", "untouched"), ("#1d4ed8", "attacker does not know"), ("#b91c1c", "attacker knows"))
+    styles = (("#15803d", "clean"), ("#1d4ed8", "oblivious attacker"), ("#b91c1c", "adaptive attacker"))
     for index, (known, (colour, label)) in enumerate(zip(KNOWN, styles, strict=True)):
         heights = [numbers[f"passive/{part}/{known}"] for part in PARTS]
         drawn = axis.bar(np.arange(len(PARTS)) + 0.27 * (index - 1), heights, 0.25, color=colour, label=label)
         axis.bar_label(drawn, [f"{height:.0%}" for height in heights], fontsize=8)
     axis.set_xticks(range(len(PARTS)), ["no guard", *PARTS[1:]])
-    axis.set(ylabel="share not lost", ylim=(0, 1.1))
+    axis.set(ylabel="robust accuracy", ylim=(0, 1.1))
     axis.grid(visible=False)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
@@ -141,25 +141,25 @@ def _heat(table: Mapping[str, Mapping[str, float]]) -> Figure:
             color="#1f2937" if 0.15 < share < 0.85 else "white",
         )
     axis.axvline(len(ATTACKED) - 1.5, color="white", lw=4)
-    axis.set_xticks(range(len(ATTACKED)), ["untouched", *ATTACKED[1:-1], "proven L-inf"])
+    axis.set_xticks(range(len(ATTACKED)), ["clean", *ATTACKED[1:-1], "certified L-inf"])
     axis.set_yticks(range(len(TRAINED)), list(TRAINED))
-    axis.set(xlabel="attacked with: share still right", ylabel="trained on")
+    axis.set(xlabel="attack: robust accuracy", ylabel="trained on")
     return figure
 
 
 _PASSIVE = Text(
-    f"Passive defense, L-inf {EPS:g}: share not lost, that is answered rightly or, when attacked, refused. The "
-    "attacker who knows a guard differentiates through it: rounding is passed as if it were none (BPDA), random draws "
+    f"Passive defense, L-inf {EPS:g}: robust accuracy, correct or, under attack, rejected. The adaptive "
+    "attacker differentiates through the guard: rounding is passed as if it were none (BPDA), random draws "
     "are averaged (EOT), the detector's score is lowered with the answer.",
-    f"消极防御，L-inf {EPS:g}：没有失守的比例，即答对，或受攻击时被拒绝。知道防护的攻击者会穿过它求梯度："
+    f"消极防御，L-inf {EPS:g}：鲁棒准确率，即预测正确，或受攻击时被拒绝。自适应攻击者会穿过防护求梯度："
     "把取整当作恒等（BPDA），对随机性取平均（EOT），并且在改变答案的同时压低检测器的分数。",
 )
 _PROACTIVE = Text(
-    f"Proactive defense: share still right, a row per network, a column per attack. L-inf is {EPS:g}, L2 five eighths "
-    "of the way to a corner of that box; Square sees answers only. The last column holds for every attack in L-inf, "
-    "known or not.",
-    f"积极防御：仍答对的比例，每行一个网络，每列一种攻击。L-inf 为 {EPS:g}，L2 为到盒子顶点距离的八分之五；"
-    "Square 只看回答。最后一列对 L-inf 内的任何攻击都成立，不论是否已知。",
+    f"Proactive defense: robust accuracy, a row per network, a column per attack. L-inf is {EPS:g}, L2 five eighths "
+    "of the way to a corner of that box; Square sees outputs only. The last column is certified: it holds for every "
+    "attack in L-inf, known or not.",
+    f"积极防御：鲁棒准确率，每行一个网络，每列一种攻击。L-inf 为 {EPS:g}，L2 为到盒子顶点距离的八分之五；"
+    "Square 只看回答。最后一列是可验证准确率，对 L-inf 内的任何攻击都成立。",
 )
 _BARS = Text(
     "What each guard keeps. Blue is what it seems to be worth, red what it is worth: the same guard against an "
@@ -175,10 +175,10 @@ _HEAT = Text(
     "遇到多步攻击就变弱；只有最后一列是证明。",
 )
 _TAKEAWAY = Text(
-    "A filter around the network is worth less once the attacker knows it, while training on attacked pictures is "
+    "A filter around the network is worth less once the attacker knows it, while training on adversarial examples is "
     "judged by attackers who know everything, and still holds. But training closes the holes it was shown and leaves "
     "another attack more open, and only a proof speaks of attacks that nobody has thought of yet.",
-    "网络外面的过滤器，一旦被攻击者知道就会贬值；用被攻击的图像训练，面对什么都知道的攻击者仍然有效。"
+    "网络外面的过滤器，一旦被攻击者知道就会贬值；用对抗样本训练，面对什么都知道的攻击者仍然有效。"
     "但训练只补上它看到过的漏洞，给另一种攻击留下更大的口子，只有证明才能覆盖还没有人想到的攻击。",
 )
 STUDY = Study(
@@ -211,7 +211,10 @@ STUDY = Study(
         ),
         Formula(
             r"\min_\theta \sum_n \max_{d(x^n, x') \leq \varepsilon} C\left(f_\theta(x'), y^n\right)",
-            Text("adversarial training: learn from the worst picture in reach", "对抗训练：从够得着的最坏图像学习"),
+            Text(
+                "adversarial training: learn from the worst image in the eps-ball",
+                "对抗训练：从 eps 球内最坏的图像学习",
+            ),
         ),
     ],
     sizes=Sizes,

@@ -72,7 +72,7 @@ def train_all(train: Batch, epochs: int, steps: int, seed: int) -> dict[str, ker
 
 
 def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> dict[str, dict[str, float]]:
-    """Share still right, `[trained with][attacked with]`; the last column is what interval bounds prove."""
+    """Robust accuracy, `[trained with][attacked with]`; the last column is what interval bounds prove."""
     # All are of one kind: the attacks are compiled once, and meet the weights of each in turn.
     stage = keras.models.clone_model(next(iter(networks.values())))
     sizes = sizes_of(batch.x.shape[1])

@@ -48,11 +48,11 @@ class NoiseObjective:
 
     @property
     def draws(self) -> int:
-        """Of noise, per row."""
+        """Of noise, per example."""
         return 2 if self.consistency else 1
 
     def inputs(self, x: tf.Tensor, y: tf.Tensor, step_state: StepState) -> tf.Tensor:
-        """Moved inputs under fresh noise, `(draws * rows, ...)`; it may leave the bounds, as it does in certifying."""
+        """Perturbed inputs under fresh noise, `(draws * examples, ...)`; it may leave the bounds as in certifying."""
         x_adv = (
             x
             if self.attack is None
@@ -76,11 +76,11 @@ def disagreement(criterion: Criterion, each: Sequence[tf.Tensor], weight: float)
 
     Args:
         criterion: says whether the answers are classes.
-        each: per draw, logits `(rows, classes)` or values `(rows, 1)`.
+        each: per draw, logits `(examples, classes)` or values `(examples, 1)`.
         weight: of the first; of the second, which numbers do not have, it is `ENTROPY`.
 
     Returns:
-        `(rows,)`.
+        `(examples,)`.
     """
     mean, divergence = _mean(each), Divergence(criterion)
     parted = weight * sum(divergence.loss(outputs, mean) for outputs in each) / len(each)
@@ -102,7 +102,7 @@ def under_noise(network: keras.Model, sigma: float, draws: int, bounds: Bounds) 
         bounds: give the unit of sigma.
 
     Returns:
-        Logarithms of the mean probabilities `(rows, classes)`, or the mean value `(rows, 1)`.
+        Logarithms of the mean probabilities `(examples, classes)`, or the mean value `(examples, 1)`.
     """
 
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -115,7 +115,7 @@ def under_noise(network: keras.Model, sigma: float, draws: int, bounds: Bounds) 
 
 
 def _mean(each: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Logarithms of the mean probabilities `(rows, classes)`, or the mean value `(rows, 1)`."""
+    """Logarithms of the mean probabilities `(examples, classes)`, or the mean value `(examples, 1)`."""
     answers = tf.stack(each)
     if answers.shape[-1] == 1:
         return tf.reduce_mean(answers, axis=0)

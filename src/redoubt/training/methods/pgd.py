@@ -57,8 +57,8 @@ def perturb_batch(
     Args:
         attack: how.
         problem: on whom.
-        x: inputs `(rows, ...)`.
-        y: labels or values `(rows,)`.
+        x: inputs `(examples, ...)`.
+        y: labels or values `(examples,)`.
         eps: a scalar.
         seed: `(2,)` int32.
     """

@@ -20,7 +20,7 @@ from redoubt.training.weighted import row_weights
 
 @dataclass(frozen=True)
 class Divergence:
-    """How far answers part from others, which `y` holds: logits `(rows, classes)`, or values `(rows, 1)`."""
+    """How far answers part from others, which `y` holds: logits `(examples, classes)`, or values `(examples, 1)`."""
 
     criterion: Criterion
 
