@@ -22,7 +22,8 @@ class Transfers:
 
     Attributes:
         success_rate: examples that the target gets wrong, of those that every model gets right unperturbed. All cells
-            share these examples, as in arXiv 1611.02770: a weak target's own mistakes are not counted as the attacker's.
+            share these examples, as in arXiv 1611.02770: a weak target's own mistakes are not
+            counted as the attacker's.
         accuracy: examples of all that the target still gets right.
         clean: examples of all that each model gets right unperturbed.
         rows: how many examples every model gets right.
