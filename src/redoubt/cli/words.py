@@ -1,4 +1,4 @@
-"""Words that subcommands share: which rows, how many, and the folder named after a target."""
+"""Words that subcommands share: which examples, how many, and the folder named after a target."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ class AskedError(ValueError):
 
 
 def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argparse._ArgumentGroup:
-    """Add the options that say which rows; `points` is the help of how many."""
+    """Add the options that say which examples; `points` is the help of how many."""
     rows = parser.add_argument_group(title)
     rows.add_argument("--data", type=Path, metavar="FILE.npz", help="examples x, in raw units, with their true y")
     rows.add_argument(
@@ -34,7 +34,7 @@ def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argpar
 
 
 def check_rows(args: argparse.Namespace) -> None:
-    """Refuse rows named twice, and a seed that is none.
+    """Refuse examples named twice, and a seed that is none.
 
     Raises:
         AskedError: they are.
