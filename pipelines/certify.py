@@ -41,7 +41,7 @@ def work(params: Params, task: Task) -> None:
 
 
 def _interval(guarded: GuardedModel, data: TaskData, task: Task, seed: int) -> list[dict[str, Any]]:
-    """Share of the whole test split that the network alone answers right all over each L-inf ball; eps 0 is clean.
+    """Certified accuracy of the network alone on the whole test split, per L-inf eps; at 0 it is clean accuracy.
 
     Raises:
         RefutedError: the network answers a proven example wrong, at itself or at a random point of its ball.

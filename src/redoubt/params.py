@@ -397,7 +397,7 @@ class ImageGuard(Strict):
 
 
 class TableGuard(Strict):
-    """Bit depth over each feature's valid range, noise in units of its spread, number of draws."""
+    """Bit depth over each feature's valid range, noise in units of its standard deviation, number of draws."""
 
     bits: Annotated[int, Field(ge=1, le=16)]
     noise: Positive

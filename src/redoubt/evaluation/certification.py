@@ -11,13 +11,13 @@ from redoubt.types import Batch, Floats
 
 
 def certified_network(evaluator: Evaluator, batch: Batch, eps: float) -> Flags:
-    """Where the network alone answers right all over the L-inf ball, `(examples,)`."""
+    """Where the network alone is certified: correct throughout the L-inf ball, `(examples,)`."""
     proof = evaluator.guarded.prove(batch.x, eps, np.random.default_rng(0))
     return proven(proof[:, 0], batch.y, _tolerance(evaluator))
 
 
 def certified_guarded(evaluator: Evaluator, batch: Batch, eps: float) -> Flags:
-    """Where the guarded model answers right all over the ball in most redraws, `(examples,)`.
+    """Where the guarded model is certified throughout the ball in most redraws, `(examples,)`.
 
     Of classes every variant must keep the true one, since then their vote does; a number's ends are averaged as its
     values are.
