@@ -1,4 +1,4 @@
-"""Means, standard deviations and ranges of the training set: the network's first layer, and the box an attack lives in."""
+"""Means, deviations and ranges of the training set: the network's first layer, and the box an attack lives in."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ class Scaler:
     target_std: float
 
     def bounds(self, schema: Schema) -> Bounds:
-        """The box of inputs, and the unit of eps: 1 for pixels, a feature's standard deviation, 0 for what must not change.
+        """The box of inputs, and the unit of eps: 1 for pixels, a number's standard deviation, 0 if immutable.
 
         A table's box is declared limits, and the range of the training rows where there are none.
         """
