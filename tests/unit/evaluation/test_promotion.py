@@ -56,8 +56,8 @@ def test_a_gate_that_is_not_cleared_says_by_how_much(
 def test_a_model_that_is_not_surely_better_than_a_constant_is_refused() -> None:
     (failed,) = made("a", 0.5, 0.5, linear=0.5).failed(RELATIVE)
     assert (
-        failed
-        == "clean balanced accuracy 0.500 (0.500 to 1.000) is not significantly above 0.5, which a constant predictor scores"
+        failed == "clean balanced accuracy 0.500 (0.500 to 1.000) is not significantly above 0.5, "
+        "which a constant predictor scores"
     )
     assert made("a", 0.501, 0.5, linear=0.5).failed(RELATIVE) == []
     (failed,) = made("a", 0.54, 0.5, linear=0.5).failed(GatesParams(margin=0.05))
