@@ -71,7 +71,7 @@ class Champion:
 
     @property
     def largest(self) -> float:
-        """The eps up to which a certificate is looked for: there every pixel can be grey; of a table ten spreads."""
+        """The eps up to which a certificate is looked for: there every pixel can be grey; of a table ten deviations."""
         return 0.5 if self.schema.kind == "image" else 10.0
 
 

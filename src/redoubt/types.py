@@ -28,7 +28,7 @@ class Bounds:
     Attributes:
         lower: smallest value, broadcastable to one input.
         upper: largest value, likewise.
-        scale: what eps = 1 means: 1 for pixels, a feature's spread on the training rows for tables,
+        scale: what eps = 1 means: 1 for pixels, a feature's standard deviation on the training set for tables,
             0 for an input that must not change (one-hot categories, immutable features).
         integer: which inputs are whole numbers and stay so; robustness is then a statement about real records.
     """

@@ -30,7 +30,7 @@ class GuardConfig(BaseModel):
             minimum (tables).
         upper: upper end, likewise.
         scale: training standard deviation of each feature, 0 for what must not change (tables).
-        output_scale: unit of the score: 1 for classes, the target's spread for a number.
+        output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -47,7 +47,7 @@ def check_not_refuted(what: str, certified: NDArray[np.bool_], wrong: NDArray[np
 
     Args:
         what: was proven of.
-        certified: proven to be classified correctly all over the ball, `(examples,)`.
+        certified: correct throughout the ball, `(examples,)`.
         wrong: misclassified at a point of the ball.
         where: that point lies, in words.
 

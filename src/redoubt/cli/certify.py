@@ -137,7 +137,7 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     """Certified accuracy within each L-inf eps; at 0 it is clean accuracy.
 
     Raises:
-        RefutedError: a proven example is answered wrong, at itself or somewhere in its eps-ball.
+        RefutedError: a proven example is misclassified, at itself or somewhere in its eps-ball.
     """
     from tqdm import tqdm
 
@@ -189,7 +189,7 @@ def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool
 
 
 def _is_vacuous(target: "Target", rows: "Rows", eps: float) -> bool:
-    """Whether nothing of any row can change within eps, so that a proof of it would say nothing."""
+    """Whether nothing of any example can change within eps, so that a proof of it would say nothing."""
     from redoubt.cli.job import bounds_for
     from redoubt.perturbable import immovable
 

@@ -20,7 +20,7 @@ def is_picture(shape: Sequence[Any]) -> bool:
 
 
 def as_pictures(x: Floats, bounds: Bounds) -> Floats:
-    """Rows as `(rows, height, width, channels)`, the bounds stretched to [0, 1]."""
+    """Examples as `(examples, height, width, channels)`, the bounds stretched to [0, 1]."""
     span = bounds.upper - bounds.lower
     unit = ((x - bounds.lower) / np.where(span > 0, span, 1.0)).astype(np.float32)
     return unit[..., None] if x.ndim == 3 else unit
@@ -34,7 +34,7 @@ def perturbed(x: Floats, x_adv: Floats, truth: Sequence[str], answers: Sequence[
 
 
 def changes(x: Floats, x_adv: Floats, bounds: Bounds, names: Sequence[str]) -> Figure:
-    """How far each input of a record was moved, in units of the scale: the mean size over all rows; largest first."""
+    """How far each feature was perturbed, in units of the scale: the mean over all examples, largest first."""
     flat = np.abs(x_adv - x) / np.where(bounds.scale > 0, bounds.scale, 1.0)
     size = flat.reshape(len(x), -1).mean(axis=0)
     largest = np.argsort(-size, kind="stable")[:FEATURES]

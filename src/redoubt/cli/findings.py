@@ -1,4 +1,4 @@
-"""What an attack came to, written as a record, a picture and arrays, and shown as a table."""
+"""What an attack came to, written as a record, a figure and arrays, and shown as a table."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

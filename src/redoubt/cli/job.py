@@ -59,12 +59,12 @@ class Job:
 
     @property
     def batch(self) -> Batch:
-        """The rows."""
+        """The examples."""
         return self.rows.batch
 
     @property
     def bounds(self) -> Bounds:
-        """What holds its rows."""
+        """What holds its examples."""
         return bounds_for(self.target, self.batch.x)
 
     @property
@@ -85,7 +85,7 @@ class Job:
 
     @property
     def immovable(self) -> Immovable | None:
-        """What eps cannot change of the rows, where the target's features are known and rows of them are attacked."""
+        """What eps cannot change of the examples, where the target's features are known and attacked."""
         schema = self.target.schema
         if schema is None or self.entry.ignores & {"eps", "data"} or not self.eps:
             return None
@@ -98,7 +98,7 @@ class Job:
         )
 
     def aim(self) -> tuple[Criterion, NDArray[Any]]:
-        """What the attacker wants of every row, and the `y` that says so.
+        """What the attacker wants of every example, and the `y` that says so.
 
         Raises:
             JobError: a false class is wanted of a number.
@@ -114,7 +114,7 @@ class Job:
 
     @property
     def counted(self) -> NDArray[np.bool_]:
-        """The rows that success is measured on: those of the wanted class are won from the start.
+        """The examples that success is measured on: those of the wanted class are adversarial from the start.
 
         Raises:
             JobError: there are no others.
@@ -128,7 +128,7 @@ class Job:
         return others
 
     def narrowed(self) -> "Job":
-        """The same on the counted rows alone."""
+        """The same on the counted examples alone."""
         return replace(self, rows=replace(self.rows, batch=self.batch.take(np.flatnonzero(self.counted))))
 
     def name(self, y: NDArray[Any], answers: Floats) -> tuple[list[str], list[str]]:
@@ -140,10 +140,10 @@ class Job:
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
-    """Even rows to learn from, odd rows to measure on.
+    """Even examples to learn from, odd examples to measure on.
 
     Raises:
-        JobError: there is no row for each.
+        JobError: there is no example for each.
     """
     if len(batch) < 2:
         raise JobError(
@@ -154,7 +154,7 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
 
 
 def bounds_for(target: Target, x: Floats) -> Bounds:
-    """The target's; a table's widened to hold rows that were not among its training rows."""
+    """The target's; a table's widened to hold examples that were not among its training examples."""
     table = target.kind != "network" and len(target.shape) == 1
     return target.bounds.covering(x) if table else target.bounds
 

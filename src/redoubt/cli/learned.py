@@ -1,4 +1,4 @@
-"""Attacks whose aim is not one perturbation per row: each is learned in its own way and measured in its own."""
+"""Attacks whose aim is not one perturbation per example: each is learned in its own way and measured in its own."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -26,12 +26,12 @@ from redoubt.scenarios.substitute import Point, Substitute, success_curve
 from redoubt.scenarios.universal import Universal, apply, fooled, random_delta
 from redoubt.types import Batch, Floats
 
-# A sticker's places per picture, first inputs of a substitute and its layers' width, precision as a share of eps.
+# A patch's places per image, first inputs of a substitute and its layers' width, precision as a share of eps.
 PLACES, FIRST, WIDTH, PRECISION = 5, 32, 200, 0.02
 
 
 def universal(job: Job) -> Findings:
-    """Learn on every other row, measure on the rest, beside random noise of the same size."""
+    """Learn on every other example, measure on the rest, beside random noise of the same size."""
     problem, (learn, test) = job.problem(), halves(job.batch)
     epochs = math.ceil(job.options["steps"] * Universal.batch_size / len(learn))
     with tqdm(total=math.ceil(epochs * len(learn) / Universal.batch_size), desc=job.entry.name, unit="step") as bar:
@@ -56,7 +56,7 @@ def universal(job: Job) -> Findings:
 
 
 def patch(job: Job) -> Findings:
-    """Learn a sticker of about a third of the picture's side on every other row, measure on the rest."""
+    """Learn a patch of about a third of the image's side on every other example, measure on the rest."""
     job = job.narrowed()
     criterion, y = job.aim()
     problem, (learn, test) = job.problem(criterion), halves(Batch(job.batch.x, y))
@@ -112,7 +112,7 @@ def reprogram(job: Job) -> Findings:
 
 
 def minimal(job: Job) -> Findings:
-    """The smallest eps at which PGD wins, per row; the eps given is the largest that is tried."""
+    """The smallest eps at which PGD wins, per example; the eps given is the largest that is tried."""
     job = job.narrowed()
     criterion, y = job.aim()
     attack, precision = PGD(steps=job.options["steps"], early_stop=True), PRECISION * job.eps
@@ -133,7 +133,7 @@ def minimal(job: Job) -> Findings:
 
 
 def substitute(job: Job) -> Findings:
-    """Grow a copy from the target's answers, beginning with a few unlabelled rows; FGSM on it is tried on the target.
+    """Grow a copy from the target's predictions on a few unlabelled examples; try FGSM on it against the target.
 
     Raises:
         JobError: the target answers a number.

@@ -14,10 +14,10 @@ CHANGES = ("spread", "local")
 
 
 def same_lengths(job: Job) -> Findings:
-    """Change every picture twice by L2 length eps; the first is drawn.
+    """Change every image twice by L2 length eps; the first is drawn.
 
     Raises:
-        JobError: the rows are no pictures, or have no change of that length.
+        JobError: the examples are no images, or have no change of that length.
     """
     x, y, problem = job.batch.x, job.batch.y, job.problem()
     if not is_picture(x.shape[1:]):

@@ -18,12 +18,12 @@ from redoubt.scenarios.landscape import Walk, along, direction_toward, gradient_
 from redoubt.types import Batch, Floats
 
 POINTS = 41
-# One row's walks, by the name of the direction.
+# One example's walks, by the name of the direction.
 Walks = dict[str, Walk]
 
 
 def landscape(job: Job) -> Findings:
-    """Walk from every row to eps in three directions; one row's answers are drawn, and the margins of all.
+    """Walk from every example to eps in three directions; one example's answers are drawn, and the margins of all.
 
     Raises:
         JobError: eps is 0, so that there is no way to go.
@@ -62,7 +62,7 @@ def _directions(
 
 
 def _along(margins: Floats, far: Floats) -> dict[str, object]:
-    """Where the attacker wins on the way, of the rows not won from the start; the margin is above 0 where it is won."""
+    """Where the walk turns adversarial, of the examples that are not from the start; the margin is above 0 there."""
     still = margins[:, 0] <= 0
     found: dict[str, object] = {
         "margin_at_the_start": round(float(np.mean(margins[:, 0])), 6),
@@ -78,7 +78,7 @@ def _along(margins: Floats, far: Floats) -> dict[str, object]:
 
 
 def _picture(job: Job, walks: list[Walks], margins: dict[str, Floats], far: Floats) -> Figure:
-    """Of the first row that PGD flips, else of the first."""
+    """Of the first example that PGD flips, else of the first."""
     flipped = (
         i for i, walk in enumerate(walks) if "pgd" in walk and walk["pgd"].margin[0] <= 0 < walk["pgd"].margin[-1]
     )

@@ -25,10 +25,10 @@ SMALLEST = 4
 
 
 def matrix(job: Job) -> Findings:
-    """PGD on each network, tried on all; without proxies some are trained on every other row, and the rest measured.
+    """PGD on each network, tried on all; without proxies some are trained on half of the examples.
 
     Raises:
-        JobError: a proxy that is the target itself, or too few rows to train on.
+        JobError: a proxy that is the target itself, or too few examples to train on.
     """
     if job.target.said in job.proxies:
         raise JobError(f"{job.target.said} is the target, so it is in the matrix already: leave it out of --proxy")
@@ -71,7 +71,7 @@ def _architectures(job: Job) -> Mapping[str, Linear | Mlp | Cnn]:
 
 
 def _trained(job: Job, rows: Batch, architecture: Linear | Mlp | Cnn) -> keras.Model:
-    """A network that knows the rows and the classes, and nothing else of the target."""
+    """A network that knows the examples and the classes, and nothing else of the target."""
     schema = _schema(job)
     network = build(architecture, schema, scaling.fit(rows, schema), seed=job.seed)
     compile_network(network, TRAINING, len(rows), schema.outputs)

@@ -30,13 +30,13 @@ Flags = NDArray[np.bool_]
 
 @dataclass(eq=False)
 class Done:
-    """How far the attack has come; arrays of all rows.
+    """How far the attack has come; arrays of all examples.
 
     Attributes:
         x_adv: perturbed inputs, the input itself where there is none yet.
         before: answers to the inputs.
         after: answers to the perturbed inputs.
-        queries: answers each row took; 0 if nobody counts.
+        queries: answers each example took; 0 if nobody counts.
         rows: the first so many are finished.
         stopped: why it broke off, if it did.
     """
@@ -130,7 +130,7 @@ def _measure(job: Job, judge: AttackProblem, y: NDArray[Any], done: Done, rows: 
 
 
 def _guarded(job: Job, judge: AttackProblem, y: NDArray[Any], x_adv: Floats) -> dict[str, Any]:
-    """The guarded model on the same rows; a flag alone saves no row."""
+    """The guarded model on the same examples; a flag alone saves no example."""
     guarded = job.target.guarded
     if guarded is None:
         return {}

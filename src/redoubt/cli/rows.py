@@ -1,4 +1,4 @@
-"""The rows to attack: an NPZ file of the user's, or the test rows of a task of the project."""
+"""The examples to attack: an NPZ file of the user's, or the test examples of a task of the project."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from redoubt.types import Batch
 
 
 class RowsError(RedoubtError):
-    """No usable rows; the message says what came and what was expected."""
+    """No usable examples; the message says what came and what was expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +35,16 @@ class Rows:
 
 
 def load_rows(target: Target, data: Path | None, task: str | None, points: int | None) -> Rows:
-    """The first `points` rows of a file, or else of a task's test rows; without those, what the zoo has.
+    """The first `points` examples of a file, or else of the test split of a task; without those, what the zoo has.
 
     Args:
         target: says what fits, and its task where none is named.
-        data: an NPZ file with `x` `(rows, ...)` in raw units and `y` `(rows,)`.
-        task: whose test rows are attacked if there is no file.
+        data: an NPZ file with `x` `(examples, ...)` in raw units and `y` `(examples,)`.
+        task: whose test examples are attacked if there is no file.
         points: how many at most; None takes all.
 
     Raises:
-        RowsError: no rows, or rows that do not fit the target.
+        RowsError: no examples, or examples that do not fit the target.
         SourceError: a file that is none, or larger than the limits on data.
         DatasetError: the task has not been ingested.
     """

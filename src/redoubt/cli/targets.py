@@ -231,7 +231,7 @@ def _service(url: str, task: str | None, bundle: Path | None) -> Target:
 
 
 def _bounds(guarded: GuardedModel) -> Bounds:
-    """The guard of a table holds the box and the spreads of its training rows."""
+    """The guard of a table holds the box and the standard deviations of its training set."""
     guard = guarded.guard
     if guard.kind == "image":
         return PIXELS

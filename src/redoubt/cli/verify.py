@@ -66,7 +66,7 @@ class Component(BaseModel):
 
 
 class Certified(Component):
-    """The share of rows that is certified."""
+    """The share of examples that is certified."""
 
     share: Share
 
@@ -234,7 +234,7 @@ def _recipe(project: Path, card: Card, bundle: Path) -> Task:
 
 
 def _data(project: Path, card: Card, schema: Schema) -> Batch:
-    """Fetch and split the data in a project of its own, and take the test rows.
+    """Fetch and split the data in a project of its own, and take the test examples.
 
     Raises:
         VerifyError: the data are others, or not what the bundle takes.

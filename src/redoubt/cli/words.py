@@ -1,4 +1,4 @@
-"""Words that subcommands share: which rows, how many, and the folder named after a target."""
+"""Words that subcommands share: which examples, how many, and the folder named after a target."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ class AskedError(RedoubtError):
 
 
 def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argparse._ArgumentGroup:
-    """Add the options that say which rows; `points` is the help of how many."""
+    """Add the options that say which examples; `points` is the help of how many."""
     rows = parser.add_argument_group(title)
     rows.add_argument("--data", type=Path, metavar="FILE.npz", help="examples x, in raw units, with their true y")
     rows.add_argument(
@@ -36,7 +36,7 @@ def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argpar
 
 
 def check_rows(args: argparse.Namespace) -> None:
-    """Refuse rows named twice, a seed that is none and a folder that cannot hold results.
+    """Refuse examples named twice, a seed that is none and a folder that cannot hold results.
 
     Raises:
         AskedError: they are.

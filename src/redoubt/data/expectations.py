@@ -211,7 +211,7 @@ def _precision_rules(table: pd.DataFrame, schema: Schema) -> Iterator[Rule]:
         if precision is None:
             continue
         yield Rule(
-            "spread that 32 bits can hold",
+            "standard deviation that 32 bits can hold",
             f"a standard deviation from {SMALLEST_STD:g} to {LARGEST_STD:g}",
             "change the unit of the column (say nF for F, or t for kg), or leave it out",
             gxe.ExpectColumnStdevToBeBetween(column=name, min_value=SMALLEST_STD, max_value=LARGEST_STD),

@@ -1,4 +1,4 @@
-"""Means, spreads and ranges of training rows: the network's first layer, and the box an attack lives in."""
+"""Means, deviations and ranges of the training set: the network's first layer, and the box an attack lives in."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ class Scaler:
     target_std: float
 
     def bounds(self, schema: Schema) -> Bounds:
-        """The box of inputs, and the unit of eps: 1 for pixels, the spread of a number, 0 for what must not change.
+        """The box of inputs, and the unit of eps: 1 for pixels, a number's standard deviation, 0 if immutable.
 
         A table's box is declared limits, and the range of the training rows where there are none.
         """
@@ -71,7 +71,7 @@ def fit(batch: Batch, schema: Schema) -> Scaler:
 
 
 def require_scalable(scaler: Scaler, schema: Schema) -> None:
-    """Refuse statistics by which the network's first layer would not bring its inputs to a spread of 1.
+    """Refuse statistics by which the network's first layer would not bring its inputs to unit variance.
 
     `validate` looks at all rows; here only the training rows count, which a single odd row may have left without it.
 

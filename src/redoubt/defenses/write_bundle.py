@@ -64,7 +64,7 @@ def _compare(network: keras.Model, model: GuardedModel, x: Floats) -> None:
 
 
 def _check_proof(model: GuardedModel, x: Floats) -> None:
-    """Ask for answers all over some balls: no variant's may leave what is proven of it, for the same draws."""
+    """Predict throughout some balls: no variant may leave what is certified of it, for the same draws."""
     guard, unbounded = model.guard, np.float32(np.inf)
     scale = np.asarray(guard.scale, np.float32)
     bounds = PIXELS if guard.kind == "image" else Bounds(-unbounded, unbounded, scale)  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ class Candidate(BaseModel):
             )
         if clean.value < self.linear - gates.worse_than_linear:
             yield (
-                f"clean {clean.metric} {clean.value:.3f} is {self.linear - clean.value:.3f} below the linear one's "
+                f"clean {clean.metric} {clean.value:.3f} is {self.linear - clean.value:.3f} below the linear "
                 f"model's {self.linear:.3f}; gates.worse_than_linear allows {gates.worse_than_linear:g}"
             )
         if self.robust is None:

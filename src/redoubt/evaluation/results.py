@@ -34,7 +34,7 @@ class ThreatResult(Found):
         oblivious: guarded, under the perturbations made for the undefended network.
         adaptive: guarded, worst case over those, APGD and PGD through the guard (BPDA, EOT) and Square against it.
         query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
-        certified: undefended, proven by interval bounds to stand all over the ball (L-inf).
+        certified: undefended, certified throughout the eps-ball by interval bounds (L-inf).
         certified_guarded: guarded, proven likewise in most redraws.
         flagged_oblivious: flagged by the detector under the oblivious perturbations.
         flagged_adaptive: flagged under the adaptive perturbations.

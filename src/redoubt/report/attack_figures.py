@@ -184,7 +184,7 @@ def sticker(
     pixels: NDArray[Any], rows: Mapping[str, tuple[NDArray[Any], Sequence[str]]], truth: Sequence[str]
 ) -> Figure:
     """A patch, and pictures that carry it; see `gallery`."""
-    return gallery({"the sticker": pixels}, rows, truth)
+    return gallery({"the patch": pixels}, rows, truth)
 
 
 def universal(

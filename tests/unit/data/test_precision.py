@@ -46,8 +46,8 @@ def broken(params: Params, raw: Raw) -> list[dict[str, Any]]:
 
 
 LOST: dict[str, tuple[Any, str, str]] = {
-    "picofarads-in-farads": (1e-12 * NORMAL, "size", "spread that 32 bits can hold"),
-    "kilograms-of-stars": (1e24 * NORMAL, "size", "spread that 32 bits can hold"),
+    "picofarads-in-farads": (1e-12 * NORMAL, "size", "standard deviation that 32 bits can hold"),
+    "kilograms-of-stars": (1e24 * NORMAL, "size", "standard deviation that 32 bits can hold"),
     "milliseconds": (1.7e12 + 1000 * np.arange(ROWS), "size (in 32 bits)", "values that 32 bits keep apart"),
     "big-numbers": (9e15 + np.arange(ROWS), "size (in 32 bits)", "values that 32 bits keep apart"),
     "two-values": (1e9 + (np.arange(ROWS) % 2), "size (in 32 bits)", "values that 32 bits keep apart"),

@@ -42,7 +42,7 @@ candidates = st.builds(made, name=st.sampled_from("ab"), clean=shares, robust=sh
             0.5,
             0.9,
             [
-                "clean balanced accuracy 0.800 is 0.100 below a plain linear model's 0.900; gates.worse_than_linear "
+                "clean balanced accuracy 0.800 is 0.100 below the linear model's 0.900; gates.worse_than_linear "
                 "allows 0.05"
             ],
         ),
@@ -57,11 +57,12 @@ def test_a_gate_that_is_not_cleared_says_by_how_much(
 def test_a_model_that_is_not_surely_better_than_a_constant_is_refused() -> None:
     (failed,) = made("a", 0.5, 0.5, linear=0.5).failed(RELATIVE)
     assert (
-        failed == "clean balanced accuracy 0.500 (0.500 to 1.000) is not significantly above 0.5, which a constant gets"
+        failed == "clean balanced accuracy 0.500 (0.500 to 1.000) is not significantly above 0.5, "
+        "which a constant predictor scores"
     )
     assert made("a", 0.501, 0.5, linear=0.5).failed(RELATIVE) == []
     (failed,) = made("a", 0.54, 0.5, linear=0.5).failed(GatesParams(margin=0.05))
-    assert failed.endswith("is not significantly above 0.55, which is what a constant gets and gates.margin")
+    assert failed.endswith("is not significantly above 0.55, which is a constant predictor plus gates.margin")
 
 
 def test_one_predicted_class_is_refused_whatever_it_scores_and_says_so() -> None:
@@ -147,7 +148,7 @@ def test_figures_that_are_not_to_be_trusted_promote_nobody() -> None:
         Check(name="random restarts add little", passed=False, found="9.0 % more"),
     ]
     found = candidate("a", measured(checks), Threat("linf", 0.1), linear=0.6)
-    assert found.failed(RELATIVE) == ["the figures are not to be trusted: restarts change little: 9.0 % more"]
+    assert found.failed(RELATIVE) == ["failed check: random restarts add little: 9.0 % more"]
     assert choose([found], RELATIVE) is None
 
 
@@ -159,7 +160,10 @@ def test_figures_without_scores_choose_nobody() -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        ([made("a", 0.5, 0.5, linear=0.5), made("b", 0.4, 0.9, linear=0.5)], "learnt more than a constant.*balance"),
+        (
+            [made("a", 0.5, 0.5, linear=0.5), made("b", 0.4, 0.9, linear=0.5)],
+            "better than a constant predictor.*balance",
+        ),
         ([made("a", 0.7, 0.6, linear=0.9), made("b", 0.6, 0.9, linear=0.9)], "a linear model does better"),
         ([made("a", 0.9, 0.1), made("b", 0.7, 0.1)], "lower the gate that is named"),
     ],

@@ -90,11 +90,14 @@ def texts(figure: Figure) -> str:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("eps-curves", ["L-inf eps", "L2 eps", "natural, undefended", "adversarial, guard, adaptive", "random noise"]),
+        (
+            "eps-curves",
+            ["L-inf eps", "L2 eps", "natural, undefended", "adversarial, guarded, adaptive", "random noise"],
+        ),
         ("sweep", ["logistic, batch 16, rate 0.1", "logistic, batch 32, rate 0.2"]),
         ("sweep-of-one-point", ["logistic, batch 16\n"]),
         ("learning-curves", ["natural: loss", "adversarial: accuracy", "validation", "training batches"]),
-        ("pictures", ["original", "change", "natural", "adversarial"]),
+        ("pictures", ["original", "perturbation", "natural", "adversarial"]),
         ("certified", ["L2 radius, randomized smoothing", "L-inf eps, interval bounds", "natural"]),
     ],
 )
