@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import get_args
 
 from pipelines._lock import LockError
@@ -47,15 +46,12 @@ def work(course: Course) -> None:
 
 
 def _study(params: Params, name: str, course: Course) -> StudySettings:
+    """A study's settings, with all of its code: in dvc.yaml every study has the same dependencies but for its name."""
     module = module_of(name)
-    code = {_shown(path): digest(path.read_bytes()) for path in closure(module)}
+    files = {*closure(module), *closure("pipelines.study")}
+    code = {path.relative_to(SRC.parent).as_posix(): digest(path.read_bytes()) for path in files}
     sizes = sizes_of_study(params, name, course)
     return StudySettings(name=name, module=module, course=course, sizes=sizes, code=code, seed=params.seed)
-
-
-def _shown(path: Path) -> str:
-    """A module's path from the package's own folder on, which is the same on every machine."""
-    return path.relative_to(SRC).as_posix()
 
 
 if __name__ == "__main__":

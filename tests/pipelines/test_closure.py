@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import resolve, resolve_course
 from redoubt.code import EXEMPT, closure
 from redoubt.studies.catalogue import NAMES, module_of
 from tests.support.closure import PROJECT, code_in, covered, declared, needed, stages, wanted
@@ -59,7 +60,7 @@ def test_what_cannot_change_a_result_is_there_and_says_why() -> None:
 
 def test_every_file_of_code_belongs_to_a_stage_or_to_a_command() -> None:
     """What no stage imports is a command's, a service's or a study's: a stage's rest would be dead code."""
-    used = set().union(*(covered(sorted(needed(stage))) for stage in STAGES if stage != "resolve_course"))
+    used: set[str] = set().union(*(covered(sorted(needed(stage))) for stage in STAGES if stage != "resolve_course"))
     used |= {path.relative_to(PROJECT).as_posix() for name in NAMES for path in closure(module_of(name))}
     commands = {path.relative_to(PROJECT).as_posix() for path in closure("redoubt.cli.__main__")}
     params = set(code_in("src/redoubt/params"))
@@ -67,8 +68,6 @@ def test_every_file_of_code_belongs_to_a_stage_or_to_a_command() -> None:
 
 
 def test_resolved_files_hold_settings_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipelines import resolve, resolve_course
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
     for folder in ("resolved/gone", "resolved/digits"):
@@ -83,6 +82,16 @@ def test_resolved_files_hold_settings_and_nothing_else(tmp_path: Path, monkeypat
         *(f"studies/{name}.json" for name in NAMES),
         "report.json",
     }
-    text = Path("resolved/studies/polynomial.json").read_text()
-    assert str(PROJECT) not in text
-    assert "redoubt/studies/polynomial.py" in json.loads(text)["code"]
+
+
+def test_the_code_of_a_study_and_of_its_stage_is_digested_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    resolve_course.work("quick")
+    for name in NAMES:
+        code = json.loads(Path(f"resolved/studies/{name}.json").read_text())["code"]
+        files = [*closure(module_of(name)), *closure("pipelines.study")]
+        assert set(code) == {path.relative_to(PROJECT).as_posix() for path in files}
+    assert STAGES["study"]["deps"] == ["resolved/studies/${key}.json"]

@@ -17,8 +17,10 @@ READ = {
     "section": {f"{TEMPLATES}/section.html"},
     "report": {f"{TEMPLATES}/index.html", f"{TEMPLATES}/course.html"},
     # It digests the code of every study, wherever that is.
-    "resolve_course": {"src/redoubt"},
+    "resolve_course": {"src/redoubt", "pipelines/study.py"},
 }
+# Their code stands in the file that is resolved for them.
+RESOLVED = {"study"}
 ROOTS = ("src/", "pipelines/")
 
 
@@ -35,6 +37,8 @@ def declared(stage: dict[str, Any]) -> list[str]:
 
 def needed(stage: str) -> set[str]:
     """Every file of code that a stage's results may depend on, from the project's top folder on."""
+    if stage in RESOLVED:
+        return set()
     return {path.relative_to(PROJECT).as_posix() for path in closure(f"pipelines.{stage}")} | READ.get(stage, set())
 
 

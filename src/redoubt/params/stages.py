@@ -138,7 +138,7 @@ class StudySettings(Strict):
     Attributes:
         module: where it is written.
         sizes: what differs from its module's own defaults.
-        code: the digest of each module that it imports, by path: an edit of one makes this file, and the study, new.
+        code: the digest of each file of code that it or its stage imports: an edit of one makes the study new.
     """
 
     name: Name
