@@ -103,6 +103,19 @@ def stages(names: list[str]) -> list[str]:
     return sorted(found)
 
 
+# First of all: the tests after it leave resolved what they edited, and the next one resolves it anew.
+@pytest.mark.parametrize("what", CODE)
+def test_an_edit_of_code_redoes_the_stages_that_import_it(
+    what: str, done: Project, edited: Callable[[str], Path]
+) -> None:
+    name, expected = CODE[what]
+    path = edited(name)
+    path.write_text(path.read_text() + ("<!-- a remark -->\n" if path.suffix == ".html" else "# a remark\n"))
+    # The digests of the studies' code are taken anew whatever is edited, which makes no study new.
+    course = ["resolve_course@quick"] if name.startswith("src/redoubt") else []
+    assert redone(done, STATUS) == sorted([*course, *stages(expected)])
+
+
 def test_dvc_says_first_that_params_must_be_resolved(done: Project, edited: Callable[[str], Path]) -> None:
     edited("params.yaml").write_text((done.folder / "params.yaml").read_text() + "# a remark\n")
     assert redone(done, STATUS) == RESOLVED
@@ -137,15 +150,3 @@ def test_a_study_whose_code_is_edited_is_the_only_one_redone(done: Project, edit
     path = edited("src/redoubt/studies/error/estimators.py")
     path.write_text(path.read_text() + "# a remark\n")
     assert redone(done) == ["study@estimators"]
-
-
-@pytest.mark.parametrize("what", CODE)
-def test_an_edit_of_code_redoes_the_stages_that_import_it(
-    what: str, done: Project, edited: Callable[[str], Path]
-) -> None:
-    name, expected = CODE[what]
-    path = edited(name)
-    path.write_text(path.read_text() + ("<!-- a remark -->\n" if path.suffix == ".html" else "# a remark\n"))
-    # The digests of the studies' code are taken anew whatever is edited, which makes no study new.
-    course = ["resolve_course@quick"] if name.startswith("src/redoubt") else []
-    assert redone(done, STATUS) == sorted([*course, *stages(expected)])
