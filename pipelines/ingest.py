@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from pipelines._stage import run
-from redoubt.data.survey import Found, Survey
+from redoubt.data.survey import UNNAMED, Found, Survey
 from redoubt.params.stages import IngestSettings
 
 # More columns than that are shown in part.
@@ -22,7 +22,7 @@ def work(settings: IngestSettings) -> None:
 
 
 def describe(task: str, rows: int, survey: Survey) -> None:
-    """Print the columns as a table, then the notes."""
+    """Print the columns as a table, then a warning per column left out and per oddity of the data."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -39,8 +39,10 @@ def describe(task: str, rows: int, survey: Survey) -> None:
     console.print(table)
     if hidden:
         console.print(f"and {hidden:,} more columns: data/raw/{task}/columns.json", highlight=False, markup=False)
-    for note in survey.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
+    # `make repro` repeats warnings at its end: what is not used must not stand in a log alone.
+    lost = [each for each in survey.columns if each.used == "left out" and each.why != UNNAMED]
+    for warning in (*(f"column '{each.name}' is left out: {each.why}" for each in lost[:SHOWN]), *survey.notes):
+        console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _some(columns: tuple[Found, ...]) -> tuple[list[Found], int]:

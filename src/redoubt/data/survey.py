@@ -21,6 +21,10 @@ _MANY = 50
 _ROWS = 20
 
 
+# Why a column is left out that nobody asked for: nothing to warn of.
+UNNAMED = "params.yaml does not name it"
+
+
 @dataclass(frozen=True)
 class Found:
     """A column: what it holds, an excerpt, what it is used as, and why if it is left out."""
@@ -105,7 +109,7 @@ def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
     if name.startswith("Unnamed: "):
         return Found(name, holds, shows, "left out", "it has no name: an index that was exported, as a rule")
     if task.features:
-        return Found(name, holds, shows, "left out", "params.yaml does not name it")
+        return Found(name, holds, shows, "left out", UNNAMED)
     return Found(name, holds, shows, "left out", f"it is no number; to use it {fix}")
 
 

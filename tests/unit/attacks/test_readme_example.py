@@ -25,20 +25,20 @@ def own() -> tuple[keras.Model, Batch]:
     return model, Batch(test.x / 4, test.y)
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md", "docs/attack.md"])
 def test_the_readme_example(
     own: tuple[keras.Model, Batch], project: Path, readme: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, test = own
     blocks = re.findall(r"```python\n(.*?)```", (project / readme).read_text(encoding="utf-8"), re.DOTALL)
-    example = next(block for block in blocks if "against(model" in block)
+    example = next(block for block in blocks if "problem_for(model" in block)
     assert len(example.strip().splitlines()) <= 5
     # Pixels divided by 255 are float64, as they come.
     names: dict[str, Any] = {"np": np, "model": model, "x": test.x.astype(np.float64), "y": test.y}
     exec(example, names)
-    clean, stands = (float(np.mean(model.predict(x, verbose=0).argmax(1) == test.y)) for x in (test.x, names["x_adv"]))
-    assert stands < clean
-    assert f"{stands:.0%} of 64 images stand" in capsys.readouterr().out
+    clean, robust = (float(np.mean(model.predict(x, verbose=0).argmax(1) == test.y)) for x in (test.x, names["x_adv"]))
+    assert robust < clean
+    assert f"robust accuracy: {robust:.0%} of 64 images" in capsys.readouterr().out
     assert np.abs(names["x_adv"] - test.x).max() <= 0.1 + 1e-6
 
 

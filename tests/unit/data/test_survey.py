@@ -170,7 +170,8 @@ def test_ingest_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     describe("own", 40, Survey(tuple(columns), ("mind [the] gap",)))
     said = capsys.readouterr().out
-    assert all(words in said for words in ("own: 40 rows", "pay [b]", "because", "note: mind [the] gap"))
+    assert all(words in said for words in ("own: 40 rows", "pay [b]", "because", "warning: mind [the] gap"))
+    assert "warning: column 'pay [b]' is left out: write it as a number" in said
     assert max(map(len, said.splitlines())) <= 120
     many = [Found(f"s{i}", "numbers", "", "number") for i in range(2000)]
     describe("own", 40, Survey((*many, *columns)))
