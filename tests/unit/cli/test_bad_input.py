@@ -16,7 +16,7 @@ MISTAKES = {
     "eps-missing": (f"pgd bars.keras {ROWS}", "say how large a perturbation may be with --eps"),
     "eps-unread": (
         f"patch bars.keras {ROWS} --eps 0.1",
-        "--eps means nothing to patch, whose effort is set by --steps",
+        "--eps does not apply to patch, whose effort is set by --steps",
     ),
     "bounds": (f"pgd bars.keras {ROWS} --eps 0.1 --bounds 1 0", "--bounds are 1 0; the first must be below the second"),
     "bounds-of-bundle": (f"pgd BUNDLE {ROWS} --bounds 0 1", "--bounds is for .keras files; 'BUNDLE' has its own"),
@@ -32,7 +32,7 @@ MISTAKES = {
         "the outputs are probabilities (they sum to 1); attack the logits",
     ),
     "softmax-study": (f"patch softmax.keras {ROWS}", "the outputs are probabilities"),
-    "two-outputs": (f"pgd two.keras {ROWS} --eps 0.1", "expected one input and outputs of shape (rows, classes)"),
+    "two-outputs": (f"pgd two.keras {ROWS} --eps 0.1", "expected one input and outputs of shape (batch, classes)"),
     "broken": (f"pgd broken.keras {ROWS} --eps 0.1", "'broken.keras' cannot be read as a .keras file ("),
     "nothing": (
         f"pgd nowhere {ROWS} --eps 0.1",
@@ -61,7 +61,7 @@ MISTAKES = {
     "objects": ("pgd bars.keras --data=objects.npz --eps 0.1", "array 'x' holds Python objects, which could run code"),
     "complex": ("pgd bars.keras --data=complex.npz --eps 0.1", "x holds complex128; expected real numbers"),
     "empty": ("pgd bars.keras --data=none.npz --eps 0.1", "none.npz holds no examples"),
-    "two-sources": (f"pgd bars.keras {ROWS} --task digits", "--data names rows and --task names others"),
+    "two-sources": (f"pgd bars.keras {ROWS} --task digits", "--data and --task both name examples"),
     "task": ("pgd bars.keras --task digits --eps 0.1", "holds no data set"),
     "task-no-name": (
         "pgd bars.keras --task ../../out --eps 0.1",
@@ -69,7 +69,7 @@ MISTAKES = {
     ),
     "option-unread": (
         f"fgsm bars.keras {ROWS} --steps 3",
-        "--steps means nothing to fgsm, whose effort is set by nothing",
+        "--steps does not apply to fgsm, whose effort is set by nothing",
     ),
     "option-zero": (f"pgd bars.keras {ROWS} --steps 0", "argument --steps: '0' is no number >= 1"),
     "norm": (f"pgd bars.keras {ROWS} --norm l1", "invalid choice: 'l1'"),
@@ -80,26 +80,29 @@ MISTAKES = {
     ),
     "target-only": ("pgd bars.keras --data=all-top.npz --eps 0.1 --targeted 0", "every example already has class 0"),
     "number": ("pgd price.keras --data=price.npz --eps 0.1", "price.keras is a regressor: give --tolerance"),
-    "number-class": ("course price.keras --data=price.npz --bounds -9 5000 --eps 0.1 --tolerance 9", "take pgd"),
-    "number-copied": ("substitute price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "take square"),
+    "number-class": ("course price.keras --data=price.npz --bounds -9 5000 --eps 0.1 --tolerance 9", "use pgd"),
+    "number-copied": ("substitute price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "use square"),
     "tolerance": (
         f"pgd bars.keras {ROWS} --eps 0.1 --tolerance 9",
-        "--tolerance is for numbers; bars.keras answers classes",
+        "--tolerance is for regression; bars.keras is a classifier",
     ),
     "half-a-row": (
         f"universal bars.keras {ROWS} --eps 0.1 --points 1",
-        "half of them are learned from and half measured",
+        "half of them train the perturbation, half measure it",
     ),
-    "proxy-missing": (f"transfer bars.keras {ROWS} --eps 0.1", "transfer needs the attacker's own networks"),
+    "proxy-missing": (f"transfer bars.keras {ROWS} --eps 0.1", "transfer needs a proxy network of the attacker's"),
     "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd does not take --proxy"),
-    "proxy-other": (f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras", "a proxy must be alike"),
+    "proxy-other": (
+        f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras",
+        "a proxy must have the same inputs and outputs",
+    ),
     "proxy-itself": (
         f"transfer-matrix bars.keras {ROWS} --eps 0.1 --proxy bars.keras",
         "bars.keras is the target, so it is in the matrix already",
     ),
     "matrix-of-one-row": (
         f"transfer-matrix bars.keras {ROWS} --eps 0.1 --points 1",
-        "half of them are learned from and half measured",
+        "half of them train the perturbation, half measure it",
     ),
     "landscape-nowhere": (f"landscape bars.keras {ROWS} --eps 0", "landscape walks as far as eps: give one above 0"),
     "minimal-nowhere": (f"minimal bars.keras {ROWS} --eps 0", "minimal searches from 0 up to eps: give one above 0"),
@@ -109,7 +112,7 @@ MISTAKES = {
         "same-length price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9",
         "same-length needs images; price.keras takes inputs of shape (4,)",
     ),
-    "length-norm": (f"same-length bars.keras {ROWS} --eps 1 --norm l2", "--norm means nothing to same-length"),
+    "length-norm": (f"same-length bars.keras {ROWS} --eps 1 --norm l2", "--norm does not apply to same-length"),
     "table-printed": ("physical price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "only images"),
     "table-counts": (
         "reprogram price.keras --tolerance 9",
@@ -155,7 +158,7 @@ def test_one_sentence(
     told = capsys.readouterr()
     assert status == 2
     assert told.out == ""
-    sentences = [line for line in told.err.splitlines() if "it/s" not in line and "row" not in line.split("|")[-1]]
+    sentences = [line for line in told.err.splitlines() if "it/s" not in line and "example" not in line.split("|")[-1]]
     assert len(told.err.splitlines()) == 1 or len(sentences) == 1, told.err
     assert says.replace("BUNDLE", bundle) in told.err
     assert told.err.splitlines()[-1].startswith("error: ")
