@@ -84,7 +84,7 @@ def test_sound_figures_pass() -> None:
         ({"unbounded": Unbounded(flags(180), searched=flags(184))}, None),
         ({"unbounded": Unbounded(flags(100), searched=flags(90), fixed=("sex",), importance=0.7)}, None),
         ({"cells": [cell(0.1, 90), cell(0.2, 80)]}, "worst-case robust accuracy falls with eps"),
-        ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "accuracy under FGSM falls with eps"),
+        ({"cells": [cell(0.1, 70, fgsm=60), cell(0.2, 80, fgsm=20)]}, "robust accuracy under FGSM falls with eps"),
         ({"is_adversarial": is_adversarial(pgd=20)}, "iterative attacks are no weaker than single-step"),
         (
             {"is_adversarial": is_adversarial(fgsm=10, pgd=150, white_box=150)},
@@ -126,7 +126,7 @@ def judged(
         """Scores by the network, whatever the bundle holds."""
 
         guard, schema, digest, proves = bundle.model.guard, bundle.model.schema, "d", False
-        answer = bundle.model.predict
+        predict = bundle.model.predict
 
         def network(self, x: Floats) -> Floats:
             return np.asarray(network(tf.constant(x), training=False))

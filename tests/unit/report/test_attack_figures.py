@@ -103,7 +103,7 @@ def texts(figure: Figure) -> str:
                 "L2 1.00, L-inf 0.08",
                 "L2 1.00, L-inf 0.80",
                 "predicted a",
-                r"answered <\$5 & co_\$",
+                r"predicted <\$5 & co_\$",
             ],
         ),
         ("landscape", ["along chance", "attack", "probability", "loss", "margin", "L2 distance", r"<\$5 & co_\$"]),

@@ -54,5 +54,5 @@ def test_a_name_that_is_not_given_is_an_error() -> None:
 
 
 def test_a_share_shows_its_interval_and_its_rows() -> None:
-    expected = '<span title="8 rows, 95 % Wilson interval">50.0 % <small>25.0–75.1</small></span>'
+    expected = '<span title="8 examples, 95 % Wilson interval">50.0 % <small>25.0–75.1</small></span>'
     assert _percent(RATE) == _percent(RATE.model_dump()) == expected
