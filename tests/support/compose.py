@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-TOP = Path(__file__).parents[1]
+TOP = Path(__file__).parents[2]
 VARIABLE = re.compile(r"\$\{(?P<name>\w+):\?(?P<message>[^}]+)\}")
 
 
