@@ -46,7 +46,7 @@ def test_a_service_is_attacked_by_its_url(http: httpx.Client) -> None:
         y = endpoint(RECORDS)[:, 0]
         problem = AttackProblem(of_callable(oracle, 1), Tolerance(10.0), "linf", BOX)
         done = Square(queries=20).count(problem, RECORDS, y, eps=0.2, seed=0)
-        answers = endpoint(done.moved)[:, 0]
+        answers = endpoint(done.x_adv)[:, 0]
     # The service draws its own noise: which way a record moves differs from run to run, how far its answer does not.
     assert (np.abs(answers - y) > 2).all()
     assert oracle.queries == done.queries.sum() + 2
@@ -60,7 +60,7 @@ def test_a_service_is_attacked_in_process(asgi: httpx.Client, attack: Square | H
     y = endpoint(x).argmax(axis=1)
     assert len(set(y.tolist())) > 2
     done = attack.count(AttackProblem(of_callable(endpoint, 10), Untargeted(), "l2", PIXELS), x, y, eps=2.0, seed=0)
-    assert (endpoint(done.moved).argmax(axis=1) != y).mean() > 0.5
+    assert (endpoint(done.x_adv).argmax(axis=1) != y).mean() > 0.5
 
 
 def test_what_the_service_says_is_passed_on(client: httpx.Client) -> None:

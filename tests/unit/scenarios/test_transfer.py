@@ -240,8 +240,8 @@ def test_what_was_done_before_the_oracle_fell_silent_is_kept() -> None:
         ({"start": np.repeat(START, 20, axis=0)}, "400 first inputs; expected 1 to the budget of 330"),
         ({"start": START * np.nan}, "the first inputs cannot be asked: inputs hold NaN"),
         ({"start": START + 5}, "the first inputs cannot be asked: .*outside their bounds"),
-        ({"ask": lambda x: scores(x).argmax(axis=1)}, r"answered shape \(20,\); expected \(20, 3\)"),
-        ({"ask": lambda x: scores(x)[:, :2]}, r"answered shape \(20, 2\); expected \(20, 3\)"),
+        ({"ask": lambda x: scores(x).argmax(axis=1)}, r"returned shape \(20,\); expected \(20, 3\)"),
+        ({"ask": lambda x: scores(x)[:, :2]}, r"returned shape \(20, 2\); expected \(20, 3\)"),
     ],
     ids=["none", "many", "nan", "outside", "labels", "classes"],
 )
