@@ -26,8 +26,10 @@ os.umask(0o077)
 from redoubt.cli import main
 assert main({ATTACK}) == 0
 import keras
+from redoubt.bundle.schema import Schema
 from redoubt.data.scaling import Scaler
 from redoubt.models.networks import build
+from redoubt.params.networks import Cnn
 import numpy as np
 one = np.ones(1, np.float32)
 schema = Schema(task="t", kind="image", target="y", shape=(8, 8, 1), labels=("a", "b"))

@@ -77,7 +77,7 @@ def _mean(each: tf.Tensor) -> tf.Tensor:
 
 
 def _fixed(x: tf.Tensor, config: GuardConfig, name: str) -> tf.Tensor:
-    if name == "smoothed":
+    if name == "median":
         return median(x, config.median)
     return squeeze(x, config.bits, *levels(config)) if name == "squeezed" else x
 

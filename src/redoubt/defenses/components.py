@@ -15,7 +15,7 @@ class Component:
     """A guard of which only some variants vote.
 
     Attributes:
-        name: smoothing, squeezing, randomization, detector, or all of them.
+        name: median, squeezing, randomization, detector, or all of them.
         variants: those that vote, by name.
         detects: whether a flagged input is refused.
     """

@@ -123,7 +123,7 @@ def test_of_a_linear_network_the_bounds_are_exact() -> None:
 class FakeClasses:
     """The one thing that is asked of a criterion here."""
 
-    classes = True
+    is_classification = True
 
 
 def test_bounds_hold_where_float32_is_coarse() -> None:

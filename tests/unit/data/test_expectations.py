@@ -144,6 +144,7 @@ def test_the_page_loads_nothing_and_tells_no_time(raw: Raw, task: Task) -> None:
 
 
 PROGRAM = """
+from redoubt.bundle.io import digest
 from redoubt.data.expectations import validate
 from redoubt.data.store import dumps
 from redoubt.data.sources import fetch

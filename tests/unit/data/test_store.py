@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redoubt.bundle.io import digest_folder
 from redoubt.data import store
 
 
@@ -252,10 +253,10 @@ def test_a_folders_digest_tells_names_and_contents_apart(tmp_path: Path) -> None
     (tmp_path / "a").write_text("1")
     (tmp_path / "b").write_text("2")
     names = ["a", "b"]
-    first = store.digest_folder(tmp_path, names)
-    assert first == store.digest_folder(tmp_path, names[::-1])
+    first = digest_folder(tmp_path, names)
+    assert first == digest_folder(tmp_path, names[::-1])
     (tmp_path / "ignored").write_text("3")
-    assert first == store.digest_folder(tmp_path, names)
+    assert first == digest_folder(tmp_path, names)
     (tmp_path / "a").write_text("2")
     (tmp_path / "b").write_text("1")
-    assert first != store.digest_folder(tmp_path, names)
+    assert first != digest_folder(tmp_path, names)

@@ -62,11 +62,12 @@ def _percent(share: float) -> str:
 def _passive(numbers: Mapping[str, float]) -> Table:
     said = {
         "none": Text("no guard", "无防护"),
-        "smoothing": Text("smoothing: median of 3 x 3", "平滑：3 x 3 中值滤波"),
+        "median": Text("median filter, 3 x 3", "3 x 3 中值滤波"),
         "squeezing": Text("squeezing: one bit per pixel", "特征压缩：每像素一位"),
         "randomization": Text("randomization: eight random sizes and places", "随机化：八种随机大小与位置"),
         "detector": Text(
-            "detector: refuses where smoothing or squeezing changes the answer", "检测：滤波前后差别太大就拒绝"
+            "detector: refuses where the median filter or squeezing changes the prediction",
+            "检测：滤波前后差别太大就拒绝",
         ),
     }
     rows: list[list[Cell | Text]] = [

@@ -17,7 +17,7 @@ from redoubt.studies.digit_networks import schema_of
 from redoubt.types import PIXELS, Batch, Floats
 
 STEPS, EOT = 20, 2
-PARTS = ("none", "smoothing", "squeezing", "randomization", "detector")
+PARTS = ("none", "median", "squeezing", "randomization", "detector")
 KNOWN = ("clean", "unknown", "known")
 
 

@@ -26,7 +26,7 @@ def test_guards_help_against_who_does_not_know_them(numbers: dict[str, float]) -
 def test_who_knows_a_guard_gets_past_more_of_it(numbers: dict[str, float]) -> None:
     for part in PARTS:
         assert numbers[f"passive/{part}/known"] <= numbers[f"passive/{part}/unknown"]
-    for part in ("smoothing", "detector"):
+    for part in ("median", "detector"):
         assert numbers[f"passive/{part}/known"] < numbers[f"passive/{part}/unknown"] - 0.15
     assert numbers["passive/flagged/known"] < numbers["passive/flagged/unknown"] - 0.2
 
