@@ -66,7 +66,7 @@ def _passive(numbers: Mapping[str, float]) -> Table:
         "squeezing": Text("squeezing: one bit per pixel", "特征压缩：每像素一位"),
         "randomization": Text("randomization: eight random sizes and places", "随机化：八种随机大小与位置"),
         "detector": Text(
-            "detector: refuses where the median filter or squeezing changes the prediction",
+            "detector: refuses where median or squeezing changes the prediction",
             "检测：滤波前后差别太大就拒绝",
         ),
     }
