@@ -152,8 +152,8 @@ def _falls_with_eps(observed: Observed) -> list[Check]:
     checks = []
     cells = [cell for cell in observed.cells if cell.eps <= observed.budget]
     columns = {
-        "the worst case": [cell.undefended for cell in cells],
-        "accuracy under FGSM": [cell.fgsm for cell in cells],
+        "worst-case robust accuracy": [cell.undefended for cell in cells],
+        "robust accuracy under FGSM": [cell.fgsm for cell in cells],
     }
     for label, rates in columns.items():
         shares = [each.share for each in rates if each is not None]
