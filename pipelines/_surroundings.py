@@ -46,4 +46,4 @@ def warn_of_tracking() -> None:
     try:
         check(store_uri(Path.cwd()))
     except TrackingError as error:
-        print(f"warning: {error}. The work goes on; until that is mended its last stage fails", file=sys.stderr)
+        print(f"warning: {error}. The work goes on; until that is fixed its last stage fails", file=sys.stderr)

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def check(settings: Mapping[str, Any] | None = None) -> Params:
-    """Say what is wrong with the settings or with where runs are recorded, and mend DVC's own files.
+    """Say what is wrong with the settings or with where runs are recorded, and repair DVC's own files.
 
     Args:
         settings: take the place of those in params.yaml: `run` or `course`.

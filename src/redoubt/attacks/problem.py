@@ -47,7 +47,7 @@ class AttackProblem:
         """Outputs as an array, `(examples, outputs)`: what one query each tells an attacker without gradients."""
         # A callable is asked as it is: a graph would make an error of TensorFlow's of whatever it raises.
         answer = self.outputs if isinstance(self.outputs, OfCallable) else self._graph(x)
-        # Of no rows too, since their outputs have a width.
+        # Of no examples too, since their outputs have a width.
         parts = slices(max(len(x), 1), BATCH)
         return np.concatenate([answer(x[part], [seed % 2**31, part.start]).numpy() for part in parts])
 

@@ -2,7 +2,7 @@
 
 
 def slices(rows: int, size: int) -> list[slice]:
-    """The places of batch after batch, in order; none of no rows.
+    """The places of batch after batch, in order; none of no examples.
 
     Args:
         rows: how many there are, >= 0.

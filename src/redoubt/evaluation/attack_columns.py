@@ -51,7 +51,7 @@ class WorstCase:
 
     @property
     def by_name(self) -> list[tuple[str, int]]:
-        """How many rows each attack was the first to break, repeats of it taken together."""
+        """How many examples each attack was the first to break, repeats of it taken together."""
         counts: dict[str, int] = {}
         for member, count in self.broken:
             counts[member.name] = counts.get(member.name, 0) + count

@@ -69,7 +69,7 @@ def record(settings: AttackSettings, name: str, clean: dict[str, Any], measured:
             }
             curves[f"eps_{norm}/{column}"] = list(points.items())
         metrics |= _scores(f"robust/{norm}/certified_guarded", budget.scores.get("certified_guarded"))
-        metrics[f"robust/{norm}/doubts"] = len(measured.failed_checks(norm))
+        metrics[f"robust/{norm}/failed_checks"] = len(measured.failed_checks(norm))
     return RunRecord(
         run=name,
         stage="attack",

@@ -23,7 +23,7 @@ RESTARTS = 0.05
 
 @dataclass(frozen=True)
 class AttackSuccess:
-    """Which rows of an undefended network each attack breaks at one threat; each was run on all of them.
+    """Which examples of an undefended network each attack breaks at one threat; each was run on all of them.
 
     Attributes:
         noise: under random noise of full size.

@@ -30,7 +30,7 @@ Range = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 
 
 class ParamsError(RedoubtError):
-    """A params.yaml that cannot be used; the message names the file, the key and the mend."""
+    """A params.yaml that cannot be used; the message names the file, the key and the fix."""
 
 
 def _all_rising(sizes: tuple[float, ...]) -> tuple[float, ...]:

@@ -108,7 +108,7 @@ class ImageGuard(Strict):
 
 
 class TableGuard(Strict):
-    """Bit depth over each feature's valid range, noise in units of its spread, number of draws."""
+    """Bit depth over each feature's valid range, noise in units of its standard deviation, number of draws."""
 
     bits: Annotated[int, Field(ge=1, le=16)]
     noise: Positive
@@ -181,7 +181,7 @@ class CertifyParams(Strict):
 class GatesParams(Strict):
     """What a guarded model must reach on validation examples to be promoted.
 
-    Clean is balanced accuracy, of a number R2 against the mean of the training rows; robust is the same under the
+    Clean is balanced accuracy, of a number R2 against the mean of the training set; robust is the same under the
     adaptive attack at the budget, of a number tolerance skill: what is within the tolerance, where that mean counts 0.
 
     Attributes:

@@ -20,10 +20,10 @@ class TrainingContext:
     Attributes:
         network: untrained; trained in place.
         criterion: what counts as right.
-        bounds: hold the rows of both batches.
+        bounds: hold the examples of both batches.
         eps: the task's.
-        train: rows to learn from.
-        validation: rows that choose the epoch.
+        train: examples to learn from.
+        validation: examples that choose the epoch.
         plan: as `plan_for` makes it.
         weights: per class, of each example's loss; None weighs all alike.
     """

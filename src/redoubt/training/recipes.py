@@ -87,7 +87,7 @@ def _check_size(threat: Threat, context: TrainingContext) -> None:
 
 
 def _parted(batch: Batch, share: float) -> tuple[Batch, Batch | None]:
-    """All but the last rows to learn from, the last ones to watch; None where nothing is to be held out."""
+    """All but the last examples to learn from, the last ones to watch; None where nothing is to be held out."""
     if not share:
         return batch, None
     kept = len(batch) - max(1, round(share * len(batch)))

@@ -38,7 +38,7 @@ class Method(Generic[R]):
         threats: those that it trains against; the first is also tried after every epoch.
         reach: to which multiple of the first threat's eps training goes.
         sigma: of the noise under which an epoch is judged; 0 where it is not.
-        held_out: share of the training rows kept back to watch over the method.
+        held_out: share of the training examples kept back to watch over the method.
         replays: times each batch is given in a row; there are so many times fewer epochs.
     """
 
