@@ -154,7 +154,7 @@ MODULES = sorted({re.findall(r"-m (pipelines\.\w+)", str(stage))[0] for stage in
 def test_every_stage_keeps_the_lock_when_it_begins(module: str) -> None:
     """By `_stage.run`, which begins with it, or by itself."""
     text = (ROOT / f"{module.replace('.', '/')}.py").read_text()
-    assert re.search(r'^    run\("\w+", work\)|^        begin\(\)', text, re.MULTILINE)
+    assert re.search(r'^    run\("\w+", \w+, work\)|^ +begin\(\)', text, re.MULTILINE)
 
 
 NAMES = ["ingest@own", "train@own", "a b", "on", "report"]
