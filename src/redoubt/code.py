@@ -22,7 +22,7 @@ EXEMPT = {
 
 
 def closure(start: str) -> list[Path]:
-    """The files of every module that a module imports, itself included, wherever in a file the import stands.
+    """The files of every module that a module imports, itself included, inside functions too.
 
     What is imported for type checkers alone, modules in `EXEMPT` and packages that only have a docstring are left out.
 

@@ -52,7 +52,7 @@ class HopSkipJump(QueryAttack):
 
 
 class _Hunt:
-    """Where each example stands: a winning input, farther than eps away."""
+    """The adversarial input known so far of each example, still farther than eps away."""
 
     def __init__(self, problem: AttackProblem, tally: Tally, x: Floats, eps: float, queries: int, seed: int) -> None:
         self.tally, self.x, self.eps, self.queries = tally, x, eps, queries
@@ -70,7 +70,7 @@ class _Hunt:
         return self.queries - self.tally.queries[rows]
 
     def start(self, rows: Ints, outputs: Floats) -> Ints:
-        """Find winning inputs; returns the examples that have one."""
+        """Find adversarial inputs; returns the examples that have one."""
         waiting = rows
         for _ in range(STARTS):
             if not len(waiting):

@@ -47,14 +47,14 @@ def detector_evading_outputs(network: keras.Model, config: GuardConfig, variants
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         each = _opinions(network, config, needed, x, seed)
         said = each if each.shape[-1] == 1 else tf.exp(each)
-        # Rounding stands still where the input moves a little. Let through as in BPDA, its slope would cancel the
+        # Rounding is flat where the input changes a little. Let through as in BPDA, its slope would cancel the
         # input's own, and the score would look flat.
-        moved = [
+        distances = [
             tf.reduce_sum(tf.abs((tf.stop_gradient if name == "squeezed" else tf.identity)(said[:, i]) - said[:, 0]), 1)
             for i, name in enumerate(fixed)
             if i
         ]
-        score = tf.reduce_max(tf.stack(moved, axis=1), axis=1, keepdims=True) / config.output_scale
+        score = tf.reduce_max(tf.stack(distances, axis=1), axis=1, keepdims=True) / config.output_scale
         return tf.concat([_mean(tf.gather(each, voting, axis=1)), score], axis=1)
 
     return outputs
