@@ -33,8 +33,8 @@ class OracleError(AttackError):
     """The oracle answers no more.
 
     Attributes:
-        so_far: adversarial examples found before that, the other inputs clean, and the queries spent on each; None outside
-            a query attack.
+        so_far: adversarial examples found before that, the other inputs clean, and the queries spent on each; None
+            outside a query attack.
     """
 
     so_far: QueryResult | None = None
