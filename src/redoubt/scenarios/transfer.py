@@ -64,7 +64,8 @@ def transfer_matrix(
     right = {name: _right(problem, x, y, seed) for name, problem in problems.items()}
     shared = np.all(list(right.values()), axis=0)
     if not shared.any():
-        raise AttackError(f"none of {len(x)} examples is classified correctly by all; give others")
+        names = ", ".join(problems)
+        raise AttackError(f"none of {len(x)} examples is classified correctly by all of {names}; give others")
     success_rate: Table = {}
     accuracy: Table = {}
     for maker, problem in problems.items():

@@ -188,12 +188,12 @@ class Cheat(GradientAttack):
 @pytest.mark.parametrize(
     ("name", "cheat", "says"),
     [
-        (IMAGE, Cheat(0.2), "moved an input by 0.2 .*allowed is eps = 0.1"),
+        (IMAGE, Cheat(0.2), "perturbed an input by 0.2 .*allowed is eps = 0.1"),
         (IMAGE, Cheat(-3.0), "left the bounds: inputs span"),
         (IMAGE, Cheat(float("nan")), "left the bounds: inputs hold NaN"),
-        (TABLE, Cheat(150.0, column=0), "moved an input by 0.1.*allowed is eps = 0.1"),
-        (TABLE, Cheat(0.035, column=1), "moved an input by 0.1.*allowed is eps = 0.1"),
-        (TABLE, Cheat(1e-4, column=3), "moved an input by inf .*allowed is eps = 0.1"),
+        (TABLE, Cheat(150.0, column=0), "perturbed an input by 0.1.*allowed is eps = 0.1"),
+        (TABLE, Cheat(0.035, column=1), "perturbed an input by 0.1.*allowed is eps = 0.1"),
+        (TABLE, Cheat(1e-4, column=3), "perturbed an input by inf .*allowed is eps = 0.1"),
     ],
     ids=["far", "outside", "nan", "far-in-a-large-unit", "far-in-a-small-unit", "category"],
 )

@@ -293,4 +293,4 @@ def test_what_was_done_is_kept(
     assert read_arrays(tmp_path / "arrays.npz")["finished"].sum() == whole
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
-    assert last.endswith("what was done so far is kept, marked incomplete")
+    assert last.endswith("partial results are kept and marked incomplete")

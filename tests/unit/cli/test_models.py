@@ -96,9 +96,13 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str, str]] = {
         PGD,
         "takes words; expected numbers",
     ),
-    "open width": (open_width, PGD, "how many classes is not fixed"),
-    "one sigmoid": (lambda: chain(dense(1, activation="sigmoid")), PGD, "say by --tolerance"),
-    "multi-label": (lambda: chain(dense(3, activation="sigmoid")), PGD, "a probability for each class by itself"),
+    "open width": (open_width, PGD, "the number of classes is undefined"),
+    "one sigmoid": (lambda: chain(dense(1, activation="sigmoid")), PGD, "give --tolerance"),
+    "multi-label": (
+        lambda: chain(dense(3, activation="sigmoid")),
+        PGD,
+        "an independent probability per class (a sigmoid), not logits",
+    ),
     "two inputs": (
         lambda: keras.Model(made := [keras.Input((4,)), keras.Input((2,))], dense(3)(layers.Concatenate()(made))),
         PGD,

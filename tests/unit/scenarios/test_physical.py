@@ -130,9 +130,9 @@ def test_total_variation_and_distance_to_the_palette_are_what_they_say() -> None
 def test_what_cannot_be_printed_is_refused(threats: Callable[[str, Norm], Threat]) -> None:
     table, image = threats(TABLE, "linf"), threats(IMAGE, "linf")
     for threat, change, says in (
-        (table, {}, r"inputs have shape \(None, 4\); only pictures"),
+        (table, {}, r"inputs have shape \(None, 4\); only images"),
         (image, {"printable": 1.0}, "printable is 1.0 but the palette is empty"),
-        (image, {"palette": ((0.0, 0.0, 0.0),)}, r"colour \(0.0, 0.0, 0.0\) has 3 values; pictures have 1"),
+        (image, {"palette": ((0.0, 0.0, 0.0),)}, r"colour \(0.0, 0.0, 0.0\) has 3 values; images have 1"),
     ):
         attack = Physical(transformations=CAMERA, steps=1, **change)
         with pytest.raises(AttackError, match=says):

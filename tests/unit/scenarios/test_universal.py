@@ -148,7 +148,7 @@ def test_whole_numbers_stay_whole() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "eps", "says"),
-    [(0, 0.1, "no rows came"), (9, -1.0, "eps is -1.0; it must be >= 0")],
+    [(0, 0.1, "no examples; a universal perturbation needs at least one"), (9, -1.0, "eps is -1.0; it must be >= 0")],
     ids=["rows", "eps"],
 )
 def test_what_cannot_be_learned_is_refused(threat: Threat, rows: int, eps: float, says: str) -> None:

@@ -53,7 +53,9 @@ def test_what_a_hardening_learns_from_weighs_by_class(method: str) -> None:
 
 def test_a_hardening_keeps_the_epoch_that_is_best_by_weight() -> None:
     recipe = recipes(TABLE)["gaussian"]
-    plain, weighed = (hardening(recipe, context(TABLE, recipe, weights=each)).watch() for each in (None, (3.0, 3.0)))
+    plain, weighed = (
+        hardening(recipe, context(TABLE, recipe, weights=each)).robust_validation() for each in (None, (3.0, 3.0))
+    )
     assert weighed.pop("loss") == pytest.approx(3 * plain.pop("loss"), rel=1e-6)
     assert weighed == plain, "what is right depends on the weights"
 

@@ -52,7 +52,7 @@ def test_epochs_are_judged_where_the_recipe_aims(
 def test_certified_training_reaches_a_little_further_than_is_certified() -> None:
     recipe = Ibp(method="ibp", train_eps=0.2, reach=1.1, epochs=1)
     setup = prepare(recipe, context(IMAGE, recipe))
-    assert setup.trainer.ramp.eps == pytest.approx(0.22)
+    assert setup.trainer.schedule.eps == pytest.approx(0.22)
     assert setup.robust_validation.eps == 0.2
 
 

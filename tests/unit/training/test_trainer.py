@@ -30,7 +30,7 @@ def test_a_share_rises_to_1_and_stays(updates: int, expected: list[float]) -> No
 )
 def test_a_ramp_takes_its_share_of_all_updates(ramp: float, batch_size: int, updates: int) -> None:
     recipe = Pgd(method="pgd", train_eps=0.3, epochs=10, ramp=ramp, batch_size=batch_size)
-    assert hardening(recipe, context(TABLE, recipe)).trainer.ramp == EpsSchedule(0.3, updates)
+    assert hardening(recipe, context(TABLE, recipe)).model.schedule == EpsSchedule(0.3, updates)
 
 
 @dataclass(eq=False)
