@@ -149,8 +149,15 @@ def per_example(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
 
 
 def _value_and_grad_once(problem: AttackProblem, kind: Loss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """A function of inputs, labels and a seed, compiled once however many draws are summed."""
+    """A function of inputs, labels and a seed, compiled once for all attacks that climb this loss of the problem."""
+    key = ("value and gradient", kind)
+    if key not in problem.compiled:
+        problem.compiled[key] = _compile(problem, kind)
+    once: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]] = problem.compiled[key]
+    return once
 
+
+def _compile(problem: AttackProblem, kind: Loss) -> Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     def forward_and_back(x: tf.Tensor, y: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
