@@ -15,7 +15,7 @@ from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.evaluation.attack_report import clean_figures, curve, record
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.results import NORMS, join
-from redoubt.evaluation.worker import ModelResult, WorkerJob, measure
+from redoubt.evaluation.worker import ModelResult, Split, WorkerJob, measure
 from redoubt.params.sections import CANDIDATES
 from redoubt.params.stages import AttackSettings
 from redoubt.types import Norm
@@ -28,11 +28,13 @@ def work(settings: AttackSettings) -> None:
     """Read models, rows and bounds; write robustness.json, the eps curves, the examples and the records."""
     data, reports = load_data(settings.name), Path("reports", settings.name)
     cache = EvaluationCache(Path(".redoubt", "attack", settings.name), code_digest("pipelines.attack"))
-    shards = _shards(settings, data, cache)
-    found = dict(zip(shards, spread(measure, [(job,) for job in shards.values()], "attack"), strict=True))
+    found = dict(zip(NORMS, spread(measure, [(job,) for job in _jobs(settings, data, cache)], "attack"), strict=True))
     models: dict[str, Any] = {}
     for name in CANDIDATES:
-        each = {split: join([found[key][name].robustness for key in shards if key[0] == split]) for split in SPLITS}
+        each = {
+            split: join([found[norm][split][name].robustness for norm in NORMS if split in found[norm]])
+            for split in SPLITS
+        }
         clean = clean_figures(GuardedModel.load(Path("models", settings.name, name)), data.test)
         models[name] = {**{split: measured.model_dump() for split, measured in each.items()}, "clean": clean}
         for norm in NORMS:
@@ -41,44 +43,43 @@ def work(settings: AttackSettings) -> None:
         kept = record(settings, name, clean, each["test"])
         write_json(reports / "records" / f"attack-{name}.json", kept.model_dump())
     write_json(reports / "robustness.json", {"task": settings.name, "norm": settings.norm, "models": models})
-    write_arrays(reports / "examples.npz", _examples(found, settings.name, data))
+    shown = {norm: found[norm]["test"] for norm in NORMS}
+    write_arrays(reports / "examples.npz", _examples(shown, settings.name, data))
     cache.keep_used()
 
 
-def _shards(settings: AttackSettings, data: TaskData, cache: EvaluationCache) -> dict[tuple[str, Norm], WorkerJob]:
-    """Test rows in every norm; validation rows in the one that the gates look at, and at what a choice needs."""
+def _jobs(settings: AttackSettings, data: TaskData, cache: EvaluationCache) -> list[WorkerJob]:
+    """One per norm: test rows in both; validation rows in the gated one, at the sizes that a choice needs."""
     rows = {split: some_rows(getattr(data, split), settings.attack.points) for split in SPLITS}
     bounds, gated = data.bounds.covering(rows["validation"].x).covering(rows["test"].x), settings.norm
-    chosen = sorted({settings.attack.grid(gated, settings.eps)[0], settings.eps.of(gated)})
-    wanted = {
-        ("validation", gated): tuple(chosen),
-        **{("test", norm): settings.attack.grid(norm, settings.eps) for norm in NORMS},
-    }
-    return {
-        (split, norm): WorkerJob(
+    chosen = tuple(sorted({settings.attack.grid(gated, settings.eps)[0], settings.eps.of(gated)}))
+    validation = {"validation": Split(rows["validation"], chosen, thorough=False)}
+    return [
+        WorkerJob(
             settings=settings,
             folders={name: Path("models", settings.name, name) for name in CANDIDATES},
-            batch=rows[split],
+            splits={
+                **(validation if norm == gated else {}),
+                "test": Split(rows["test"], settings.attack.grid(norm, settings.eps), thorough=True),
+            },
             bounds=bounds,
             norm=norm,
-            eps=eps,
-            thorough=split == "test",
             seed=settings.seed,
             cache=cache,
             place=place,
             target_mean=None if data.schema.is_classification else data.scaler.target_mean,
         )
-        for place, ((split, norm), eps) in enumerate(wanted.items(), start=1)
-    }
+        for place, norm in enumerate(NORMS, start=1)
+    ]
 
 
-def _examples(found: Mapping[tuple[str, Norm], Mapping[str, ModelResult]], task: str, data: TaskData) -> dict[str, Any]:
+def _examples(found: Mapping[Norm, Mapping[str, ModelResult]], task: str, data: TaskData) -> dict[str, Any]:
     """The first test rows, and what the budget's attack makes of them."""
     examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
     for name in CANDIDATES:
         guarded = GuardedModel.load(Path("models", task, name))
         for norm in NORMS:
-            shown = found["test", norm][name].examples[:SHOWN]
+            shown = found[norm][name].examples[:SHOWN]
             examples |= {f"{name}_{norm}": shown, f"{name}_{norm}_answers": guarded.network(shown)}
     return examples
 

@@ -1,4 +1,4 @@
-"""One share of an evaluation, for a process of its own: every model, on some examples, in one norm."""
+"""One share of an evaluation, for a process of its own: every model, on every split, in one norm."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,19 +14,32 @@ from redoubt.types import Batch, Bounds, Floats, Norm, Threat
 
 if TYPE_CHECKING:
     from redoubt.evaluation.attack_columns import Evaluation
-    from redoubt.evaluation.evaluator import EvaluationConfig
+    from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples of one split, and how they are attacked.
+
+    Attributes:
+        batch: examples attacked.
+        eps: rising; the budget's is among them.
+        thorough: see `Evaluation`.
+    """
+
+    batch: Batch
+    eps: tuple[float, ...]
+    thorough: bool
 
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """What one process needs.
+    """What one process needs; its splits share what was compiled for a model.
 
     Attributes:
         folders: bundle per model; each model's perturbations are tried on the other ones too.
-        batch: examples attacked.
-        bounds: the box that holds them.
-        eps: rising; the budget's is among them.
-        thorough: see `Evaluation`.
+        splits: by name.
+        bounds: the box that holds their examples.
         cache: remembers finished batches.
         place: of its progress bar.
         target_mean: of the training examples (regression), as in `EvaluationConfig`.
@@ -34,11 +47,9 @@ class WorkerJob:
 
     settings: AttackSettings
     folders: Mapping[str, Path]
-    batch: Batch
+    splits: Mapping[str, Split]
     bounds: Bounds
     norm: Norm
-    eps: tuple[float, ...]
-    thorough: bool
     seed: int
     cache: EvaluationCache
     place: int
@@ -47,7 +58,7 @@ class WorkerJob:
     @property
     def label(self) -> str:
         """Of its progress bar."""
-        return f"attack@{self.settings.name} {self.norm}, {'test' if self.thorough else 'validation'}"
+        return f"attack@{self.settings.name} {self.norm}"
 
 
 @dataclass(frozen=True)
@@ -58,10 +69,15 @@ class ModelResult:
     examples: Floats
 
 
-def measure(job: WorkerJob) -> dict[str, ModelResult]:
-    """Attack every model of a shard; the same figures in whichever process."""
+def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
+    """Attack every model on every split; the same figures in whichever process.
+
+    Returns:
+        By split, then by model.
+    """
     import_tensorflow()
     from redoubt.attacks.criteria import criterion_for
+    from redoubt.evaluation.attack_columns import Evaluation
     from redoubt.evaluation.evaluator import EvaluationConfig
     from redoubt.training.determinism import make_deterministic
 
@@ -75,23 +91,27 @@ def measure(job: WorkerJob) -> dict[str, ModelResult]:
         job.cache,
         job.target_mean,
     )
-    done = {name: _evaluation(job, folder, config) for name, folder in job.folders.items()}
-    with progress_bar(total=len(done) * len(job.eps), desc=job.label, unit="threat", position=job.place) as bar:
-        for evaluation in done.values():
-            for eps in job.eps:
-                evaluation.run(Threat(job.norm, eps))
-                bar.update()
-        return {name: _measured(job, done, name) for name in done}
+    evaluators = {name: _evaluator(folder, config) for name, folder in job.folders.items()}
+    done = {
+        name: {model: Evaluation(each, split.batch, thorough=split.thorough) for model, each in evaluators.items()}
+        for name, split in job.splits.items()
+    }
+    threats = len(evaluators) * sum(len(split.eps) for split in job.splits.values())
+    with progress_bar(total=threats, desc=job.label, unit="threat", position=job.place) as bar:
+        for name, evaluations in done.items():
+            for evaluation in evaluations.values():
+                for eps in job.splits[name].eps:
+                    evaluation.run(Threat(job.norm, eps))
+                    bar.update()
+        return {name: {model: _measured(job, each, model) for model in each} for name, each in done.items()}
 
 
-def _evaluation(job: WorkerJob, folder: Path, config: "EvaluationConfig") -> "Evaluation":
+def _evaluator(folder: Path, config: "EvaluationConfig") -> "Evaluator":
     from redoubt.bundle.guarded_model import GuardedModel
-    from redoubt.evaluation.attack_columns import Evaluation
     from redoubt.evaluation.evaluator import Evaluator
     from redoubt.models.saved import load_network
 
-    evaluator = Evaluator(load_network(folder), GuardedModel.load(folder, threads=1), config)
-    return Evaluation(evaluator, job.batch, thorough=job.thorough)
+    return Evaluator(load_network(folder), GuardedModel.load(folder, threads=1), config)
 
 
 def _measured(job: WorkerJob, done: "Mapping[str, Evaluation]", name: str) -> ModelResult:
@@ -99,6 +119,6 @@ def _measured(job: WorkerJob, done: "Mapping[str, Evaluation]", name: str) -> Mo
 
     budget = job.settings.eps.threat(job.norm)
     foreign = [other.examples[budget] for each, other in done.items() if each != name]
-    gated = job.norm == job.settings.norm
-    robustness = summarize(done[name], job.norm, foreign, judge_parts=job.thorough and gated)
+    ablated = done[name].thorough and job.norm == job.settings.norm
+    robustness = summarize(done[name], job.norm, foreign, judge_parts=ablated)
     return ModelResult(robustness, done[name].examples[budget])

@@ -10,20 +10,21 @@ from redoubt.data.locate import MIRROR
 from redoubt.studies.catalogue import find
 from redoubt.studies.contract import Result
 from redoubt.studies.given import Given
+from tests.support.once import once, shared_folder
 
 Run = Callable[[str], Result]
 
 
-@cache
 def result(name: str, *, course: bool) -> Result:
     study = find(name)
     return study.run(Given(course=course, seed=20), study.sizes(), 20)
 
 
 @pytest.fixture(scope="session")
-def quick() -> Run:
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A study's result at its quick size on the stand-ins."""
-    return lambda name: result(name, course=False)
+    folder = shared_folder(tmp_path_factory)
+    return cache(lambda name: once(folder, f"study-{name}", lambda: result(name, course=False)))
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +32,4 @@ def course() -> Run:
     """A study's result at its quick size on the course's own data, where the mirror has it."""
     if not os.environ.get(MIRROR):
         pytest.skip(f"{MIRROR} is not set")
-    return lambda name: result(name, course=True)
+    return cache(lambda name: result(name, course=True))
