@@ -96,14 +96,20 @@ def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
         name: {model: Evaluation(each, split.batch, thorough=split.thorough) for model, each in evaluators.items()}
         for name, split in job.splits.items()
     }
-    threats = len(evaluators) * sum(len(split.eps) for split in job.splits.values())
-    with progress_bar(total=threats, desc=job.label, unit="threat", position=job.place) as bar:
+    # A model's ablation and checks take about as long as a threat or two.
+    steps = len(evaluators) * sum(len(split.eps) + 1 for split in job.splits.values())
+    found: dict[str, dict[str, ModelResult]] = {name: {} for name in done}
+    with progress_bar(total=steps, desc=job.label, unit="threat", position=job.place) as bar:
         for name, evaluations in done.items():
             for evaluation in evaluations.values():
                 for eps in job.splits[name].eps:
                     evaluation.run(Threat(job.norm, eps))
                     bar.update()
-        return {name: {model: _measured(job, each, model) for model in each} for name, each in done.items()}
+        for name, evaluations in done.items():
+            for model in evaluations:
+                found[name][model] = _measured(job, evaluations, model)
+                bar.update()
+    return found
 
 
 def _evaluator(folder: Path, config: "EvaluationConfig") -> "Evaluator":
