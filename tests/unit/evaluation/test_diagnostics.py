@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.ensemble import Member
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.data.scaling import fit as fit_scaler
@@ -117,10 +118,20 @@ PARAMS = AttackParams(linf=(0.1, 0.4), l2=(0.5,), points=100, steps=20, restarts
 EPS = Eps(linf=0.4, l2=0.5)
 
 
+class Undefended(Evaluation):
+    """Without the attacker who knows the guard, whom no check looks at."""
+
+    def _adaptive_attacks(self, threat: Threat) -> list[Member]:
+        return []
+
+
 def judged(
     case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded, criterion: Criterion | None = None
 ) -> list[Check]:
-    """The whole evaluation of a network, then the lint."""
+    """The evaluation of a network, then the checks."""
+    compiled = tf.function(
+        lambda x: network(x, training=False), input_signature=[tf.TensorSpec((None, *case.test.x.shape[1:]))]
+    )
 
     class Itself:
         """Scores by the network, whatever the bundle holds."""
@@ -129,10 +140,10 @@ def judged(
         predict = bundle.model.predict
 
         def network(self, x: Floats) -> Floats:
-            return np.asarray(network(tf.constant(x), training=False))
+            return np.asarray(compiled(x))
 
     config = EvaluationConfig(PARAMS, EPS, criterion or case.criterion, case.bounds, seed=1)
-    work = Evaluation(Evaluator(network, Itself(), config), case.test, thorough=False)  # type: ignore[arg-type]
+    work = Undefended(Evaluator(network, Itself(), config), case.test, thorough=False)  # type: ignore[arg-type]
     for eps in PARAMS.linf:
         work.run(Threat("linf", eps))
     return diagnose(work, "linf", [])
