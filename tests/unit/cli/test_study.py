@@ -22,7 +22,7 @@ def test_a_study_is_run_and_kept(elsewhere: Path, capsys: pytest.CaptureFixture[
     assert (found["name"], found["seed"]) == ("estimators", 3)
     assert found["numbers"]
     for name in found["pictures"]:
-        assert (elsewhere / f"reports/study/estimators/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in (elsewhere / f"reports/study/estimators/{name}.svg").read_bytes()
     said = capsys.readouterr().out
     assert found["takeaway"]["en"].split()[0] in said
     assert str(elsewhere / "reports/study/estimators") in said.replace("\n", "")
