@@ -19,8 +19,8 @@ import yaml
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.data.store import read_json, write_json
-from redoubt.tracking import MlflowClient
-from redoubt.tracking_uri import store_uri
+from redoubt.tracking.client import MlflowClient
+from redoubt.tracking.uri import store_uri
 
 # Whole pipelines: on a busy machine they take their time.
 pytestmark = pytest.mark.timeout(1200)

@@ -17,11 +17,11 @@ from mlflow.entities import Run
 
 from redoubt.data.store import write_json
 from redoubt.runs import RunRecord, key
-from redoubt.tracking import Summary, failed, sync
-from redoubt.tracking_uri import TrackingError, home, store_uri
+from redoubt.tracking.sync import Summary, failed, sync
+from redoubt.tracking.uri import TrackingError, home, store_uri
 from tests.support.toy_champion import write_champion
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 POINTS = ["linear, batch 16", "mlp 32, batch 16", "mlp 32, batch 64"]
 
 
