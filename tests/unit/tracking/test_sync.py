@@ -64,14 +64,6 @@ def sweep(**fields: object) -> RunRecord:
     )
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database whose tables are there already: making them takes over a second."""
-    root = tmp_path_factory.mktemp("store")
-    sync(root, f"sqlite:///{root / 'mlflow.db'}")
-    return root / "mlflow.db"
-
-
 @pytest.fixture
 def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     for name in ("DVC_ROOT", "DVC_EXP_NAME", "MLFLOW_TRACKING_URI"):

@@ -191,13 +191,6 @@ def test_nothing_of_a_secret_is_logged_or_stored(
     assert not [record for record in caplog.records if SECRET in record.getMessage()]
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("store")
-    sync(root, f"sqlite:///{root / 'mlflow.db'}")
-    return root / "mlflow.db"
-
-
 @pytest.mark.parametrize(
     ("version", "expected"),
     [("ffffffffffff", "are of an MLflow newer than"), ("7b14cdbb0446", "are of an MLflow older than")],
