@@ -19,9 +19,9 @@ from redoubt.models.saved import load_network, save_network
 from redoubt.params.load import load
 from redoubt.params.networks import Cnn
 from redoubt.params.recipes import Pgd
-from redoubt.training.context import TrainingContext
+from redoubt.studies.hardened_digits import harden
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.training.recipes import plan_for, prepare
+from redoubt.training.recipes import plan_for
 from redoubt.types import PIXELS, Batch, Norm
 
 PIPELINE, CACHE = Path("models/mnist"), Path(".redoubt/benchmarks")
@@ -98,27 +98,12 @@ def _train(name: str, raw: Raw, seed: int) -> keras.Model:
     train, validation = _batch(raw, rows[:TRAINED_ON]), _batch(raw, rows[-VALIDATED_ON:])
     network = build(MODELS[name], raw.schema, fit_scaler(train, raw.schema), seed)
     if name == ADVERSARIAL:
-        return _harden(network, train, validation, seed)
+        robust_plan = plan_for(RECIPE, BATCH_SIZE, LEARNING_RATE, seed)
+        return harden(network, RECIPE, robust_plan, load().task("mnist").eps, train, validation)
     plan = Plan(epochs=EPOCHS[name], batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, decay=True, seed=seed)
     compile_network(network, plan, len(train), raw.schema.outputs)
     fit(network, network, train, on_rows(network, validation), plan)
     return network
-
-
-def _harden(network: keras.Model, train: Batch, validation: Batch, seed: int) -> keras.Model:
-    plan = plan_for(RECIPE, BATCH_SIZE, LEARNING_RATE, seed)
-    context = TrainingContext(
-        network=network,
-        criterion=Untargeted(),
-        bounds=PIXELS,
-        eps=load().task("mnist").eps,
-        train=train,
-        validation=validation,
-        plan=plan,
-    )
-    ready = prepare(RECIPE, context)
-    fit(ready.trainer, ready.trainer.kept, ready.train, ready.robust_validation, plan)
-    return ready.trainer.kept
 
 
 def _cut(raw: Raw) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwright
 
 from benchmarks.server import free_port, running
-from redoubt.tracking_uri import store_uri
+from redoubt.tracking.uri import store_uri
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = (

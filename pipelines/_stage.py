@@ -16,7 +16,7 @@ from redoubt.data.store import write_json
 from redoubt.errors import RedoubtError, as_user_error, ends_in_one_line
 from redoubt.params.base import Strict
 from redoubt.params.stages import read_settings
-from redoubt.tracking_uri import check_kind, store_uri
+from redoubt.tracking.uri import check_kind, store_uri
 
 S = TypeVar("S", bound=Strict)
 # Stages of one model: DVC names them STAGE@TASK-MODEL.
@@ -104,7 +104,7 @@ def fail(where: str, task: str, run: str, error: Exception) -> NoReturn:
     """
     # First, so that a tracking server that is down or slow cannot hide why the stage failed.
     print(f"error: {where}: {error}", file=sys.stderr, flush=True)
-    from redoubt.tracking import failed
+    from redoubt.tracking.sync import failed
 
     try:
         failed(task, run, error)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from redoubt.data.store import whole_file
-from redoubt.tracking_uri import TrackingError, check, store_uri
+from redoubt.tracking.uri import TrackingError, check, store_uri
 
 LOCAL = Path(".dvc/config.local")
 # Alone in the file: then it was written here, and may be taken away here.

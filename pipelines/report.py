@@ -16,7 +16,7 @@ from redoubt.params.stages import ReportSettings, read_settings
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS
-from redoubt.tracking import sync
+from redoubt.tracking.sync import sync
 
 SECTIONS, MIRRORED = Path("reports/sections"), Path("reports/mirrored.json")
 

@@ -15,7 +15,7 @@ from redoubt.studies.contract import Result, StudyError
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
 from redoubt.studies.sizes import load_study, sizes_of
-from redoubt.tracking_uri import check_kind, store_uri
+from redoubt.tracking.uri import check_kind, store_uri
 
 STUDIES = Path("reports/studies")
 TASK = "course"

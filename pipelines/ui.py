@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipelines.record import describe
 from redoubt.errors import ends_in_one_line
-from redoubt.tracking import sync
-from redoubt.tracking_uri import store_uri
+from redoubt.tracking.sync import sync
+from redoubt.tracking.uri import store_uri
 
 HOST, PORT = "127.0.0.1", 5000
 

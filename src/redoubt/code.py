@@ -10,21 +10,20 @@ from redoubt.bundle.io import digest_folder
 
 SRC = Path(redoubt.__file__).parents[1]
 TOPS = {"redoubt": SRC, "pipelines": SRC.parent}
-# What cannot change a result: neither counted nor followed further. The report's mirror in MLflow is no result.
+# What cannot change a result, modules and packages: neither counted nor followed further.
+# The report's mirror in MLflow is no result.
 EXEMPT = {
     "pipelines._lock": "mends dvc.lock and rwlock, which are DVC's own",
     "redoubt.data.leftovers": "removes what killed processes left half-written",
     "redoubt.quiet": "keeps TensorFlow's start-up messages off the screen",
-    "redoubt.tracking": "mirrors finished results into MLflow",
-    "redoubt.tracking_errors": "words for what goes wrong there",
-    "redoubt.tracking_uri": "finds out where MLflow is",
+    "redoubt.tracking": "finds MLflow and mirrors finished results into it",
 }
 
 
 def closure(start: str) -> list[Path]:
     """The files of every module that a module imports, itself included, inside functions too.
 
-    What is imported for type checkers alone, modules in `EXEMPT` and packages that only have a docstring are left out.
+    What is imported for type checkers alone, what `EXEMPT` names and packages that only have a docstring are left out.
 
     Args:
         start: the module's dotted name, of this package or of `pipelines/` beside its `src/`.
@@ -42,7 +41,7 @@ def closure(start: str) -> list[Path]:
         path = _file(name)
         if path is None:
             raise FileNotFoundError(f"no module {name}")
-        if name in found or name in EXEMPT:
+        if name in found or _is_exempt(name):
             continue
         found[name] = path
         packages = [name.rpartition(".")[0]] if "." in name else []
@@ -54,6 +53,10 @@ def closure(start: str) -> list[Path]:
 def code_digest(start: str) -> str:
     """SHA-256 of the code that a module's results may depend on, for the key of what is remembered of them."""
     return digest_folder(SRC.parent, [path.relative_to(SRC.parent).as_posix() for path in closure(start)])
+
+
+def _is_exempt(name: str) -> bool:
+    return any(name == each or name.startswith(f"{each}.") for each in EXEMPT)
 
 
 def _file(name: str) -> Path | None:

@@ -9,7 +9,7 @@ import httpx
 
 from redoubt.errors import SurroundingsError
 from redoubt.surroundings import LOOPBACK
-from redoubt.tracking_uri import redact
+from redoubt.tracking.redaction import redact
 
 PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")

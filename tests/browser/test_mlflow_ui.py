@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from benchmarks.screenshots import CHROMIUM, browser, mlflow_ui, open_charts, open_comparison, open_page, photograph
 from redoubt.data.store import write_json
 from redoubt.runs import RunRecord
-from redoubt.tracking import sync
+from redoubt.tracking.sync import sync
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: run .ci/system-packages"),

@@ -1,6 +1,5 @@
 """What a task is called never reaches a shell, and a name that is none is refused before anything is made."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -8,24 +7,16 @@ import pytest
 import yaml
 
 from pipelines._stage import arguments, item_of
-from tests.pipelines.test_road import COPIED, TASK, Project, loans
+from tests.support.checkout import Checkout
 
 BAD = "x; touch pwned #"
 
 
 @pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Project:
+def named(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Checkout:
     """A project whose only task has a name that a shell would take for two commands."""
-    folder = tmp_path_factory.mktemp("names")
-    for name in COPIED:
-        source, target = project / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    (folder / "data" / "own").mkdir(parents=True)
-    loans().to_csv(folder / "data" / "own" / "loans.csv", index=False)
-    made = Project(folder)
-    made.change(lambda params: params.update(run=[BAD], tasks={BAD: TASK}, studies={"estimators": {}}))
+    made = Checkout.of(project, tmp_path_factory.mktemp("names"))
+    made.give_table(BAD, {"estimators": {}})
     made.good("git", "init", "-q")
     return made
 
@@ -37,7 +28,7 @@ def test_no_command_line_of_dvc_holds_a_name(project: Path) -> None:
         assert command == f"python -m pipelines.{name}" + ("" if name == "report" else ' "$DVC_STAGE"')
 
 
-def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Project) -> None:
+def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Checkout) -> None:
     done = named.run("dvc", "repro", f"resolve@{BAD}")
     assert done.returncode != 0
     assert "error: params.yaml: tasks: a name is made of the letters a to z, digits, '-' and '_'" in done.stderr
@@ -47,7 +38,7 @@ def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Project) -> None:
 
 
 @pytest.mark.parametrize("stage", ["summary --check", "resolve", "ingest", "harden", "promote"])
-def test_every_stage_refuses_the_name_itself(named: Project, stage: str) -> None:
+def test_every_stage_refuses_the_name_itself(named: Checkout, stage: str) -> None:
     words = stage.split() if " " in stage else [stage, BAD]
     done = named.run(sys.executable, "-m", f"pipelines.{words[0]}", *words[1:])
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,14 +1,13 @@
 """What an edit makes DVC do again, as DVC itself says, on a project whose outputs are there though never computed."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.pipelines.test_road import COPIED, TASK, Project, loans
+from tests.support.checkout import Checkout
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -52,26 +51,17 @@ MODELS = ("adversarial", "certified", "smoothed")
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Project:
+def done(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Checkout:
     """A project of one task and two studies, in which there is nothing to do."""
-    folder = tmp_path_factory.mktemp("redone")
-    for name in COPIED:
-        source, target = project / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    (folder / "data" / "own").mkdir(parents=True)
-    loans().to_csv(folder / "data" / "own" / "loans.csv", index=False)
-    made = Project(folder)
-    studies: dict[str, Any] = {"polynomial": {}, "estimators": {}}
-    made.change(lambda params: params.update(run=[NAME], tasks={NAME: TASK}, studies=studies))
+    made = Checkout.of(project, tmp_path_factory.mktemp("redone"))
+    made.give_table(NAME, {"polynomial": {}, "estimators": {}})
     made.good("git", "init", "-q")
     made.good("python", "-c", PREPARE)
     return made
 
 
 @pytest.fixture
-def edited(done: Project) -> Iterator[Callable[[str], Path]]:
+def edited(done: Checkout) -> Iterator[Callable[[str], Path]]:
     """Gives a file of the project to edit, and puts it back."""
     kept: dict[Path, bytes] = {}
 
@@ -85,7 +75,7 @@ def edited(done: Project) -> Iterator[Callable[[str], Path]]:
         path.write_bytes(content)
 
 
-def redone(done: Project, program: str = RESOLVE) -> list[str]:
+def redone(done: Checkout, program: str = RESOLVE) -> list[str]:
     """The stages that DVC says have changed; first `resolve` runs, which is all that depends on params.yaml."""
     found: list[str] = json.loads(done.good("python", "-c", program).splitlines()[-1])
     return found
@@ -106,7 +96,7 @@ def stages(names: list[str]) -> list[str]:
 # First of all: the tests after it leave resolved what they edited, and the next one resolves it anew.
 @pytest.mark.parametrize("what", CODE)
 def test_an_edit_of_code_redoes_the_stages_that_import_it(
-    what: str, done: Project, edited: Callable[[str], Path]
+    what: str, done: Checkout, edited: Callable[[str], Path]
 ) -> None:
     name, expected = CODE[what]
     path = edited(name)
@@ -116,7 +106,7 @@ def test_an_edit_of_code_redoes_the_stages_that_import_it(
     assert redone(done, STATUS) == sorted([*course, *stages(expected)])
 
 
-def test_dvc_says_first_that_params_must_be_resolved(done: Project, edited: Callable[[str], Path]) -> None:
+def test_dvc_says_first_that_params_must_be_resolved(done: Checkout, edited: Callable[[str], Path]) -> None:
     edited("params.yaml").write_text((done.folder / "params.yaml").read_text() + "# a remark\n")
     assert redone(done, STATUS) == RESOLVED
     assert redone(done) == []
@@ -124,7 +114,7 @@ def test_dvc_says_first_that_params_must_be_resolved(done: Project, edited: Call
 
 @pytest.mark.parametrize("what", PARAMS)
 def test_an_edit_of_params_redoes_the_stages_that_read_it(
-    what: str, done: Project, edited: Callable[[str], Path]
+    what: str, done: Checkout, edited: Callable[[str], Path]
 ) -> None:
     key, value, expected = PARAMS[what]
     edited("params.yaml")
@@ -140,13 +130,13 @@ def test_an_edit_of_params_redoes_the_stages_that_read_it(
     assert redone(done) == stages(expected)
 
 
-def test_a_study_at_another_size_is_the_only_one_redone(done: Project, edited: Callable[[str], Path]) -> None:
+def test_a_study_at_another_size_is_the_only_one_redone(done: Checkout, edited: Callable[[str], Path]) -> None:
     edited("params.yaml")
     done.change(lambda params: params["studies"].update(estimators={"quick": {"draws": 500}}))
     assert redone(done) == ["study@estimators"]
 
 
-def test_a_study_whose_code_is_edited_is_the_only_one_redone(done: Project, edited: Callable[[str], Path]) -> None:
+def test_a_study_whose_code_is_edited_is_the_only_one_redone(done: Checkout, edited: Callable[[str], Path]) -> None:
     path = edited("src/redoubt/studies/error/estimators.py")
     path.write_text(path.read_text() + "# a remark\n")
     assert redone(done) == ["study@estimators"]

@@ -1,127 +1,38 @@
 """The whole road on a user's own small table, by the real `dvc` in a project of its own."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.data.store import read_json, write_json
-from redoubt.tracking import MlflowClient
-from redoubt.tracking_uri import store_uri
+from redoubt.tracking.client import MlflowClient
+from redoubt.tracking.uri import store_uri
+from tests.support.checkout import STORES, TABLE, Checkout, loans
 
 # Whole pipelines: on a busy machine they take their time.
 pytestmark = pytest.mark.timeout(1200)
 
-STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-COPIED = ["pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml"]
-TASK = {
-    "kind": "classification",
-    "source": "data/own/loans.csv",
-    "target": "repaid",
-    "features": ["income", "debt", "age"],
-    "categorical": ["housing"],
-    "split": {"folds": 2},
-    "sweep": {"batch_size": [32], "models": [{"kind": "linear"}, {"kind": "mlp", "units": [8]}], "epochs": 3},
-    "train": {"epochs": 12, "patience": 4},
-    "harden": {"adversarial": {"epochs": 6, "steps": 2}, "certified": {"epochs": 6}, "smoothed": {"epochs": 4}},
-    "eps": {"linf": 0.1, "l2": 0.1},
-    "attack": {
-        "linf": [0.1],
-        "l2": [0.1],
-        "points": 40,
-        "steps": 3,
-        "restarts": 1,
-        "eot": 1,
-        "queries": 10,
-    },
-    "certify": {"points": 5, "selection_draws": 20, "draws": 100, "radii": [0.1]},
-    "gates": {"clean": 0.5, "robust": 0.2, "worse_than_linear": 0.5},
-}
-
-
-def loans(rows: int = 240) -> pd.DataFrame:
-    """A table whose target can be learned."""
-    rng = np.random.default_rng(3)
-    table = pd.DataFrame(
-        {
-            "income": rng.normal(3000, 800, rows).round(2),
-            "debt": rng.normal(1000, 400, rows).round(2),
-            "age": rng.integers(20, 70, rows),
-            "housing": rng.choice(["rent", "own"], rows),
-        }
-    )
-    owns = table["housing"] == "own"
-    return table.assign(repaid=np.where(table["income"] - table["debt"] + 400 * owns > 2200, "yes", "no"))
-
-
-@dataclass(frozen=True)
-class Project:
-    """A checkout of its own, and the commands typed in it."""
-
-    folder: Path
-
-    def run(self, *command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, with the environment active."""
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
-        )
-
-    def good(self, *command: str) -> str:
-        """What a command that must succeed prints."""
-        done = self.run(*command)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """As `source .venv/bin/activate` leaves it."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # Other tests leave their own store in it: mlflow.set_tracking_uri writes to the environment.
-        inherited = {name: value for name, value in os.environ.items() if name not in STORES}
-        return {**inherited, "PATH": path, "DVC_NO_ANALYTICS": "1"}
-
-    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
-        """Edit params.yaml."""
-        path = self.folder / "params.yaml"
-        params = yaml.safe_load(path.read_text())
-        edit(params)
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
-
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Project:
+def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Checkout:
     """A committed project whose only task is the user's table; nothing has been run."""
-    folder = tmp_path_factory.mktemp("road")
-    for name in COPIED:
-        source, target = project / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    (folder / "data" / "own").mkdir(parents=True)
-    (folder / "data" / "own" / ".gitkeep").touch()
-    loans().to_csv(folder / "data" / "own" / "loans.csv", index=False)
-    made = Project(folder)
-    made.change(lambda params: params.update(run=["loans"], tasks={"loans": TASK}, studies={"estimators": {}}))
+    made = Checkout.of(project, tmp_path_factory.mktemp("road"))
+    (made.folder / "data/own/.gitkeep").touch()
+    made.give_table("loans", {"estimators": {}})
     for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@example.com commit -qm start"):
         made.good("git", *command.split())
     return made
 
 
 @pytest.fixture(scope="module")
-def finished(checkout: Project) -> Project:
+def finished(checkout: Checkout) -> Checkout:
     """The same after `dvc repro`, which was killed once while it trained."""
     process = subprocess.Popen(
         ["dvc", "repro"],
@@ -144,7 +55,7 @@ def finished(checkout: Project) -> Project:
     return checkout
 
 
-def test_a_killed_run_goes_on_to_a_champion(finished: Project) -> None:
+def test_a_killed_run_goes_on_to_a_champion(finished: Checkout) -> None:
     bundle = finished.folder / "models/loans/champion"
     card = read_json(bundle / "card.json")
     assert card["passed"]
@@ -156,7 +67,7 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Project) -> None:
         assert 'id="estimators"' in (finished.folder / "reports" / course).read_text()
 
 
-def test_every_result_is_in_mlflow(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_result_is_in_mlflow(finished: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(finished.folder)
     for name in STORES:
         monkeypatch.delenv(name, raising=False)
@@ -179,7 +90,7 @@ def test_every_result_is_in_mlflow(finished: Project, monkeypatch: pytest.Monkey
     assert champion.tags["redoubt.digest"] == read_json(finished.folder / "models/loans/champion/card.json")["digest"]
 
 
-def test_a_zoo_is_verified_by_training_again(finished: Project) -> None:
+def test_a_zoo_is_verified_by_training_again(finished: Checkout) -> None:
     finished.good("python", "-m", "pipelines.zoo", "loans")
     card = read_json(finished.folder / "zoo/loans-certified/card.json")
     assert card["params"]["run"] == ["loans"]
@@ -190,7 +101,7 @@ def test_a_zoo_is_verified_by_training_again(finished: Project) -> None:
     assert not list(finished.folder.glob("zoo/*/*.tmp"))
 
 
-def test_a_zoo_whose_card_says_too_much_is_found_out(finished: Project) -> None:
+def test_a_zoo_whose_card_says_too_much_is_found_out(finished: Checkout) -> None:
     folder = finished.folder / "zoo/loans-adversarial"
     card = read_json(folder / "card.json")
     for row in card["certificates"]["interval"]:
@@ -215,24 +126,24 @@ def test_a_zoo_whose_card_says_too_much_is_found_out(finished: Project) -> None:
     ],
     ids=["no-card", "champion"],
 )
-def test_what_cannot_be_verified_gets_one_line(finished: Project, bundle: str, says: str) -> None:
+def test_what_cannot_be_verified_gets_one_line(finished: Checkout, bundle: str, says: str) -> None:
     done = finished.run("python", "-m", "redoubt.cli", "verify", bundle)
     assert done.returncode == 2
     assert done.stderr.startswith(says)
 
 
-def test_one_hardened_model_can_be_made_alone(finished: Project) -> None:
+def test_one_hardened_model_can_be_made_alone(finished: Checkout) -> None:
     before = (finished.folder / "models/loans/certified/model.weights.h5").read_bytes()
     said = finished.good("dvc", "repro", "--force", "--single-item", "harden@loans-certified")
     assert "Running stage 'harden@loans-certified'" in said
     assert (finished.folder / "models/loans/certified/model.weights.h5").read_bytes() == before
 
 
-def test_a_second_run_does_nothing(finished: Project) -> None:
+def test_a_second_run_does_nothing(finished: Checkout) -> None:
     assert "Data and pipelines are up to date." in finished.good("dvc", "repro")
 
 
-def test_a_report_that_could_not_be_recorded_is_not_taken_for_done(finished: Project) -> None:
+def test_a_report_that_could_not_be_recorded_is_not_taken_for_done(finished: Checkout) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         server = f"http://user:s3cret@127.0.0.1:{unused.getsockname()[1]}"
@@ -247,7 +158,7 @@ def test_a_report_that_could_not_be_recorded_is_not_taken_for_done(finished: Pro
     assert "Data and pipelines are up to date." in finished.good("dvc", "repro")
 
 
-def test_forced_runs_leave_the_lock_unchanged(finished: Project) -> None:
+def test_forced_runs_leave_the_lock_unchanged(finished: Checkout) -> None:
     before = (finished.folder / "dvc.lock").read_bytes()
     finished.good("dvc", "repro", "-f")
     assert (finished.folder / "dvc.lock").read_bytes() == before
@@ -256,11 +167,11 @@ def test_forced_runs_leave_the_lock_unchanged(finished: Project) -> None:
 @pytest.mark.parametrize(
     "command", ["dvc dag --mermaid", "dvc metrics show", "dvc plots show", "python -m pipelines.summary"]
 )
-def test_commands_by_hand(finished: Project, command: str) -> None:
+def test_commands_by_hand(finished: Checkout, command: str) -> None:
     assert finished.good(*command.split())
 
 
-def test_an_experiment_runs_with_its_own_setting(finished: Project) -> None:
+def test_an_experiment_runs_with_its_own_setting(finished: Checkout) -> None:
     finished.good("git", "add", "-A")
     finished.good("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "done")
     said = finished.good("dvc", "exp", "run", "-S", "tasks.loans.gates.robust=0.9")
@@ -272,10 +183,10 @@ def test_an_experiment_runs_with_its_own_setting(finished: Project) -> None:
     assert "none" in finished.good("python", "-m", "pipelines.summary")
 
 
-def test_bad_rows_stop_the_pipeline_and_are_named(finished: Project) -> None:
+def test_bad_rows_stop_the_pipeline_and_are_named(finished: Checkout) -> None:
     table = loans()
     table.loc[7, "income"] = np.nan
-    table.to_csv(finished.folder / "data/own/loans.csv", index=False)
+    table.to_csv(finished.folder / TABLE, index=False)
     done = finished.run("dvc", "repro")
     said = done.stdout + done.stderr
     assert done.returncode != 0
@@ -285,7 +196,7 @@ def test_bad_rows_stop_the_pipeline_and_are_named(finished: Project) -> None:
     assert "Traceback" not in said.split("ERROR")[0]
 
 
-def test_a_mistyped_key_is_named(finished: Project) -> None:
+def test_a_mistyped_key_is_named(finished: Checkout) -> None:
     finished.change(lambda params: params["harden"]["classification"]["certified"].update(epoch=10))
     done = finished.run("python", "-m", "pipelines.summary", "--check")
     assert done.returncode == 1

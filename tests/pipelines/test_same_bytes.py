@@ -8,17 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from redoubt.data.store import write_json
+from tests.support.checkout import Checkout
 from tests.support.tiny import IMAGE, rows
 
 # A quarter of a minute of work; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(1200)
 
-COPIED = ["pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml"]
-# Arrays as fetched and as split, a trained network, a figure: what a machine could make in another way.
-STAGES = ["ingest@bars", "split@bars", "scale@bars", "train@bars", "study@estimators"]
+# Settings, arrays as fetched and as split, a trained network, a figure: what a machine could make in another way.
+STAGES = [
+    "resolve@bars",
+    "resolve_course@quick",
+    "ingest@bars",
+    "split@bars",
+    "scale@bars",
+    "train@bars",
+    "study@estimators",
+]
 # What these read of stages that are left out for their time. The network is just large enough that TensorFlow splits
 # its sums: without a number of threads of our own, other weights come of one thread, of two and of four.
 GIVEN = {
@@ -59,17 +66,10 @@ Image.register_save("PNG", packed)
 def start(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
     """A project whose only task is a few small images, and the results of the stages that are not run."""
     folder = tmp_path_factory.mktemp("same") / "start"
-    for name in COPIED:
-        source, target = project / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    (folder / "data" / "own").mkdir(parents=True)
+    made = Checkout.of(project, folder)
     batch = rows(IMAGE, 480)
     np.savez(folder / "data/own/bars.npz", x=batch.x, y=batch.y)
-    params = yaml.safe_load((folder / "params.yaml").read_text())
-    params.update(run=["bars"], tasks={"bars": TASK}, studies={"estimators": {}})
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    made.change(lambda params: params.update(run=["bars"], tasks={"bars": TASK}, studies={"estimators": {}}))
     for name, value in GIVEN.items():
         write_json(folder / "reports/bars" / name, value)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)

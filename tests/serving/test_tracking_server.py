@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from benchmarks.server import STARTS_WITHIN, free_port, running
 from redoubt.data.store import write_json
 from redoubt.runs import RunRecord
-from redoubt.tracking import sync
+from redoubt.tracking.sync import sync
 from tests.support.compose import TOP, environment, services
 from tests.support.toy_champion import write_champion
 

@@ -18,9 +18,10 @@ FILES = {
     "src/redoubt/data/store.py": (
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from redoubt.models.unused import B\nelse:\n    from redoubt.other import C\n"
-        "import numpy, redoubt.tracking\n"
+        "import numpy, redoubt.tracking.sync\n"
     ),
-    "src/redoubt/tracking.py": "from redoubt.models import unused\n",
+    "src/redoubt/tracking/__init__.py": "from redoubt.models import unused\n",
+    "src/redoubt/tracking/sync.py": "from redoubt.models import unused\n",
     "src/redoubt/other.py": "C = 3\n",
     "src/redoubt/types.py": "Floats = int\n",
 }

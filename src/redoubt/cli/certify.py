@@ -145,7 +145,7 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     from redoubt.attacks.problem import AttackProblem
     from redoubt.certify.interval import check_bounded
     from redoubt.certify.worst_case import certifier
-    from redoubt.cli.job import bounds_for, criterion_of, size_of
+    from redoubt.cli.threat import bounds_for, criterion_of, size_of
     from redoubt.evaluation.metrics import rate
 
     criterion, network, batch = criterion_of(target, args.tolerance), target.network, rows.batch
@@ -190,7 +190,7 @@ def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool
 
 def _is_vacuous(target: "Target", rows: "Rows", eps: float) -> bool:
     """Whether nothing of any example can change within eps, so that a proof of it would say nothing."""
-    from redoubt.cli.job import bounds_for
+    from redoubt.cli.threat import bounds_for
     from redoubt.perturbable import immovable
 
     if target.schema is None or not eps:
@@ -213,7 +213,7 @@ def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows"
     from redoubt.attacks.criteria import Untargeted
     from redoubt.attacks.problem import AttackProblem
     from redoubt.certify.randomized_smoothing import certify_classes
-    from redoubt.cli.job import bounds_for
+    from redoubt.cli.threat import bounds_for
     from redoubt.evaluation.metrics import rate
 
     if not target.is_classification or target.network is None:

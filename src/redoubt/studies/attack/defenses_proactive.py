@@ -15,10 +15,9 @@ from redoubt.certify.worst_case import certifier
 from redoubt.params.recipes import Fast, Ibp, Pgd, TrainedThreat
 from redoubt.params.sections import Eps
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
-from redoubt.training.context import TrainingContext
+from redoubt.studies.hardened_digits import harden
 from redoubt.training.determinism import make_deterministic
-from redoubt.training.fit import fit
-from redoubt.training.recipes import plan_for, prepare
+from redoubt.training.recipes import plan_for
 from redoubt.types import PIXELS, Batch, Floats, Norm
 
 EPS = 0.15
@@ -44,31 +43,22 @@ def recipes(epochs: int, steps: int) -> dict[str, Fast | Pgd | Ibp]:
     }
 
 
-def harden(recipe: Fast | Pgd | Ibp, train: Batch, seed: int) -> keras.Model:
+def hardened(recipe: Fast | Pgd | Ibp, train: Batch, seed: int) -> keras.Model:
     """A network trained by a recipe; every fifth row chooses the epoch."""
     # Bounds are long sums, whose last bit would otherwise differ from run to run.
     make_deterministic(seed)
     network = new_network(MLP, train.x, seed)
     learning, watching = parts(train)
     plan = plan_for(recipe, BATCH_SIZE, RATE, seed)
-    context = TrainingContext(
-        network=network,
-        criterion=Untargeted(),
-        bounds=PIXELS,
-        eps=sizes_of(train.x.shape[1]),
-        train=learning,
-        validation=watching,
-        plan=plan,
-    )
-    ready = prepare(recipe, context)
-    fit(ready.trainer, ready.trainer.kept, ready.train, ready.robust_validation, plan)
-    return ready.trainer.kept
+    return harden(network, recipe, plan, sizes_of(train.x.shape[1]), learning, watching)
 
 
 def train_all(train: Batch, epochs: int, steps: int, seed: int) -> dict[str, keras.Model]:
     """The natural network and the hardened ones, from the same first weights but for those of the bounds."""
     natural = learn(new_network(MLP, train.x, seed), train, epochs, BATCH_SIZE, seed)
-    return {"natural": natural} | {name: harden(recipe, train, seed) for name, recipe in recipes(epochs, steps).items()}
+    return {"natural": natural} | {
+        name: hardened(recipe, train, seed) for name, recipe in recipes(epochs, steps).items()
+    }
 
 
 def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> dict[str, dict[str, float]]:

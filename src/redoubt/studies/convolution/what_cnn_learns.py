@@ -13,10 +13,7 @@ from matplotlib.figure import Figure
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Positive
-from redoubt.data import scaling
-from redoubt.models.networks import build
 from redoubt.params.base import Count, Strict
 from redoubt.params.networks import Cnn
 from redoubt.params.recipes import Pgd
@@ -34,11 +31,12 @@ from redoubt.studies.convolution.maximized import (
     saliency,
     up_to,
 )
+from redoubt.studies.digit_networks import new_network
 from redoubt.studies.given import Given
+from redoubt.studies.hardened_digits import harden
 from redoubt.studies.origins import of_digits
-from redoubt.training.context import TrainingContext
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.training.recipes import plan_for, prepare
+from redoubt.training.recipes import plan_for
 from redoubt.types import PIXELS, Batch, Floats
 
 MODEL = Cnn(kind="cnn", filters=(16, 32), units=(64,))
@@ -121,27 +119,18 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
 
 def trained(train: Batch, sizes: Sizes, seed: int) -> dict[str, keras.Sequential]:
     """One network from the same weights twice, trained on images and on attacked ones; a seventh chooses the epoch."""
-    labels = tuple(str(digit) for digit in CLASSES)
-    schema = Schema(task="digits", kind="image", target="digit", shape=train.x.shape[1:], labels=labels)
     kept = len(train) - len(train) // 7
-    learn, robust_validation = train.take(np.arange(kept)), train.take(np.arange(kept, len(train)))
-    natural, hardened = (build(MODEL, schema, scaling.fit(learn, schema), seed) for _ in NETWORKS)
+    learn, validation = train.take(np.arange(kept)), train.take(np.arange(kept, len(train)))
+    natural, hardened = (new_network(MODEL, learn.x, seed) for _ in NETWORKS)
     plan = Plan(epochs=sizes.epochs, batch_size=BATCH, learning_rate=RATE, decay=True, seed=seed)
-    compile_network(natural, plan, len(learn), schema.outputs)
-    fit(natural, natural, learn, on_rows(natural, robust_validation), plan)
+    compile_network(natural, plan, len(learn), len(CLASSES))
+    fit(natural, natural, learn, on_rows(natural, validation), plan)
     recipe = Pgd(method="pgd", steps=ATTACK_STEPS, epochs=sizes.hardened_epochs)
-    context = TrainingContext(
-        network=hardened,
-        criterion=Untargeted(),
-        bounds=PIXELS,
-        eps=Eps(linf=sizes.eps, l2=sizes.eps),
-        train=learn,
-        validation=robust_validation,
-        plan=plan_for(recipe, BATCH, RATE, seed),
-    )
-    setup = prepare(recipe, context)
-    fit(setup.trainer, hardened, setup.train, setup.robust_validation, context.plan)
-    return {"natural": natural, "hardened": hardened}
+    robust_plan, eps = plan_for(recipe, BATCH, RATE, seed), Eps(linf=sizes.eps, l2=sizes.eps)
+    return {
+        "natural": natural,
+        "hardened": harden(hardened, recipe, robust_plan, eps, learn, validation),
+    }
 
 
 def look_into(

@@ -11,12 +11,13 @@ from tqdm import tqdm
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.problem import AttackError, AttackProblem, of_network
-from redoubt.cli.figures import SHOWN, as_pictures, falling, is_picture
-from redoubt.cli.findings import Findings
-from redoubt.cli.job import Job, JobError, halves
-from redoubt.cli.lengths import same_lengths
-from redoubt.cli.lines import landscape
-from redoubt.cli.matrix import matrix
+from redoubt.cli.attack.figures import SHOWN, as_pictures, falling, is_picture
+from redoubt.cli.attack.findings import Findings
+from redoubt.cli.attack.job import Job, halves
+from redoubt.cli.attack.lengths import same_lengths
+from redoubt.cli.attack.lines import landscape
+from redoubt.cli.attack.matrix import matrix
+from redoubt.cli.words import AskedError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
 from redoubt.scenarios.minimal_eps import attacks, minimal_eps
@@ -87,7 +88,7 @@ def reprogram(job: Job) -> Findings:
     network, bounds = job.target.network, job.target.bounds
     pixels = float(np.min(bounds.lower)) == 0.0 and float(np.max(bounds.upper)) == 1.0
     if network is None or not job.target.is_classification or not pixels:
-        raise JobError(
+        raise AskedError(
             f"reprogram needs an image classifier with pixels in [0, 1]; {job.target.said} has other outputs or inputs"
         )
     board = Board(most=min(10, len(job.target.labels)))
@@ -117,7 +118,7 @@ def minimal(job: Job) -> Findings:
     criterion, y = job.aim()
     attack, precision = PGD(steps=job.options["steps"], early_stop=True), PRECISION * job.eps
     if not job.eps > 0:
-        raise JobError(f"--eps is {job.eps:g}; minimal searches from 0 up to eps: give one above 0")
+        raise AskedError(f"--eps is {job.eps:g}; minimal searches from 0 up to eps: give one above 0")
     problem, rows = job.problem(criterion), Batch(job.batch.x, y)
     with tqdm(total=len(y) * attacks(job.eps, precision), desc=job.entry.name, unit="example") as bar:
         eps = minimal_eps(attack, problem, rows, largest=job.eps, tolerance=precision, seed=job.seed, bar=bar)
@@ -136,10 +137,10 @@ def substitute(job: Job) -> Findings:
     """Grow a copy from the target's predictions on a few unlabelled examples; try FGSM on it against the target.
 
     Raises:
-        JobError: the target answers a number.
+        AskedError: the target answers a number.
     """
     if not job.target.is_classification:
-        raise JobError("substitute is for classifiers; the target is a regressor: use square")
+        raise AskedError("substitute is for classifiers; the target is a regressor: use square")
     judge, (own, test) = job.problem(), halves(job.batch)
     points: list[Point] = []
     network, stopped = _student(job, own.x), None

@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import AttackProblem
-from redoubt.cli.findings import Findings
-from redoubt.cli.job import Job, JobError
+from redoubt.cli.attack.findings import Findings
+from redoubt.cli.attack.job import Job
+from redoubt.cli.words import AskedError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
 from redoubt.scenarios.landscape import Walk, along, direction_toward, gradient_direction, random_direction
@@ -26,10 +27,10 @@ def landscape(job: Job) -> Findings:
     """Walk from every example to eps in three directions; one example's answers are drawn, and the margins of all.
 
     Raises:
-        JobError: eps is 0, so that there is no way to go.
+        AskedError: eps is 0, so that there is no way to go.
     """
     if not job.eps > 0:
-        raise JobError(f"--eps is {job.eps:g}; landscape walks as far as eps: give one above 0")
+        raise AskedError(f"--eps is {job.eps:g}; landscape walks as far as eps: give one above 0")
     job = job.narrowed()
     criterion, y = job.aim()
     problem, far = job.problem(criterion), np.linspace(0.0, job.eps, POINTS, dtype=np.float32)

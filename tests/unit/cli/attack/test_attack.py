@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from redoubt.attacks.gradient import PGD
-from redoubt.cli import main, plain
-from redoubt.cli.learned import LEARNED
+from redoubt.cli import main
+from redoubt.cli.attack import plain
+from redoubt.cli.attack.learned import LEARNED
 from redoubt.data.store import read_arrays
 from redoubt.scenarios.catalogue import CATALOGUE, Entry
 from tests.support import tiny

@@ -14,9 +14,9 @@ from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.attacks.query import OracleError, QueryAttack
 from redoubt.bundle.batches import slices
-from redoubt.cli.figures import changes, is_picture, perturbed
-from redoubt.cli.findings import Findings
-from redoubt.cli.job import Job
+from redoubt.cli.attack.figures import changes, is_picture, perturbed
+from redoubt.cli.attack.findings import Findings
+from redoubt.cli.attack.job import Job
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.redraws import majority, redraws
 from redoubt.scenarios.physical import Physical, survival_rate
@@ -57,7 +57,7 @@ def plain(job: Job, attack: Attack) -> Findings:
         attack: the entry's.
 
     Raises:
-        JobError: it cannot be aimed as asked.
+        AskedError: it cannot be aimed as asked.
         AttackError: it broke off before anything was done.
     """
     (criterion, y), counted = job.aim(), job.counted

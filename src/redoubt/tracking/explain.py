@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from redoubt.tracking_uri import redact, sqlite_file, sqlite_trouble
+from redoubt.tracking.redaction import redact
+from redoubt.tracking.uri import sqlite_file, sqlite_trouble
 
 NOT_MLFLOW = (
     "what answers there is no MLflow server's API; give the server's own address, with its path if it is under one"

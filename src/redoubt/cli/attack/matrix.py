@@ -9,8 +9,9 @@ from tqdm import tqdm
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import OfCallable, Outputs, of_network
 from redoubt.bundle.schema import Column, Schema
-from redoubt.cli.findings import Findings
-from redoubt.cli.job import Job, JobError, halves
+from redoubt.cli.attack.findings import Findings
+from redoubt.cli.attack.job import Job, halves
+from redoubt.cli.words import AskedError
 from redoubt.data import scaling
 from redoubt.models.networks import build
 from redoubt.params.networks import Cnn, Linear, Mlp
@@ -28,10 +29,10 @@ def matrix(job: Job) -> Findings:
     """PGD on each network, tried on all; without proxies some are trained on half of the examples.
 
     Raises:
-        JobError: a proxy that is the target itself, or too few examples to train on.
+        AskedError: a proxy that is the target itself, or too few examples to train on.
     """
     if job.target.said in job.proxies:
-        raise JobError(f"{job.target.said} is the target, so it is in the matrix already: leave it out of --proxy")
+        raise AskedError(f"{job.target.said} is the target, so it is in the matrix already: leave it out of --proxy")
     learn, test = (Batch(job.batch.x[:0], job.batch.y[:0]), job.batch) if job.proxies else halves(job.batch)
     architectures = {} if job.proxies else _architectures(job)
     makers = len(job.proxies) + len(architectures) + (not isinstance(job.outputs, OfCallable))

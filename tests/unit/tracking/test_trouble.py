@@ -21,14 +21,14 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.server import free_port
-from redoubt import tracking
 from redoubt.data.store import write_json
 from redoubt.runs import RunRecord
-from redoubt.tracking import Summary, failed, sync
-from redoubt.tracking_uri import TrackingError
+from redoubt.tracking import deadline, mirror
+from redoubt.tracking.sync import Summary, failed, sync
+from redoubt.tracking.uri import TrackingError
 from tests.support.toy_champion import write_champion
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 SECRET = "s3cret-w0rd"
 RUNS = ("natural", "adversarial")
 
@@ -155,7 +155,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(tmp_path: Path, uri
 
 
 def test_a_server_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "PATIENCE", 2.0)
+    monkeypatch.setattr(deadline, "PATIENCE", 2.0)
     with answering(200, "{" + " " * 200, drip=0.1) as port:
         assert "nothing has moved for 2 s" in trouble(tmp_path, f"http://user:{SECRET}@127.0.0.1:{port}")
 
@@ -189,13 +189,6 @@ def test_nothing_of_a_secret_is_logged_or_stored(
     assert SECRET.encode() not in (tmp_path / "mlflow.db").read_bytes()
     assert SECRET not in "".join(capfd.readouterr())
     assert not [record for record in caplog.records if SECRET in record.getMessage()]
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("store")
-    sync(root, f"sqlite:///{root / 'mlflow.db'}")
-    return root / "mlflow.db"
 
 
 @pytest.mark.parametrize(
@@ -305,6 +298,6 @@ def test_what_another_checkout_gave_up_is_made_good(
         patch.setattr(MlflowClient, "set_terminated", killed)
         with pytest.raises(KeyboardInterrupt):
             sync(put(tmp_path / "killed"), uri)
-    monkeypatch.setattr(tracking, "GIVEN_UP_AFTER_MS", -1)
+    monkeypatch.setattr(mirror, "GIVEN_UP_AFTER_MS", -1)
     assert sync(put(tmp_path / "mine"), uri).new == 6
     holds_one_of_each(uri, with_champion=False)

@@ -17,11 +17,11 @@ from mlflow.entities import Run
 
 from redoubt.data.store import write_json
 from redoubt.runs import RunRecord, key
-from redoubt.tracking import Summary, failed, sync
-from redoubt.tracking_uri import TrackingError, home, store_uri
+from redoubt.tracking.sync import Summary, failed, sync
+from redoubt.tracking.uri import TrackingError, home, store_uri
 from tests.support.toy_champion import write_champion
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 POINTS = ["linear, batch 16", "mlp 32, batch 16", "mlp 32, batch 64"]
 
 
@@ -62,14 +62,6 @@ def sweep(**fields: object) -> RunRecord:
     return RunRecord.model_validate(
         {"run": "sweep", "stage": "sweep", "task": "digits", "children": children, **fields}
     )
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database whose tables are there already: making them takes over a second."""
-    root = tmp_path_factory.mktemp("store")
-    sync(root, f"sqlite:///{root / 'mlflow.db'}")
-    return root / "mlflow.db"
 
 
 @pytest.fixture

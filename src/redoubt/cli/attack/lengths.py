@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from redoubt.cli.figures import as_pictures, is_picture
-from redoubt.cli.findings import Findings
-from redoubt.cli.job import Job, JobError
+from redoubt.cli.attack.figures import as_pictures, is_picture
+from redoubt.cli.attack.findings import Findings
+from redoubt.cli.attack.job import Job
+from redoubt.cli.words import AskedError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
 from redoubt.scenarios.course_attack import SameLength, same_length
@@ -17,11 +18,11 @@ def same_lengths(job: Job) -> Findings:
     """Change every image twice by L2 length eps; the first is drawn.
 
     Raises:
-        JobError: the examples are no images, or have no change of that length.
+        AskedError: the examples are no images, or have no change of that length.
     """
     x, y, problem = job.batch.x, job.batch.y, job.problem()
     if not is_picture(x.shape[1:]):
-        raise JobError(f"same-length needs images; {job.target.said} takes inputs of shape {x.shape[1:]}")
+        raise AskedError(f"same-length needs images; {job.target.said} takes inputs of shape {x.shape[1:]}")
     pairs = [_pair(job, picture) for picture in x]
     x_adv = {name: np.stack([getattr(pair, name) for pair in pairs]).reshape(x.shape) for name in CHANGES}
     answers = {"original": problem.predict(x), **{name: problem.predict(changed) for name, changed in x_adv.items()}}
@@ -45,4 +46,4 @@ def _pair(job: Job, picture: Floats) -> SameLength:
     try:
         return same_length(picture if picture.ndim == 3 else picture[..., None], job.eps, job.bounds)
     except ValueError as error:
-        raise JobError(f"--eps is the L2 length of the change here: {error}") from None
+        raise AskedError(f"--eps is the L2 length of the change here: {error}") from None

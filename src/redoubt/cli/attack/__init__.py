@@ -15,8 +15,8 @@ from redoubt.scenarios.catalogue import CATALOGUE, Entry, find
 if TYPE_CHECKING:
     from redoubt.attacks.problem import Outputs
     from redoubt.cli import Parser
-    from redoubt.cli.findings import Findings
-    from redoubt.cli.job import Job
+    from redoubt.cli.attack.findings import Findings
+    from redoubt.cli.attack.job import Job
     from redoubt.cli.targets import Target
 
 SEED = 0
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.quiet import import_tensorflow
 
     import_tensorflow()
-    from redoubt.cli.findings import show, write
+    from redoubt.cli.attack.findings import show, write
     from redoubt.cli.targets import open_target
     from redoubt.training.determinism import make_deterministic
 
@@ -138,8 +138,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _carry_out(job: "Job") -> "Findings":
     from redoubt.attacks.base import check_inputs
-    from redoubt.cli.learned import LEARNED
-    from redoubt.cli.plain import plain
+    from redoubt.cli.attack.learned import LEARNED
+    from redoubt.cli.attack.plain import plain
 
     fixed = job.immovable
     if fixed is not None and fixed.everything:
@@ -168,7 +168,8 @@ def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
 
 
 def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
-    from redoubt.cli import job as jobs
+    from redoubt.cli import threat
+    from redoubt.cli.attack.job import Job
     from redoubt.cli.rows import load_rows, no_rows
 
     if target.network is None and entry.knows == "gradients":
@@ -177,18 +178,18 @@ def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
         )
     if args.knows_guard and target.guarded is None:
         raise AskedError(f"--knows-guard is for bundles; {target.said} has no guard to differentiate")
-    norm = args.norm or entry.norm or jobs.norm_of(target)
+    norm = args.norm or entry.norm or threat.norm_of(target)
     sized, reads = "eps" not in entry.ignores, "data" not in entry.ignores
-    return jobs.Job(
+    return Job(
         entry=entry,
         options={name: getattr(args, name) or default for name, default in entry.options.items()},
         target=target,
         rows=load_rows(target, args.data, args.task, args.points or entry.points) if reads else no_rows(target),
-        criterion=jobs.criterion_of(target, args.tolerance),
+        criterion=threat.criterion_of(target, args.tolerance),
         norm=norm,
-        eps=(jobs.size_of(target, norm) if args.eps is None else args.eps) if sized else 0.0,
+        eps=(threat.size_of(target, norm) if args.eps is None else args.eps) if sized else 0.0,
         seed=args.seed,
-        wanted=None if args.targeted is None else jobs.class_of(target, args.targeted),
+        wanted=None if args.targeted is None else threat.class_of(target, args.targeted),
         proxies=_proxies(args.proxy, target),
         knows_guard=args.knows_guard,
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.cli.job import Job
+from redoubt.cli.attack.job import Job
 from redoubt.data.leftovers import clear_beside
 from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.evaluation.metrics import Rate

@@ -1,0 +1,9 @@
+"""Words for tests that change the project's own params.yaml."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Keys, each named by its path such as `train.image.epochs`, and their new values.
+Change = dict[str, Any]
+Write = Callable[[Change], Path]
