@@ -78,7 +78,7 @@ class Checkout:
         loans().to_csv(self.folder / TABLE, index=False)
         self.change(lambda params: params.update(run=[name], tasks={name: TASK}, studies=studies))
 
-    def run(self, *command: str, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: int = 1000) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with the environment active."""
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout
