@@ -22,7 +22,7 @@ def test_a_linear_model_learns_what_is_there_and_a_constant_does_not(name: str) 
     assert scores[0].value == pytest.approx(scores[0].constant, abs=1e-6)
     assert scores[0].gained == 0
     assert scores[1].value > 0.85
-    assert "256 of 256 training rows" in linear.about
+    assert "256 of 256 training examples" in linear.about
     again = baselines.linear(train, schema, fit(train, schema), parts, "none", 1)
     assert np.array_equal(again.predictions["test"], linear.predictions["test"])
 
@@ -52,7 +52,7 @@ def test_no_more_rows_than_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baselines, "ROWS", 100)
     train = rows(TABLE, 256)
     made = baselines.linear(train, SCHEMAS[TABLE], fit(train, SCHEMAS[TABLE]), {"all": train}, "none", 1)
-    assert made.about == "logistic regression on 100 of 256 training rows"
+    assert made.about == "logistic regression on 100 of 256 training examples"
     assert (made.predictions["all"] == train.y).mean() > 0.9
 
 
