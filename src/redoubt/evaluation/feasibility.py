@@ -57,7 +57,7 @@ def check(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...], mean: fl
     if within.all():
         raise FeasibilityError(
             f"tolerance is {task.tolerance:g}, and the mean of the training set, {mean:.6g}, is within it on all "
-            f"{len(y)} validation examples: always answering it would be perfectly robust; lower the tolerance"
+            f"{len(y)} validation examples: a constant predictor would be perfectly robust; lower the tolerance"
         )
     share = rate(within).share
     if share < OFTEN:
