@@ -187,12 +187,12 @@ def train(networks: Mapping[str, keras.Sequential], sets: Sets, epochs: int, rat
     """
     rows = sets["train"]
     kept = len(rows) - len(rows) // 5
-    learn, robust_validation = rows.take(np.arange(kept)), rows.take(np.arange(kept, len(rows)))
+    learn, held_out = rows.take(np.arange(kept)), rows.take(np.arange(kept, len(rows)))
     plan = Plan(epochs=epochs, batch_size=BATCH, learning_rate=rate)
     numbers = {}
     for name, network in networks.items():
         compile_network(network, plan, len(learn), network.output_shape[-1])
-        fit(network, network, learn, on_rows(network, robust_validation), plan)
+        fit(network, network, learn, on_rows(network, held_out), plan)
         for part, batch in sets.items():
             numbers[f"{name}/{part}"] = on_rows(network, batch)()["accuracy"]
         numbers[f"{name}/parameters"] = float(network.count_params())

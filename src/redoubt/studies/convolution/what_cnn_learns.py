@@ -124,11 +124,11 @@ def trained(train: Batch, sizes: Sizes, seed: int) -> dict[str, keras.Sequential
     labels = tuple(str(digit) for digit in CLASSES)
     schema = Schema(task="digits", kind="image", target="digit", shape=train.x.shape[1:], labels=labels)
     kept = len(train) - len(train) // 7
-    learn, robust_validation = train.take(np.arange(kept)), train.take(np.arange(kept, len(train)))
+    learn, held_out = train.take(np.arange(kept)), train.take(np.arange(kept, len(train)))
     natural, hardened = (build(MODEL, schema, scaling.fit(learn, schema), seed) for _ in NETWORKS)
     plan = Plan(epochs=sizes.epochs, batch_size=BATCH, learning_rate=RATE, decay=True, seed=seed)
     compile_network(natural, plan, len(learn), schema.outputs)
-    fit(natural, natural, learn, on_rows(natural, robust_validation), plan)
+    fit(natural, natural, learn, on_rows(natural, held_out), plan)
     recipe = Pgd(method="pgd", steps=ATTACK_STEPS, epochs=sizes.hardened_epochs)
     context = TrainingContext(
         network=hardened,
@@ -136,7 +136,7 @@ def trained(train: Batch, sizes: Sizes, seed: int) -> dict[str, keras.Sequential
         bounds=PIXELS,
         eps=Eps(linf=sizes.eps, l2=sizes.eps),
         train=learn,
-        validation=robust_validation,
+        validation=held_out,
         plan=plan_for(recipe, BATCH, RATE, seed),
     )
     setup = prepare(recipe, context)
