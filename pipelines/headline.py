@@ -80,4 +80,4 @@ def _balanced(card: dict[str, Any], cell: dict[str, Any], labels: list[str]) -> 
     yield f"balanced accuracy: {', '.join(told)}"
     known = [(each, label) for each, label in zip(scores["adaptive"]["per_class"], labels, strict=True) if each]
     worst, label = min(known, key=lambda each: float(each[0]["share"]))
-    yield f"class '{label}': adaptive {100 * worst['share']:.1f} % on its {worst['n']} examples, the lowest of all classes"
+    yield f"class '{label}': adaptive {100 * worst['share']:.1f} % on {worst['n']} examples, the lowest of all classes"

@@ -120,7 +120,9 @@ def _immovable_said(settings: SectionSettings, robustness: dict[str, Any]) -> li
             if each.importance is not None
         ]
         sentence = fixed[0].model_copy(update={"importance": None}).says(norm, eps)
-        said.append(sentence + (f"; {fixed[0].carry} {', '.join(carry)} of the permutation importance" if carry else ""))
+        said.append(
+            sentence + (f"; {fixed[0].carry} {', '.join(carry)} of the permutation importance" if carry else "")
+        )
     return said
 
 

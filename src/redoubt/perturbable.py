@@ -149,7 +149,11 @@ def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`"."""
     if not schema.columns:
         # One pixel alone could not change by all of an L2 eps above 1.
-        each, spread = (eps, "") if norm == "linf" else (eps / math.sqrt(math.prod(schema.shape)), " if spread evenly over all pixels")
+        each, spread = (
+            (eps, "")
+            if norm == "linf"
+            else (eps / math.sqrt(math.prod(schema.shape)), " if spread evenly over all pixels")
+        )
         return f"{NORMS[norm]} {eps:g} = {number(BYTE * each)} of {BYTE}{spread}"
     sizes = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
     said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(sizes) or 'no change of any feature'}"

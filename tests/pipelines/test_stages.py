@@ -221,7 +221,7 @@ def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     row = line(task)
     assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
     assert "balanced accuracy: adaptive 52.5 %" in row["notes"]
-    assert "class 'low': adaptive 10.0 % on its 20 examples, the lowest of all classes" in row["notes"]
+    assert "class 'low': adaptive 10.0 % on 20 examples, the lowest of all classes" in row["notes"]
 
 
 def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ class FeasibilityError(RedoubtError):
 
 
 def best(y: NDArray[Any], classes: int, times: int = 1) -> Score:
-    """What a model scores that is right on every example, had each class so many times as many.
+    """What a model scores that is correct on every example, had each class so many times as many.
 
     Args:
         y: classes of the validation examples that are judged, `(examples,)`.

@@ -156,7 +156,7 @@ def eps_curves(curves: Mapping[Norm, Mapping[str, pd.DataFrame]], budget: Mappin
 def pictures(
     originals: NDArray[Any], attacked: Mapping[str, NDArray[Any]], answers: Mapping[str, Sequence[str]]
 ) -> Figure:
-    """Draw originals, and per model the perturbation (grey: no change) and the adversarial image with its prediction."""
+    """Draw originals, and per model the perturbation (grey: none) and the adversarial image with its prediction."""
     count = len(originals)
     figure, axes = canvas(1 + 2 * len(attacked), count, 1.05 * count, 1.15 * (1 + 2 * len(attacked)))
     span = max(float(np.abs(x_adv - originals).max()) for x_adv in attacked.values()) or 1.0
