@@ -36,7 +36,7 @@ class Job:
         options: of the attack, all of those in `entry.options`.
         target: what is attacked.
         rows: inputs with their true labels or values.
-        criterion: what counts as right: won where an answer is wrong.
+        criterion: what counts as correct: adversarial where a prediction is not.
         norm: in which perturbations are measured.
         eps: their size.
         seed: of everything.
@@ -160,7 +160,7 @@ def bounds_for(target: Target, x: Floats) -> Bounds:
 
 
 def criterion_of(target: Target, tolerance: float | None) -> Criterion:
-    """What counts as right: the true class, or a value within the tolerance.
+    """What counts as correct: the true class, or a value within the tolerance.
 
     Raises:
         JobError: a number without a tolerance, or a class with one.

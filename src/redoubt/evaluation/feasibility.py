@@ -113,8 +113,8 @@ def _rare(y: NDArray[Any], labels: tuple[str, ...]) -> Iterator[str]:
         elif count < FEW:
             least = rate(np.ones(count, dtype=bool)).low
             yield (
-                f"class '{label}' has {count} of the {len(y)} examples that models are judged by: even all right, its "
-                f"share is known to be above {least:.0%} only; raise attack.points or split.validation, or add examples"
+                f"class '{label}' has {count} of the {len(y)} examples that models are judged by: even with all "
+                f"correct, its accuracy is only known to be above {least:.0%}; raise attack.points or split.validation, or add examples"
             )
 
 
