@@ -114,7 +114,8 @@ def _rare(y: NDArray[Any], labels: tuple[str, ...]) -> Iterator[str]:
             least = rate(np.ones(count, dtype=bool)).low
             yield (
                 f"class '{label}' has {count} of the {len(y)} examples that models are judged by: even with all "
-                f"correct, its accuracy is only known to be above {least:.0%}; raise attack.points or split.validation, or add examples"
+                f"correct, its accuracy is only known to be above {least:.0%}; raise attack.points or "
+                "split.validation, or add examples"
             )
 
 
