@@ -139,7 +139,7 @@ def _others(numbers: Mapping[str, float]) -> Table:
         "reprogrammed": (
             Text("reprogramming: white squares counted correctly", "重编程：数对白格的比例"),
             "reprogrammed/chance",
-            Text("guessing", "猜测"),
+            Text("chance", "随机猜测"),
         ),
         "photo_won/plain": (
             Text("real world: photographed, attack made for the file", "真实世界：拍照后，攻击只针对文件"),
@@ -189,7 +189,7 @@ def _curves(shares: Mapping[str, list[float]], distances: Floats, margins: Mappi
         right.fill_between(distances, low, high, color=colour, alpha=0.2, lw=0)
         right.plot(distances, middle, color=colour, label=f"{name} direction")
     right.axhline(0, color="#1f2937", lw=0.8)
-    right.set(xlabel="L2 distance walked", ylabel="best wrong logit - true logit")
+    right.set(xlabel="L2 distance", ylabel="best wrong logit - true logit")
     right.legend()
     return figure
 

@@ -187,9 +187,9 @@ def _trust(
     axes[0, 1].legend()
     _explained(axes[1, 0], *explained)
     names = _variants()
-    for kind, colour in (("right", GREEN), ("robust", RED)):
-        axes[1, 1].plot(names, [numbers[f"small_{kind}/{name}"] for name in names], "o", color=colour, label=kind)
-    axes[1, 1].set(title="compression", ylabel="share", ylim=(0, 1.05))
+    for kind, colour, label in (("right", GREEN, "clean"), ("robust", RED, "robust")):
+        axes[1, 1].plot(names, [numbers[f"small_{kind}/{name}"] for name in names], "o", color=colour, label=label)
+    axes[1, 1].set(title="compression", ylabel="accuracy", ylim=(0, 1.05))
     axes[1, 1].tick_params(axis="x", rotation=45)
     axes[1, 1].legend()
     return figure
@@ -203,7 +203,7 @@ def _explained(axis: Axes, picture: Floats, importance: Floats) -> None:
     blank = np.full_like(picture, np.nan)
     axis.imshow(np.hstack([blank, gap, importance / span]), cmap="coolwarm", vmin=-1, vmax=1)
     axis.grid(visible=False)
-    axis.set(xticks=[], yticks=[], title="a digit, and what hiding a part costs (red)")
+    axis.set(xticks=[], yticks=[], title="a digit, and loss by occlusion (red)")
 
 
 def _tasks(numbers: Mapping[str, float], shown: Mapping[str, Doubles], returns: Doubles) -> Figure:
@@ -215,25 +215,25 @@ def _tasks(numbers: Mapping[str, float], shown: Mapping[str, Doubles], returns: 
         drawn = axes[0, 0].bar(places, heights, 0.38, color=colour, label=f"{task} task")
         axes[0, 0].bar_label(drawn, [f"{height:.0%}" for height in heights], fontsize=8)
     axes[0, 0].set_xticks(range(3), ["first learned", "then second", "with replay"])
-    axes[0, 0].set(title="life-long learning", ylabel="accuracy", ylim=(0, 1.3))
+    axes[0, 0].set(title="lifelong learning", ylabel="accuracy", ylim=(0, 1.3))
     axes[0, 0].legend(ncols=2, loc="upper center")
     for space, colour, shift in (("features", GREEN, -0.2), ("pixels", INK, 0.2)):
         heights = [numbers[f"few_shot_{space}/{shots}"] for shots in SHOTS]
         drawn = axes[0, 1].bar(np.arange(len(SHOTS)) + shift, heights, 0.38, color=colour, label=space)
         axes[0, 1].bar_label(drawn, [f"{height:.0%}" for height in heights], fontsize=8)
-    axes[0, 1].axhline(1 / 3, color=RED, lw=1, ls="--", label="guessing")
+    axes[0, 1].axhline(1 / 3, color=RED, lw=1, ls="--", label="chance")
     axes[0, 1].set_xticks(range(len(SHOTS)), [f"{shots} per digit" for shots in SHOTS])
     axes[0, 1].set(title="few-shot: nearest prototype", ylabel="accuracy", ylim=(0, 1.3))
     axes[0, 1].legend(ncols=3, loc="upper center", fontsize=8)
-    axes[1, 0].plot(shown["x"], shown["truth"], color=INK, lw=1, ls="--", label="new wave")
+    axes[1, 0].plot(shown["x"], shown["truth"], color=INK, lw=1, ls="--", label="new sine wave")
     axes[1, 0].plot(shown["points_x"], shown["points_y"], "o", color=INK, ms=4)
     for name, colour in (("random", BLUE), ("all_tasks", ORANGE), ("reptile", RED)):
         axes[1, 0].plot(shown["x"], shown[name], color=colour, label=name.replace("_", " "))
     axes[1, 0].set(title="meta-learning: after a few steps on ten points", xlabel="x")
     axes[1, 0].legend(fontsize=8)
-    axes[1, 1].plot(np.arange(1, len(returns) + 1), returns, color=BLUE, label="learned by trying")
-    axes[1, 1].axhline(numbers["grid/best"], color=GREEN, ls="--", label="best there is")
-    axes[1, 1].set(title="reinforcement: grid with a pit", xlabel="walks", ylabel="mean return", xscale="log")
+    axes[1, 1].plot(np.arange(1, len(returns) + 1), returns, color=BLUE, label="Q-learning")
+    axes[1, 1].axhline(numbers["grid/best"], color=GREEN, ls="--", label="optimum")
+    axes[1, 1].set(title="reinforcement: grid with a pit", xlabel="episodes", ylabel="mean return", xscale="log")
     axes[1, 1].legend()
     return figure
 

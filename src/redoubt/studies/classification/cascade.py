@@ -189,8 +189,8 @@ def _features(straight: Doubles, by_hand: Doubles, best: Cascade) -> Figure:
     figure, axes = canvas(1, 3, 8.8, 3.1)
     panels = (
         ("as given", POINTS, straight, (-0.25, 1.25)),
-        ("distances, made by hand", distances(POINTS), by_hand, (-0.3, 1.7)),
-        ("features that two units learned", best.features(POINTS)[0], best.last[0], (-0.15, 1.15)),
+        ("hand-made distances", distances(POINTS), by_hand, (-0.3, 1.7)),
+        ("features learned by two units", best.features(POINTS)[0], best.last[0], (-0.15, 1.15)),
     )
     for index, (title, points, weights, span) in enumerate(panels):
         axis = axes[0, index]
@@ -235,12 +235,12 @@ def _learning(best: Cascade, losses: Doubles, numbers: dict[str, float]) -> Figu
     region.set(xlabel="$x_1$", ylabel="$x_2$")
     curves.plot(losses, color="#1d4ed8", lw=0.7, alpha=0.5)
     curves.axhline(np.log(2), color="#b91c1c", lw=1.2, ls="--")
-    curves.set_title("two units: loss of every start", fontsize=9)
+    curves.set_title("two units: all initializations", fontsize=9)
     curves.set(xlabel="update", ylabel="cross-entropy", yscale="log")
     shares = [numbers[f"solved/{units}_units"] for units in UNITS]
     bars.bar([str(units) for units in UNITS], shares, color="#15803d", alpha=0.8)
     bars.set_title("share of successful initializations", fontsize=9)
-    bars.set(xlabel="units before the last", ylim=(0, 1.03))
+    bars.set(xlabel="hidden units", ylim=(0, 1.03))
     return figure
 
 

@@ -237,7 +237,11 @@ def _boundaries(types: Types) -> Figure:
     x, y = parts(types.train, PAIR)
     across, up = np.meshgrid(np.linspace(0, 190, 150), np.linspace(0, 170, 150))
     grid = np.column_stack([across.ravel(), up.ravel()])
-    titles = {"separate": "a covariance each: a curve", "shared": "one covariance: a line", "naive": "naive Bayes"}
+    titles = {
+        "separate": "covariance per class: a curve",
+        "shared": "shared covariance: a line",
+        "naive": "naive Bayes",
+    }
     for axis, kind in zip(axes[0], KINDS, strict=True):
         water = expit(fit_gaussians(x, y, kind).log_odds(grid)).reshape(across.shape)
         axis.contourf(across, up, water, np.linspace(0, 1, 11), cmap="RdBu", alpha=0.55)
@@ -261,7 +265,7 @@ def _sigmoid(types: Types) -> Figure:
         straight = answers(fit_gaussians(*train, "shared").line(), x)
         axis.plot(line, expit(line), color="#6b7280", lw=1.2, label="sigmoid")
         _dots(axis, straight, expit(model.log_odds(x)), y)
-        axis.set_title({"shared": "one covariance", "separate": "a covariance each"}[kind], fontsize=9)
+        axis.set_title({"shared": "shared covariance", "separate": "one covariance per class"}[kind], fontsize=9)
         axis.set(xlim=(-6, 6), xlabel="w x + b of the shared covariance", ylabel="P(Water | x) by Bayes")
     axes[0, 0].legend(fontsize=7)
     return figure

@@ -219,7 +219,7 @@ def _surfaces(x: Doubles, y: Doubles, grid: Doubles, paths: dict[Any, Doubles], 
             path = paths[loss, name]
             axis.plot(*path.T, "-", color=colour, lw=1.8, label=f"{name}, updates: {len(path) - 1}")
             axis.plot(*path[0], "o", color=colour, ms=5)
-        axis.set_title(loss.replace("_", " ").replace("cross ", "cross-"), fontsize=9)
+        axis.set_title(loss.replace("_", " ").replace("cross ", "cross-").replace("square ", "squared "), fontsize=9)
         axis.set(xlabel="b", ylabel="w")
         axis.legend(fontsize=7, loc="lower left", frameon=True)
         axis.grid(visible=False)

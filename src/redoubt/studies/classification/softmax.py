@@ -186,7 +186,7 @@ def _numberings(shares: Doubles, numbers: dict[str, float]) -> Figure:
     axis.hist(shares, bins=20, color="#c2410c", alpha=0.6, label="integers, numberings at random")
     for name, colour, label in (
         ("integers", "#1f2937", "integers 0-9"),
-        ("one_hot", "#15803d", "a column per class"),
+        ("one_hot", "#15803d", "one-hot targets"),
         ("softmax", "#1d4ed8", "softmax"),
     ):
         axis.axvline(numbers[f"right/{name}"], color=colour, lw=2, label=label)
@@ -212,7 +212,7 @@ def _heat(axis: Axes, shares: Doubles, name: str) -> None:
             axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=colour)
     axis.grid(visible=False)
     axis.set_title({"integers": "integers 0-9"}.get(name, name), fontsize=9)
-    axis.set(xticks=range(CLASSES), yticks=range(CLASSES), xlabel="answer", ylabel="digit")
+    axis.set(xticks=range(CLASSES), yticks=range(CLASSES), xlabel="predicted", ylabel="true digit")
 
 
 def _takeaway(numbers: dict[str, float]) -> Text:

@@ -262,7 +262,7 @@ def _bars(numbers: Mapping[str, float]) -> Figure:
             heights = [numbers[f"{kind}/{name}/{part}"] for name in networks]
             axis.bar(np.arange(3) + 0.27 * (index - 1), heights, 0.25, color=colour, label=part)
         axis.set_axisbelow(True)
-        axis.axhline(chance[kind], color="#1f2937", lw=0.8, ls="--", label="guessing")
+        axis.axhline(chance[kind], color="#1f2937", lw=0.8, ls="--", label="chance")
         axis.set_xticks(range(3), _LABELS[kind], fontsize=8)
         axis.set(ylim=(0, 1.02), title=kind, ylabel="accuracy" if kind == "go" else "")
         axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

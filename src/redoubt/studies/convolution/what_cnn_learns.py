@@ -303,7 +303,7 @@ def _favourites(shown: Mapping[str, Shown]) -> Figure:
         rows = {"filters": each.filters, "neurons": each.neurons, **each.outputs}
         for line, (says, images) in zip(axes[5 * block : 5 * block + 5], rows.items(), strict=True):
             colour = "#c2410c" if name == "natural" else "#1d4ed8"
-            _row(line, images[..., 0], f"{name}\n{says}", colour)
+            _row(line, images[..., 0], f"{_SAID[name].en}\n{says}", colour)
     return figure
 
 
@@ -312,8 +312,8 @@ def _saliency(test: Batch, shown: Mapping[str, Shown]) -> Figure:
     _row(axes[0], test.x[:SHOWN, ..., 0], "digit", "#1f2937")
     for index, (name, colour) in enumerate((("natural", "#c2410c"), ("hardened", "#1d4ed8"))):
         maps = shown[name].saliency
-        _row(axes[1 + index], maps / maps.max(axis=(1, 2), keepdims=True), f"{name}\n|dy/dx|", colour)
-        _row(axes[3 + index], shown[name].dream[..., 0], f"{name}\ndream", colour)
+        _row(axes[1 + index], maps / maps.max(axis=(1, 2), keepdims=True), f"{_SAID[name].en}\n|dy/dx|", colour)
+        _row(axes[3 + index], shown[name].dream[..., 0], f"{_SAID[name].en}\ndream", colour)
     return figure
 
 
@@ -326,7 +326,7 @@ def _row(line: Sequence[Axes], images: Floats | Doubles, label: str, colour: str
     line[0].set_ylabel(label, fontsize=7.5, color=colour, rotation=0, ha="right", va="center")
 
 
-_SAID = {"natural": Text("natural", "自然"), "hardened": Text("adversarial", "加固")}
+_SAID = {"natural": Text("natural", "自然"), "hardened": Text("adversarial", "对抗训练")}
 _OUTPUTS = Text(
     "Images that maximize the ten outputs, without a penalty, with lambda sum |x| (L1) and with lambda sum x^2 (L2); "
     "lambda is the network's mean |dy/dx|, so that the penalty has equal weight in both. From noise: similarity, the "

@@ -278,9 +278,9 @@ def _figure(numbers: dict[str, float], sizes: Sizes, off: Sequence[float]) -> Fi
     figure, axes = canvas(1, 3, 10.0, 3.3)
     left, middle, right = axes[0]
     _draw_costs(left, sizes.width)
-    middle.loglog(STEPS, off, "o-", color="#c2410c", ms=3, label="one weight moved")
-    middle.axhline(numbers["tape_off"], color="#1d4ed8", label="hand against tape")
-    middle.set(xlabel="step by which the weight is moved", ylabel="relative error of dl/dw")
+    middle.loglog(STEPS, off, "o-", color="#c2410c", ms=3, label="finite difference")
+    middle.axhline(numbers["tape_off"], color="#1d4ed8", label="backward pass by hand")
+    middle.set(xlabel="finite-difference step", ylabel="relative error of dl/dw")
     middle.legend(fontsize=7)
     layers = range(1, sizes.depth + 2)
     right.semilogy(layers, [numbers[f"signal/layer_{k}"] for k in layers], "o-", color="#15803d", ms=4)
@@ -293,7 +293,7 @@ def _draw_costs(axis: Axes, width: int) -> None:
     found = [costs([width] * (depth + 2)) for depth in DEPTHS]
     for name, colour in drawn.items():
         axis.semilogy(DEPTHS, [each[name] for each in found], "o-", color=colour, ms=3, label=name.replace("_", " "))
-    axis.set(xlabel=f"hidden layers, {width} neurons everywhere", ylabel="multiply-adds per example", ylim=(100, 1e19))
+    axis.set(xlabel=f"hidden layers, {width} neurons each", ylabel="multiply-adds per example", ylim=(100, 1e19))
     axis.legend(fontsize=7, loc="upper left")
 
 

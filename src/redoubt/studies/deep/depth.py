@@ -93,7 +93,7 @@ def folding_network(u: Doubles, folds: int) -> Doubles:
 
 
 def straight_pieces(values: Doubles) -> int:
-    """How many straight pieces a curve has, from its values on a regular grid."""
+    """How many linear pieces a curve has, from its values on a regular grid."""
     return 1 + int((np.abs(np.diff(values, 2)) > 1e-9).sum())
 
 
@@ -216,7 +216,7 @@ def _figure(numbers: Mapping[str, float]) -> Figure:
     for kind, colour, label in (("deep", "#1d4ed8", "deep, 2 per layer"), ("fat", "#c2410c", "one layer")):
         values = [numbers[f"pieces_{kind}/folds_{folds}"] for folds in PLACES]
         pieces.semilogy([2 * folds for folds in PLACES], values, "o-", ms=3, color=colour, label=label)
-    pieces.set(xlabel="hidden neurons", ylabel="straight pieces")
+    pieces.set(xlabel="hidden neurons", ylabel="linear pieces")
     pieces.legend(fontsize=7)
     return figure
 

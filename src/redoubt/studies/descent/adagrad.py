@@ -281,12 +281,14 @@ def _derivatives(bowls: Mapping[str, Bowl], paths: Mapping[tuple[str, str], Doub
             label = f"{'Adagrad' if method == 'adagrad' else 'one rate'}, {len(path) - 1} updates"
             axis.plot(path[:, 0], path[:, 1], ".-", ms=3, lw=0.9, color=_COLOURS[method], label=label)
         axis.plot(0, 0, "x", color="#b91c1c", ms=7, mew=2)
-        axis.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9), xlabel=f"{shape} valley")
+        axis.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9), xlabel=f"{SHAPES[shape]} valley")
         axis.legend(fontsize=7, loc="upper right", frameon=True)
     return figure
 
 
 _WAYS = {"literal": literal, "keras": by_keras}
+# How a bowl's valley lies, in words.
+SHAPES = {"straight": "axis-aligned", "turned": "rotated"}
 _COLOURS = {"plain": "#1d4ed8", "adagrad": "#c2410c"}
 _BOWLS_TABLE = Text(
     f"Updates until {ARRIVED:g} of the excess loss remains in a valley with curvatures 1 and 100, at the best of "

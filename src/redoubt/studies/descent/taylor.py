@@ -241,7 +241,7 @@ def _approximation(radii: Doubles, errors: Doubles, numbers: Mapping[str, float]
     line.plot(ahead, loss(AT) - ahead * np.linalg.norm(gradient(AT)), "--", color="#b91c1c", lw=1.1, label="plane")
     line.axhline(loss(AT), color="#6b7280", lw=0.8)
     line.axvspan(0, numbers["radius/guaranteed"], color="#15803d", alpha=0.15, label="descent guaranteed")
-    line.set(ylim=(-1.6, 0.1), xlabel="distance against the gradient")
+    line.set(ylim=(-1.6, 0.1), xlabel="distance along the negative gradient")
     line.legend(fontsize=7)
     return figure
 

@@ -43,14 +43,14 @@ class Sizes(Strict):
 
 @dataclass(frozen=True)
 class Parts:
-    """What the expected square error is made of, in CP squared, on average over all Pokémon.
+    """What the expected squared error is made of, in CP squared, on average over all Pokémon.
 
     Attributes:
         bias: square of the distance of the universes' mean curve from the truth.
         variance: of the universes' curves round that mean curve.
         noise: what no function of the CP could answer.
-        training: square error on the rows learned from, averaged over the universes.
-        error: square error measured on fresh examples, averaged over the universes.
+        training: squared error on the training examples, averaged over the universes.
+        error: squared error measured on fresh examples, averaged over the universes.
         half: half of its 95 % confidence interval.
     """
 
@@ -181,7 +181,7 @@ def _bars(parts: dict[str, Parts], penalized: dict[float, Parts], sizes: Sizes) 
     top = 1.25 * max(each.total for name, each in parts.items() if name != f"degree_{DEGREES[-1]}/rows")
     for axis in axes[0]:
         axis.set(ylim=(0, top))
-    axes[0, 1].legend(fontsize=7)
+    axes[0, 2].legend(fontsize=7, loc="upper left")
     return figure
 
 
