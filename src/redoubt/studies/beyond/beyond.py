@@ -85,28 +85,28 @@ _QUESTIONS: tuple[tuple[Text, Text, str, Text, str], ...] = (
     ),
     (
         Text("Is it a Clever Hans?", "是汉斯马吗？"),
-        Text("accuracy with a mark that gives the digit away", "有泄露答案的记号时答对"),
+        Text("accuracy with a mark that gives the digit away", "有泄露答案的记号时的正确率"),
         "hans/marked",
-        Text("accuracy without the mark", "没有记号时答对"),
+        Text("accuracy without the mark", "没有记号时的正确率"),
         "hans/unmarked",
     ),
     (
         Text("Distribution shift", "训练与测试不同"),
-        Text(f"accuracy on digits rotated by {ANGLE:g} degrees", f"旋转 {ANGLE:g} 度后答对"),
+        Text(f"accuracy on digits rotated by {ANGLE:g} degrees", f"旋转 {ANGLE:g} 度后的正确率"),
         "mismatch/rotated",
         Text("the same, with rotated ones in training", "也学过旋转图像之后"),
         "mismatch/rotated_learned",
     ),
     (
         Text("Lifelong learning: forgetting", "终身学习：遗忘"),
-        Text("accuracy on the first task after the second", "学完第二个任务后，第一个任务答对"),
+        Text("accuracy on the first task after the second", "学完第二个任务后，第一个任务的正确率"),
         "lifelong_first/alone",
         Text(f"with {REPLAYED} old images per digit replayed", f"每个数字重放 {REPLAYED} 张旧图"),
         "lifelong_first/replay",
     ),
     (
         Text("Few-shot: three unseen digits", "小样本：三个没见过的数字"),
-        Text("accuracy by nearest prototype, one example", "每类一个样本的最近原型，答对"),
+        Text("accuracy by nearest prototype, one example", "每类一个样本的最近原型，正确率"),
         "few_shot_features/1",
         Text("of five examples", "每类五个样本"),
         "few_shot_features/5",
@@ -162,8 +162,8 @@ def _compressed(numbers: Mapping[str, float]) -> Table:
     ]
     heads = [
         Text("network", "网络"),
-        Text("accuracy", "答对"),
-        Text(f"robust accuracy, PGD, L-inf {EPS:g}", f"PGD 攻击下答对，L-inf {EPS:g}"),
+        Text("accuracy", "正确率"),
+        Text(f"robust accuracy, PGD, L-inf {EPS:g}", f"PGD 攻击下的鲁棒准确率，L-inf {EPS:g}"),
     ]
     return Table(_SMALL, heads, rows)
 
