@@ -12,7 +12,7 @@ ACTIVE := $(CLEAN) PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The stamp is newer than the lock only once everything in it stands.
+# The stamp is newer than the lock only once everything in it is installed.
 .venv/installed: requirements.lock pyproject.toml
 	$(CLEAN) $(PYTHON) -m venv .venv
 	@echo "Installing requirements.lock, about 230 packages: two to four minutes the first time"
@@ -26,7 +26,7 @@ repro: .venv/installed ## Run the pipeline, end with the table of champions; RUN
 	@$(ACTIVE) $(REPRO)
 
 mnist: RUN = $(TASK)
-mnist: .venv/installed ## The same road on real MNIST, its models into zoo/ (see README); TASK=mnist_01: within 0.1
+mnist: .venv/installed ## Run the pipeline on real MNIST, write its models to zoo/ (docs/mnist.md); TASK=mnist_01: L-inf 0.1
 	@$(ACTIVE) $(REPRO)
 	@$(if $(filter mnist,$(TASK)),$(ACTIVE) python -m pipelines.zoo mnist)
 
@@ -57,7 +57,7 @@ check: .venv/installed ## Lint and check types
 	@$(ACTIVE) ruff check .
 	@$(ACTIVE) mypy
 
-bench-attacks: .venv/installed ## Each attack's speed and strength beside ART's, on 1,000 MNIST images
+bench-attacks: .venv/installed ## Compare the speed and strength of each attack with ART, on 1,000 MNIST images
 	@$(ACTIVE) python -m benchmarks.attacks
 
 clean: ## Remove results, models and caches; keeps .venv, the MLflow runs and DVC's cache

@@ -85,7 +85,7 @@ def contests(victim: Victim, effort: Effort, seed: int) -> list[Contest]:
     found = [
         Contest("FGSM", [ours(fgsm())], [peer.fgsm()]),
         Contest(f"PGD-{effort.pgd}", [ours(pgd)], arts),
-        Contest(f"PGD-{effort.pgd}, rests when won", [ours(replace(pgd, early_stop=True))], arts),
+        Contest(f"PGD-{effort.pgd}, stops at success", [ours(replace(pgd, early_stop=True))], arts),
         Contest("APGD-CE", [ours(APGD(steps=effort.apgd))], [peer.apgd("cross_entropy")]),
         Contest("APGD-DLR", [ours(APGD(steps=effort.apgd, loss="dlr"))], [peer.apgd("difference_logits_ratio")]),
         Contest(f"APGD-T, {TARGETS} targets", [ours(APGDT(steps=effort.apgd, targets=TARGETS))]),

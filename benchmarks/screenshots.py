@@ -1,4 +1,4 @@
-"""Takes the README's pictures with a real headless Chromium: two runs in MLflow, report, study, service."""
+"""Takes the README's images with a real headless Chromium: two runs in MLflow, report, study, service."""
 
 import argparse
 import json
@@ -176,11 +176,11 @@ def _clip(page: Page, path: Path, top: float, bottom: float) -> None:
 
 
 def main() -> None:
-    """Take the pictures for the README of what stands in this folder."""
+    """Take the images of the README from what this folder holds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screenshots", description=__doc__)
     parser.add_argument("--service", metavar="URL", help="of a running service, such as http://127.0.0.1:3000/docs")
     parser.add_argument("--task", default="digits", help="whose runs and figures are shown")
-    parser.add_argument("--images", type=Path, default=Path("docs/images"), help="where the pictures go")
+    parser.add_argument("--images", type=Path, default=Path("docs/images"), help="where the images go")
     arguments = parser.parse_args()
     arguments.images.mkdir(parents=True, exist_ok=True)
     with browser() as chromium:

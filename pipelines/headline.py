@@ -54,14 +54,14 @@ def _uneven(clean: dict[str, float]) -> bool:
 
 
 def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
-    """What a useless model would get, clean and under any attack."""
+    """What a constant predictor scores, clean and under any attack."""
     useless = promotion["baselines"]["constant"]
     figures = useless["test"]
     if tolerance is None:
         got = f"accuracy {100 * figures['accuracy']:.1f} %, balanced {100 * figures['balanced_accuracy']:.1f} %"
     else:
         got = f"R² 0, {100 * figures['within_tolerance']:.1f} % within ±{tolerance:g}"
-    return f"always answering {useless['about']}, gets {got}, and no attack changes that"
+    return f"a constant predictor ({useless['about']}) scores {got}, clean and under any attack"
 
 
 def _unchangeable(cell: dict[str, Any]) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _balanced(card: dict[str, Any], cell: dict[str, Any], labels: list[str]) -> 
         return
     columns = {name: name for name in COLUMNS} | {"certified_guarded": "certified"}
     told = [f"{word} {100 * scores[name]['value']:.1f} %" for name, word in columns.items() if name in scores]
-    yield f"every class weighing alike: {', '.join(told)}"
+    yield f"balanced accuracy: {', '.join(told)}"
     known = [(each, label) for each, label in zip(scores["adaptive"]["per_class"], labels, strict=True) if each]
     worst, label = min(known, key=lambda each: float(each[0]["share"]))
-    yield f"class '{label}': adaptive {100 * worst['share']:.1f} % of its {worst['n']} examples, least of all classes"
+    yield f"class '{label}': adaptive {100 * worst['share']:.1f} % on {worst['n']} examples, the lowest of all classes"

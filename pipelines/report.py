@@ -54,7 +54,7 @@ def _mirror(tasks: list[str]) -> None:
         sync(Path())
     except RedoubtError as error:
         sys.exit(
-            f"error: report: {error}. The pages in reports/ are written; once that is mended, the next `dvc repro`, "
+            f"error: report: {error}. The pages in reports/ are written; once that is fixed, the next `dvc repro`, "
             "or `python -m pipelines.record`, records the runs"
         )
     write_json(MIRRORED, {"tasks": tasks})

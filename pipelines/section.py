@@ -86,7 +86,7 @@ def _rows(data: TaskData) -> dict[str, int]:
 
 def _right(settings: SectionSettings) -> str:
     if settings.tolerance is None:
-        return "A prediction is robust if it is the true class."
+        return "A prediction counts as robust if it is the true class."
     return f"Robust if |prediction - {settings.target}| <= {settings.tolerance:g}."
 
 
@@ -120,7 +120,9 @@ def _immovable_said(settings: SectionSettings, robustness: dict[str, Any]) -> li
             if each.importance is not None
         ]
         sentence = fixed[0].model_copy(update={"importance": None}).says(norm, eps)
-        said.append(sentence + (f"; they carry {', '.join(carry)} of the permutation importance" if carry else ""))
+        said.append(
+            sentence + (f"; {fixed[0].carry} {', '.join(carry)} of the permutation importance" if carry else "")
+        )
     return said
 
 
@@ -206,7 +208,7 @@ def _simulator(settings: SectionSettings) -> str | None:
 
 
 def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[str, Any] | None:
-    """A few attacked rows of a table, most telling columns first; none where nothing can be perturbed."""
+    """A few attacked examples of a table, most telling columns first; none where nothing can be perturbed."""
     stored = read_arrays(reports / "examples.npz")
     if settings.kind == "image" or all(np.array_equal(stored["x"], stored[f"{name}_linf"]) for name in CANDIDATES):
         return None
@@ -220,7 +222,7 @@ def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[
             said = data.schema.labels[answer.argmax()] if data.schema.is_classification else f"{answer[0]:.0f}"
             rows.append(
                 [
-                    f"adversarial, {name}",
+                    f"x_adv, {name} model",
                     *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]),
                     said,
                 ]

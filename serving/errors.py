@@ -28,7 +28,7 @@ SENTENCES = {
 NO_WEBSOCKET = "no path takes WebSockets; POST to /predict, see /docs"
 
 
-class AttackProblem(BaseModel):
+class ErrorDetail(BaseModel):
     """What went wrong.
 
     Attributes:
@@ -43,7 +43,7 @@ class AttackProblem(BaseModel):
 class ErrorBody(BaseModel):
     """The body of every answer with a status of 400 or above."""
 
-    error: AttackProblem
+    error: ErrorDetail
 
 
 def refusal(status: int, sentence: str) -> JSONResponse:
@@ -61,7 +61,7 @@ def envelope(status: int, message: str) -> JSONResponse:
     sentence = " ".join(message.split())
     if len(sentence) > LONGEST:
         sentence = sentence[: LONGEST - 1] + "…"
-    body = ErrorBody(error=AttackProblem(code=HTTPStatus(status).name.lower(), message=sentence))
+    body = ErrorBody(error=ErrorDetail(code=HTTPStatus(status).name.lower(), message=sentence))
     return JSONResponse(body.model_dump(), status_code=status)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from serving.errors import ErrorBody
-from serving.schema import Answer, PredictRequest, UploadRequest
+from serving.schema import PredictRequest, PredictResponse, UploadRequest
 
 if TYPE_CHECKING:
     from redoubt.bundle.schema import Schema
@@ -28,7 +28,7 @@ ERRORS = {
 RETRY = {"Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}}
 PROBES = {
     "/livez": "The process is alive.",
-    "/readyz": "Every bundle is loaded and vouched for by its robustness report.",
+    "/readyz": "Every bundle is loaded and has a passing robustness report.",
     "/metrics": "Prometheus metrics.",
 }
 
@@ -41,7 +41,7 @@ def document(schemas: "Sequence[Schema]", threats: Mapping[str, str] | None = No
         threats: by task the eps-ball that its card reports on, in raw units.
     """
     requests: list[type[BaseModel]] = [PredictRequest, UploadRequest]
-    replies: list[type[BaseModel]] = [Answer, ErrorBody]
+    replies: list[type[BaseModel]] = [PredictResponse, ErrorBody]
     _, definitions = models_json_schema(
         [*((model, "validation") for model in requests), *((model, "serialization") for model in replies)],
         ref_template=PREFIX + "{model}",
@@ -80,7 +80,7 @@ def _operation(name: str, body: type[BaseModel], media_type: str, examples: dict
         "summary": body.__doc__,
         "requestBody": {"required": True, "content": {media_type: content}},
         "responses": {
-            "200": _response("One prediction per input, in order.", Answer),
+            "200": _response("One prediction per input, in order.", PredictResponse),
             **{status: _refusal(status, meaning) for status, meaning in ERRORS.items()},
         },
     }

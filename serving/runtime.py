@@ -21,12 +21,12 @@ from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
 from serving.images import decode
 from serving.inputs import reader
 from serving.schema import (
-    Answer,
     CertifiedBall,
     CertifiedInterval,
     ClassPrediction,
     NumberPrediction,
     PredictRequest,
+    PredictResponse,
     UploadRequest,
     short,
 )
@@ -87,7 +87,7 @@ class Runtime:
         """Whether there is something to serve and nothing had to be refused."""
         return bool(self.champions) and not self.problems
 
-    def predict(self, request: PredictRequest) -> Answer:
+    def predict(self, request: PredictRequest) -> PredictResponse:
         """Answer images or records.
 
         Raises:
@@ -97,7 +97,7 @@ class Runtime:
         champion = self._champion(request.task)
         return _answer(request.task, champion, champion.read(request.inputs))
 
-    def predict_image(self, request: UploadRequest) -> Answer:
+    def predict_image(self, request: UploadRequest) -> PredictResponse:
         """Answer one uploaded PNG or JPEG.
 
         Raises:
@@ -119,7 +119,7 @@ class Runtime:
 
 
 def load(folder: Path) -> Runtime:
-    """Load every bundle whose card vouches for it; log why any other is refused.
+    """Load every bundle whose card reports on its digest; log why any other is refused.
 
     Args:
         folder: the pipeline's models folder, of bundles TASK/champion, each served as its task; or a zoo of bundles,
@@ -160,14 +160,14 @@ def _vouched(bundle: Path) -> Champion:
         raise BundleError(f"the card of {bundle} says that its gates were not passed")
     # Compared before the graph is opened: what nobody vouched for is not even parsed.
     if digest != card.digest:
-        raise BundleError(f"{bundle} has digest {digest}, but its card vouches for {card.digest}")
+        raise BundleError(f"{bundle} has digest {digest}, but its card reports on {card.digest}")
     model = GuardedModel.load(bundle, threads=1)
     if not card.task == model.schema.task or (bundle.name == "champion" and card.task != bundle.parent.name):
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
     return Champion(model, reader(model.schema), card.eps, card.threat.says if card.threat else "")
 
 
-def _answer(task: str, champion: Champion, x: Floats) -> Answer:
+def _answer(task: str, champion: Champion, x: Floats) -> PredictResponse:
     model, draws = champion.model, secrets.randbits(128)
     # Overflow is looked for below, and answered with a sentence.
     with np.errstate(all="ignore"):
@@ -183,7 +183,7 @@ def _answer(task: str, champion: Champion, x: Floats) -> Answer:
         if model.schema.is_classification
         else _numbers(champion, answers, x, draws)
     )
-    return Answer(task=task, model_digest=model.digest, predictions=predictions)
+    return PredictResponse(task=task, model_digest=model.digest, predictions=predictions)
 
 
 def _classes(champion: Champion, answers: Predictions, x: Floats, draws: int) -> list[ClassPrediction]:

@@ -61,7 +61,7 @@ class PredictRequest(BaseModel):
 
 
 def _refuse_repeated_keys(body: bytes, request: PredictRequest) -> None:
-    """Of a key that stands twice, readers take one value or the other.
+    """Of a key that appears twice, readers take one value or the other.
 
     Raises:
         InvalidArgument: names it.
@@ -76,7 +76,7 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
     names = set()
     for name, _ in pairs:
         if name in names:
-            raise InvalidArgument(f"the key {short(name)} stands twice in one object; expected each key once")
+            raise InvalidArgument(f"the key {short(name)} appears twice in one object; expected each key once")
         names.add(name)
 
 
@@ -166,11 +166,11 @@ class ClassPrediction(BaseModel):
     Attributes:
         label: the most probable class.
         probabilities: mean over the guard's variants, per class.
-        adversarial_score: how far squeezing the input moves the answer, >= 0.
+        adversarial_score: how far squeezing the input moves the prediction, >= 0.
         flagged: whether the score is above the calibrated threshold, or a number lies outside its training range by
             more than that range's own width.
         outside: the columns whose number lies outside their training range: the declared limits, else what the
-            training rows span. Neither accuracy nor robustness was measured there; empty for images.
+            training examples span. Neither accuracy nor robustness was measured there; empty for images.
         certified: how large a perturbation cannot change the label.
         variants: the label that each of the guard's variants chose.
     """
@@ -189,11 +189,11 @@ class NumberPrediction(BaseModel):
 
     Attributes:
         value: mean over the guard's variants, in the target's units.
-        adversarial_score: how far squeezing the input moves the answer, >= 0.
+        adversarial_score: how far squeezing the input moves the prediction, >= 0.
         flagged: whether the score is above the calibrated threshold, or a number lies outside its training range by
             more than that range's own width.
         outside: the columns whose number lies outside their training range: the declared limits, else what the
-            training rows span. Neither accuracy nor robustness was measured there.
+            training examples span. Neither accuracy nor robustness was measured there.
         certified: where the value stays under the threat of the model's card; null for a network without bounds, and
             for an input outside the training range.
         variants: the value that each of the guard's variants gave.
@@ -207,7 +207,7 @@ class NumberPrediction(BaseModel):
     variants: dict[str, float]
 
 
-class Answer(BaseModel):
+class PredictResponse(BaseModel):
     """One prediction per input, in order, and the digest of the model that made them."""
 
     task: str

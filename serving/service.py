@@ -16,7 +16,7 @@ from serving.admission import Limits
 from serving.errors import Envelope, is_ours, refusal
 from serving.gatekeeper import Gatekeeper
 from serving.pages import PAGES, STATIC, pages
-from serving.schema import Answer, PredictBody, PredictRequest, UploadRequest
+from serving.schema import PredictBody, PredictRequest, PredictResponse, UploadRequest
 
 port.refuse_taken()
 
@@ -25,8 +25,8 @@ LIMITS = Limits()
 MEDIA_TYPES = {"/predict": "application/json", "/predict_image": "multipart/form-data"}
 SYSTEM = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
 
-predictions = Counter("redoubt_predictions", "Inputs answered.", ["task"])
-flagged = Counter("redoubt_flagged", "Inputs answered and flagged as adversarial.", ["task"])
+predictions = Counter("redoubt_predictions", "Inputs predicted.", ["task"])
+flagged = Counter("redoubt_flagged", "Inputs predicted and flagged as adversarial.", ["task"])
 
 
 class GuardedService(bentoml.Service[Any]):
@@ -86,7 +86,7 @@ class Redoubt:
 Redoubt.add_asgi_middleware(Gatekeeper, media_types=MEDIA_TYPES, limits=LIMITS)  # type: ignore[attr-defined]
 
 
-def _answered(work: Callable[[], Answer]) -> Any:
+def _answered(work: Callable[[], PredictResponse]) -> Any:
     # A mistake is answered, not raised: an exception that leaves a worker thread is caught in a reference cycle
     # with all that the request held, and hostile requests would fill the memory faster than it is collected.
     try:
@@ -95,5 +95,5 @@ def _answered(work: Callable[[], Answer]) -> Any:
         return refusal(error.error_code, str(error))
     predictions.labels(answer.task).inc(len(answer.predictions))
     flagged.labels(answer.task).inc(sum(prediction.flagged for prediction in answer.predictions))
-    # As a mapping: BentoML's client would decode an Answer by the first of its two forms alone.
+    # As a mapping: BentoML's client would decode a PredictResponse by the first of its two forms alone.
     return answer.model_dump()

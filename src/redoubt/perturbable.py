@@ -45,8 +45,13 @@ class Immovable(BaseModel):
         """Whether no example can be perturbed, so that there is no robustness to measure."""
         return self.examples == self.n
 
+    @property
+    def carry(self) -> str:
+        """The words between these features and a figure of theirs."""
+        return "it carries" if len(self.features) == 1 else "they carry"
+
     def says(self, norm: Norm, eps: float) -> str:
-        """One sentence."""
+        """Say in one sentence what cannot change, and what that amounts to."""
         within = f"within {NORMS[norm]} {eps:g}"
         if self.everything:
             way = f"; from eps {self.smallest:g} on something can" if self.smallest else "; at no eps could any"
@@ -55,7 +60,7 @@ class Immovable(BaseModel):
         if self.features:
             found.append(f"{len(self.features)} of {self.of} features cannot change {within}: {listed(self.features)}")
         if self.importance is not None:
-            found.append(f"they carry {100 * self.importance:.0f} % of the permutation importance")
+            found.append(f"{self.carry} {100 * self.importance:.0f} % of the permutation importance")
         if self.examples:
             found.append(f"{self.examples} of {self.n} examples cannot be perturbed at all")
         return "; ".join(found)
@@ -144,7 +149,11 @@ def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`"."""
     if not schema.columns:
         # One pixel alone could not change by all of an L2 eps above 1.
-        each, spread = (eps, "") if norm == "linf" else (eps / math.sqrt(math.prod(schema.shape)), " at every pixel")
+        each, spread = (
+            (eps, "")
+            if norm == "linf"
+            else (eps / math.sqrt(math.prod(schema.shape)), " if spread evenly over all pixels")
+        )
         return f"{NORMS[norm]} {eps:g} = {number(BYTE * each)} of {BYTE}{spread}"
     sizes = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
     said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(sizes) or 'no change of any feature'}"

@@ -54,9 +54,7 @@ def test_the_report_leaves_its_last_output_only_if_the_runs_are_in_mlflow(
     tasks = ["evolution", "digits"]
     report.MIRRORED.parent.mkdir(parents=True)
     report.MIRRORED.write_text("{}")
-    with pytest.raises(
-        SystemExit, match="The pages in reports/ are written; once that is mended, the next `dvc repro`"
-    ):
+    with pytest.raises(SystemExit, match="The pages in reports/ are written; once that is fixed, the next `dvc repro`"):
         report._mirror(tasks)
     assert not report.MIRRORED.exists()
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

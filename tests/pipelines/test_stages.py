@@ -190,8 +190,8 @@ def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)
     (note,) = line(task)["notes"]
-    assert note.startswith("always answering '")
-    assert "balanced 50.0 %, and no attack changes that" in note
+    assert note.startswith("a constant predictor ('")
+    assert "balanced 50.0 %, clean and under any attack" in note
 
 
 def test_what_the_threat_cannot_change_stands_beside_the_champion(task: Task) -> None:
@@ -204,7 +204,7 @@ def test_what_the_threat_cannot_change_stands_beside_the_champion(task: Task) ->
     write_json(path, card)
     notes = line(task)["notes"]
     assert (
-        "1 of 3 features cannot change within L-inf 0.3: colour; they carry 80 % of the permutation importance" in notes
+        "1 of 3 features cannot change within L-inf 0.3: colour; it carries 80 % of the permutation importance" in notes
     )
 
 
@@ -220,8 +220,8 @@ def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     write_json(path, card)
     row = line(task)
     assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
-    assert "every class weighing alike: adaptive 52.5 %" in row["notes"]
-    assert "class 'low': adaptive 10.0 % of its 20 examples, least of all classes" in row["notes"]
+    assert "balanced accuracy: adaptive 52.5 %" in row["notes"]
+    assert "class 'low': adaptive 10.0 % on 20 examples, the lowest of all classes" in row["notes"]
 
 
 def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,11 +58,11 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "pickle in JSON's clothes": (pickle.dumps({"task": "digits"}), "not JSON"),
     "an input's key twice": (
         b'{"task": "evolution", "inputs": [{"cp": 20, "hp": 50, "species": "Eevee", "cp": 800}]}',
-        "the key 'cp' stands twice in one object",
+        "the key 'cp' appears twice in one object",
     ),
     "a request's key twice": (
         b'{"task": "nope", "inputs": [1], "task": "evolution"}',
-        "the key 'task' stands twice in one object",
+        "the key 'task' appears twice in one object",
     ),
     "trailing text": (evolution() + b" x", "not JSON: trailing characters"),
     "two documents": (evolution() * 2, "not JSON: trailing characters"),

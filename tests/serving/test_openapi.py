@@ -67,7 +67,7 @@ def test_requests_and_answers_fit_it(task: str, asgi: httpx.Client) -> None:
     examples = DOCUMENT["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     request = json.loads(json.dumps(examples[task]["value"]))
     validator("PredictRequest").validate(request)
-    validator("Answer").validate(asgi.post("/predict", json=request).json())
+    validator("PredictResponse").validate(asgi.post("/predict", json=request).json())
 
 
 def test_it_says_when_to_come_back() -> None:

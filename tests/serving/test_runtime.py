@@ -14,14 +14,14 @@ from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from redoubt.bundle.certificates import HALVINGS, certified_eps
 from redoubt.bundle.guarded_model import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
-from serving.schema import Answer, PredictRequest
+from serving.schema import PredictRequest, PredictResponse
 from tests.support.bundles import SCHEMAS, write_card, write_champion
 
 IMAGE = np.random.default_rng(1).random((2, 8, 8)).round(3).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
 
 
-def predict(served: Runtime, task: str, inputs: list[Any]) -> Answer:
+def predict(served: Runtime, task: str, inputs: list[Any]) -> PredictResponse:
     """Ask the runtime as the service does."""
     return served.predict(PredictRequest(task=task, inputs=inputs))
 
@@ -182,7 +182,7 @@ REFUSED = {
         "card.json: Invalid JSON",
     ),
     "gates not passed": (lambda bundle: write_card(bundle, SCHEMAS["digits"], passed=False), "gates were not passed"),
-    "other digest": (lambda bundle: write_card(bundle, SCHEMAS["digits"], digest="0" * 64), "its card vouches for 000"),
+    "other digest": (lambda bundle: write_card(bundle, SCHEMAS["digits"], digest="0" * 64), "its card reports on 000"),
     "graph cut short": (_cut, "has digest"),
     "graph missing": (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx cannot be read"),
     "card of another task": (

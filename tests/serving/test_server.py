@@ -79,7 +79,7 @@ def test_a_refused_bundle_makes_the_service_unready(models: Path, tmp_path: Path
         assert client.get("/readyz").status_code == 503
         assert client.post("/predict", json={"task": "digits", "inputs": [GOOD]}).status_code == 503
         assert client.post("/predict", json={"task": "evolution", "inputs": [RECORD]}).status_code == 200
-    assert "its card vouches for 000" in (tmp_path / "server.log").read_text()
+    assert "its card reports on 000" in (tmp_path / "server.log").read_text()
 
 
 def imported(*modules: str) -> list[str]:

@@ -115,7 +115,7 @@ def test_an_eps_is_said_in_each_features_own_unit() -> None:
         {"age": 14.7, "visits": 1.0, "plan": 0.0, "constant": 0.0, "fixed": 0.0}
     )
     assert in_raw_units(IMAGE, PIXELS, "linf", 0.1) == "L-inf 0.1 = 25.5 of 255"
-    assert in_raw_units(IMAGE, PIXELS, "l2", 0.75) == "L2 0.75 = 95.6 of 255 at every pixel"
+    assert in_raw_units(IMAGE, PIXELS, "l2", 0.75) == "L2 0.75 = 95.6 of 255 if spread evenly over all pixels"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Work for examples that still stand only: within an attack those done are dropped, between attacks those won."""
+"""Skip examples that are already adversarial: within an attack those done are dropped, between attacks all found."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,7 +27,7 @@ def until_adversarial(
         seed: of the model's own randomness where success is judged.
 
     Returns:
-        The perturbation that won an example, or else the last one tried.
+        The perturbation that fooled the model on an example, or else the last one tried.
     """
     x_adv, active = x.copy(), np.arange(len(x))
     for attempt in attempts:

@@ -1,4 +1,4 @@
-"""Auto-PGD (arXiv 2003.01690): no step size to choose, as it falls by itself where the climb stalls."""
+"""Auto-PGD (arXiv 2003.01690): no step size to choose, since it halves by itself where progress stalls."""
 
 import itertools
 from dataclasses import dataclass, replace
@@ -23,13 +23,13 @@ CLIMBING = 0.75
 
 @dataclass(frozen=True, kw_only=True)
 class APGD(GradientAttack):
-    """Climb with momentum; where the climb stalls, go back to the best point with half the step.
+    """Maximize the loss with momentum; where progress stalls, go back to the best point with half the step.
 
-    It returns the point with the largest margin: one that wins as soon as it has met one.
+    It returns the point with the largest margin: an adversarial one as soon as it has found one.
 
     Attributes:
         steps: gradient steps, >= 1; the start costs one gradient more.
-        loss: what is climbed.
+        loss: to be maximized.
         eot: draws of a random model summed per step (arXiv 1802.00420).
         early_stop: examples that are adversarial are dropped at the next checkpoint. Of a random model go on: what wins
             by some draws may not by others, and does so the more surely the larger its margin is.
@@ -61,7 +61,7 @@ class APGD(GradientAttack):
         return while_active(len(lengths), advance, _begin(x, y, first))["kept"]
 
     def _evaluate(self, problem: AttackProblem, state: State, seed: tf.Tensor) -> State:
-        """Look at the point moved to; keep what is better than all before."""
+        """Evaluate the new point; keep it where it is better than all before."""
         x_adv = state["x_adv"]
         # A win between whole numbers would be rounded away.
         record = round_integers_in_graph(state["x"], x_adv, problem.bounds)
@@ -137,7 +137,7 @@ def _move(problem: AttackProblem, state: State, eps: tf.Tensor, index: tf.Tensor
 
 
 def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
-    """The two conditions of the paper: too few climbs, or no new best although the step stayed."""
+    """The two conditions of the paper: too few increases, or no new best although the step stayed."""
     few = state["climbed"] < CLIMBING * length
     stuck = ~state["halved"] & (state["best_loss"] <= state["mark"])
     halve = few | stuck

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def straight_through(network: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A network in inference, its gradient passed straight through capped ReLUs that stand before its first weights.
+    """A network in inference, its gradient passed straight through capped ReLUs that precede its first weights.
 
     Such a layer stretches the contrast of inputs. Where it saturates its gradient is 0 although a larger step would
     move it, and every gradient attack stops there: the network looks robust and is not (arXiv 1802.00420).

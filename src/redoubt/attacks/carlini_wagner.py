@@ -1,4 +1,4 @@
-"""Carlini and Wagner's L2 attack (arXiv 1608.04644): the smallest perturbation that wins, not the loudest."""
+"""Carlini and Wagner's L2 attack (arXiv 1608.04644): the smallest perturbation that is adversarial."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,19 +26,19 @@ class CarliniWagner(GradientAttack):
     """Minimize squared L2 distance + constant x what the margin lacks, by Adam, for constants found by bisection.
 
     Of the paper's three ways to stay in the box it takes projection after each step. The paper's own choice, a tanh
-    whose argument is searched, stands still where pixels are black or white: there its slope is next to nothing.
+    whose argument is searched, stalls where pixels are black or white: there its slope nearly vanishes.
 
     The distance is L2 in units of `Bounds.scale`, whatever the problem's norm. eps does not steer the search: a result
-    beyond it is projected, and then wins rarely. So an example is adversarial where its smallest known perturbation is
-    within eps; with a large eps the distances of the results are the attack's own answer. Examples never won come back
-    as they were.
+    beyond it is projected, and then rarely adversarial. So an example is adversarial where its smallest known
+    perturbation is within eps; with a large eps the distances of the results are the attack's own result. Examples
+    never fooled come back as they were.
 
     Attributes:
         steps: of Adam per constant, >= 1.
         searches: constants tried per example, >= 1.
         learning_rate: of Adam, in units of `Bounds.scale`.
         constant: the first one tried, > 0.
-        kappa: margin by which an example must be won, >= 0, in the criterion's own unit: logits or tolerances.
+        kappa: margin by which an example must be adversarial, >= 0, in the criterion's own unit: logits or tolerances.
     """
 
     steps: int = 1000
@@ -85,7 +85,7 @@ class CarliniWagner(GradientAttack):
         return project(x, found["best"], eps, problem.norm, problem.bounds)
 
     def _step(self, problem: AttackProblem, state: State, seed: tf.Tensor, count: tf.Tensor) -> State:
-        """Look at the point, keep it if it is the nearest that wins, and take one step of Adam."""
+        """Evaluate the point, keep it if it is the nearest adversarial one, and take one step of Adam."""
         x, x_adv, bounds = state["x"], state["x_adv"], problem.bounds
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x_adv)
@@ -118,7 +118,7 @@ def _begin(x: tf.Tensor, y: tf.Tensor, found: State) -> State:
 
 
 def _next_constant(found: State) -> State:
-    """Per example: halve the gap between the largest that lost and the smallest that won, else ten times as much."""
+    """Per example: bisect between the largest that failed and the smallest that succeeded, else take ten times more."""
     constant, adversarial = found["constant"], found["adversarial"]
     low = tf.where(adversarial, found["low"], tf.maximum(found["low"], constant))
     high = tf.where(adversarial, tf.minimum(found["high"], constant), found["high"])

@@ -1,4 +1,4 @@
-"""What an attacker wants, per example: losses to climb, a margin to close and a test of success."""
+"""What an attacker wants, per example: losses to maximize, a margin to close and a test of success."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,11 +22,11 @@ class Criterion(Protocol):
         ...
 
     def loss(self, outputs: tf.Tensor, y: tf.Tensor, kind: Loss = "cross_entropy") -> tf.Tensor:
-        """What the attacker climbs, `(examples,)`; a regression has one loss, whatever the kind."""
+        """The loss that the attacker maximizes, `(examples,)`; a regression has one loss, whatever the kind."""
         ...
 
     def margin(self, outputs: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """How far the attacker is past the point where it wins, `(examples,)`: negative until then."""
+        """How far an input is past the decision boundary, `(examples,)`: negative until it is adversarial."""
         ...
 
     def is_adversarial(self, outputs: Floats, y: NDArray[Any]) -> NDArray[np.bool_]:
@@ -34,7 +34,7 @@ class Criterion(Protocol):
         ...
 
     def directions(self, outputs: Floats, y: NDArray[Any], count: int) -> "tuple[Criterion, list[NDArray[Any]]]":
-        """The ways to win, most promising first, each to be tried by itself.
+        """The ways to succeed, most promising first, each to be tried by itself.
 
         Args:
             outputs: of the unperturbed inputs, `(examples, outputs)`.
@@ -105,7 +105,7 @@ class TargetedDirection:
 
 @dataclass(frozen=True)
 class Targeted:
-    """One wrong class; `y` holds the classes to be answered."""
+    """One wrong class; `y` holds the target classes."""
 
     @property
     def is_classification(self) -> bool:
@@ -193,7 +193,7 @@ class SignedError:
 class EvadeDetector:
     """Another aim, reached without a detector's notice; the last output is the detector's score.
 
-    Selective gradients (arXiv 2106.15023): an example climbs towards its aim until that is reached, then down the
+    Selective gradients (arXiv 2106.15023): an example ascends towards its aim until that is reached, then down the
     score.
 
     Attributes:

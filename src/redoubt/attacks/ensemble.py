@@ -33,14 +33,14 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(Attack):
-    """APGD-CE, PGD from several random starts, APGD-T, then Square; an example that wins unperturbed is left as it is.
+    """APGD-CE, PGD from several random starts, APGD-T, then Square; misclassified clean examples are left as they are.
 
-    One PGD climbs the margin: of a network that is sure of itself, cross-entropy forgets the true logit in float32.
+    One PGD maximizes the margin: for a confident network, cross-entropy loses the true logit in float32.
 
     Attributes:
         steps: gradient steps of each attack that takes them, >= 1.
         targets: wrong classes that APGD-T tries, >= 1.
-        queries: answers per example that Square may take, >= 1.
+        queries: budget of Square per example, >= 1.
         restarts: random starts of PGD on the cross-entropy, >= 0.
         eot: gradients summed per step over a random model's draws.
     """

@@ -28,8 +28,8 @@ class PGD(GradientAttack):
         random_start: start at a random point of the ball instead of the input itself.
         eot: gradients averaged per step over a random model's draws (arXiv 1802.00420).
         momentum: share of the last direction kept in the next (MI-FGSM, arXiv 1710.06081); 0 follows the gradient.
-        loss: what is climbed.
-        early_stop: an example rests at the first point on its way that wins and soon costs nothing more. It wins
+        loss: to be maximized.
+        early_stop: an example stops at the first adversarial point on its path and soon costs nothing more. It succeeds
             every example that is adversarial without, and those which their last step loses again.
     """
 

@@ -1,4 +1,4 @@
-"""HopSkipJump (arXiv 1904.02144): from a wrong answer along the boundary to a near one, on decisions alone."""
+"""HopSkipJump (arXiv 1904.02144): from a misclassified input along the boundary to a near one, by decisions alone."""
 
 import math
 from dataclasses import dataclass
@@ -21,17 +21,18 @@ TINY = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class HopSkipJump(QueryAttack):
-    """Start from any input that wins, and come nearer for as long as there are queries.
+    """Start from any adversarial input, and come nearer for as long as there are queries.
 
-    It never looks at scores, only at whether an answer is what the attacker wants. An example is done as soon as a
+    It never uses scores, only whether a decision is what the attacker wants. An example is done as soon as a
     winning input lies within eps; one that never comes so near is given back as it was.
 
-    An example starts from a random input of the box. Where none of those wins, as for most targets, it starts from the
-    nearest of the other given examples that was answered as wanted; only there do other examples matter to it.
+    An example starts from a random input of the box. Where none of those is adversarial, as for most targets, it starts
+    from the nearest of the other given examples that was classified as wanted; only there do other examples matter to
+    it.
 
     Attributes:
-        queries: answers per example, >= 1: one for the input, then those of starts, searches, directions and steps.
-        samples: answers for the first estimate of a direction; the t-th takes sqrt(t) times as many.
+        queries: per example, >= 1: one for the input, then those of starts, searches, directions and steps.
+        samples: queries for the first estimate of a direction; the t-th takes sqrt(t) times as many.
     """
 
     samples: int = 100
@@ -102,14 +103,14 @@ class _Hunt:
         return rows
 
     def slopes(self, rows: Ints, samples: int) -> Floats:
-        """Directions in which the answers turn to the attacker's favour, in units of the scale, `(examples, ...)`."""
+        """Directions in which the decisions turn to the attacker's favour, in units of the scale, `(examples, ...)`."""
         # What remains must pay for the step and the search after it.
         counts = np.minimum(samples, self.left(rows) - self.reserve)
         group = max(BATCH // samples, 1)
         return np.concatenate([self._slopes(rows[part], counts[part]) for part in slices(len(rows), group)])
 
     def leap(self, rows: Ints, slopes: Floats, step: int) -> None:
-        """Go along the slopes, half as far wherever that loses, not at all if nothing wins."""
+        """Go along the slopes, half as far wherever that fails, not at all if nothing succeeds."""
         way = np.sign(slopes) if self.norm == "linf" else _unit(slopes)
         size = self._far(rows) / math.sqrt(step)
         for _ in range(RETREATS):
@@ -137,14 +138,14 @@ class _Hunt:
         )
 
     def _try(self, rows: Ints, candidates: Floats) -> Flags:
-        """Move the examples' points where that wins."""
+        """Move the examples' points where the result is adversarial."""
         inside = self._inside(rows, candidates)
         adversarial = self._is_adversarial(inside, rows)
         self.point[rows[adversarial]] = inside[adversarial]
         return adversarial
 
     def _is_adversarial(self, candidates: Floats, rows: Ints) -> Flags:
-        """Ask; an example without queries left is not asked and has not won."""
+        """Query; an example without queries left is not queried and not adversarial."""
         adversarial, asked = np.zeros(len(rows), dtype=bool), self.left(rows) > 0
         if asked.any():
             adversarial[asked] = self.tally.is_adversarial(self.tally.ask(candidates[asked], rows[asked]), rows[asked])
@@ -178,7 +179,7 @@ def _unit(change: Floats) -> Floats:
 
 
 def _favour(adversarial: Flags, directions: Floats) -> Floats:
-    """Mean direction, each for or against as its answer is (the paper's equation 16)."""
+    """Mean direction, each for or against as its decision is (the paper's equation 16)."""
     votes = np.where(adversarial, np.float32(1), np.float32(-1))
     # Where all answers are the same there is no balance to strike: they lie to one side.
     balanced = votes if adversarial.all() or not adversarial.any() else votes - votes.mean()

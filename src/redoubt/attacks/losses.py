@@ -1,4 +1,4 @@
-"""The losses attackers climb, on logits; all `(examples, classes), (examples,) -> (examples,)`."""
+"""The losses that attackers maximize, on logits; all `(examples, classes), (examples,) -> (examples,)`."""
 
 from typing import Literal
 

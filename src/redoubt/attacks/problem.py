@@ -92,7 +92,7 @@ def of_network(network: Callable[..., tf.Tensor]) -> Outputs:
 
 
 def of_callable(answer: Callable[[Floats], Floats], outputs: int) -> Outputs:
-    """Anything that answers arrays, such as a service, in the form `AttackProblem.outputs` wants; it has no gradient.
+    """Wrap a function from arrays to scores, such as a service, as `AttackProblem.outputs`; it has no gradient.
 
     Args:
         answer: `(examples, ...) -> scores (examples, outputs)`.

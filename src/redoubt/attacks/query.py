@@ -1,4 +1,4 @@
-"""Attacks that see answers only: what they cost, example by example, and the machine that is asked."""
+"""Query-based attacks: what they cost, example by example, and the oracle that they query."""
 
 import abc
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class QueryResult:
 
     Attributes:
         x_adv: perturbed inputs `(examples, ...)`.
-        queries: answers each example took until it won or gave up, `(examples,)`.
+        queries: number that each example took until it was adversarial or given up, `(examples,)`.
     """
 
     x_adv: Floats
@@ -30,7 +30,7 @@ class QueryResult:
 
 
 class OracleError(AttackError):
-    """The oracle answers no more.
+    """The oracle stopped responding.
 
     Attributes:
         so_far: adversarial examples found before that, the other inputs clean, and the queries spent on each; None
@@ -41,16 +41,16 @@ class OracleError(AttackError):
 
 
 class BudgetError(OracleError):
-    """The next answers would exceed the budget."""
+    """The next queries would exceed the budget."""
 
 
 class Oracle:
-    """Anything that answers arrays, its answers counted: `AttackProblem(of_callable(oracle, classes), ...)`.
+    """Anything that maps arrays to scores, its queries counted: `AttackProblem(of_callable(oracle, classes), ...)`.
 
     The contract's own check of an attack's first 8 inputs is asked of it too, and counted here, not in `QueryResult`.
 
     Attributes:
-        queries: inputs answered so far.
+        queries: inputs queried so far.
     """
 
     def __init__(self, answer: Callable[[Floats], Floats], budget: int | None = None) -> None:
@@ -59,7 +59,7 @@ class Oracle:
         Args:
             answer: `(examples, ...) -> scores (examples, outputs)`, such as an `Endpoint`. Scores are logits, or what
                 `log_scores` makes of probabilities; an attack refuses probabilities.
-            budget: inputs it will answer in all; None sets no limit.
+            budget: inputs that may be queried in all; None sets no limit.
         """
         self.queries = 0
         self._answer, self._budget = answer, budget
@@ -83,7 +83,7 @@ class Oracle:
 def log_scores(probabilities: Floats) -> Floats:
     """Logits that have these probabilities, `(examples, classes)`; 0 becomes the smallest float32, so all are finite.
 
-    A service answers probabilities, which saturate where logits do not, so the contract refuses them. Their logarithms
+    A service returns probabilities, which saturate where logits do not, so the contract refuses them. Their logarithms
     are logits up to a constant per example: margins are the network's own.
     """
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
@@ -93,8 +93,8 @@ class Tally:
     """One attack's accounts: what each example has cost and what it came to.
 
     Attributes:
-        x_adv: perturbation kept per example, at first the input itself; an attack writes what won.
-        queries: answers per example.
+        x_adv: perturbation kept per example, at first the input itself; an attack writes the adversarial ones.
+        queries: per example.
     """
 
     def __init__(self, problem: AttackProblem, x: Floats, y: NDArray[Any], seed: int) -> None:
@@ -107,7 +107,7 @@ class Tally:
         """Answers `(candidates, outputs)` for candidates, each on the account of the example of that index.
 
         Raises:
-            OracleError: the oracle answers no more; carries the accounts.
+            OracleError: the oracle stopped responding; carries the accounts.
         """
         try:
             outputs = self._problem.predict(x, self._seed)
@@ -120,25 +120,25 @@ class Tally:
         return outputs
 
     def is_adversarial(self, outputs: Floats, rows: Ints) -> Flags:
-        """Where such answers are what the attacker wants, `(candidates,)`."""
+        """Where such outputs are what the attacker wants, `(candidates,)`."""
         return self._problem.criterion.is_adversarial(outputs, self._y[rows])
 
     def margin(self, outputs: Floats, rows: Ints) -> Floats:
-        """How far such answers are past that point, `(candidates,)`: negative until then."""
+        """How far such outputs are past that point, `(candidates,)`: negative until then."""
         margin: Floats = self._problem.criterion.margin(tf.constant(outputs), tf.constant(self._y[rows])).numpy()
         return margin
 
     def closed(self) -> QueryResult:
-        """The accounts as they stand."""
+        """The current accounts."""
         return QueryResult(self.x_adv, self.queries)
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueryAttack(Attack):
-    """An attack that sees answers only; subclasses write `query` only.
+    """An attack that sees outputs only; subclasses write `query` only.
 
     Attributes:
-        queries: answers it may take per example, >= 1; the first is for the input itself.
+        queries: budget per example, >= 1; the first is for the input itself.
     """
 
     queries: int = 1000
@@ -167,7 +167,7 @@ class QueryAttack(Attack):
             seed: of the attack's draws and of the model's own randomness.
 
         Raises:
-            AttackError: as in a call; OracleError, which carries what was done so far, if answers cease.
+            AttackError: as in a call; OracleError, which carries what was done so far, if the oracle stops responding.
         """
         check_inputs(problem, x, y, eps)
         queried = self.query(problem, x, y, eps, seed) if len(x) else Tally(problem, x, y, seed).closed()

@@ -30,7 +30,7 @@ class Square(QueryAttack):
     as a table's, have no neighbours: there a square is as many features, drawn at random, each with its own sign.
 
     Attributes:
-        queries: answers per example, >= 1: one for the input, one for the first perturbation, one per iteration.
+        queries: per example, >= 1: one for the input, one for the first perturbation, one per iteration.
         p_init: share of an input that the first squares cover, in (0, 1].
     """
 
@@ -170,7 +170,7 @@ class _Table:
 
 @dataclass(frozen=True, eq=False)
 class _Search(abc.ABC):
-    """The examples that still stand, flat, `(examples, inputs)`; `x_adv` is written in place."""
+    """The examples that are still robust, flat, `(examples, inputs)`; `x_adv` is written in place."""
 
     layout: _Layout
     x_adv: Floats

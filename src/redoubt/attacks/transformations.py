@@ -1,4 +1,4 @@
-"""What happens to a picture between a printer and a camera, as differentiable code (EOT, arXiv 1707.07397)."""
+"""What happens to an image between a printer and a camera, as differentiable code (EOT, arXiv 1707.07397)."""
 
 from dataclasses import dataclass, fields
 
@@ -12,14 +12,14 @@ LEAST_BLUR = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Transformations:
-    """Ranges from which each row draws its own transformation; 0 leaves that part out.
+    """Ranges from which each example draws its own transformation; 0 leaves that part out.
 
     Attributes:
         rotation: largest turn either way, degrees.
         scale: largest change of size either way, a share below 1.
         shift: largest shift along each side, a share of the side.
         brightness: largest value added or taken away, a share of the bounds' range.
-        contrast: largest change either way of the distance from the picture's mean, a share of at most 1.
+        contrast: largest change either way of the distance from the image's mean, a share of at most 1.
         blur: largest standard deviation of the lens's blur, in pixels.
         noise: standard deviation of the sensor's noise, a share of the bounds' range.
 
@@ -46,12 +46,12 @@ class Transformations:
             raise ValueError(f"contrast is {self.contrast}; it must be at most 1, or images become negatives")
 
     def __call__(self, x: tf.Tensor, seeds: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-        """Photograph every row once: it is moved, blurred, exposed and read by a noisy sensor that saturates.
+        """Photograph every example once: it is moved, blurred, exposed and read by a noisy sensor that saturates.
 
         Args:
-            x: pictures `(rows, height, width, channels)`.
+            x: images `(rows, height, width, channels)`.
             seeds: `(rows, 2)` int32, see `row_seeds`.
-            bounds: what lies beyond a picture's edge is `lower`; values are clipped to the bounds.
+            bounds: what lies beyond an image's edge is `lower`; values are clipped to the bounds.
         """
         height, width, span = x.shape[1], x.shape[2], bounds.upper - bounds.lower
         draws = tf.map_fn(
@@ -74,10 +74,10 @@ class Transformations:
 
 
 def row_seeds(seed: tf.Tensor, draw: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """A seed per row that does not depend on the batch the row comes in, `(rows, 2)` int32.
+    """A seed per example that does not depend on its batch, `(rows, 2)` int32.
 
     Args:
-        seed: `(2,)` int32, the run's seed and the number of the batch's first row.
+        seed: `(2,)` int32, the run's seed and the number of the batch's first example.
         draw: number of the draw, >= 0.
         rows: how many.
     """
@@ -92,14 +92,14 @@ def place(
     scale: tf.Tensor,
     middle: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
-    """Turn and enlarge every picture and lay it on an empty (0) canvas, read bilinearly.
+    """Rotate and enlarge every image and lay it on an empty (0) canvas, read bilinearly.
 
     Args:
-        pictures: `(rows, height, width, channels)`.
+        pictures: images `(rows, height, width, channels)`.
         size: height and width of the canvas.
         angle: counter-clockwise, degrees, `(rows,)`.
         scale: factor, `(rows,)`.
-        middle: where on the canvas the picture's middle comes to lie, row and column in pixels, each `(rows,)`.
+        middle: where on the canvas the image's middle comes to lie, row and column in pixels, each `(rows,)`.
 
     Returns:
         `(rows, *size, channels)`.
@@ -129,7 +129,7 @@ def _read(pictures: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor
 
 
 def gaussian_blur(x: tf.Tensor, deviation: tf.Tensor) -> tf.Tensor:
-    """Blur every picture by its own Gaussian, cut off at the edges.
+    """Blur every image by its own Gaussian, cut off at the edges.
 
     Args:
         x: `(rows, height, width, channels)`.

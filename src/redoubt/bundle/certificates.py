@@ -16,7 +16,7 @@ def proven(proof: Floats, y: NDArray[Any], tolerance: float | None) -> NDArray[n
     Args:
         proof: smallest leads `(examples, classes)`, or the ends of a number `(examples, 2)`.
         y: true labels or values `(examples,)`.
-        tolerance: largest error that counts as right, of a number; None for classes.
+        tolerance: largest error that counts as correct, of a number; None for classes.
     """
     if tolerance is None:
         lead: Floats = proof[np.arange(len(y)), y]

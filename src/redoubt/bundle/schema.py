@@ -123,7 +123,7 @@ class Schema(BaseModel):
         for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
             twice = _twice(names)
             if twice is not None:
-                raise ValueError(f"{noun} {twice!r} stands there twice")
+                raise ValueError(f"{noun} {twice!r} appears twice")
         return self
 
     @property

@@ -16,7 +16,7 @@ Predict = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Smoothed:
-    """A classifier's answers under noise.
+    """A classifier's predictions under noise.
 
     Attributes:
         label: the smoothed class per example; -1 where it abstains.
@@ -30,7 +30,7 @@ class Smoothed:
 def certify_classes(
     predict: Predict, x: Floats, params: CertifyParams, bounds: Bounds, seed: int, label: str | None = None
 ) -> Smoothed:
-    """Certify the smoothed classifier's answer on every example.
+    """Certify the smoothed classifier's prediction on every example.
 
     With probability 1 - alpha per example, no perturbation below the radius changes the label.
 

@@ -1,4 +1,4 @@
-"""What a box of inputs can be answered at worst: the last layer merged with what decides between classes."""
+"""The worst-case outputs over a box of inputs: the last layer merged with what decides between classes."""
 
 from collections.abc import Callable
 from typing import Any

@@ -19,7 +19,7 @@ def bounds_for(target: Target, x: Floats) -> Bounds:
 
 
 def criterion_of(target: Target, tolerance: float | None) -> Criterion:
-    """What counts as right: the true class, or a value within the tolerance.
+    """What counts as correct: the true class, or a value within the tolerance.
 
     Raises:
         AskedError: a number without a tolerance, or a class with one.

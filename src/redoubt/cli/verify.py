@@ -37,7 +37,7 @@ DATA_STAGES = ("resolve", "ingest", "split", "scale")
 CLOSE = 0.005
 EPILOG = """\
 It checks three things, and says which holds:
-  1. the files are those that the card vouches for;
+  1. the files are those whose digest the card reports;
   2. the card's clean and certified accuracies are reproduced from these files on the whole test split;
   3. retraining by the recipe, from the data on, reproduces the weights, or at least the accuracies.
 The third takes as long as the training did (see the card); --quick skips it. The same kind of

@@ -25,13 +25,13 @@ class Component:
     detects: bool = False
 
     def vote(self, answers: Predictions, config: GuardConfig, classes: bool) -> Floats:
-        """What this part answers: mean probabilities `(examples, classes)`, or the mean value `(examples, 1)`."""
+        """What this component predicts: mean probabilities `(examples, classes)`, or the mean value `(examples, 1)`."""
         voting = answers.outputs[:, [config.variants.index(name) for name in self.variants]]
         mean: Floats = (softmax(voting) if classes else voting).mean(axis=1)
         return mean
 
     def refused(self, answers: Predictions) -> NDArray[np.bool_]:
-        """The inputs that it refuses to answer, `(examples,)`."""
+        """The inputs that it rejects, `(examples,)`."""
         return answers.flagged & self.detects
 
 

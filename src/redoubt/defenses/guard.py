@@ -52,7 +52,7 @@ def levels(config: GuardConfig) -> tuple[Floats, Floats]:
 
 
 def export(network: keras.Model, config: GuardConfig) -> bytes:
-    """The network and every variant of its guard as one ONNX model: what answers.
+    """The network and every variant of its guard as one ONNX model: what is served.
 
     Returns:
         A graph from `x` and the guard's draws to `variants` `(examples, variants, outputs)`; inside it the network

@@ -38,5 +38,5 @@ def add_resize_and_pad(graph: Graph, x: str, rows: Floats, columns: Floats) -> s
 
 
 def add_noise(graph: Graph, x: str, noise: str) -> str:
-    """Every row plus each of its drawn noises: `(batch, features)` and `(batch, draws, features)`."""
+    """Every example plus each of its drawn noises: `(batch, features)` and `(batch, draws, features)`."""
     return graph.node("Add", graph.node("Unsqueeze", x, graph.constant(np.array([1], dtype=np.int64))), noise)

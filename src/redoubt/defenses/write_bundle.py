@@ -25,7 +25,7 @@ def write_bundle(folder: Path, network: keras.Model, schema: Schema, config: Gua
     """Export a network with its guard, calibrate the detector, and write the folder whole or not at all.
 
     Args:
-        folder: replaced if it stands.
+        folder: replaced if it exists.
         network: gives logits, or values in the target's units.
         schema: of the task.
         config: of the guard; its threshold is set here.
@@ -38,7 +38,7 @@ def write_bundle(folder: Path, network: keras.Model, schema: Schema, config: Gua
         BundleError: the exported graph does not agree with the network.
         ChainError: the network is more than a chain of layers.
         ExportError: a layer that has no ONNX form here.
-        RefutedError: the exported proof does not hold of the exported answers.
+        RefutedError: the exported proof does not hold for the exported outputs.
     """
     graph, proof = export(network, config), export_proof(network, config)
     model = GuardedModel(graph, schema, config, proof=proof)

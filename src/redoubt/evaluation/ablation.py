@@ -48,8 +48,9 @@ def _measure(
 def _attackers(evaluator: Evaluator, component: Component, norm: Norm) -> list[tuple[Attack, AttackProblem]]:
     """Who knows the part, each with what it looks through.
 
-    A detector is evaded in two ways (arXiv 2106.15023, 2002.08347): the answer is made wrong and then, without giving
-    that up, the score brought down; or all variants are driven to the same wrong answer, which leaves nothing to flag.
+    A detector is evaded in two ways (arXiv 2106.15023, 2002.08347): the prediction is made wrong and then, without
+    giving that up, the score brought down; or all variants are driven to the same wrong class, which leaves nothing to
+    flag.
     """
     params, through = evaluator.config.params, evaluator.component_problem(component, norm)
     random = not set(component.variants) <= set(evaluator.guarded.guard.fixed_variants)

@@ -34,8 +34,8 @@ class WorstCase:
 
     Attributes:
         kept: the perturbation that broke each example, or else the first one tried.
-        is_adversarial: examples broken.
-        broken: how many examples each attack was the first to break, in the order tried.
+        is_adversarial: examples on which it succeeded.
+        broken: how many examples each attack was the first to fool, in the order tried.
     """
 
     kept: Floats
@@ -77,7 +77,7 @@ class Evaluation:
         thorough: query the guarded model too. Slow, and no example was ever chosen by it: for the examples reported.
         cells: one per threat measured, in that order.
         examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
-        is_adversarial: per threat, the examples that each attack breaks which was run on all examples.
+        is_adversarial: per threat, the examples fooled by each attack that was run on all examples.
     """
 
     def __init__(self, evaluator: Evaluator, batch: Batch, *, thorough: bool) -> None:
@@ -155,7 +155,7 @@ class Evaluation:
         return {name: score.model_copy(update={"per_class": ()}) for name, score in found.items()}
 
     def _uncertified(self, threat: Threat, is_adversarial: Flags, is_adversarial_guarded: Flags) -> dict[str, Flags]:
-        """What is not proven, L-inf; no attack may have broken any of what is."""
+        """What is not certified, L-inf; no attack may have fooled any example that is."""
         if threat.norm != "linf" or not self.evaluator.guarded.proves:
             return {}
         model, tolerance = self.evaluator.guarded, self.evaluator.config.tolerance
@@ -204,19 +204,19 @@ class Evaluation:
     def _ensemble(self, threat: Threat) -> list[Member]:
         """Its members that use gradients; away from the budget only the cheapest strong one.
 
-        Where rounding hides a gradient's step, whole numbers taken one at a time stand beside them.
+        Where rounding hides a gradient's step, whole numbers are also tried one at a time.
         """
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
         chosen = [each for each in members if each.uses_gradients] if self._is_budget(threat) else members[:1]
         return [*chosen, WHOLE_STEPS] if self._hides_in_rounding(threat.norm) else chosen
 
     def _hides_in_rounding(self, norm: Norm) -> bool:
-        """Whether whole numbers stand between a gradient's step, which all features share, and a record."""
+        """Whether rounding to whole numbers hides a gradient's step, which all features share."""
         bounds = self.evaluator.config.bounds
         return norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0)))
 
     def _adaptive_attacks(self, threat: Threat) -> list[Member]:
-        """One attack per restart; all climb the margin, since cross-entropy saturates on a sure variant."""
+        """One attack per restart; all maximize the margin, since cross-entropy saturates on a confident variant."""
         steps, eot = self.params.steps, self.params.eot
         first = APGD(steps=steps, eot=eot, loss="margin", early_stop=False)
         more = PGD(steps=steps, eot=eot, loss="margin")

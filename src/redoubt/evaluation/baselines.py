@@ -1,4 +1,4 @@
-"""What needs no network: one answer to everything, and a plain linear model. A champion must be worth more."""
+"""Baselines without a network: a constant predictor and a plain linear model. A champion must be worth more."""
 
 import warnings
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Baseline:
 
     Attributes:
         name: `constant` or `linear`.
-        about: what it answers, or what it learnt from, in words.
+        about: what it predicts, or what it was fitted to, in words.
         predictions: per part of the data, classes or values `(examples,)`.
     """
 

@@ -13,20 +13,20 @@ from redoubt.types import Batch, Bounds, Floats
 
 
 def certified_network(guarded: GuardedModel, batch: Batch, eps: float, tolerance: float | None) -> Flags:
-    """Where the network alone is right throughout the L-inf ball, `(examples,)`.
+    """Where the network alone is correct throughout the L-inf ball, `(examples,)`.
 
     Args:
         guarded: the bundle; its network has bounds.
         batch: examples with their labels or values.
-        eps: of the ball; 0 tells where it is right at all.
-        tolerance: largest error that counts as right, of a number; None for classes.
+        eps: of the ball; 0 tells where it is correct at all.
+        tolerance: largest error that counts as correct, of a number; None for classes.
     """
     proof = guarded.prove(batch.x, eps, np.random.default_rng(0))
     return proven(proof[:, 0], batch.y, tolerance)
 
 
 def certified_guarded(guarded: GuardedModel, batch: Batch, eps: float, tolerance: float | None, seed: int) -> Flags:
-    """Where the guarded model is right throughout the ball in most redraws, `(examples,)`.
+    """Where the guarded model is correct throughout the ball in most redraws, `(examples,)`.
 
     Of classes every variant must keep the true one, since then their vote does; a number's ends are averaged as its
     values are.
@@ -41,7 +41,7 @@ def checked_network(
     """As `certified_network`, once the network has been asked at points of each ball.
 
     Raises:
-        RefutedError: it answers a certified example wrong, at itself, at a corner or at a random point of its ball.
+        RefutedError: it misclassifies a certified example, at itself, at a corner or at a random point of its ball.
     """
     certified = certified_network(guarded, batch, eps, tolerance)
     for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):

@@ -49,7 +49,7 @@ class CertifiedShares:
             label: of a progress bar.
 
         Raises:
-            RefutedError: the network answers a certified example wrong, at itself or at a random point of its ball.
+            RefutedError: the network misclassifies a certified example, at itself or at a random point of its ball.
         """
         smoothing = self._classes if self.schema.is_classification else self._numbers
         return {"smoothing": smoothing(guarded, label), "interval": self._interval(guarded)}
@@ -75,7 +75,7 @@ class CertifiedShares:
         return found["right"]
 
     def _classes(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
-        """Share of examples whose smoothed class is right and certain at each radius; radius 0 is the clean share."""
+        """Share of examples whose smoothed class is correct and certified at each radius; at 0 clean accuracy."""
         batch, params = self.smoothed, self.settings.certify
 
         def smooth() -> Arrays:

@@ -23,7 +23,7 @@ RESTARTS = 0.05
 
 @dataclass(frozen=True)
 class AttackSuccess:
-    """Which examples of an undefended network each attack breaks at one threat; each was run on all of them.
+    """Which examples of an undefended network each attack fools at one threat; each was run on all of them.
 
     Attributes:
         noise: under random noise of full size.
@@ -32,7 +32,7 @@ class AttackSuccess:
         white_box: by anybody who uses gradients; in L2 by whole numbers taken one at a time, too.
         square: by Square, which sees outputs only; None away from the budget.
         transfer: by perturbations made on other networks; None where there are none.
-        by_restarts: how many examples only a further random start of an attack breaks.
+        by_restarts: how many examples only a further random restart of an attack fools.
     """
 
     noise: Flags
@@ -46,11 +46,11 @@ class AttackSuccess:
 
 @dataclass(frozen=True)
 class Unbounded:
-    """What breaks the same examples when every value that can change at all may take any value of the box.
+    """What fools the model on the same examples when every value that can change at all may take any value of the box.
 
     Attributes:
         attacked: examples that gradients break, in many steps.
-        searched: examples that a search without gradients breaks; None where the attack left it nothing to find.
+        searched: examples that a search without gradients fools; None where the attack left it nothing to find.
         tried: points of the box that the search tried per example.
         fixed: features that cannot change at any eps.
         importance: share of all features' permutation importance that those carry; None where it is unknown.
@@ -70,13 +70,13 @@ class Observed:
     Attributes:
         cells: rising in eps; the last is not beyond the budget's cell.
         budget: eps of the budget.
-        is_adversarial: at the budget, the examples that each attack breaks.
-        unbounded: what breaks them without a limit.
+        is_adversarial: at the budget, the examples that each attack fools.
+        unbounded: what fools them without a limit.
         dead: share of unperturbed examples whose gradient is 0 or not a number.
         repeats: whether the network is deterministic.
         logits: whether the outputs of the unperturbed examples do not sum to one.
         draws: random draws that the guard declares.
-        guard_repeats: whether the guarded model answers the same under two seeds.
+        guard_repeats: whether the guarded model predicts the same under two seeds.
     """
 
     cells: list[ThreatResult]
@@ -125,7 +125,7 @@ def _or_proven(check: Check, observed: Observed) -> Check:
 def _everything_falls(observed: Observed) -> Check:
     """Fails if gradients break clearly fewer examples than points tried at random: there were more to break.
 
-    A wide tolerance, or features that no attacker can change, may leave examples that nothing breaks; a search of the
+    A wide tolerance, or features that no attacker can change, may leave examples that nothing fools; a search of the
     same box says how many those are.
     """
     name, found = "robust accuracy reaches 0 under an unbounded attack", observed.unbounded
@@ -203,7 +203,7 @@ def _no_weaker(name: str, strong: tuple[str, Flags], weak: tuple[str, Flags]) ->
 
 
 def _clearly_weaker(strong: Flags, weak: Flags) -> bool:
-    """Whether the one that should be strong breaks fewer examples: by a sign test, and by 2 points."""
+    """Whether the one that should be strong fools fewer examples: by a sign test, and by 2 points."""
     only_strong, only_weak = _only(strong, weak)
     disagreeing = only_strong + only_weak
     sure = disagreeing > 0 and binomtest(only_weak, disagreeing, alternative="greater").pvalue < SURE

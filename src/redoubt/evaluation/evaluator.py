@@ -47,7 +47,7 @@ class EvaluationConfig:
 
     @property
     def tolerance(self) -> float | None:
-        """Largest error that counts as right, of a number; None for classes."""
+        """Largest error that counts as correct, of a number; None for classes."""
         return self.criterion.tolerance if isinstance(self.criterion, Tolerance) else None
 
 
@@ -82,7 +82,7 @@ class Evaluator:
         )
 
     def query_problem(self, norm: Norm) -> AttackProblem:
-        """The guarded model as it is served: answers only, other draws for other inputs."""
+        """The guarded model as it is served: outputs only, other draws for other inputs."""
 
         def ask(x: Floats) -> Floats:
             # Drawn from what is asked, not from how often: a batch must end the same whether or not others came before.
@@ -126,7 +126,7 @@ class Evaluator:
         )["x_adv"]
 
     def is_adversarial(self, x: Floats, y: NDArray[Any]) -> Flags:
-        """Where the network alone answers wrong."""
+        """Where the network alone is wrong."""
         return self.config.criterion.is_adversarial(self.guarded.network(x), y)
 
     def score(self, is_adversarial: Flags, y: NDArray[Any]) -> Score | None:
@@ -145,7 +145,7 @@ class Evaluator:
         return [self.guarded.predict(x, rng) for rng in redraws(self.config.seed)]
 
     def is_adversarial_guarded(self, x: Floats, y: NDArray[Any]) -> Flags:
-        """Where the majority of redraws answers wrong; a flag alone saves no example."""
+        """Where the majority of redraws is wrong; a flag alone saves no example."""
         return majority([self.config.criterion.is_adversarial(answers.vote, y) for answers in self.predict(x)])
 
     def is_adversarial_component(self, component: Component, answers: list[Predictions], y: NDArray[Any]) -> Flags:

@@ -24,7 +24,7 @@ class FeasibilityError(RedoubtError):
 
 
 def best(y: NDArray[Any], classes: int, times: int = 1) -> Score:
-    """What a model scores that is right on every example, had each class so many times as many.
+    """What a model scores that is correct on every example, had each class so many times as many.
 
     Args:
         y: classes of the validation examples that are judged, `(examples,)`.
@@ -57,7 +57,7 @@ def check(task: JudgedParams, y: NDArray[Any], labels: tuple[str, ...], mean: fl
     if within.all():
         raise FeasibilityError(
             f"tolerance is {task.tolerance:g}, and the mean of the training set, {mean:.6g}, is within it on all "
-            f"{len(y)} validation examples: always answering it would be perfectly robust; lower the tolerance"
+            f"{len(y)} validation examples: a constant predictor would be perfectly robust; lower the tolerance"
         )
     share = rate(within).share
     if share < OFTEN:
@@ -113,8 +113,9 @@ def _rare(y: NDArray[Any], labels: tuple[str, ...]) -> Iterator[str]:
         elif count < FEW:
             least = rate(np.ones(count, dtype=bool)).low
             yield (
-                f"class '{label}' has {count} of the {len(y)} examples that models are judged by: even all right, its "
-                f"share is known to be above {least:.0%} only; raise attack.points or split.validation, or add examples"
+                f"class '{label}' has {count} of the {len(y)} examples that models are judged by: even with all "
+                f"correct, its accuracy is only known to be above {least:.0%}; raise attack.points or "
+                "split.validation, or add examples"
             )
 
 

@@ -56,7 +56,7 @@ class Score(BaseModel):
         low: lower end of the interval.
         high: upper end.
         n: examples.
-        constant: what the same answer to everything gets: 1 / classes, or 0.
+        constant: what a constant predictor scores: 1 / classes, or 0.
         per_class: share of each class, None for a class without an example; empty where it was not asked for.
     """
 
@@ -95,7 +95,7 @@ def rate(flags: Flags) -> Rate:
 
 
 def balanced_accuracy(right: Flags, y: NDArray[Any], classes: int) -> Score:
-    """The mean over the classes of the share that is right of each (recall).
+    """The mean over the classes of the accuracy on each (recall).
 
     The interval is the stratified Wilson interval (Yan & Su, Statistics in Biopharmaceutical Research 2010) with equal
     weights: the mean of the classes' Wilson intervals at a lower confidence, so that together they have 95 %. It is in
@@ -136,7 +136,7 @@ def skill(loss: NDArray[Any], constant: NDArray[Any], metric: Metric) -> Score:
     same draws. With squared errors this is R2 against the constant, with errors beyond a tolerance tolerance skill.
 
     Args:
-        loss: of the model, `(examples,)`, >= 0; not finite where it answers no number.
+        loss: of the model, `(examples,)`, >= 0; not finite where it outputs no number.
         constant: of the constant, likewise.
         metric: what to call it.
 
@@ -156,10 +156,10 @@ def skill(loss: NDArray[Any], constant: NDArray[Any], metric: Metric) -> Score:
 
 
 def column_score(right: Flags, y: NDArray[Any], classes: int, missed: Flags) -> Score | None:
-    """A column of right and wrong as a score: balanced accuracy, or of a number tolerance skill.
+    """A column of correct and wrong as a score: balanced accuracy, or of a number tolerance skill.
 
     Args:
-        right: which examples are right, `(examples,)`.
+        right: which examples are correct, `(examples,)`.
         y: classes or values `(examples,)`.
         classes: how many; fewer than 2 for a number.
         missed: on which examples a number's constant is beyond the tolerance; not read of classes.
@@ -201,8 +201,8 @@ def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, fl
     An example whose error the attack made smaller counts as negative growth.
 
     Args:
-        attacked: answers to the perturbed inputs, `(examples,)`.
-        clean: answers to the inputs themselves, likewise.
+        attacked: predictions on the perturbed inputs, `(examples,)`.
+        clean: predictions on the inputs themselves, likewise.
         truth: true values, likewise.
 
     Returns:
@@ -225,7 +225,7 @@ def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, fl
 
 
 def confusion(predicted: NDArray[Any], truth: NDArray[Any], labels: Sequence[str]) -> list[list[int]]:
-    """Counts, one example per true class and one column per answer."""
+    """Counts, one row per true class and one column per predicted class."""
     counts: list[list[int]] = confusion_matrix(truth, predicted, labels=range(len(labels))).tolist()
     return counts
 

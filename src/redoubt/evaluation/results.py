@@ -28,9 +28,9 @@ class ThreatResult(Found):
         noise: undefended, under random noise of full size.
         fgsm: undefended, under FGSM.
         pgd: undefended, under PGD from one random start.
-        square: undefended, under Square, which sees answers only (at the budget).
+        square: undefended, under Square, which sees outputs only (at the budget).
         undefended: undefended, worst case over all of the above and the ensemble.
-        broken: examples that each attack of the worst case was the first to break, in the order tried.
+        broken: examples that each attack of the worst case was the first to fool, in the order tried.
         oblivious: guarded, under the perturbations made for the undefended network.
         adaptive: guarded, worst case over those, APGD and PGD through the guard (BPDA, EOT) and Square against it.
         query: guarded, under those of the undefended network and Square against the guard alone (at the budget).
@@ -75,7 +75,7 @@ class ThreatResult(Found):
 
 
 class ComponentResult(Found):
-    """One part of the guard at one threat; an example stands if it is classified correctly or refused.
+    """One component of the guard at one threat; an example is robust if it is classified correctly or rejected.
 
     Attributes:
         component: its name.

@@ -43,9 +43,9 @@ def _across(evaluator: Evaluator, batch: Batch, norm: Norm) -> float:
 
 
 def _attacked(evaluator: Evaluator, batch: Batch, threat: Threat) -> Flags:
-    """Examples that PGD breaks; if it leaves more than a few, those too that it breaks on its way to each wrong answer.
+    """Examples that PGD fools; if it leaves more than a few, those too that it fools on its way to each wrong class.
 
-    Those climbs begin at the input: with the whole box for a ball, random starts are a search without gradients.
+    Those attacks start at the input: with the whole box for a ball, random starts are a search without gradients.
     """
     steps, problem, criterion = (
         evaluator.config.params.steps,
@@ -68,7 +68,7 @@ def _attacked(evaluator: Evaluator, batch: Batch, threat: Threat) -> Flags:
 
 
 def _searched(evaluator: Evaluator, batch: Batch) -> tuple[Flags, int]:
-    """Examples that some point of the box breaks, no gradient used: others' values, corners and chance."""
+    """Examples that some point of the box fools, no gradient used: others' values, corners and chance."""
     bounds, is_adversarial = evaluator.config.bounds, evaluator.is_adversarial(batch.x, batch.y)
     points = _points(evaluator, batch)
     for point in points:

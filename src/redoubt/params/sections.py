@@ -201,7 +201,7 @@ class Tolerant(Strict):
     """What an attacker of the task wants.
 
     Attributes:
-        tolerance: of a regression, the largest error that counts as right; None of classes.
+        tolerance: of a regression, the largest error that counts as correct; None of classes.
     """
 
     tolerance: Positive | None = None

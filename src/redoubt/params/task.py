@@ -52,7 +52,7 @@ class Task(DataParams, JudgedParams):
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         if self.kind == "regression" and self.tolerance is None:
-            raise ValueError("a regression task needs 'tolerance': the largest error that counts as right")
+            raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
         of_tables = ("features", "categorical", "integer", "immutable", "ranges")
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":

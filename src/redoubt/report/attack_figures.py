@@ -14,6 +14,8 @@ CYCLE = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#0e7490", "#a16207", "#be1
 RIGHT, WRONG = "#15803d", "#b91c1c"
 # A class that is never likelier than this is not drawn.
 VISIBLE = 0.05
+# Letters of a network's name beside a small matrix.
+LONGEST = 30
 
 
 def same_length(
@@ -156,6 +158,7 @@ def bars(shares: Mapping[str, Mapping[str, float]], says: str) -> Figure:
 def transfer(success_rate: Mapping[str, Mapping[str, float]]) -> Figure:
     """Success rate (0 to 1): a row per network that the examples were crafted on, a column per target."""
     rows, columns = list(success_rate), list(next(iter(success_rate.values())))
+    short = shortest_tails([*rows, *columns])
     table = np.array([[success_rate[row][column] for column in columns] for row in rows])
     figure, axes = canvas(1, 1, 2.6 + 0.75 * len(columns), 1.8 + 0.5 * len(rows))
     axis: Axes = axes[0, 0]
@@ -163,10 +166,30 @@ def transfer(success_rate: Mapping[str, Mapping[str, float]]) -> Figure:
     axis.grid(visible=False)
     for (row, column), share in np.ndenumerate(table):
         axis.text(column, row, f"{share:.0%}", ha="center", va="center", color="white" if share > 0.6 else "black")
-    axis.set_xticks(range(len(columns)), [_literal(name) for name in columns], rotation=30, ha="right")
-    axis.set_yticks(range(len(rows)), [_literal(name) for name in rows])
+    axis.set_xticks(range(len(columns)), [_literal(short[name]) for name in columns], rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), [_literal(short[name]) for name in rows])
     axis.set(xlabel="success rate on", ylabel="crafted on")
     return figure
+
+
+def shortest_tails(names: Sequence[str]) -> dict[str, str]:
+    """Shorten paths to their last parts, as few as tell them apart; of a long last part only its end is kept.
+
+    Args:
+        names: of networks: paths, addresses or plain names; repetitions count once.
+    """
+    parts = {name: [part for part in name.split("/") if part] or [name] for name in names}
+    short = {name: _tail(name, parts) for name in parts}
+    cut = {name: f"…{tail[1 - LONGEST :]}" if len(tail) > LONGEST else tail for name, tail in short.items()}
+    return cut if len(set(cut.values())) == len(cut) else short
+
+
+def _tail(name: str, parts: Mapping[str, list[str]]) -> str:
+    for count in range(1, len(parts[name]) + 1):
+        tail = parts[name][-count:]
+        if sum(each[-count:] == tail for each in parts.values()) == 1:
+            return "/".join(tail)
+    return name
 
 
 def queries(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figure:

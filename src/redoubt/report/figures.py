@@ -1,4 +1,4 @@
-"""The pictures of the report, one function each; all take plain data and return a matplotlib figure."""
+"""The figures of the report, one function each; all take plain data and return a matplotlib figure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,21 @@ from redoubt.types import Norm
 
 COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d", "smoothed": "#7c3aed"}
 # What a learning curve may hold beside the loss, and how it is drawn.
-SHARES = {
+SHARES: dict[str, Any] = {
     "accuracy": ":",
     "val_accuracy": "-",
     "val_natural": "-",
     "val_pgd": "--",
     "val_certified": "-.",
-    "val_noisy": "--",
+    "val_noisy": (0, (4, 1, 1, 1, 1, 1)),
+}
+SHARE_LABELS = {
+    "accuracy": "training batches",
+    "val_accuracy": "validation",
+    "val_natural": "natural",
+    "val_pgd": "PGD",
+    "val_certified": "certified",
+    "val_noisy": "Gaussian noise",
 }
 LINES = {"undefended": "-", "oblivious": "--", "adaptive": ":"}
 NORMS = {"linf": "L-inf", "l2": "L2"}
@@ -53,20 +61,21 @@ def _literal(text: str) -> str:
 
 
 def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Per model the loss, training thin and validation thick, and the shares right; without shares, the error."""
-    figure, axes = canvas(len(histories), 2, 8.0, 2.3 * len(histories))
+    """Draw per model the loss, training thin and validation thick, and accuracies; without those, the error."""
+    figure, axes = canvas(len(histories), 2, 8.8, 2.3 * len(histories))
     for (left, right), (name, history) in zip(axes, histories.items(), strict=True):
         _pair(left, history, "loss", COLOURS[name])
         left.set(xlabel="epoch", title=f"{name}: loss", yscale="log")
         shares = [column for column in SHARES if column in history]
         for column in shares:
-            label = column.removeprefix("val_") if column != "accuracy" else "training batches"
-            right.plot(history["epoch"], history[column], SHARES[column], color=COLOURS[name], label=label)
+            line = {"color": COLOURS[name], "ls": SHARES[column], "label": SHARE_LABELS[column]}
+            right.plot(history["epoch"], history[column], **line)
         if not shares:
             _pair(right, history, "mae", COLOURS[name])
         right.set(xlabel="epoch", title=f"{name}: {'accuracy' if shares else 'mean absolute error'}")
-        for axis in (left, right):
-            axis.legend(fontsize=7)
+        left.legend(fontsize=7)
+        # Beside the axes: curves of accuracy leave no corner free.
+        right.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
@@ -76,7 +85,7 @@ def _pair(axis: Axes, history: pd.DataFrame, column: str, colour: str) -> None:
 
 
 def sweep(table: pd.DataFrame) -> Figure:
-    """Validation loss of every point: a dot per fold, a bar at the mean, the winner filled."""
+    """Draw the validation loss of every point: a dot per fold, a bar at the mean, the selected one in green."""
     table = table.assign(point=table["model"] + ", batch " + table["batch_size"].astype(str))
     if table["learning_rate"].nunique() > 1:
         table["point"] += ", rate " + table["learning_rate"].astype(str)
@@ -89,13 +98,13 @@ def sweep(table: pd.DataFrame) -> Figure:
         axis.plot(folds, [height] * len(folds), "o", color=colour, alpha=0.5, ms=5)
         axis.plot([mean], [height], "|", color=colour, ms=16, mew=3)
     axis.set_yticks(range(len(means)), list(means.index))
-    axis.invert_yaxis()
-    axis.set(xscale="log", xlabel="validation loss: a dot per fold, | is the mean, the winner is green")
+    axis.set_ylim(len(means) - 0.5, -0.5)
+    axis.set(xscale="log", xlabel="validation loss (dots: folds; |: their mean; green: the model selected)")
     return figure
 
 
 def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
-    """Counts of the guarded model on the test split: a row per true class, a column per predicted class."""
+    """Draw the counts of the guarded model on the test split: a row per true class, a column per predicted class."""
     table = np.array(counts)
     side = min(7.0, 2.2 + 0.36 * len(labels))
     figure, axes = canvas(1, 1, side, side)
@@ -113,7 +122,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
 
 
 def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str) -> Figure:
-    """Answers against the truth, one panel per model."""
+    """Draw predictions against the true values, one panel per model."""
     figure, axes = canvas(1, len(pairs), 4.0 * len(pairs), 3.4)
     for axis, (name, points) in zip(axes[0], pairs.items(), strict=True):
         truth, value = np.array(points).T
@@ -125,7 +134,7 @@ def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str)
 
 
 def eps_curves(curves: Mapping[Norm, Mapping[str, pd.DataFrame]], budget: Mapping[str, float]) -> Figure:
-    """Share still right against eps, one panel per norm; `curves` by norm, then by model."""
+    """Draw robust accuracy against eps, one panel per norm; `curves` by norm, then by model."""
     figure, axes = canvas(1, len(curves), 4.4 * len(curves), 3.4)
     for axis, (norm, models) in zip(axes[0], curves.items(), strict=True):
         for name, table in models.items():
@@ -147,7 +156,7 @@ def eps_curves(curves: Mapping[Norm, Mapping[str, pd.DataFrame]], budget: Mappin
 def pictures(
     originals: NDArray[Any], attacked: Mapping[str, NDArray[Any]], answers: Mapping[str, Sequence[str]]
 ) -> Figure:
-    """Originals, and per model the perturbation (grey is no change) and the attacked picture with its answer."""
+    """Draw originals, and per model the perturbation (grey: none) and the adversarial image with its prediction."""
     count = len(originals)
     figure, axes = canvas(1 + 2 * len(attacked), count, 1.05 * count, 1.15 * (1 + 2 * len(attacked)))
     span = max(float(np.abs(x_adv - originals).max()) for x_adv in attacked.values()) or 1.0
@@ -177,7 +186,7 @@ def _picture(axis: Axes, pixels: NDArray[Any], title: str, colour: str = "black"
 
 
 def certified(models: Mapping[str, Any]) -> Figure:
-    """Certified share against size: L2 radius by smoothing, and L-inf eps by interval bounds."""
+    """Draw certified accuracy against size: L2 radius by smoothing, and L-inf eps by interval bounds."""
     figure, axes = canvas(1, 2, 8.8, 3.0)
     for name, measured in models.items():
         for axis, (rows, size) in zip(

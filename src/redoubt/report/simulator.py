@@ -28,7 +28,7 @@ def figure(simulated: pd.DataFrame, real: pd.DataFrame) -> Figure:
     for axes, name in zip(chart.subplots(2, 2).flat, SPECIES, strict=True):
         for table, style in ((simulated, {"s": 8, "color": "#9bb8d3"}), (real, {"s": 22, "color": "#c0262d"})):
             rows = table[table["species"] == name]
-            label = f"{'real' if table is real else 'simulated'}, {len(rows)} rows"
+            label = f"{'real' if table is real else 'simulated'}, {len(rows)} evolutions"
             axes.scatter(rows["cp"], rows["newcp"], label=label, linewidths=0, **style)
         axes.set_title(_title(name, drawn, known))
         axes.set_xlabel("CP before evolution")

@@ -52,7 +52,7 @@ class TowardFalse:
 class GradientDescent(GradientAttack):
     """x' <- x' - eta * gradient of L, and after every step back to the nearest point of the ball.
 
-    Unlike PGD it steps by the gradient as it is, not by its sign: where the loss is flat it stands still. L is the
+    Unlike PGD it steps by the gradient as it is, not by its sign: where the loss is flat it stalls. L is the
     negative of the criterion's loss, so `Untargeted` descends on -C(y', y_true) and `TowardFalse` on the course's L.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""A served model as a machine that answers arrays: all that is known of it is its address and its task's schema."""
+"""A served model as an oracle: all that is known of it is its address and its task's schema."""
 
 import json
 from typing import Any, Self
@@ -18,7 +18,7 @@ SECONDS = 30.0
 
 
 class EndpointError(OracleError):
-    """The service cannot be reached, refuses, or answers what makes no sense for the task."""
+    """The service cannot be reached, refuses, or returns what makes no sense for the task."""
 
 
 class Endpoint:

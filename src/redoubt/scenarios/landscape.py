@@ -1,4 +1,4 @@
-"""The loss along a straight line from an input: random directions change little, adversarial ones flip the answer."""
+"""The loss along a line from an input: random directions change little, adversarial ones flip the prediction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +15,14 @@ from redoubt.types import Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """What a network answers along a line.
+    """What a network predicts along a line.
 
     Attributes:
         distances: from the input, in the problem's norm and units of `bounds.scale`, `(steps,)`.
         loss: the criterion's, `(steps,)`.
         margin: the criterion's; above 0 the attacker has succeeded, `(steps,)`.
         outputs: logits `(steps, classes)` or values `(steps, 1)`.
-        answers: the first choice, `(steps,)`; 0 throughout for a regression.
+        answers: the predicted class, `(steps,)`; 0 throughout for a regression.
     """
 
     distances: Floats
@@ -36,7 +36,7 @@ def along(problem: AttackProblem, x: Floats, y: Any, direction: Floats, distance
     """Walk from one input along a direction, clipped to the bounds.
 
     Args:
-        problem: who answers, and whose loss is asked for.
+        problem: the model, and the loss to be drawn.
         x: one input, `(...)` without an example axis, raw units.
         y: its label or value, as the criterion wants it.
         direction: of unit length, as the functions below return it, of the shape of x.
@@ -93,7 +93,7 @@ def direction_toward(problem: AttackProblem, x: Floats, x_adv: Floats) -> Floats
     """The direction of unit length from the input x to an attack's result.
 
     Raises:
-        ValueError: the attack moved nothing.
+        ValueError: the attack perturbed nothing.
     """
     length = distance((x_adv - x)[None], problem.norm, problem.bounds)[0]
     if length == 0:

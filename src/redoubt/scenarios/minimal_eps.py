@@ -1,4 +1,4 @@
-"""The smallest eps at which an attack wins, example by example."""
+"""The smallest eps at which an attack succeeds, example by example."""
 
 import math
 from typing import Any
@@ -22,21 +22,21 @@ def minimal_eps(
     seed: int,
     bar: "tqdm[Any] | None" = None,
 ) -> NDArray[np.float64]:
-    """Bisect eps for every example, on the assumption that whoever wins at an eps wins at a larger one.
+    """Bisect eps for every example, assuming that an attack that succeeds at an eps succeeds at a larger one.
 
     Args:
-        attack: tried at every eps; its own strength is part of the answer.
+        attack: tried at every eps; its own strength is part of the result.
         problem: what is attacked.
         rows: inputs in raw units, float32 `(examples, ...)`, and labels or values `(examples,)`.
         largest: eps tried first, > 0, in units of `bounds.scale`.
-        tolerance: by how much the answer may exceed the smallest eps, > 0.
+        tolerance: by how much the result may exceed the smallest eps, > 0.
         seed: of every attack.
         bar: moved on by one per example and attack, `attacks(largest, tolerance)` per example in all; an example that
             needs no search moves it by all of its own at once.
 
     Returns:
-        Per example an eps at which the attack did win, `(examples,)`: 0 where the input itself wins, infinity where
-        even `largest` does not.
+        Per example an eps at which the attack did succeed, `(examples,)`: 0 where the clean input is misclassified,
+        infinity where even `largest` does not.
 
     Raises:
         AttackError: largest or tolerance is not above 0; see `Attack`.

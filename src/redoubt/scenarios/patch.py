@@ -1,4 +1,4 @@
-"""A sticker that misleads wherever it is put, at any angle (arXiv 1712.09665)."""
+"""An adversarial patch that fools wherever it is put, at any angle (arXiv 1712.09665)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ class PatchLearning:
         Args:
             problem: who is attacked; `Untargeted` or `Targeted` says towards what. Its norm is not read.
             x: training images `(examples, height, width, channels)`, raw units.
-            y: their classes, or the classes to be answered.
+            y: their classes, or the target classes.
             seed: of examples, places and the model's own randomness.
             bar: moved on by one per step.
 
@@ -167,7 +167,7 @@ class FoolingRates:
 def fooling_rate(
     problem: AttackProblem, patch: Patch, x: Floats, y: NDArray[Any], *, places: int, seed: int
 ) -> FoolingRates:
-    """How often a sticker wins at random places, beside a sticker of noise.
+    """How often a patch succeeds at random places, compared with a patch of noise.
 
     Args:
         problem: who is attacked and what counts as adversarial.

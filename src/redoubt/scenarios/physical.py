@@ -149,7 +149,7 @@ def survival_rate(
     draws: int,
     seed: int,
 ) -> Survival:
-    """How often an attack still wins after the image was printed and photographed.
+    """How often an attack still succeeds after the image was printed and photographed.
 
     Args:
         problem: who is attacked and what counts as adversarial.

@@ -1,4 +1,4 @@
-"""Adversarial reprogramming (arXiv 1806.11146): a frame of noise makes a network do another task, weights untouched."""
+"""Adversarial reprogramming (arXiv 1806.11146): a frame of noise makes a network do another task, weights unchanged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -22,11 +22,11 @@ UPDATE = 32
 
 @dataclass(frozen=True)
 class Round:
-    """Where a substitute stands after a round.
+    """The state of a substitute after a round.
 
     Attributes:
         queries: examples asked so far.
-        agreement: share of this round's answers that the substitute gave before it learned them; at first it is
+        agreement: share of this round's labels that the substitute predicted before training on them; at first it is
             untrained. It costs no query, but the examples are those it was least sure of: on others it agrees more.
     """
 
@@ -36,10 +36,10 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Substitute:
-    """Grows a copy of an oracle from its answers alone (arXiv 1602.02697): no training data, only an open API.
+    """Trains a copy of an oracle on its outputs alone (arXiv 1602.02697): no training data, only an open API.
 
-    Each round asks for the newest inputs, trains on everything answered so far, and makes new inputs by a step along
-    the sign of the gradient of the answered class's logit (Jacobian augmentation).
+    Each round asks for the newest inputs, trains on all labels so far, and makes new inputs by a step along
+    the sign of the gradient of the predicted class's logit (Jacobian augmentation).
 
     Attributes:
         budget: queries, one per example asked; rounds end when it is spent.
@@ -77,7 +77,7 @@ class Substitute:
             bar: moved on by one per query.
 
         Raises:
-            AttackError: unusable first inputs, a budget below their number, answers of another shape.
+            AttackError: unusable first inputs, a budget below their number, outputs of another shape.
         """
         self._check(start, bounds)
         rng = np.random.default_rng(seed)
@@ -110,12 +110,12 @@ class Substitute:
 
 @dataclass(frozen=True)
 class Point:
-    """How well the oracle is misled after so many queries, shares in 0..1.
+    """How well the oracle is fooled after so many queries, shares in [0, 1].
 
     Attributes:
         queries: spent on the substitute.
-        agreement: test examples that substitute and oracle answer alike.
-        success_rate: of the test examples that the oracle gets right, those it gets wrong once perturbed.
+        agreement: test examples on which substitute and oracle agree.
+        success_rate: of the test examples that the oracle classifies correctly, those misclassified once perturbed.
     """
 
     queries: int
@@ -126,7 +126,7 @@ class Point:
 def success_curve(
     rounds: Iterable[Round], problem: AttackProblem, ask: Ask, attack: Attack, test: Batch, *, eps: float, seed: int
 ) -> Iterator[Point]:
-    """Measure after every round how the perturbations made on the substitute mislead the oracle.
+    """Measure after every round how often perturbations crafted on the substitute fool the oracle.
 
     Args:
         rounds: of `Substitute.rounds`, which trains the substitute between the points.
@@ -138,7 +138,7 @@ def success_curve(
         seed: of the attack.
 
     Raises:
-        AttackError: the oracle gets no test example right, or the attack cannot be run.
+        AttackError: the oracle classifies no test example correctly, or the attack cannot be run.
     """
     classes = problem.predict(test.x[:1]).shape[1]
     before = _choices(ask, test.x, classes)

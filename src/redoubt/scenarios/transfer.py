@@ -21,12 +21,12 @@ class Transfers:
     """How far adversarial examples transfer from one model to another; tables are `[maker][target]`, shares in 0..1.
 
     Attributes:
-        success_rate: examples that the target gets wrong, of those that every model gets right unperturbed. All cells
-            share these examples, as in arXiv 1611.02770: a weak target's own mistakes are not
+        success_rate: share misclassified by the target, of the examples that every model classifies correctly. All
+            cells share these examples, as in arXiv 1611.02770: a weak target's own mistakes are not
             counted as the attacker's.
-        accuracy: examples of all that the target still gets right.
-        clean: examples of all that each model gets right unperturbed.
-        rows: how many examples every model gets right.
+        accuracy: of the target on all perturbed examples.
+        clean: accuracy of each model on all examples.
+        rows: how many examples every model classifies correctly.
     """
 
     success_rate: Table
@@ -47,7 +47,7 @@ def transfer_matrix(
 ) -> Transfers:
     """Attack each model with the perturbations made on every other one, and on itself.
 
-    A model that only answers, see `of_callable`, is attacked with those of the others alone.
+    A model without gradients, see `of_callable`, is attacked with those of the others alone.
 
     Args:
         problems: by the model's name; untargeted, of one norm and one box.
@@ -84,7 +84,7 @@ def transfer_matrix(
 def ensemble_outputs(members: Sequence[Outputs]) -> Outputs:
     """Several proxies as one: the mean of their logits (arXiv 1710.06081).
 
-    What misleads all of them is likelier to mislead one more (arXiv 1611.02770). The mean of log-softmax is the same
+    What fools all of them is more likely to fool one more (arXiv 1611.02770). The mean of log-softmax is the same
     up to a constant per example, which no loss sees.
 
     Raises:

@@ -48,7 +48,7 @@ class Universal:
         Args:
             problem: what is attacked, towards what, within which limits.
             x: examples to learn from, in raw units, float32 `(examples, ...)`; not those it is to be measured on.
-            y: labels or values `(examples,)`; the model's own answers will do.
+            y: labels or values `(examples,)`; the model's own predictions will do.
             eps: largest perturbation, >= 0, in units of `bounds.scale`.
             seed: of the order of the examples and of the model's own randomness.
             bar: moved on by one per mini-batch.
@@ -113,7 +113,7 @@ def apply(x: Floats, delta: Floats, bounds: Bounds) -> Floats:
 
 
 def fooled(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed: int = 0) -> NDArray[np.bool_]:
-    """Which examples are answered otherwise once the perturbation is added, `(examples,)`, right or wrong as they were.
+    """Which predictions change once the perturbation is added, `(examples,)`, whether they were correct or not.
 
     Args:
         problem: any model, untargeted: the one the perturbation was learned on or another. Of numbers, an answer that
@@ -135,5 +135,5 @@ def fooled(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed
 
 
 def fooling_rate(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed: int = 0) -> float:
-    """Share of examples that are answered otherwise, the measure of arXiv 1610.08401; see `fooled`."""
+    """Fooling rate: the share of predictions that change, the measure of arXiv 1610.08401; see `fooled`."""
     return float(fooled(problem, x, delta, eps=eps, seed=seed).mean())

@@ -19,7 +19,7 @@ class TrainingContext:
 
     Attributes:
         network: untrained; trained in place.
-        criterion: what counts as right.
+        criterion: what counts as correct.
         bounds: hold the examples of both batches.
         eps: the task's.
         train: examples to learn from.

@@ -43,7 +43,7 @@ OF_AN_IMAGE: list[tuple[str, str, Any, str]] = [
     ("schema.json", "task", "x; touch pwned #", "schema.json: task: a name is made of"),
     ("schema.json", "labels", [], "schema.json: expected labels, the names of the classes"),
     ("schema.json", "labels", ["a"], "labels.json holds other labels than schema.json"),
-    ("schema.json", "labels", ["a", "a", "b"], "schema.json: label 'a' stands there twice"),
+    ("schema.json", "labels", ["a", "a", "b"], "schema.json: label 'a' appears twice"),
     ("schema.json", "labels", ["a", "b", "c"], "labels.json holds other labels than schema.json"),
     ("schema.json", "labels", ["x" * 2000, "b", "c"], "schema.json: labels: 0: "),
     ("schema.json", "shape", [6, 6], "schema.json: an image has no columns and a shape of three sides"),
@@ -102,7 +102,7 @@ def test_columns_that_cannot_be(hostile: Callable[[str], Path]) -> None:
     folder = hostile(TABLE)
     columns = json.loads((folder / "schema.json").read_text())["columns"]
     for index, wrong, says in (
-        (1, {"name": columns[0]["name"]}, f"column '{columns[0]['name']}' stands there twice"),
+        (1, {"name": columns[0]["name"]}, f"column '{columns[0]['name']}' appears twice"),
         (0, {"limits": [5, 1]}, "limits [5.0, 1.0]; expected the smaller first"),
         (0, {"limits": [0, INF]}, "columns: 0: limits: 1: "),
         (2, {"categories": ["red", "red"]}, "has category 'red' twice"),

@@ -61,8 +61,8 @@ def test_gates_beyond_reach(params: Params, gates: dict[str, float], y: list[int
 def test_rare_classes_are_said(params: Params) -> None:
     y = np.repeat([0, 1], [297, 3])
     assert check(task(params), y, LABELS, 0.0) == [
-        "class 'q' has 3 of the 300 examples that models are judged by: even all right, its share is known to be "
-        "above 44% only; raise attack.points or split.validation, or add examples"
+        "class 'q' has 3 of the 300 examples that models are judged by: even with all correct, its accuracy is "
+        "only known to be above 44%; raise attack.points or split.validation, or add examples"
     ]
     (note,) = check(task(params), y, ("p", "q", "r"), 0.0)[:1]
     assert note == "class 'r' has no example among the 300 that models are judged by: nothing is known of it"

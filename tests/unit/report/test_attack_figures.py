@@ -1,5 +1,6 @@
 """The attacks' pictures: the same bytes for the same data, and the words that explain them."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -128,6 +129,33 @@ def texts(figure: Figure) -> str:
 def test_a_figure_says_what_it_shows(name: str, says: list[str]) -> None:
     found = texts(DRAWN[name]())
     assert [text for text in says if text not in found] == []
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["mlp", "cnn", "mlp"], ["mlp", "cnn"]),
+        (["models/digits/champion", "models/digits/natural"], ["champion", "natural"]),
+        (["models/digits/champion", "models/mnist/champion", "mlp"], ["digits/champion", "mnist/champion", "mlp"]),
+        (["/b", "/a/b"], ["/b", "a/b"]),
+        (["/", "http://127.0.0.1:3000"], ["/", "127.0.0.1:3000"]),
+        (["x" * 40], ["…" + "x" * 29]),
+        ([f"{end}{'x' * 40}" for end in "ab"], [f"{end}{'x' * 40}" for end in "ab"]),
+    ],
+)
+def test_a_path_is_shortened_to_what_tells_it_apart(names: list[str], shown: list[str]) -> None:
+    assert figures.shortest_tails(names) == dict(zip(dict.fromkeys(names), shown, strict=True))
+
+
+def test_long_paths_leave_the_matrix_its_room() -> None:
+    names = [f"/tmp/{'a-long-folder-of-a-test/' * 8}{name}" for name in ("bars.keras", "champion")]
+    figure = figures.transfer({name: dict.fromkeys(names, 0.5) for name in names})
+    with warnings.catch_warnings():
+        # Matplotlib's word for axes that the labels leave no room.
+        warnings.simplefilter("error", UserWarning)
+        figure.draw_without_rendering()
+    box = figure.axes[0].get_position()
+    assert min(box.width, box.height) > 0.3
 
 
 def test_right_answers_are_green_and_wrong_ones_red() -> None:

@@ -29,7 +29,7 @@ class Job:
         options: of the attack, all of those in `entry.options`.
         target: what is attacked.
         rows: inputs with their true labels or values.
-        criterion: what counts as right: won where an answer is wrong.
+        criterion: what counts as correct: adversarial where a prediction is not.
         norm: in which perturbations are measured.
         eps: their size.
         seed: of everything.

@@ -129,7 +129,7 @@ def minimal(job: Job) -> Findings:
     }
     if np.isfinite(eps).any():
         known = eps[np.isfinite(eps)]
-        found["smallest_eps_of_the_won"] = {"mean": float(known.mean()), "median": float(np.median(known))}
+        found["adversarial_eps"] = {"mean": float(known.mean()), "median": float(np.median(known))}
     return Findings(found, falling(eps, job.eps), {"eps": eps})
 
 

@@ -121,7 +121,7 @@ def _measure(job: Job, judge: AttackProblem, y: NDArray[Any], done: Done, rows: 
         found["guarded"] = _guarded(job, judge, y[rows], x_adv)
     if adversarial.any():
         far = distance(x_adv - x, job.norm, job.bounds)[adversarial]
-        found["distance_of_the_won"] = {"mean": round(float(far.mean()), 6), "median": round(float(np.median(far)), 6)}
+        found["adversarial_distance"] = {"mean": round(float(far.mean()), 6), "median": round(float(np.median(far)), 6)}
     if done.queries.any():
         spent = done.queries[rows]
         found["queries_per_row"] = {"mean": round(float(spent.mean()), 2), "median": float(np.median(spent))}

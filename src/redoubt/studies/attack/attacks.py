@@ -115,7 +115,7 @@ def _black(numbers: Mapping[str, float]) -> Table:
         "misled/noise_on_CNN": Text("nothing: random noise", "什么都不知道：随机噪声"),
         "misled/MLP_on_CNN": Text("the training data: a proxy of another kind", "训练数据：自己训练一个不同结构的代理"),
         "copy_misled": Text(
-            f"an open interface: a copy grown from {asked} answers, and FGSM",
+            f"an open interface: a copy trained on {asked} outputs, and FGSM",
             f"开放接口：用 {asked} 次回答训练出的替身，再用 FGSM",
         ),
         "misled/CNN_on_CNN": Text("the network itself (white box)", "网络本身（白盒）"),
@@ -127,7 +127,7 @@ def _black(numbers: Mapping[str, float]) -> Table:
 def _others(numbers: Mapping[str, float]) -> Table:
     kinds = {
         "universal_fooled": (
-            Text("universal: one perturbation for all, answered otherwise", "通用扰动：同一个扰动，答案改变的比例"),
+            Text("universal: one perturbation for all, fooling rate", "通用扰动：同一个扰动，答案改变的比例"),
             "universal_fooled/random",
             Text("a random one", "随机扰动"),
         ),
@@ -137,9 +137,9 @@ def _others(numbers: Mapping[str, float]) -> Table:
             Text("a random one", "随机扰动"),
         ),
         "reprogrammed": (
-            Text("reprogramming: white squares counted rightly", "重编程：数对白格的比例"),
+            Text("reprogramming: white squares counted correctly", "重编程：数对白格的比例"),
             "reprogrammed/chance",
-            Text("guessing", "猜测"),
+            Text("chance", "随机猜测"),
         ),
         "photo_won/plain": (
             Text("real world: photographed, attack made for the file", "真实世界：拍照后，攻击只针对文件"),
@@ -189,7 +189,7 @@ def _curves(shares: Mapping[str, list[float]], distances: Floats, margins: Mappi
         right.fill_between(distances, low, high, color=colour, alpha=0.2, lw=0)
         right.plot(distances, middle, color=colour, label=f"{name} direction")
     right.axhline(0, color="#1f2937", lw=0.8)
-    right.set(xlabel="L2 distance walked", ylabel="best wrong logit - true logit")
+    right.set(xlabel="L2 distance", ylabel="best wrong logit - true logit")
     right.legend()
     return figure
 
@@ -205,44 +205,45 @@ _BLACK = Text(
     f"黑盒，L-inf {EPS['linf']:g}：在原本分类正确的图像上的攻击成功率，按攻击者掌握的信息区分。",
 )
 _OTHERS = Text(
-    f"The chapter's other pages, each beside what it must beat, L-inf {EPS['linf']:g}. Photographs are simulated: "
-    "turned by up to 8 degrees, resized by up to 10 %, lighter or darker by up to 10 %.",
+    f"The chapter's other attacks, each beside its baseline, L-inf {EPS['linf']:g}. Photographs are simulated: "
+    "rotated by up to 8 degrees, resized by up to 10 %, lighter or darker by up to 10 %.",
     f"本章其余内容，每项旁边是它必须超过的对照，L-inf {EPS['linf']:g}。拍照是模拟的：旋转至多 8 度，缩放至多 10 %，"
     "明暗变化至多 10 %。",
 )
 _GALLERY = Text(
-    f"Eight digits and what the network answers, green where it is right. From above: as they are, random noise, FGSM, "
+    "Eight digits with the network's predictions, green where correct. From the top: clean, random noise, FGSM, "
     f"iterated, toward the next digit and one universal perturbation (all L-inf {EPS['linf']:g}); then one L2 length "
-    f"({EPS['l2']:g}) spread over all pixels and put into a corner: as long in L2, but the eye sees the corner first.",
+    f"({EPS['l2']:g}) spread over all pixels and concentrated in a corner: equal in L2, but the corner is far more "
+    "visible.",
     f"八个数字和网络的回答，绿色为正确。自上而下：原图、随机噪声、FGSM、迭代、引向下一个数字、通用扰动"
     f"（都是 L-inf {EPS['linf']:g}）；最后两行是同样的 L2 长度（{EPS['l2']:g}），分别摊到所有像素和集中在角落："
     "L2 相同，但眼睛先看到的是角落。",
 )
 _CURVES = Text(
-    "Left: accuracy as the perturbation grows, for noise and for gradients. Right: how the answer changes on a "
-    "straight walk, middle picture and middle half of all: in a random direction the true digit stays ahead for long, "
-    "in the gradient's it is overtaken (line at 0) soon.",
+    "Left: accuracy as the perturbation grows, for noise and for gradients. Right: the margin along a straight line, "
+    "median image and middle half of all: in a random direction the true digit keeps the largest logit for long, in "
+    "the gradient's direction it soon loses it (line at 0).",
     "左：扰动变大时的准确率，随机噪声与梯度方向对比。右：沿直线走时答案的变化（中位数与中间一半）："
     "随机方向上真类长期领先，梯度方向上很快被超过（0 线）。",
 )
 _TAKEAWAY = Text(
     "An attack is gradient descent on the input with the network held fixed, and a step back whenever it has gone too "
     "far; a random change of the same size does next to nothing. Hiding the parameters is no protection, because "
-    "perturbations made on a proxy or on a copy grown from the answers mislead the hidden network too.",
+    "perturbations crafted on a proxy or on a copy trained on the network's outputs fool the hidden network too.",
     "攻击就是固定网络、对输入做梯度下降，走远了就拉回来；同样大小的随机改动几乎没有作用。"
     "隐藏参数并不安全，因为在代理网络或由回答训练出的替身上做出的扰动，同样会误导被隐藏的网络。",
 )
 STUDY = Study(
     title=Text("How to attack a network", "如何攻击一个网络"),
     question=Text(
-        "Training moves the parameters to lower the loss of fixed pictures. An attack holds the parameters and moves "
-        "the picture x' to raise the loss of the true class, and if it wants a certain mistake, to lower that of a "
-        "false one; the change must stay so small that a person does not see it. The course descends on this loss and "
-        "pulls x' back whenever d(x0, x') exceeds eps; FGSM is one step so large that the pull ends in a corner of "
-        "the box.\n\nThe pages follow in the course's order, on one small convolutional network: the loss with both "
-        "norms, why the eye measures by L-inf, what happens in random and in adversarial directions, FGSM and its "
-        "iteration, the black box by proxy and by open interface, one perturbation for all pictures, reprogramming "
-        "the network to another task, and attacks that must survive a camera.",
+        "Training changes the parameters to lower the loss of fixed images. An attack fixes the parameters and "
+        "changes the image x' to raise the loss of the true class and, if targeted, to lower that of a false one; the "
+        "perturbation must stay imperceptible. The course descends on this loss and projects x' back whenever d(x0, "
+        "x') exceeds eps; FGSM is one step so large that the projection ends in a corner of the box.\n\nThe pages "
+        "follow in the course's order, on one small convolutional network: the loss with both norms, why the eye "
+        "measures by L-inf, what happens in random and in adversarial directions, FGSM and its iteration, the black "
+        "box by proxy and by open interface, one perturbation for all images, reprogramming the network to another "
+        "task, and attacks that must survive a camera.",
         "训练是移动参数，让固定图像的损失变小。攻击则固定参数、移动图像 x'，让真类的损失变大；"
         "如果想要某个特定的错误，就同时让那个假类的损失变小。改动必须小到人看不出来。课程在这个损失上做梯度下降，"
         "一旦 d(x0, x') 超过 eps 就把 x' 拉回来；FGSM 只走一步，但步子大到拉回后必定落在盒子的顶点。\n\n"

@@ -149,9 +149,9 @@ def _heat(table: Mapping[str, Mapping[str, float]]) -> Figure:
 
 
 _PASSIVE = Text(
-    f"Passive defense, L-inf {EPS:g}: robust accuracy, correct or, under attack, rejected. The adaptive "
-    "attacker differentiates through the guard: rounding is passed as if it were none (BPDA), random draws "
-    "are averaged (EOT), the detector's score is lowered with the answer.",
+    f"Passive defense, L-inf {EPS:g}: robust accuracy, correct or, under attack, rejected. The adaptive attacker "
+    "differentiates through the guard: rounding is passed as if it were none (BPDA), random draws are averaged (EOT), "
+    "the detection score is lowered together with the loss.",
     f"消极防御，L-inf {EPS:g}：鲁棒准确率，即预测正确，或受攻击时被拒绝。自适应攻击者会穿过防护求梯度："
     "把取整当作恒等（BPDA），对随机性取平均（EOT），并且在改变答案的同时压低检测器的分数。",
 )
@@ -163,15 +163,15 @@ _PROACTIVE = Text(
     "Square 只看回答。最后一列是可验证准确率，对 L-inf 内的任何攻击都成立。",
 )
 _BARS = Text(
-    "What each guard keeps. Blue is what it seems to be worth, red what it is worth: the same guard against an "
-    f"attacker who knows it. One bit per pixel loses least, because a change of {EPS:g} cannot carry a pixel that is "
-    "nearly black or nearly white to the other side.",
+    "Robust accuracy with each guard: blue against an oblivious attacker, red against an adaptive one, who knows the "
+    f"guard. One bit per pixel loses least, because a change of {EPS:g} cannot carry a pixel that is nearly black or "
+    "nearly white to the other side.",
     "每种防护能守住多少。蓝色是看上去的价值，红色是真正的价值：同一防护面对知道它的攻击者。"
     f"每像素一位损失最小，因为 {EPS:g} 的改动无法把接近全黑或全白的像素推到另一侧。",
 )
 _HEAT = Text(
-    "Green is safe, red is open. A network trained in one norm is weaker in the other than one trained there, and one "
-    "trained on a single step is weaker against many steps; only the last column is a proof.",
+    "Green is robust, red is not. A network trained in one norm is weaker in the other than one trained there, and "
+    "one trained on a single step is weaker against many steps; only the last column is certified.",
     "绿色安全，红色敞开。在一种范数下训练的网络，在另一种范数下不如专门训练的；只见过一步攻击的网络，"
     "遇到多步攻击就变弱；只有最后一列是证明。",
 )
@@ -185,15 +185,15 @@ _TAKEAWAY = Text(
 STUDY = Study(
     title=Text("How to defend a network", "如何防御"),
     question=Text(
-        "The course knows two kinds of defense. Passive: leave the network alone and put a shield in front, such as a "
-        "filter that smooths the picture, a detector that compares the answers with and without filters (feature "
+        "The course knows two kinds of defense. Passive: leave the network alone and put a guard in front, such as a "
+        "filter that smooths the image, a detector that compares the predictions with and without filters (feature "
         "squeezing), or random resizing and padding at inference. Each is judged twice here, by an attacker who "
-        "attacks the bare network and by one who knows the shield, as the course warns: once the filter is known, it "
+        "attacks the bare network and by one who knows the guard, as the course warns: once the filter is known, it "
         "is only the network's first layer. (The 8 x 8 stand-in has its pixels doubled, so that a window is small "
-        "beside a stroke.)\n\nProactive: find the holes while training and patch them. In every batch each picture is "
+        "beside a stroke.)\n\nProactive: find the holes while training and patch them. In every batch each image is "
         "attacked afresh on the network as it is now, and the network learns from the result with the true label. "
-        "Which attack should that be? Six networks of one kind, each trained in another way, meet every attack; the "
-        "last word has a bound that is computed for all perturbations at once.",
+        "Which attack should that be? Six networks of one kind, each trained in another way, face every attack; the "
+        "last column is a bound that holds for all perturbations at once.",
         "课程讲了两种防御。消极防御：不动网络，在外面加一层防护罩，例如用滤波器平滑图像，比较滤波前后的回答来检测攻击"
         "（特征压缩），或者在推理时随机缩放和填充。这里每种都评判两次：攻击者只攻击裸网络，或者知道防护罩。"
         "正如课程提醒的，一旦滤波器被知道，它就只是网络的第一层。（8 x 8 的替身数据把每个像素加倍，"
@@ -204,7 +204,7 @@ STUDY = Study(
     formulas=[
         Formula(
             r"s(x) = \max_k \| p(x) - p(f_k(x)) \|_1 > \tau \;\Rightarrow\; \mathrm{refuse}",
-            Text("detection: the answer moves under a filter", "检测：滤波后回答变化太大"),
+            Text("detection: the prediction moves under a filter", "检测：滤波后回答变化太大"),
         ),
         Formula(
             r"\nabla_x\, E_{r}[C(p(f_r(x)), y)] \approx \frac{1}{R} \sum_{r=1}^{R} \nabla_x\, C(p(f_r(x)), y)",

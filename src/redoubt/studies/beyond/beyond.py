@@ -71,9 +71,9 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
 _QUESTIONS: tuple[tuple[Text, Text, str, Text, str], ...] = (
     (
         Text("Does it know that it does not know?", "机器知道自己不知道吗？"),
-        Text("unseen digits told from known ones by confidence, AUROC", "用信心区分没见过的数字，AUROC"),
+        Text("unseen against known digits by confidence, AUROC", "用信心区分没见过的数字，AUROC"),
         "auroc/unseen",
-        Text("unseen digits answered with confidence above 0.9", "没见过的数字却以 0.9 以上的信心回答"),
+        Text("unseen digits with confidence above 0.9", "没见过的数字却以 0.9 以上的信心回答"),
         "sure/unseen",
     ),
     (
@@ -85,44 +85,44 @@ _QUESTIONS: tuple[tuple[Text, Text, str, Text, str], ...] = (
     ),
     (
         Text("Is it a Clever Hans?", "是汉斯马吗？"),
-        Text("right with a mark that gives the digit away", "有泄露答案的记号时答对"),
+        Text("accuracy with a mark that gives the digit away", "有泄露答案的记号时的正确率"),
         "hans/marked",
-        Text("right without the mark", "没有记号时答对"),
+        Text("accuracy without the mark", "没有记号时的正确率"),
         "hans/unmarked",
     ),
     (
-        Text("Tests unlike training", "训练与测试不同"),
-        Text(f"right on digits turned by {ANGLE:g} degrees", f"旋转 {ANGLE:g} 度后答对"),
+        Text("Distribution shift", "训练与测试不同"),
+        Text(f"accuracy on digits rotated by {ANGLE:g} degrees", f"旋转 {ANGLE:g} 度后的正确率"),
         "mismatch/rotated",
-        Text("the same, once turned ones are learned too", "也学过旋转图像之后"),
+        Text("the same, with rotated ones in training", "也学过旋转图像之后"),
         "mismatch/rotated_learned",
     ),
     (
-        Text("Life-long learning: forgetting", "终身学习：遗忘"),
-        Text("first task right after the second was learned", "学完第二个任务后，第一个任务答对"),
+        Text("Lifelong learning: forgetting", "终身学习：遗忘"),
+        Text("accuracy on the first task after the second", "学完第二个任务后，第一个任务的正确率"),
         "lifelong_first/alone",
-        Text(f"with {REPLAYED} old pictures a digit replayed", f"每个数字重放 {REPLAYED} 张旧图"),
+        Text(f"with {REPLAYED} old images per digit replayed", f"每个数字重放 {REPLAYED} 张旧图"),
         "lifelong_first/replay",
     ),
     (
         Text("Few-shot: three unseen digits", "小样本：三个没见过的数字"),
-        Text("right by nearest prototype of one example", "每类一个样本的最近原型，答对"),
+        Text("accuracy by nearest prototype, one example", "每类一个样本的最近原型，正确率"),
         "few_shot_features/1",
         Text("of five examples", "每类五个样本"),
         "few_shot_features/5",
     ),
     (
-        Text("Meta-learning: a new wave from ten points", "元学习：十个点学一条新曲线"),
-        Text("squared error from meta-learned first weights", "从元学习的初始参数出发，平方误差"),
+        Text("Meta-learning: a new sine wave from ten points", "元学习：十个点学一条新曲线"),
+        Text("squared error from meta-learned initial weights", "从元学习的初始参数出发，平方误差"),
         "wave_error/reptile",
-        Text("from random first weights", "从随机初始参数出发"),
+        Text("from random initial weights", "从随机初始参数出发"),
         "wave_error/random",
     ),
     (
         Text("Does reinforcement really work?", "增强式学习真的能用吗？"),
-        Text("return learned by trying", "试错学到的回报"),
+        Text("return of the learned policy", "试错学到的回报"),
         "grid/learned",
-        Text("moves it had to try for that", "为此必须尝试的步数"),
+        Text("moves tried in training", "为此必须尝试的步数"),
         "grid/moves_tried",
     ),
 )
@@ -148,7 +148,7 @@ def _variants() -> list[str]:
 
 
 def _compressed(numbers: Mapping[str, float]) -> Table:
-    said = {"full": Text("32-bit weights, all of them", "32 位，全部权重")}
+    said = {"full": Text("32-bit weights, unpruned", "32 位，全部权重")}
     said |= {
         f"pruned_{100 * share:.0f}": Text(
             f"smallest {share:.0%} of the weights removed", f"删去最小的 {share:.0%} 权重"
@@ -162,8 +162,8 @@ def _compressed(numbers: Mapping[str, float]) -> Table:
     ]
     heads = [
         Text("network", "网络"),
-        Text("right", "答对"),
-        Text(f"right under PGD, L-inf {EPS:g}", f"PGD 攻击下答对，L-inf {EPS:g}"),
+        Text("accuracy", "正确率"),
+        Text(f"robust accuracy, PGD, L-inf {EPS:g}", f"PGD 攻击下的鲁棒准确率，L-inf {EPS:g}"),
     ]
     return Table(_SMALL, heads, rows)
 
@@ -178,7 +178,7 @@ def _trust(
     for name, colour in (("known", GREEN), ("unseen", RED), ("shuffled", ORANGE), ("noise", BLUE)):
         heights, edges = np.histogram(confidence[name], bins=20, range=(0, 1))
         axes[0, 0].stairs(heights / heights.sum(), edges, color=colour, label=name, lw=1.5)
-    axes[0, 0].set(title="does it know that it does not know?", xlabel="confidence", ylabel="share of pictures")
+    axes[0, 0].set(title="does it know that it does not know?", xlabel="confidence", ylabel="share of images")
     axes[0, 0].legend()
     for name, colour in zip(WAYS, (RED, ORANGE, INK), strict=True):
         curve = curves[name]
@@ -187,9 +187,9 @@ def _trust(
     axes[0, 1].legend()
     _explained(axes[1, 0], *explained)
     names = _variants()
-    for kind, colour in (("right", GREEN), ("robust", RED)):
-        axes[1, 1].plot(names, [numbers[f"small_{kind}/{name}"] for name in names], "o", color=colour, label=kind)
-    axes[1, 1].set(title="compression", ylabel="share", ylim=(0, 1.05))
+    for kind, colour, label in (("right", GREEN, "clean"), ("robust", RED, "robust")):
+        axes[1, 1].plot(names, [numbers[f"small_{kind}/{name}"] for name in names], "o", color=colour, label=label)
+    axes[1, 1].set(title="compression", ylabel="accuracy", ylim=(0, 1.05))
     axes[1, 1].tick_params(axis="x", rotation=45)
     axes[1, 1].legend()
     return figure
@@ -203,7 +203,7 @@ def _explained(axis: Axes, picture: Floats, importance: Floats) -> None:
     blank = np.full_like(picture, np.nan)
     axis.imshow(np.hstack([blank, gap, importance / span]), cmap="coolwarm", vmin=-1, vmax=1)
     axis.grid(visible=False)
-    axis.set(xticks=[], yticks=[], title="a digit, and what hiding a part costs (red)")
+    axis.set(xticks=[], yticks=[], title="a digit, and loss by occlusion (red)")
 
 
 def _tasks(numbers: Mapping[str, float], shown: Mapping[str, Doubles], returns: Doubles) -> Figure:
@@ -215,72 +215,72 @@ def _tasks(numbers: Mapping[str, float], shown: Mapping[str, Doubles], returns: 
         drawn = axes[0, 0].bar(places, heights, 0.38, color=colour, label=f"{task} task")
         axes[0, 0].bar_label(drawn, [f"{height:.0%}" for height in heights], fontsize=8)
     axes[0, 0].set_xticks(range(3), ["first learned", "then second", "with replay"])
-    axes[0, 0].set(title="life-long learning", ylabel="share right", ylim=(0, 1.3))
+    axes[0, 0].set(title="lifelong learning", ylabel="accuracy", ylim=(0, 1.3))
     axes[0, 0].legend(ncols=2, loc="upper center")
     for space, colour, shift in (("features", GREEN, -0.2), ("pixels", INK, 0.2)):
         heights = [numbers[f"few_shot_{space}/{shots}"] for shots in SHOTS]
         drawn = axes[0, 1].bar(np.arange(len(SHOTS)) + shift, heights, 0.38, color=colour, label=space)
         axes[0, 1].bar_label(drawn, [f"{height:.0%}" for height in heights], fontsize=8)
-    axes[0, 1].axhline(1 / 3, color=RED, lw=1, ls="--", label="guessing")
+    axes[0, 1].axhline(1 / 3, color=RED, lw=1, ls="--", label="chance")
     axes[0, 1].set_xticks(range(len(SHOTS)), [f"{shots} per digit" for shots in SHOTS])
-    axes[0, 1].set(title="few-shot: nearest prototype", ylabel="share right", ylim=(0, 1.3))
+    axes[0, 1].set(title="few-shot: nearest prototype", ylabel="accuracy", ylim=(0, 1.3))
     axes[0, 1].legend(ncols=3, loc="upper center", fontsize=8)
-    axes[1, 0].plot(shown["x"], shown["truth"], color=INK, lw=1, ls="--", label="new wave")
+    axes[1, 0].plot(shown["x"], shown["truth"], color=INK, lw=1, ls="--", label="new sine wave")
     axes[1, 0].plot(shown["points_x"], shown["points_y"], "o", color=INK, ms=4)
     for name, colour in (("random", BLUE), ("all_tasks", ORANGE), ("reptile", RED)):
         axes[1, 0].plot(shown["x"], shown[name], color=colour, label=name.replace("_", " "))
     axes[1, 0].set(title="meta-learning: after a few steps on ten points", xlabel="x")
     axes[1, 0].legend(fontsize=8)
-    axes[1, 1].plot(np.arange(1, len(returns) + 1), returns, color=BLUE, label="learned by trying")
-    axes[1, 1].axhline(numbers["grid/best"], color=GREEN, ls="--", label="best there is")
-    axes[1, 1].set(title="reinforcement: grid with a pit", xlabel="walks", ylabel="mean return", xscale="log")
+    axes[1, 1].plot(np.arange(1, len(returns) + 1), returns, color=BLUE, label="Q-learning")
+    axes[1, 1].axhline(numbers["grid/best"], color=GREEN, ls="--", label="optimum")
+    axes[1, 1].set(title="reinforcement: grid with a pit", xlabel="episodes", ylabel="mean return", xscale="log")
     axes[1, 1].legend()
     return figure
 
 
 _TABLE = Text(
-    "The course's questions, an experiment each; shares and AUROC lie between 0 and 1 (AUROC 0.5 is guessing), "
-    "few-shot guessing is one in three.",
+    "The course's questions, an experiment each; accuracies and AUROC lie between 0 and 1 (chance: AUROC 0.5, "
+    "few-shot one in three).",
     "课程提出的问题，每个一个小实验；比例和 AUROC 都在 0 到 1 之间（AUROC 0.5 等于猜），"
     "小样本一项猜对的概率是三分之一。",
 )
 _SMALL = Text(
-    "Network compression without training again: share right, and share right when the small network itself is "
+    "Network compression without fine-tuning: accuracy, and robust accuracy when the compressed network itself is "
     "attacked.",
     "不重新训练的网络压缩：答对的比例，以及直接攻击压缩后的网络时仍答对的比例。",
 )
 _TRUST = Text(
     f"Confidence of a network that learned digits 0 to {KNOWN - 1}: on those, on unseen digits, on shuffled pixels "
-    "and on noise; some strangers are answered as surely. What an answer rests on, judged by deleting it; "
-    "and what pruning and rounding leave.",
+    "and on noise; some out-of-distribution inputs get the same confidence. Explanations, evaluated by deletion; and "
+    "the accuracy left after pruning and quantization.",
     f"只学过 0 到 {KNOWN - 1} 的网络的信心：对学过的数字、没见过的数字、打乱的像素和噪声；"
     "有些陌生图像也得到同样高的信心。回答依据哪些像素，用删除来检验；以及剪枝和取整之后还剩多少。",
 )
 _TASKS = Text(
     "Two tasks in sequence with and without replay; unseen digits by nearest prototype, in the network's features and "
-    "in pixels; a new wave after eight steps from three starts; the mean return of Q-learners beside the best there "
-    "is.",
+    "in pixels; a new sine wave after eight steps from three initializations; the mean return of Q-learning compared "
+    "with the optimum.",
     "先后学习两个任务，有无重放；用最近原型识别没见过的数字，分别在网络特征和像素空间；"
     "从三种起点出发走八步之后的新曲线；Q-learning 的平均回报与最优值。",
 )
 _TAKEAWAY = Text(
-    "A network that does its one task well still answers what it cannot know, takes whatever shortcut the data offer, "
-    "and forgets the first task when it learns the second. For each there is a simple first remedy: listen to its "
-    "confidence, look at what an answer rests on, train on what will come, and keep a few old examples.",
+    "A network that does its one task well still predicts on inputs it cannot know, takes whatever shortcut the data "
+    "offer, and forgets the first task when it learns the second. For each there is a simple first remedy: use its "
+    "confidence, inspect what a prediction depends on, train on the expected shift, and replay a few old examples.",
     "一个把单一任务做得很好的网络，仍会回答它不可能知道的问题，会走数据提供的任何捷径，学了第二个任务就忘掉第一个。"
     "每个问题都有简单的第一步补救：听它的信心，看回答依据什么，用将来会遇到的数据训练，并保留少量旧样本。",
 )
 STUDY = Study(
     title=Text("The next steps of machine learning", "机器学习的下一步"),
     question=Text(
-        "The course ends its overview with a list of open questions: can a machine know that it does not know (anomaly "
-        "detection), say why it knows (explanation, so that no Clever Hans slips through: the horse that read its "
-        "master's face, not the sum), learn all its life without forgetting, learn to learn, learn from few "
-        "examples, learn by trial, become small (compression), and hold when tests are unlike training?\n\n"
-        "Each is asked here in a few lines on small networks, most of them on the same digits: confidence against "
-        "classes left out of training, occlusion and gradient maps judged by deletion, a mark that gives the answer "
-        "away, pruning and rounding under attack, other lighting and turned pictures, two tasks in sequence, nearest "
-        "prototypes, Reptile on sine waves and Q-learning on a grid.",
+        "The course ends its overview with a list of open questions: can a machine know that it does not know "
+        "(anomaly detection), say why it knows (explanation, to expose a Clever Hans: the horse that read its "
+        "master's face, not the sum), learn continually without forgetting, learn to learn, learn from few examples, "
+        "learn by trial and error, be compressed, and generalize when the test distribution differs from "
+        "training?\n\nEach is asked here in a few lines on small networks, most of them on the same digits: "
+        "confidence against classes left out of training, occlusion and gradient maps judged by deletion, a mark that "
+        "gives the label away, pruning and quantization under attack, other lighting and rotated images, two tasks in "
+        "sequence, nearest prototypes, Reptile on sine waves and Q-learning on a grid.",
         "课程在概览的最后列出了一串问题：机器能不能知道自己不知道（异常检测），能不能说出为什么知道"
         "（可解释性，避免汉斯马：那匹马看的是主人的表情，而不是算式），能不能终身学习而不遗忘，能不能学会学习，"
         "能不能从很少的样本学习，增强式学习能不能用，网络能不能变小（压缩），训练和测试资料不一样时又会怎样？\n\n"
@@ -291,7 +291,7 @@ STUDY = Study(
     formulas=[
         Formula(
             r"\mathrm{confidence}(x) = \max_c\, p(c \mid x)",
-            Text("low where the network does not know, one hopes", "网络不知道时，希望它低"),
+            Text("ideally low where the network does not know", "网络不知道时，希望它低"),
         ),
         Formula(
             r"\hat{c}(x) = \arg\min_c \left\| f(x) - \frac{1}{K} \sum_{k=1}^{K} f(x^{c,k}) \right\|",
@@ -299,7 +299,9 @@ STUDY = Study(
         ),
         Formula(
             r"\theta \leftarrow \theta + \epsilon\, (\theta_{task} - \theta)",
-            Text("Reptile: toward where a few steps on one task lead", "Reptile：向某个任务上走几步之后的参数靠近"),
+            Text(
+                "Reptile: toward the weights after a few steps on one task", "Reptile：向某个任务上走几步之后的参数靠近"
+            ),
         ),
         Formula(
             r"Q(s, a) \leftarrow Q(s, a) + \alpha \left(r + \max_{a'} Q(s', a') - Q(s, a)\right)",

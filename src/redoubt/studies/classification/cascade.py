@@ -156,9 +156,9 @@ def _models(numbers: dict[str, float]) -> Table:
     rows.append([Text("best of the random lines", "随机直线中最好的"), best, "-", "-"])
     heads = [
         Text("model", "模型"),
-        Text("of the four points right", "四个点中答对"),
+        Text("of the four points correct", "四个点中答对"),
         Text("cross-entropy", "交叉熵"),
-        Text("new points right", "新点正确率"),
+        Text("accuracy on new points", "新点正确率"),
     ]
     return Table(_MODELS, heads, rows)
 
@@ -189,8 +189,8 @@ def _features(straight: Doubles, by_hand: Doubles, best: Cascade) -> Figure:
     figure, axes = canvas(1, 3, 8.8, 3.1)
     panels = (
         ("as given", POINTS, straight, (-0.25, 1.25)),
-        ("distances, made by hand", distances(POINTS), by_hand, (-0.3, 1.7)),
-        ("features that two units learned", best.features(POINTS)[0], best.last[0], (-0.15, 1.15)),
+        ("hand-made distances", distances(POINTS), by_hand, (-0.3, 1.7)),
+        ("features learned by two units", best.features(POINTS)[0], best.last[0], (-0.15, 1.15)),
     )
     for index, (title, points, weights, span) in enumerate(panels):
         axis = axes[0, index]
@@ -231,45 +231,45 @@ def _learning(best: Cascade, losses: Doubles, numbers: dict[str, float]) -> Figu
         across, up, best.answer(grid)[0].reshape(across.shape), np.linspace(0, 1, 11), cmap="RdBu", alpha=0.5
     )
     _mark(region, POINTS)
-    region.set_title("what the cascade answers", fontsize=9)
+    region.set_title("output of the cascade", fontsize=9)
     region.set(xlabel="$x_1$", ylabel="$x_2$")
     curves.plot(losses, color="#1d4ed8", lw=0.7, alpha=0.5)
     curves.axhline(np.log(2), color="#b91c1c", lw=1.2, ls="--")
-    curves.set_title("two units: loss of every start", fontsize=9)
+    curves.set_title("two units: all initializations", fontsize=9)
     curves.set(xlabel="update", ylabel="cross-entropy", yscale="log")
     shares = [numbers[f"solved/{units}_units"] for units in UNITS]
     bars.bar([str(units) for units in UNITS], shares, color="#15803d", alpha=0.8)
-    bars.set_title("share of starts that solve it", fontsize=9)
-    bars.set(xlabel="units before the last", ylim=(0, 1.03))
+    bars.set_title("share of successful initializations", fontsize=9)
+    bars.set(xlabel="hidden units", ylim=(0, 1.03))
     return figure
 
 
 _MODELS = Text(
-    "The four points, and new points scattered round them. Logistic regression ends at w = 0 and the answer 0.5 "
+    "The four points, and new points scattered around them. Logistic regression ends at w = 0 and outputs 0.5 "
     "everywhere, with the cross-entropy ln 2 = 0.6931.",
     "四个点，以及散布在它们周围的新点。逻辑回归停在 w = 0、处处输出 0.5，交叉熵为 ln 2 = 0.6931。",
 )
 _POINTS = Text(
-    "What becomes of the points. In the distances two of them fall together; in what the two units learned, class 1 "
-    "and class 2 lie on two sides of a line.",
+    "The transformed points. In terms of the distances two of them coincide; in the learned features, class 1 and "
+    "class 2 lie on opposite sides of a line.",
     "这些点变成了什么。以距离为特征时有两个点重合；在两个单元学到的特征里，类别 1 与类别 2 位于一条直线的两侧。",
 )
 _FEATURES = Text(
-    "Left: no line has the blue points on one side and the red on the other, and logistic regression answers 0.5 "
-    "throughout. Middle and right: after the change of features a line does it.",
+    "Left: no line has the blue points on one side and the red on the other, and logistic regression outputs 0.5 "
+    "everywhere. Middle and right: after the feature transformation a line separates them.",
     "左：没有直线能把蓝点和红点分在两侧，逻辑回归处处输出 0.5。中、右：变换特征之后，一条直线就够了。",
 )
 _LEARNING = Text(
-    "Left: the answers of the best cascade of two units, back in the original plane. Middle: the loss of "
-    "most starts goes to 0, some get stuck; dashed is a constant answer. Right: with more units nearly every "
-    "start does.",
+    "Left: the outputs of the best cascade of two units, in the original plane. Middle: from most initializations the "
+    "loss goes to 0, some get stuck; dashed is a constant output. Right: with more units nearly every initialization "
+    "succeeds.",
     "左：两个单元的最好级联在原平面上的输出。中：多数起点的损失降到 0，有些卡住；虚线是处处输出 0.5 时的损失。"
     "右：单元更多时，几乎每个起点都能成功。",
 )
 _TAKEAWAY = Text(
-    "A single logistic regression draws one line and cannot answer more than three of these four points; after the "
-    "right change of features one line is enough. Logistic units can learn that change of features themselves, and "
-    "such a cascade is a neural network.",
+    "A single logistic regression has a linear boundary and cannot classify more than three of these four points "
+    "correctly; after the right feature transformation one line is enough. Logistic units can learn that "
+    "transformation themselves, and such a cascade is a neural network.",
     "单个逻辑回归只能画一条直线，四个点最多答对三个；换成合适的特征之后，一条直线就够了。"
     "这种特征变换可以由逻辑回归单元自己学出来，这样的级联就是神经网络。",
 )
@@ -277,11 +277,11 @@ STUDY = Study(
     title=Text("The limit of logistic regression, and a cascade", "逻辑回归的局限与级联"),
     question=Text(
         "Four points: (0, 0) and (1, 1) belong to class 2, (0, 1) and (1, 0) to class 1. The boundary of logistic "
-        "regression is a line, and no line separates them; many random lines are tried as well.\n\n"
-        "The course's way out is to change the features: distance to (0, 0) and distance to (1, 1) instead of the two "
-        "coordinates. But who finds such features? Two logistic regressions can be put in front of the last one, their "
-        "answers being its features, and all three are trained together down the gradient of the cross-entropy. From "
-        "some random starts that gets stuck, so it is done from many, and with more than two units in front.",
+        "regression is a line, and no line separates them, as many random lines confirm.\n\nThe course's solution is "
+        "a feature transformation: distance to (0, 0) and distance to (1, 1) instead of the two coordinates. But who "
+        "finds such features? Two logistic regressions can be put in front of the last one, with their outputs as its "
+        "features, and all three are trained jointly by gradient descent on the cross-entropy. From some random "
+        "initializations that gets stuck, so it is repeated from many, and with more than two units in front.",
         "四个点：(0, 0) 和 (1, 1) 属于类别 2，(0, 1) 和 (1, 0) 属于类别 1。逻辑回归的边界是一条直线，"
         "而没有直线能把它们分开；这里也试了许多随机直线。\n\n"
         "课程的办法是变换特征：用到 (0, 0) 的距离和到 (1, 1) 的距离代替两个坐标。但这样的特征由谁来找？"
@@ -291,11 +291,11 @@ STUDY = Study(
     formulas=[
         Formula(
             r"x_1' = \left\| x - (0, 0) \right\|, \qquad x_2' = \left\| x - (1, 1) \right\|",
-            Text("features made by hand", "手工设计的特征"),
+            Text("hand-made features", "手工设计的特征"),
         ),
         Formula(
             r"x_i' = \sigma(w_i \cdot x + b_i), \qquad P(C_1|x) = \sigma(w \cdot x' + b)",
-            Text("features that are learned: a cascade of logistic regressions", "学出来的特征：级联的逻辑回归"),
+            Text("learned features: a cascade of logistic regressions", "学出来的特征：级联的逻辑回归"),
         ),
     ],
     sizes=Sizes,

@@ -151,10 +151,10 @@ def _drag_table(numbers: dict[str, float]) -> Table:
     ]
     heads = [
         Text("distance of the far points", "远处点的距离"),
-        Text("regression, wrong", "回归，错误率"),
-        Text("regression, line turned", "回归，直线转过"),
-        Text("logistic, wrong", "逻辑回归，错误率"),
-        Text("logistic, line turned", "逻辑回归，直线转过"),
+        Text("regression, error", "回归，错误率"),
+        Text("regression, rotation", "回归，直线转过"),
+        Text("logistic, error", "逻辑回归，错误率"),
+        Text("logistic, rotation", "逻辑回归，直线转过"),
     ]
     return Table(_DRAG_TABLE, heads, rows)
 
@@ -170,12 +170,12 @@ def _code_table(numbers: dict[str, float]) -> Table:
     ]
     rows.append(
         [
-            Text("a column per class", "每类一列（one-hot）"),
+            Text("one-hot", "每类一列（one-hot）"),
             Text("none", "没有"),
             f"{100 * numbers['wrong/one_hot']:.1f} %",
         ]
     )
-    heads = [Text("code", "编码"), Text("in the middle", "被放在中间"), Text("wrong", "错误率")]
+    heads = [Text("code", "编码"), Text("in the middle", "被放在中间"), Text("error rate", "错误率")]
     return Table(_CODE_TABLE, heads, rows)
 
 
@@ -206,7 +206,7 @@ def _regions(x: Doubles, classes: Doubles) -> Figure:
     colours = ("#1d4ed8", "#b91c1c", "#15803d")
     target = classes.astype(int)
     one_hot = (with_one(grid) @ least_squares(x, np.eye(3)[target])).argmax(axis=1).astype(float)
-    answered = {"A = 1, B = 2, C = 3": (1, 2, 3), "A = 2, B = 1, C = 3": (2, 1, 3), "a column per class": None}
+    answered = {"A = 1, B = 2, C = 3": (1, 2, 3), "A = 2, B = 1, C = 3": (2, 1, 3), "one-hot": None}
     for axis, (title, code) in zip(axes[0], answered.items(), strict=True):
         values = one_hot if code is None else by_code(least_squares(x, np.array(code, float)[target]), grid, code)
         axis.contourf(across, down, values.reshape(across.shape), [-0.5, 0.5, 1.5, 2.5], colors=colours, alpha=0.18)
@@ -220,47 +220,47 @@ def _regions(x: Doubles, classes: Doubles) -> Figure:
 
 
 _DRAG_TABLE = Text(
-    "The same two classes, to which points of class 1 are added ever farther on the right side of the line. Wrong: "
-    "share of the original points on the wrong side. Turned: angle to the line without the far points.",
+    "The same two classes, to which points of class 1 are added ever farther on the correct side of the line. Error: "
+    "share of the original points that are misclassified. Rotation: angle to the line fitted without the far points.",
     "同样的两类点，在分界线正确的一侧、越来越远处加入类别 1 的点。错误率：原来的点中被分错的比例；"
     "转过：与没有远处点时的直线的夹角。",
 )
 _CODE_TABLE = Text(
     "Three classes at the corners of a triangle, no two closer than the others. Regression on the integers rounds its "
-    "answer; which class has the integer 2 decides how many points are wrong.",
+    "output; which class has the integer 2 determines the error rate.",
     "三个类别位于三角形的三个角，两两之间同样接近。对整数做回归再取最近的整数；错多少取决于哪一类被编号为 2。",
 )
 _DRAG_CAPTION = Text(
-    "Left: two classes, and nearly one line from regression and from logistic regression. Right: the points of class 1 "
-    "at the far right are answered far above their target 1 by the good line; regression calls that an error and "
-    "turns the line, logistic regression does not.",
+    "Left: two classes; regression and logistic regression find nearly the same line. Right: on the points of class 1 "
+    "at the far right the good line gives outputs far above their target 1; regression counts that as an error and "
+    "rotates the line, logistic regression does not.",
     "左：两类点，回归与逻辑回归给出几乎相同的直线。右：最右侧的类别 1 的点在好直线上的输出远大于目标 1，"
     "回归把这当成误差而把直线拉歪，逻辑回归不会。",
 )
 _CODE_CAPTION = Text(
-    "What is answered where. With integers the class that happens to be 2 gets a strip between the others, wherever "
-    "its points lie; with a column per class each gets its corner.",
+    "Decision regions. With integers the class that happens to be 2 gets a strip between the others, wherever its "
+    "points lie; with a one-hot code each class gets its corner.",
     "每个位置得到的答案。用整数编码时，恰好编号为 2 的类得到夹在另外两类之间的一条带子，不管它的点在哪里；"
     "每类一列时，各类得到自己的一角。",
 )
 _TAKEAWAY = Text(
-    "Regression punishes points for being too correct, so far points of the right class drag the line until others are "
-    "wrong, while logistic regression leaves it where it was. Integers for classes claim an order that is not there, "
-    "and renaming the classes changes the answers.",
+    "Regression penalizes points for being too correct, so distant points of the correct class drag the line until "
+    "others are misclassified, while logistic regression leaves it where it was. Integers for classes impose an order "
+    "that does not exist, and renaming the classes changes the predictions.",
     "回归会惩罚“过于正确”的点，远处的正确点把直线拉歪，使别的点被分错，逻辑回归的直线则留在原处。"
     "用整数表示类别等于声称了不存在的顺序，改一改编号答案就变了。",
 )
 STUDY = Study(
     title=Text("Classification by regression", "用回归做分类"),
     question=Text(
-        "Can classes simply be numbers, 1 for class 1 and -1 for class 2, and a linear regression do the rest? The "
-        "answer above 0 would be class 1. The course's objection: a point that lies far on the right side is answered "
-        "far above 1, which the square error counts as a mistake. Here such points are moved farther and farther away, "
-        "and what happens to the line between the other points is measured.\n\n"
-        "What one would like to minimize is the number of wrong answers. It is a staircase: its slope is 0 at almost "
-        "every line, so there is nothing to descend, which is checked at random lines.\n\n"
-        "With three classes the numbers 1, 2, 3 claim that class 2 is between the others. Three classes that are "
-        "equally far from each other are given every code in turn, and for comparison a column each.",
+        "Can classes simply be numbers, 1 for class 1 and -1 for class 2, and a linear regression do the rest? An "
+        "output above 0 would mean class 1. The course's objection: a point far on the correct side gets an output "
+        "far above 1, which the squared error counts as a mistake. Here such points are moved farther and farther "
+        "away, and the effect on the boundary between the other points is measured.\n\nWhat one would like to "
+        "minimize is the number of errors. It is piecewise constant: its gradient is 0 at almost every line, so "
+        "gradient descent has nothing to follow, which is checked at random lines.\n\nWith three classes the numbers "
+        "1, 2, 3 claim that class 2 lies between the others. Three equidistant classes are given every code in turn, "
+        "and a one-hot code for comparison.",
         "能不能把类别直接当作数字，类别 1 记为 1，类别 2 记为 -1，然后做线性回归，输出大于 0 就判为类别 1？"
         "课程的反驳是：远在正确一侧的点输出会远大于 1，平方误差却把它算作错误。"
         "这里把这样的点越移越远，测量其余点之间的分界线发生了什么。\n\n"
@@ -277,7 +277,7 @@ STUDY = Study(
         Formula(
             r"L(f) = \sum_n \delta\left(f(x^n) \neq \hat{y}^n\right)",
             Text(
-                "the number of errors: what is wanted, without a useful slope",
+                "the number of errors: the actual objective, without a useful gradient",
                 "答错的个数：真正想要的，却没有可用的斜率",
             ),
         ),

@@ -184,9 +184,9 @@ def _errors(numbers: dict[str, float]) -> Table:
         ]
 
     rows: list[list[Cell | Text]] = [[count, *cells(f"/{count}")] for count in ROWS]
-    rows.append([Text("without end", "无穷多"), *cells("")])
+    rows.append([Text("infinite", "无穷多"), *cells("")])
     heads = [
-        Text("training rows", "训练样本数"),
+        Text("training examples", "训练样本数"),
         Text("independent, generative", "独立，生成模型"),
         Text("independent, logistic", "独立，逻辑回归"),
         Text("correlated, generative", "相关，生成模型"),
@@ -196,7 +196,7 @@ def _errors(numbers: dict[str, float]) -> Table:
 
 
 def _toy(numbers: dict[str, float]) -> Table:
-    heads = [Text("model", "模型"), Text("P(class 1) of the row (1, 1)", "样本 (1, 1) 属于类别 1 的概率")]
+    heads = [Text("model", "模型"), Text("P(class 1) of the example (1, 1)", "样本 (1, 1) 属于类别 1 的概率")]
     rows: list[list[Cell | Text]] = [
         [Text("naive Bayes", "朴素贝叶斯"), f"{numbers['toy/generative']:.3f}"],
         [Text("logistic regression", "逻辑回归"), f"{numbers['toy/discriminative']:.3f}"],
@@ -207,7 +207,7 @@ def _toy(numbers: dict[str, float]) -> Table:
 def _figure(numbers: dict[str, float]) -> Figure:
     figure, axes = canvas(1, 3, 9.4, 3.2)
     panels = {
-        "features independent: assumption right": ("error/right", ROWS),
+        "independent features: assumption correct": ("error/right", ROWS),
         "correlation 0.1: slightly wrong": ("error/slightly_wrong", ROWS),
         "Pokémon, six stats": ("pokemon_error", POKEMON_ROWS),
     }
@@ -222,13 +222,13 @@ def _figure(numbers: dict[str, float]) -> Figure:
     for axis in axes[0, :2]:
         axis.set_ylim(0.12, 0.34)
     axes[0, 1].axvline(numbers["crossing"], color="#6b7280", lw=0.8)
-    axes[0, 0].set_ylabel("share wrong on new rows")
+    axes[0, 0].set_ylabel("error rate on new examples")
     axes[0, 0].legend()
     return figure
 
 
 def _scale(axis: Axes, rows: tuple[int, ...]) -> None:
-    axis.set(xscale="log", xlabel="training rows")
+    axis.set(xscale="log", xlabel="training examples")
     axis.set_xticks(rows, [str(count) for count in rows])
     axis.minorticks_off()
 
@@ -236,30 +236,30 @@ def _scale(axis: Axes, rows: tuple[int, ...]) -> None:
 def _takeaway(numbers: dict[str, float]) -> Text:
     rows = f"{numbers['crossing']:.0f}"
     return Text(
-        "An assumption stands in for rows one does not have: with few of them the generative model wins even though "
-        f"its assumption is slightly wrong, here up to about {rows} rows. With many rows the assumption is only an "
-        "error that stays, and the discriminative model, which assumes less, wins.",
+        "An assumption compensates for missing data: with few examples the generative model is better even though its "
+        f"assumption is slightly wrong, here up to about {rows} examples. With many examples the assumption only "
+        "leaves a bias, and the discriminative model, which assumes less, is better.",
         f"假设可以代替没有的数据：样本少时，即使假设略有错误，生成模型也更好，这里大约到 {rows} 个样本为止。"
         "样本多时，假设只是一个去不掉的误差，假设更少的判别模型更好。",
     )
 
 
 _ERRORS = Text(
-    "Share of new rows that are wrong, mean over the training sets, computed exactly from the line. The last row is "
-    "where more and more rows lead.",
+    "Error rate on new examples, mean over the training sets, computed exactly from the boundary. The last row is the "
+    "limit of infinitely many examples.",
     "新样本的错误率，对多个训练集取平均，由直线精确算出。最后一行是样本越来越多时的极限。",
 )
 _TOY = Text(
-    "The course's 13 rows: (1, 1) once in class 1; (1, 0), (0, 1), (0, 0) four times each in class 2. Naive Bayes "
-    "imagines rows (1, 1) in class 2 that were never seen, because it takes the features to be independent.",
+    "The course's 13 examples: (1, 1) once in class 1; (1, 0), (0, 1), (0, 0) four times each in class 2. Naive Bayes "
+    "imagines examples (1, 1) in class 2 that were never seen, because it assumes independent features.",
     "课程的 13 个样本：类别 1 中有一个 (1, 1)；类别 2 中 (1, 0)、(0, 1)、(0, 0) 各四个。"
     "朴素贝叶斯假设特征相互独立，于是“脑补”出类别 2 中从未见过的 (1, 1)。",
 )
 _CAPTION = Text(
-    "Learning curves; dotted: where they lead. Left: the assumption holds, and the generative model is ahead "
+    "Learning curves; dotted: their limits. Left: the assumption holds, and the generative model is better "
     "throughout. Middle: the features correlate a little, and the curves cross at the grey line. Right: the Pokémon, "
-    "learned from some of the training half, one covariance against logistic regression; what lies between the two is "
-    "less than the standard deviation of 70 test rows, 5 to 6 points.",
+    "trained on part of the training half, shared covariance against logistic regression; the difference is smaller "
+    "than the standard deviation with 70 test examples, 5 to 6 points.",
     "学习曲线，点线为极限。左：假设成立，生成模型始终领先。中：特征略有相关，两条曲线在灰线处相交。"
     "右：宝可梦，用训练集的一部分学习，共用协方差的高斯模型对逻辑回归；"
     "两者之差小于 70 个测试样本的标准差（5 到 6 个百分点）。",
@@ -267,16 +267,15 @@ _CAPTION = Text(
 STUDY = Study(
     title=Text("Generative or discriminative?", "生成模型还是判别模型？"),
     question=Text(
-        "Gaussians with one covariance and logistic regression choose from the same functions, sigmoids of w x + b, "
-        "and still find different ones: the first by way of means and variances, the second directly. On the Pokémon "
-        "the course reports 73 % for the generative way and 79 % for the discriminative one, and says that with little "
-        "data it can be the other way round.\n\n"
-        f"Here that is simulated. Two classes have {FEATURES} features, half of which tell them apart. The generative "
-        "model takes the features to be independent inside a class. In one truth they are; in the other any two of "
-        "them have correlation 0.1, so that the assumption is slightly wrong. For every number of rows many training "
-        "sets are drawn, both models are fitted to each, and their chance of error on new rows is computed exactly.\n\n"
-        "The course's name for an assumption that fills gaps in the data is imagination. Its example of 13 rows is "
-        "computed as well.",
+        "Gaussians with one covariance and logistic regression choose from the same function set, sigmoids of w x + "
+        "b, and still find different ones: the first via means and variances, the second directly. On the Pokémon the "
+        "course reports 73 % for the generative model and 79 % for the discriminative one, and says that with little "
+        f"data it can be the other way round.\n\nHere that is simulated. Two classes have {FEATURES} features, half "
+        "of which are informative. The generative model assumes that the features are independent within a class. In "
+        "one setting they are; in the other any two of them have correlation 0.1, so that the assumption is slightly "
+        "wrong. For every number of examples many training sets are drawn, both models are fitted to each, and their "
+        "error probability on new examples is computed exactly.\n\nThe course's name for an assumption that fills "
+        "gaps in the data is imagination. Its toy data set of 13 examples is computed as well.",
         "共用协方差的高斯模型与逻辑回归从同一组函数（w x + b 的 sigmoid）中挑选，却找到不同的答案："
         "前者绕道均值和方差，后者直接去找。课程在宝可梦上报告生成模型 73%、判别模型 79%，并说数据少时可能反过来。\n\n"
         f"这里用模拟来验证。两个类别有 {FEATURES} 个特征，其中一半能区分它们。生成模型假设特征在类别内相互独立。"
@@ -287,12 +286,12 @@ STUDY = Study(
     formulas=[
         Formula(
             r"P(C_1|x) = \sigma(w \cdot x + b)",
-            Text("the functions that both models choose from", "两种模型共同的函数集"),
+            Text("the function set of both models", "两种模型共同的函数集"),
         ),
         Formula(
             r"w_i = \frac{\mu_i^1 - \mu_i^2}{\sigma_i^2}, \qquad "
             r"b = \sum_i \frac{(\mu_i^2)^2 - (\mu_i^1)^2}{2\sigma_i^2} + \ln\frac{N_1}{N_2}",
-            Text("generative: by way of the Gaussians of independent features", "生成模型：经由独立特征的高斯分布"),
+            Text("generative: via Gaussians with independent features", "生成模型：经由独立特征的高斯分布"),
         ),
         Formula(
             r"w, b = \mathrm{arg\,min} \sum_n -\left[\hat{y}^n \ln f(x^n) + (1 - \hat{y}^n) \ln(1 - f(x^n))\right]",

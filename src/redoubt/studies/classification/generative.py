@@ -140,7 +140,7 @@ def logistic_log_odds(train: tuple[Doubles, Doubles], x: Doubles) -> Doubles:
 
 
 def others_right(types: Types) -> dict[str, float]:
-    """Share right of what is not a Gaussian: logistic regression, yes-or-no features, always the same answer."""
+    """Accuracy of what is not a Gaussian: logistic regression, binary features, constant prediction."""
     train = parts(types.train, STATS)
     found = {}
     for half, table in {"train": types.train, "test": types.test}.items():
@@ -181,9 +181,9 @@ def mean_correlation(types: Types) -> float:
 def _takeaway(numbers: dict[str, float]) -> Text:
     each, shared = (f"{100 * numbers[f'test/6_{kind}']:.1f}" for kind in ("separate", "shared"))
     return Text(
-        f"Sharing one covariance drops 21 of 54 parameters and makes the boundary a line, the same as a sigmoid of "
-        f"w x + b; here {shared} % of the test rows are then right, and {each} % with a covariance each. If all that "
-        "is wanted are w and b, they can be looked for directly, which is logistic regression.",
+        "Sharing one covariance drops 21 of 54 parameters and makes the boundary linear, a sigmoid of w x + b; here "
+        f"the test accuracy is then {shared} %, against {each} % with one covariance per class. If only w and b are "
+        "wanted, they can be optimized directly, which is logistic regression.",
         f"共用一个协方差把 54 个参数减少了 21 个，边界变成直线，即 w x + b 的 sigmoid；"
         f"这里测试正确率为 {shared}%，各用各的协方差时为 {each}%。"
         "既然要的只是 w 和 b，就可以直接去找它们，这就是逻辑回归。",
@@ -191,8 +191,8 @@ def _takeaway(numbers: dict[str, float]) -> Text:
 
 
 def _accuracies(numbers: dict[str, float], *, real: bool) -> Table:
-    named = {"separate": Text("Gaussians, a covariance each", "高斯，各自的协方差")}
-    named["shared"] = Text("Gaussians, one covariance", "高斯，共用协方差")
+    named = {"separate": Text("Gaussians, one covariance per class", "高斯，各自的协方差")}
+    named["shared"] = Text("Gaussians, shared covariance", "高斯，共用协方差")
     named["naive"] = Text("naive Bayes, Gaussian", "朴素贝叶斯（高斯）")
     rows: list[list[Cell | Text]] = [
         _row(f"{count}_{kind}", count, named[kind], parameters(count, kind), numbers)
@@ -201,7 +201,7 @@ def _accuracies(numbers: dict[str, float], *, real: bool) -> Table:
     ]
     rows.append(_row("6_bernoulli", 6, Text("naive Bayes, Bernoulli", "朴素贝叶斯（伯努利）"), 12, numbers))
     rows.append(_row("6_logistic", 6, Text("logistic regression", "逻辑回归"), 7, numbers))
-    rows.append(_row("majority", 0, Text("always the same", "永远同一个答案"), 0, numbers))
+    rows.append(_row("majority", 0, Text("constant", "永远同一个答案"), 0, numbers))
     here = Text("here", "本次") if real else Text("stand-in", "替身数据")
     heads = [
         Text("features", "特征数"),
@@ -237,7 +237,11 @@ def _boundaries(types: Types) -> Figure:
     x, y = parts(types.train, PAIR)
     across, up = np.meshgrid(np.linspace(0, 190, 150), np.linspace(0, 170, 150))
     grid = np.column_stack([across.ravel(), up.ravel()])
-    titles = {"separate": "a covariance each: a curve", "shared": "one covariance: a line", "naive": "naive Bayes"}
+    titles = {
+        "separate": "covariance per class: a curve",
+        "shared": "shared covariance: a line",
+        "naive": "naive Bayes",
+    }
     for axis, kind in zip(axes[0], KINDS, strict=True):
         water = expit(fit_gaussians(x, y, kind).log_odds(grid)).reshape(across.shape)
         axis.contourf(across, up, water, np.linspace(0, 1, 11), cmap="RdBu", alpha=0.55)
@@ -261,7 +265,7 @@ def _sigmoid(types: Types) -> Figure:
         straight = answers(fit_gaussians(*train, "shared").line(), x)
         axis.plot(line, expit(line), color="#6b7280", lw=1.2, label="sigmoid")
         _dots(axis, straight, expit(model.log_odds(x)), y)
-        axis.set_title({"shared": "one covariance", "separate": "a covariance each"}[kind], fontsize=9)
+        axis.set_title({"shared": "shared covariance", "separate": "one covariance per class"}[kind], fontsize=9)
         axis.set(xlim=(-6, 6), xlabel="w x + b of the shared covariance", ylabel="P(Water | x) by Bayes")
     axes[0, 0].legend(fontsize=7)
     return figure
@@ -273,26 +277,26 @@ def _dots(axis: Axes, across: Doubles, up: Doubles, y: Doubles) -> None:
 
 
 _ACCURACIES = Text(
-    "Share right; (7) marks figures that the course reports for seven features. The seventh, Total, is the sum of the "
-    "six: its covariance cannot be inverted, so what comes out depends on the routine and its rounding. In the "
-    "directions that do vary, seven features give exactly the answers of six. With 70 test rows one standard deviation "
-    "is 5 to 6 points.",
+    "Accuracy; (7) marks figures that the course reports for seven features. The seventh, Total, is the sum of the "
+    "six: the covariance is singular, so the result depends on the routine and its rounding. In the directions that "
+    "do vary, seven features give exactly the predictions of six. With 70 test examples one standard deviation is 5 "
+    "to 6 points.",
     "正确率；(7) 表示课程用七个特征得到的数字。第七个特征 Total 是另外六个之和：协方差矩阵不可逆，"
     "得到什么结果取决于求逆程序和舍入误差。只看有变化的方向时，七个特征的答案与六个特征完全相同。"
     "测试集只有 70 只，一个标准差约为 5 到 6 个百分点。",
 )
 _MEANS = Text(
-    "Mean and covariance of Defense and Sp_Def in the training half, divided by N as the most likely ones are.",
+    "Mean and covariance of Defense and Sp_Def on the training half, divided by N (maximum likelihood).",
     "训练集上 Defense 与 Sp_Def 的均值和协方差；最大似然解除以 N。",
 )
 _BOUNDARIES = Text(
-    "P(Water | Defense, Sp_Def), blue where Water is likelier; the dark line is where both are equally likely. The "
-    "star is the course's turtle.",
+    "P(Water | Defense, Sp_Def), blue where Water is more likely; the dark line is the decision boundary. The star is "
+    "the course's turtle.",
     "P(水系 | Defense, Sp_Def)，蓝色处更可能是水系；深色线上两者同样可能。星号是课程中的海龟。",
 )
 _SIGMOID = Text(
-    "The 70 test rows with six features. With one covariance every probability that Bayes gives lies on the sigmoid of "
-    "w x + b; with a covariance each it does not, since z is then quadratic in x.",
+    "The 70 test examples with six features. With one covariance every probability that Bayes gives lies on the "
+    "sigmoid of w x + b; with one covariance per class it does not, since z is then quadratic in x.",
     "用六个特征看 70 个测试样本。共用协方差时，贝叶斯给出的每个概率都落在 w x + b 的 sigmoid 上；"
     "各用各的协方差时则不然，因为此时 z 是 x 的二次函数。",
 )
@@ -300,16 +304,15 @@ STUDY = Study(
     title=Text("Generative models: a Gaussian per class", "生成模型：每类一个高斯分布"),
     question=Text(
         "Is a Pokémon Water or Normal, given its base stats? Suppose that the stats of each type are drawn from a "
-        "Gaussian. Its most likely mean and covariance are those of the rows themselves, which is checked against "
-        "Gaussians nearby, and Bayes' rule then turns densities into the probability of Water, also for the course's "
-        "turtle that nobody has seen before.\n\n"
-        "The course learns from the 140 Pokémon below number 400 and reports the share right on those above, first "
-        "for Defense and Sp_Def, then for all stats; once with a covariance per type and once with a shared one, the "
-        "average of both weighted by rows. Naive Bayes goes further and takes the stats to be independent; with "
-        "features that are only yes or no (here: above the median) a Bernoulli distribution takes the Gaussian's "
-        "place.\n\n"
-        "With a shared covariance the quadratic terms cancel and z is linear in x. The w and b that follow are "
-        "computed, and their sigmoid is compared with Bayes' rule on every row.",
+        "Gaussian. The maximum-likelihood mean and covariance are those of the examples themselves, which is checked "
+        "against nearby Gaussians, and Bayes' rule then turns densities into the probability of Water, also for the "
+        "course's turtle, which is not in the training set.\n\nThe course learns from the 140 Pokémon below number "
+        "400 and reports the accuracy on those above, first for Defense and Sp_Def, then for all stats; once with a "
+        "covariance per type and once with a shared one, the average of both weighted by the number of examples. "
+        "Naive Bayes goes further and assumes that the stats are independent; for binary features (here: above the "
+        "median) a Bernoulli distribution replaces the Gaussian.\n\nWith a shared covariance the quadratic terms "
+        "cancel and z is linear in x. The w and b that follow are computed, and their sigmoid is compared with Bayes' "
+        "rule on every example.",
         "给出种族值，一只宝可梦是水系还是一般系？假设每个属性的种族值都来自一个高斯分布。"
         "最大似然的均值和协方差就是样本自己的均值和协方差（这里与附近的高斯分布比较验证），"
         "再由贝叶斯公式把密度变成水系的概率，对课程里那只谁也没见过的海龟也一样。\n\n"
@@ -322,7 +325,7 @@ STUDY = Study(
     formulas=[
         Formula(
             r"\mu^* = \frac{1}{N}\sum_n x^n, \qquad \Sigma^* = \frac{1}{N}\sum_n (x^n - \mu^*)(x^n - \mu^*)^T",
-            Text("the most likely Gaussian of a class", "一个类别的最大似然高斯分布"),
+            Text("the maximum-likelihood Gaussian of a class", "一个类别的最大似然高斯分布"),
         ),
         Formula(
             r"P(C_1|x) = \sigma(z), \qquad z = \ln \frac{P(x|C_1)\,P(C_1)}{P(x|C_2)\,P(C_2)}",

@@ -186,8 +186,8 @@ def _descents(numbers: dict[str, float], steps: int) -> Table:
         Text("start (b, w)", "起点 (b, w)"),
         Text("cross-entropy, slope", "交叉熵，斜率"),
         Text("cross-entropy, updates", "交叉熵，更新次数"),
-        Text("square error, slope", "平方误差，斜率"),
-        Text("square error, updates", "平方误差，更新次数"),
+        Text("squared error, slope", "平方误差，斜率"),
+        Text("squared error, updates", "平方误差，更新次数"),
     ]
     return Table(_DESCENTS, heads, rows)
 
@@ -198,10 +198,10 @@ def _single_answers() -> Table:
         for f in ANSWERS
     ]
     heads = [
-        Text("answer f", "输出 f"),
+        Text("output f", "输出 f"),
         Text("cross-entropy", "交叉熵"),
         Text("its slope in z", "它对 z 的斜率"),
-        Text("square error", "平方误差"),
+        Text("squared error", "平方误差"),
         Text("its slope in z", "它对 z 的斜率"),
     ]
     return Table(_SINGLE, heads, rows)
@@ -219,7 +219,7 @@ def _surfaces(x: Doubles, y: Doubles, grid: Doubles, paths: dict[Any, Doubles], 
             path = paths[loss, name]
             axis.plot(*path.T, "-", color=colour, lw=1.8, label=f"{name}, updates: {len(path) - 1}")
             axis.plot(*path[0], "o", color=colour, ms=5)
-        axis.set_title(loss.replace("_", " ").replace("cross ", "cross-"), fontsize=9)
+        axis.set_title(loss.replace("_", " ").replace("cross ", "cross-").replace("square ", "squared "), fontsize=9)
         axis.set(xlabel="b", ylabel="w")
         axis.legend(fontsize=7, loc="lower left", frameon=True)
         axis.grid(visible=False)
@@ -230,11 +230,11 @@ def _slopes(x: Doubles, y: Doubles) -> Figure:
     figure, axes = canvas(1, 2, 8.8, 2.9)
     z = np.linspace(-10, 10, 200)
     f = expit(z)
-    curves = {"cross-entropy": (-np.log(f), f - 1), "square error": ((f - 1) ** 2, 2 * (f - 1) * f * (1 - f))}
+    curves = {"cross-entropy": (-np.log(f), f - 1), "squared error": ((f - 1) ** 2, 2 * (f - 1) * f * (1 - f))}
     for (name, (loss, slope)), colour in zip(curves.items(), ("#1f2937", "#b91c1c"), strict=True):
         for axis, values in zip(axes[0], (loss, -slope), strict=True):
             axis.plot(z, values, color=colour, label=name)
-    for axis, label in zip(axes[0], ("loss of a row of class 1", "push towards the goal"), strict=True):
+    for axis, label in zip(axes[0], ("loss of an example of class 1", "negative slope in z"), strict=True):
         _goal(axis, label)
     axes[0, 0].legend(fontsize=8)
     return figure
@@ -242,49 +242,48 @@ def _slopes(x: Doubles, y: Doubles) -> Figure:
 
 def _goal(axis: Axes, label: str) -> None:
     axis.axvspan(-10, -5, color="#fee2e2", alpha=0.6, lw=0)
-    axis.set(xlabel="z (left: far from the goal)", ylabel=label, xlim=(-10, 10))
+    axis.set(xlabel="z (left: far from the target)", ylabel=label, xlim=(-10, 10))
 
 
 _DESCENTS = Text(
-    f"Gradient descent with rate {RATE:g} from three starts until {100 * RIGHT:.0f} % of the rows are right. Slope: "
-    "length of the gradient at the start.",
+    f"Gradient descent with rate {RATE:g} from three starting points until the accuracy is {100 * RIGHT:.0f} %. "
+    "Slope: norm of the gradient at the start.",
     f"从三个起点以学习率 {RATE:g} 做梯度下降，直到 {100 * RIGHT:.0f}% 的样本正确。斜率：起点处梯度的长度。",
 )
 _SINGLE = Text(
-    "One row whose target is 1, by the answer f it gets. Near the goal both slopes vanish as they should; far from it "
-    "only the square error's does.",
+    "One example with target 1, by its output f. Near the target both slopes vanish as they should; far from it only "
+    "that of the squared error does.",
     "目标为 1 的一个样本，按它得到的输出 f 排列。接近目标时两个斜率都趋于 0，这是应该的；"
     "远离目标时只有平方误差的斜率消失。",
 )
 _SURFACES = Text(
     "The two losses over b and w, darker is higher, with the paths from the three starts. Cross-entropy is a bowl "
-    "whose wall is steeper farther out; square error is a plain with a hole, on which descent from afar barely moves.",
+    "that is steeper farther out; the squared error is a plateau with a hole, on which descent from afar barely moves.",
     "两种损失在 b、w 上的曲面，颜色越深值越大，并画出从三个起点出发的路径。交叉熵像一只越往外越陡的碗；"
     "平方误差是一片高原中间凹下去一块，从远处出发几乎走不动。",
 )
 _SLOPES = Text(
-    "A single row of class 1, by z. Where the answer is wrong with certainty (shaded), cross-entropy pushes with all "
-    "its strength, square error not at all.",
+    "A single example of class 1, by z. Where the output is confidently wrong (shaded), the gradient of cross-entropy "
+    "is largest, that of the squared error vanishes.",
     "类别 1 的一个样本，横轴为 z。在“确信地答错”的地方（阴影），交叉熵用足力气推，平方误差几乎不推。",
 )
 _TAKEAWAY = Text(
-    "On a sigmoid the square error is flat where the answer is right and also where it is as wrong as can be, so "
-    "descent cannot tell far from near; cross-entropy is steep exactly where it should be. Its gradient is the rule of "
-    "linear regression, the difference between target and answer times x.",
+    "With a sigmoid the squared error is flat where the output is right and also where it is entirely wrong, so "
+    "descent cannot tell far from near; cross-entropy is steep exactly where it should be. Its gradient has the form "
+    "of linear regression's, the difference between target and output times x.",
     "在 sigmoid 上，平方误差在答对处是平的，在错得最离谱处也是平的，梯度下降分不清远近；交叉熵恰好在该陡的地方陡。"
     "它的梯度就是线性回归的更新式：目标与输出之差乘以 x。",
 )
 STUDY = Study(
     title=Text("Logistic regression: why cross-entropy?", "逻辑回归：为什么用交叉熵？"),
     question=Text(
-        "Logistic regression answers with the probability of class 1, the sigmoid of w x + b. The best w and b are "
-        "those that make the classes of the rows most likely; minus the logarithm of that likelihood is the sum of the "
-        "cross-entropies between target and answer, which is checked on the rows. Its gradient is the same as that of "
-        "linear regression (with half the square as loss): one function computes both here, and differences of both "
-        "losses confirm it.\n\n"
-        "Why not the square error, as in linear regression? The course draws both losses over the parameters. Here "
-        "that is done for one feature, so that b and w are the whole surface, and descent starts at three places: near "
-        "the goal, far, and very far.",
+        "Logistic regression outputs the probability of class 1, the sigmoid of w x + b. The best w and b are those "
+        "that maximize the likelihood of the observed classes; the negative log-likelihood is the sum of the "
+        "cross-entropies between target and output, which is checked on the examples. Its gradient is the same as "
+        "that of linear regression (with half the square as loss): one function computes both here, and differences "
+        "of both losses confirm it.\n\nWhy not the squared error, as in linear regression? The course draws both "
+        "losses over the parameters. Here that is done for one feature, so that b and w are the whole surface, and "
+        "descent starts from three points: near the minimum, far, and very far.",
         "逻辑回归输出类别 1 的概率，即 w x + b 的 sigmoid。最好的 w 和 b 让样本的类别出现的可能性最大；"
         "似然取对数再取负号，就是目标与输出之间交叉熵的总和（这里在样本上验证）。"
         "它的梯度与线性回归（损失取平方的一半）完全一样：这里用同一个函数计算两者，再用两个损失的差分来确认。\n\n"
@@ -295,7 +294,7 @@ STUDY = Study(
         Formula(
             r"f(x) = \sigma(w \cdot x + b), \qquad "
             r"L = \sum_n -\left[\hat{y}^n \ln f(x^n) + (1 - \hat{y}^n) \ln(1 - f(x^n))\right]",
-            Text("answer and cross-entropy", "输出与交叉熵"),
+            Text("output and cross-entropy", "输出与交叉熵"),
         ),
         Formula(
             r"\frac{\partial L}{\partial w_i} = \sum_n -\left(\hat{y}^n - f(x^n)\right) x_i^n",
@@ -305,7 +304,7 @@ STUDY = Study(
             r"\frac{\partial}{\partial w_i}\left(f(x) - \hat{y}\right)^2 = "
             r"2\left(f(x) - \hat{y}\right) f(x)\left(1 - f(x)\right) x_i",
             Text(
-                "the square error's: 0 at f = 0 and at f = 1, whatever the target",
+                "that of the squared error: 0 at f = 0 and at f = 1, whatever the target",
                 "平方误差的梯度：f = 0 或 f = 1 时都是 0，不管目标是什么",
             ),
         ),

@@ -150,7 +150,7 @@ def checks(rng: np.random.Generator) -> dict[str, float]:
 def _digits_table(numbers: dict[str, float]) -> Table:
     named = {
         "integers": Text("regression on the integers 0-9", "对整数 0-9 做回归"),
-        "one_hot": Text("regression on a column per class", "对每类一列（one-hot）做回归"),
+        "one_hot": Text("regression on one-hot targets", "对每类一列（one-hot）做回归"),
         "softmax": Text("softmax with cross-entropy", "softmax 加交叉熵"),
     }
     rows: list[list[Cell | Text]] = [
@@ -164,8 +164,8 @@ def _digits_table(numbers: dict[str, float]) -> Table:
         rows.append([text, f"{100 * numbers[f'right/numbering_{name}']:.1f} %", "-"])
     heads = [
         Text("model", "模型"),
-        Text("test digits right", "测试正确率"),
-        Text("errors that are the next digit", "错误中答成相邻数字的比例"),
+        Text("test accuracy", "测试正确率"),
+        Text("errors off by one", "错误中答成相邻数字的比例"),
     ]
     return Table(_DIGITS, heads, rows)
 
@@ -186,11 +186,11 @@ def _numberings(shares: Doubles, numbers: dict[str, float]) -> Figure:
     axis.hist(shares, bins=20, color="#c2410c", alpha=0.6, label="integers, numberings at random")
     for name, colour, label in (
         ("integers", "#1f2937", "integers 0-9"),
-        ("one_hot", "#15803d", "a column per class"),
+        ("one_hot", "#15803d", "one-hot targets"),
         ("softmax", "#1d4ed8", "softmax"),
     ):
         axis.axvline(numbers[f"right/{name}"], color=colour, lw=2, label=label)
-    axis.set(xlim=(0, 1), xlabel="share of test digits right", ylabel="numberings")
+    axis.set(xlim=(0, 1), xlabel="test accuracy", ylabel="numberings")
     axis.legend(fontsize=8, loc="upper center")
     return figure
 
@@ -212,7 +212,7 @@ def _heat(axis: Axes, shares: Doubles, name: str) -> None:
             axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=colour)
     axis.grid(visible=False)
     axis.set_title({"integers": "integers 0-9"}.get(name, name), fontsize=9)
-    axis.set(xticks=range(CLASSES), yticks=range(CLASSES), xlabel="answer", ylabel="digit")
+    axis.set(xticks=range(CLASSES), yticks=range(CLASSES), xlabel="predicted", ylabel="true digit")
 
 
 def _takeaway(numbers: dict[str, float]) -> Text:
@@ -221,9 +221,9 @@ def _takeaway(numbers: dict[str, float]) -> Text:
     )
     return Text(
         "Softmax with cross-entropy has the gradient of both earlier regressions, the difference between target and "
-        "answer times x, for as many classes as one likes. An integer per class makes the answer depend on the "
-        f"numbering, here between {worst} and {best} % right where softmax has {softmax} %, since neighbours in number "
-        "are not neighbours in shape.",
+        "output times x, for any number of classes. With an integer per class the prediction depends on the "
+        f"numbering, here between {worst} and {best} % accuracy where softmax reaches {softmax} %, since digits with "
+        "adjacent numbers do not look alike.",
         "softmax 加交叉熵的梯度与前面两种回归相同，都是目标与输出之差乘以 x，类别多少都行。"
         f"给每个类别一个整数会让结果取决于怎么编号，这里正确率在 {worst}% 到 {best}% 之间，而 softmax 为 {softmax}%，"
         "因为数字相邻并不代表形状相近。",
@@ -231,34 +231,34 @@ def _takeaway(numbers: dict[str, float]) -> Text:
 
 
 _DIGITS = Text(
-    "Ten digits from their pixels, by three models that are linear in them. The same regression on integers is also "
-    "asked with other numberings of the ten digits.",
+    "Ten digits from their pixels, by three linear models. The regression on integers is also repeated with other "
+    "numberings of the ten digits.",
     "由像素识别十个数字，三个模型都是像素的线性函数。对整数的回归还换用了十个数字的其他编号。",
 )
 _EXAMPLE = Text(
-    "The course's example of softmax: the exponential stretches what lies apart, so the largest z takes nearly all.",
+    "The course's example of softmax: the exponential amplifies differences, so the largest z takes nearly all the "
+    "probability.",
     "课程中 softmax 的例子：指数把差距拉大，最大的 z 几乎占去全部。",
 )
 _NUMBERINGS = Text(
-    "Share right of the regression on integers for random numberings of the digits, and of the models that know no "
+    "Accuracy of the regression on integers for random numberings of the digits, and of the models that assume no "
     "order.",
     "随机给数字编号时整数回归的正确率，以及不含顺序的模型的正确率。",
 )
 _CONFUSIONS = Text(
-    "What is answered, per cent of each digit. The integers' answers gather round the diagonal and in the middle: in "
-    "doubt between 0 and 8, regression answers 4.",
+    "Predictions in per cent of each true digit. Those of the regression on integers cluster around the diagonal and "
+    "in the middle: undecided between 0 and 8, it predicts 4.",
     "各数字得到的答案（百分比）。整数回归的答案聚在对角线附近和中间：在 0 与 8 之间犹豫时，回归会答 4。",
 )
 STUDY = Study(
     title=Text("Many classes: softmax", "多分类：softmax"),
     question=Text(
-        "With more than two classes each gets its own w and b, and softmax turns the z of all of them into "
-        "probabilities. Cross-entropy with a one-hot target is the loss. The course derives its gradient for three "
-        "classes by hand; here it is compared with differences of the loss at random weights. With two classes softmax "
-        "is the sigmoid of the difference of both z, and a constant added to every z changes nothing; both are "
-        "checked.\n\n"
-        "Why one-hot, and not simply the class's number? Ten handwritten digits seem to invite numbers. A linear "
-        "regression on the integers, rounded to the nearest, is compared with one on a column per class and with "
+        "With more than two classes each has its own w and b, and softmax turns all the z into probabilities. "
+        "Cross-entropy with a one-hot target is the loss. The course derives its gradient for three classes by hand; "
+        "here it is compared with finite differences of the loss at random weights. With two classes softmax is the "
+        "sigmoid of the difference of both z, and a constant added to every z changes nothing; both are "
+        "checked.\n\nWhy one-hot, and not simply the class's number? Ten handwritten digits seem to suggest it. A "
+        "linear regression on the integers, rounded to the nearest, is compared with one on one-hot targets and with "
         "softmax, and then the digits are renumbered at random.",
         "类别多于两个时，每类有自己的 w 和 b，softmax 把所有的 z 变成概率，损失是与 one-hot 目标之间的交叉熵。"
         "课程对三个类别手工推导了梯度；这里在随机权重处与损失的差分比较。"
@@ -273,7 +273,10 @@ STUDY = Study(
         ),
         Formula(
             r"L = -\sum_i \hat{y}_i \ln y_i, \qquad \frac{\partial L}{\partial w_i} = -\left(\hat{y}_i - y_i\right) x",
-            Text("cross-entropy, and its gradient by the weights of class i", "交叉熵，以及它对第 i 类权重的梯度"),
+            Text(
+                "cross-entropy, and its gradient with respect to the weights of class i",
+                "交叉熵，以及它对第 i 类权重的梯度",
+            ),
         ),
     ],
     sizes=Sizes,

@@ -187,12 +187,12 @@ def train(networks: Mapping[str, keras.Sequential], sets: Sets, epochs: int, rat
     """
     rows = sets["train"]
     kept = len(rows) - len(rows) // 5
-    learn, robust_validation = rows.take(np.arange(kept)), rows.take(np.arange(kept, len(rows)))
+    learn, held_out = rows.take(np.arange(kept)), rows.take(np.arange(kept, len(rows)))
     plan = Plan(epochs=epochs, batch_size=BATCH, learning_rate=rate)
     numbers = {}
     for name, network in networks.items():
         compile_network(network, plan, len(learn), network.output_shape[-1])
-        fit(network, network, learn, on_rows(network, robust_validation), plan)
+        fit(network, network, learn, on_rows(network, held_out), plan)
         for part, batch in sets.items():
             numbers[f"{name}/{part}"] = on_rows(network, batch)()["accuracy"]
         numbers[f"{name}/parameters"] = float(network.count_params())
@@ -247,7 +247,7 @@ def _table(numbers: Mapping[str, float]) -> Table:
         Text("network", "网络"),
         Text("parameters", "参数"),
         Text("training", "训练"),
-        Text("like the training", "与训练同分布"),
+        Text("test", "与训练同分布"),
         Text("shifted", "平移之后"),
     ]
     return Table(_TABLE, heads, rows)
@@ -262,7 +262,7 @@ def _bars(numbers: Mapping[str, float]) -> Figure:
             heights = [numbers[f"{kind}/{name}/{part}"] for name in networks]
             axis.bar(np.arange(3) + 0.27 * (index - 1), heights, 0.25, color=colour, label=part)
         axis.set_axisbelow(True)
-        axis.axhline(chance[kind], color="#1f2937", lw=0.8, ls="--", label="guessing")
+        axis.axhline(chance[kind], color="#1f2937", lw=0.8, ls="--", label="chance")
         axis.set_xticks(range(3), _LABELS[kind], fontsize=8)
         axis.set(ylim=(0, 1.02), title=kind, ylabel="accuracy" if kind == "go" else "")
         axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
@@ -320,27 +320,27 @@ _LABELS = {
     "text": ("along\ntime", "along\nembedding", "bag of\nwords"),
 }
 _TABLE = Text(
-    "Accuracy. Training on low voices and on sentences that judge in their first half; “shifted” are high voices and "
-    "sentences that judge in their second half. Guessing is right in "
-    f"{1 / SIDE**2:.1%} of the boards, {1 / WORDS:.1%} of the words and 50% of the sentences.",
+    "Accuracy. Trained on low voices and on sentences with the sentiment word in the first half; “shifted” are high "
+    f"voices and sentences with it in the second half. Chance level is {1 / SIDE**2:.1%} for boards, {1 / WORDS:.1%} "
+    "for words and 50% for sentences.",
     "正确率。训练用低音和评价词在前半句的样本；“平移之后”指高音和评价词在后半句的样本。"
     f"随机猜的正确率：棋盘 {1 / SIDE**2:.1%}，单词 {1 / WORDS:.1%}，句子 50%。",
 )
 _INPUTS = Text(
     "Left: a board of the test set; the red cross is the only move that captures white stones, green is the "
-    "probability each network gives a point, which behind pooling is one for all nine points of a block. Right: one "
-    "word from a low and from a high voice, the same pattern at another height.",
+    "probability each network assigns to a point, which after pooling is the same for all nine points of a block. "
+    "Right: one word from a low and from a high voice, the same pattern at another frequency.",
     "左：测试集中的一个棋盘，红叉是唯一能提掉白子的一手，绿色深浅是网络给每个点的概率，池化之后同一块里的九个点只能得到同一个概率。"
     "右：同一个词的低音和高音，图案相同，只是高度不同。",
 )
 _BARS = Text(
-    "Accuracy on what was learned from, on new rows of the same kind, and on shifted ones.",
+    "Accuracy on the training examples, on new examples of the same distribution, and on shifted ones.",
     "在训练样本、同分布的新样本和平移之后的样本上的正确率。",
 )
 _TAKEAWAY = Text(
-    "A convolution fits where a small pattern means the same wherever it stands along an axis: anywhere on the board, "
-    "anywhere in frequency, anywhere in time. Move filters only along such an axis, and pool only if the exact place "
-    "does not matter, which on a Go board it does.",
+    "A convolution is appropriate where a small pattern means the same wherever it occurs along an axis: anywhere on "
+    "the board, anywhere in frequency, anywhere in time. Move filters only along such an axis, and pool only if the "
+    "exact position does not matter, which on a Go board it does.",
     "如果一个小图案沿某条轴出现在哪里都是同样的含义，就适合用卷积：棋盘上任何一处、任何频率、任何时刻。"
     "滤波器只应沿这样的轴移动；只有确切位置无关紧要时才可以池化，而围棋棋盘上位置恰恰要紧。",
 )
@@ -349,17 +349,17 @@ STUDY = Study(
     question=Text(
         "A CNN rests on three properties of images: patterns are smaller than the image, the same patterns appear in "
         "different places, and subsampling changes nothing. The course asks of three other inputs which of them hold. "
-        "On a Go board the first two do and the third does not, so AlphaGo has no pooling. Here a position is drawn at "
-        "random under the rules, with exactly one move that captures, namely the last liberty of a group in atari. A "
-        "network of filters has to find it, then the same network with its plane pooled and spread out again, then a "
-        "dense one.\n\n"
-        "In a spectrogram, filters should move along frequency: high and low voices say the same word as the same "
-        "pattern at another height, while what happens in time is left to the layers behind. Here words are two "
-        "gliding formants, and networks learn from low voices and listen to high ones.\n\n"
-        "A sentence is a row of word vectors, and filters should move along the words, since neighbouring entries of a "
-        "vector have nothing to do with each other. Here sentences hold one judging word, and one “not” that stands "
-        "before it in half of them and elsewhere in the others: only word order tells. Networks learn from sentences "
-        "that judge early and read ones that judge late.",
+        "On a Go board the first two do and the third does not, so AlphaGo has no pooling. Here a position is drawn "
+        "at random under the rules, with exactly one move that captures, namely the last liberty of a group in atari. "
+        "A convolutional network has to find it, then the same network with its feature maps pooled and upsampled "
+        "again, then a dense one.\n\nIn a spectrogram, filters should move along frequency: high and low voices say "
+        "the same word as the same pattern at another frequency, while the temporal structure is left to later "
+        "layers. Here words are two gliding formants, and networks are trained on low voices and tested on high "
+        "ones.\n\nA sentence is a sequence of word vectors, and filters should move along the words, since "
+        "neighbouring entries of a vector are unrelated. Here each sentence contains one sentiment word and one "
+        "“not”, which precedes it in half of them and is elsewhere in the others: only word order is informative. "
+        "Networks are trained on sentences with the sentiment word in the first half and tested on ones with it in "
+        "the second.",
         "CNN 依赖图像的三个性质：图案比整幅图小，同样的图案会出现在不同位置，下采样不改变内容。课程对另外三种输入"
         "逐一追问哪些性质成立。围棋棋盘满足前两个，不满足第三个，所以 AlphaGo 没有池化。这里按规则随机生成局面，"
         "使得恰好只有一手能提子，即下在被打吃的棋块的最后一口气上；先让全卷积网络来找这一手，再把同一网络中间的平面"
@@ -381,7 +381,7 @@ STUDY = Study(
         ),
         Formula(
             r"\max_f\, a_{f+s} = \max_f\, a_f",
-            Text("why a shift s along that axis changes nothing", "为什么沿该轴平移 s 不改变结果"),
+            Text("why a shift s along that axis leaves the output unchanged", "为什么沿该轴平移 s 不改变结果"),
         ),
     ],
     sizes=Sizes,

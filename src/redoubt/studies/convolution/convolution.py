@@ -223,7 +223,7 @@ def _weights_table() -> Table:
         Text("layer", "层"),
         Text("dense", "全连接"),
         Text("only 3 x 3 pixels seen", "只看 3 x 3 像素"),
-        Text("and weights shared", "再共享权重"),
+        Text("and shared weights", "再共享权重"),
         Text("course, per filter", "课程，每个 filter"),
         Text("here, per filter", "本次，每个 filter"),
     ]
@@ -241,9 +241,9 @@ def _digits_table(numbers: dict[str, float]) -> Table:
         for reduce, words in _REDUCTIONS.items()
     ]
     heads = [
-        Text("what is kept of the maps", "特征图保留的部分"),
-        Text("digits right, %", "识别正确，%"),
-        Text("right when moved by a pixel, %", "平移一个像素后正确，%"),
+        Text("subsampling of the maps", "特征图保留的部分"),
+        Text("accuracy, %", "识别正确，%"),
+        Text("accuracy when shifted by a pixel, %", "平移一个像素后正确，%"),
         Text("change of the maps, %", "特征图的变化，%"),
     ]
     return Table(_DIGITS, heads, rows)
@@ -252,10 +252,10 @@ def _digits_table(numbers: dict[str, float]) -> Table:
 def _boards_table(numbers: dict[str, float]) -> Table:
     rows: list[list[Cell | Text]] = [
         [Text("points where Black can capture", "黑棋可以提子的点"), f"{numbers['go/captures']:.0f}"],
-        [Text("of these on the smaller board, %", "其中还在小棋盘上的，%"), f"{100 * numbers['go/left']:.0f}"],
-        [Text("of those still a capture there, %", "其中仍然可以提子的，%"), f"{100 * numbers['go/still']:.0f}"],
+        [Text("of these, kept on the smaller board, %", "其中还在小棋盘上的，%"), f"{100 * numbers['go/left']:.0f}"],
+        [Text("of those, still a capture there, %", "其中仍然可以提子的，%"), f"{100 * numbers['go/still']:.0f}"],
         [
-            Text("captures of the smaller board that are none, %", "小棋盘上的提子实际并不成立的，%"),
+            Text("captures on the smaller board that are spurious, %", "小棋盘上的提子实际并不成立的，%"),
             f"{100 * numbers['go/false']:.0f}",
         ],
     ]
@@ -308,15 +308,14 @@ _REDUCTIONS = {
     "max_4": Text("the largest of each 4 x 4", "每 4 x 4 的最大值"),
 }
 _WEIGHTS = Text(
-    "Weights, biases left out, of a layer with as many outputs as the convolution. The course counts 9 and 225 per "
-    "filter; it begins with a 100 x 100 colour picture, of which 1000 dense neurons would take 30,000 x 1000 weights.",
+    "Weights, without biases, of a layer with as many outputs as the convolution. The course counts 9 and 225 per "
+    "filter; it begins with a 100 x 100 colour image, for which 1000 dense neurons would need 30,000 x 1000 weights.",
     "输出个数相同的一层所需要的权重数（不计 bias）。课程给出每个 filter 有 9 个和 225 个权重；"
     "课程开头的例子是 100 x 100 的彩色图像，1000 个全连接神经元就需要 30,000 x 1000 个权重。",
 )
 _DIGITS = Text(
-    "Digits by their three nearest neighbours in the maps of four fixed edge filters; moved means by one pixel, the "
-    "mean "
-    "of four directions, with neighbours that were not moved.",
+    "Digits classified by their three nearest neighbours in the maps of four fixed edge filters; shifted means by one "
+    "pixel, averaged over four directions, with unshifted neighbours.",
     "用四个固定边缘 filter 的特征图，取三个最近邻来识别手写数字；“平移”是指只把测试图像移动一个像素，"
     "取四个方向的平均。",
 )
@@ -326,10 +325,8 @@ _BOARDS = Text(
 )
 _LAYER = Text(
     "Left: the course's image. Middle: the convolution as a matrix, a row per neuron, a colour per weight: nine "
-    "weights "
-    "stand on 144 of 576 places, the others are 0. Right: its map; the diagonal is found at the upper and the lower "
-    "left "
-    "by the same filter, and both survive max pooling.",
+    "weights occupy 144 of 576 entries, the others are 0. Right: its feature map; the same filter detects the "
+    "diagonal at the upper and the lower left, and both survive max pooling.",
     "左：课程里的图像。中：把卷积写成矩阵，每行一个神经元，每种颜色一个权重：9 个权重占据 576 个位置中的 144 个，"
     "其余为 0。右：得到的特征图，左上和左下的对角线由同一个 filter 找到，并且都在 max pooling 之后保留下来。",
 )
@@ -340,25 +337,23 @@ _POOLING = Text(
     "缩小后的棋盘上，棋块、气和可以提子的点都变了。",
 )
 _TAKEAWAY = Text(
-    "A convolution computes what a dense layer computes whose weights are mostly zero and otherwise shared, so it "
-    "needs "
-    "a tiny share of the weights and finds a pattern wherever it stands. Max pooling is right where a smaller picture "
-    "means the same, and wrong where every point counts, as on a Go board.",
+    "A convolution is a dense layer whose weights are mostly zero and otherwise shared, so it needs a tiny fraction "
+    "of the weights and detects a pattern wherever it occurs. Max pooling is appropriate where a smaller image means "
+    "the same, and inappropriate where every point counts, as on a Go board.",
     "卷积层就是大部分权重为零、其余权重共享的全连接层，因此只需要极少的权重，而且图案出现在哪里都能找到。"
     "如果缩小图像不改变含义，就可以用 max pooling；如果每个点都重要，比如围棋，就不能用。",
 )
 STUDY = Study(
     title=Text("A convolution is a dense layer with weights left out", "卷积就是去掉一些权重的全连接层"),
     question=Text(
-        "The course rests convolutional networks on three observations about pictures: some patterns are much smaller "
-        "than the whole picture, the same patterns appear in different regions, and leaving out pixels does not change "
-        "the object. The first two lead to convolution, the third to max pooling.\n\n"
-        "Is a convolution a different thing from a dense layer? Its matrix is written out here, most entries 0 and the "
-        "others shared, and gives the outputs of Keras's Conv2D; the derivative of a shared weight is the sum over the "
-        "places where it stands. The course takes their mean, which differs by a constant factor only.\n\n"
-        "Does pooling keep what matters? Digits are recognized from their edge maps, made smaller and moved by a "
-        "pixel. "
-        "Go positions are made smaller too, and the rules say what can be captured before and after.",
+        "The course derives convolutional networks from three observations about images: some patterns are much "
+        "smaller than the whole image, the same patterns appear in different regions, and subsampling pixels does not "
+        "change the object. The first two lead to convolution, the third to max pooling.\n\nIs a convolution "
+        "something different from a dense layer? Its matrix is written out here, most entries 0 and the others "
+        "shared, and gives the outputs of Keras's Conv2D; the derivative of a shared weight is the sum over the "
+        "positions where it occurs. The course takes their mean, which differs only by a constant factor.\n\nDoes "
+        "pooling keep what matters? Digits are classified from their edge maps, subsampled and shifted by a pixel. Go "
+        "positions are subsampled too, and the rules determine what can be captured before and after.",
         "课程用关于图像的三个观察引出卷积网络：有些图案比整张图小得多；同样的图案会出现在不同区域；"
         "去掉一部分像素不会改变图中的物体。前两个对应卷积，第三个对应 max pooling。\n\n"
         "卷积和全连接层是两回事吗？这里把卷积的矩阵完整写出来，大部分是 0，其余是共享的权重，输出与 Keras 的 Conv2D "

@@ -235,8 +235,8 @@ def pointed_at(
 def _outputs_table(numbers: Mapping[str, float]) -> Table:
     names = {"none": Text("none", "无"), "l1": Text("L1", "L1"), "l2": Text("L2", "L2")}
     columns = {
-        "alike": Text("likeness", "相似度"),
-        "named": Text("most like its own digit", "最像本类"),
+        "alike": Text("similarity", "相似度"),
+        "named": Text("most similar to its own digit", "最像本类"),
         "probability": Text("probability", "概率"),
         "toward": Text("direction", "方向"),
     }
@@ -255,25 +255,29 @@ def _outputs_table(numbers: Mapping[str, float]) -> Table:
 def _networks_table(numbers: Mapping[str, float]) -> Table:
     lines = {
         "accuracy": Text("accuracy", "正确率"),
-        "under_attack": Text("accuracy under PGD", "PGD 攻击下的正确率"),
-        "filter/over_best_digit": Text("filter: its image over the best digit", "滤波器：最大化图像与最强数字之比"),
-        "neuron/over_best_digit": Text("neuron: its image over the best digit", "神经元：最大化图像与最强数字之比"),
+        "under_attack": Text("robust accuracy under PGD", "PGD 攻击下的正确率"),
+        "filter/over_best_digit": Text(
+            "filter activation: its image / the best digit", "滤波器：最大化图像与最强数字之比"
+        ),
+        "neuron/over_best_digit": Text(
+            "neuron activation: its image / the best digit", "神经元：最大化图像与最强数字之比"
+        ),
         "filter/repeats": Text("filter images: repetition", "滤波器图像：重复程度"),
         "neuron/repeats": Text("neuron images: repetition", "神经元图像：重复程度"),
         "saliency/with_ink": Text("saliency: correlation with the image", "显著图与图像的相关系数"),
         "saliency/classes": Text("mean saliency of a class: with its mean image", "每类平均显著图与平均图像的相关系数"),
         "flipped/random": Text("accuracy, 5% random pixels flipped", "随机翻转 5% 像素后的正确率"),
         "flipped/salient": Text("accuracy, the 5% most salient flipped", "翻转最显著的 5% 像素后的正确率"),
-        "dream_energy": Text("deep dream: activation energy, times", "Deep Dream：激活能量的倍数"),
+        "dream_energy": Text("deep dream: growth of activation energy, factor", "Deep Dream：激活能量的倍数"),
     }
     rows: list[list[Cell | Text]] = [
         [says, *(f"{numbers[f'{name}/{key}']:.2f}" for name in NETWORKS)] for key, says in lines.items()
     ]
     noise = [numbers[f"natural/{kind}/noise_repeats"] for kind in ("filter", "neuron")]
     caption = Text(
-        "Both networks. A filter's activation is its mean over places, so that images of any size compare. Repetition "
-        f"is the best correlation of an image with itself moved by 2 pixels or more; the "
-        f"noise that filter images start from has {noise[0]:.2f}, that of the neurons {noise[1]:.2f}.",
+        "Both networks. A filter's activation is its mean over positions, so that images of any size are comparable. "
+        "Repetition is the highest correlation of an image with itself shifted by 2 pixels or more; the noise that "
+        f"filter images start from has {noise[0]:.2f}, that for the neurons {noise[1]:.2f}.",
         "两个网络。滤波器的激活取各位置的平均值，因此不同大小的图像可以比较。"
         f"重复程度：图像与自身平移 2 个像素以上之后的最大相关系数；滤波器图像的噪声起点为 {noise[0]:.2f}，"
         f"神经元图像的为 {noise[1]:.2f}。",
@@ -288,7 +292,7 @@ def _favourites(shown: Mapping[str, Shown]) -> Figure:
         rows = {"filters": each.filters, "neurons": each.neurons, **each.outputs}
         for line, (says, images) in zip(axes[5 * block : 5 * block + 5], rows.items(), strict=True):
             colour = "#c2410c" if name == "natural" else "#1d4ed8"
-            _row(line, images[..., 0], f"{name}\n{says}", colour)
+            _row(line, images[..., 0], f"{_SAID[name].en}\n{says}", colour)
     return figure
 
 
@@ -297,8 +301,8 @@ def _saliency(test: Batch, shown: Mapping[str, Shown]) -> Figure:
     _row(axes[0], test.x[:SHOWN, ..., 0], "digit", "#1f2937")
     for index, (name, colour) in enumerate((("natural", "#c2410c"), ("hardened", "#1d4ed8"))):
         maps = shown[name].saliency
-        _row(axes[1 + index], maps / maps.max(axis=(1, 2), keepdims=True), f"{name}\n|dy/dx|", colour)
-        _row(axes[3 + index], shown[name].dream[..., 0], f"{name}\ndream", colour)
+        _row(axes[1 + index], maps / maps.max(axis=(1, 2), keepdims=True), f"{_SAID[name].en}\n|dy/dx|", colour)
+        _row(axes[3 + index], shown[name].dream[..., 0], f"{_SAID[name].en}\ndream", colour)
     return figure
 
 
@@ -311,13 +315,13 @@ def _row(line: Sequence[Axes], images: Floats | Doubles, label: str, colour: str
     line[0].set_ylabel(label, fontsize=7.5, color=colour, rotation=0, ha="right", va="center")
 
 
-_SAID = {"natural": Text("natural", "自然"), "hardened": Text("hardened", "加固")}
+_SAID = {"natural": Text("natural", "自然"), "hardened": Text("adversarial", "对抗训练")}
 _OUTPUTS = Text(
     "Images that maximize the ten outputs, without a penalty, with lambda sum |x| (L1) and with lambda sum x^2 (L2); "
-    "lambda is the network's mean |dy/dx|, so that the penalty weighs alike on both. From noise: likeness, which is "
-    "the correlation with the most similar training image of that digit, the share that no image of another digit "
-    "resembles more, and the network's probability. From the average of all digits: direction, the correlation of the "
-    "change with the way from the average to the mean of that digit.",
+    "lambda is the network's mean |dy/dx|, so that the penalty has equal weight in both. From noise: similarity, the "
+    "correlation with the most similar training image of that digit; the share for which no image of another digit is "
+    "more similar; and the network's probability. From the average of all digits: direction, the correlation of the "
+    "change with the difference between that digit's mean and the average.",
     "使十个输出最大的图像：不加正则、减去 lambda sum |x|（L1）和 lambda sum x^2（L2）。lambda 取该网络 |dy/dx| 的均值，"
     "使正则项对两个网络同样重。从噪声出发：相似度，即与该数字最相似的训练图像的相关系数；"
     "没有别的数字的图像更像它的比例；网络给出的概率。从所有数字的平均图像出发：方向，即图像的变化与"
@@ -325,39 +329,39 @@ _OUTPUTS = Text(
 )
 _FAVOURITES = Text(
     "Per network: images that maximize filters of the second convolution layer, neurons of the dense layer, and the "
-    "outputs 0 to 9 from noise, from noise with the L1 penalty, and from the average digit without. Filters like "
-    "textures, neurons and outputs patterns as large as the image, and what the natural network is sure to be a digit "
-    "is none to us.",
+    "outputs 0 to 9 from noise, from noise with the L1 penalty, and from the average digit without. Filters respond "
+    "to textures, neurons and outputs to patterns as large as the image, and what the natural network confidently "
+    "classifies as a digit does not look like one to us.",
     "每个网络依次为：使第二个卷积层的滤波器、全连接层的神经元最大化的图像；使输出 0 到 9 最大化的图像，"
     "依次为从噪声出发、从噪声出发加 L1 正则、从平均图像出发。滤波器喜欢纹理，神经元和输出喜欢占满整幅图的图案；"
     "自然网络确信是数字的图像，在我们看来并不是。",
 )
 _SALIENCY = Text(
     "Test digits, the saliency |dy/dx| of both networks (white is its largest value in the image), and the digits "
-    "after ten steps of deep dream, which exaggerates whatever the second layer saw.",
+    "after ten steps of deep dream, which exaggerates whatever the second layer detects.",
     "测试数字、两个网络的显著图 |dy/dx|（白色为该图中的最大值），以及经过十步 Deep Dream 之后的数字："
     "它夸大第二层看到的一切。",
 )
 _TAKEAWAY = Text(
-    "An image that makes an output as large as possible need not look like the digit to us, and the network is sure "
-    "all the same: this is the door that attacks come in by. Penalizing ink brings the image nearer to real digits, "
-    "and adversarial training brings the pixels that the answer hangs on back to the strokes.",
+    "An image that maximizes an output need not look like the digit to us, and yet the network is confident: this is "
+    "what adversarial attacks exploit. Penalizing ink brings the image closer to real digits, and adversarial "
+    "training moves saliency back to the strokes.",
     "使某个输出最大的图像在我们看来不一定像数字，而网络却深信不疑：攻击正是从这扇门进来的。"
     "惩罚笔墨会让图像更接近真实数字，而对抗训练会让答案所依赖的像素回到笔画上。",
 )
 STUDY = Study(
     title=Text("What does a CNN learn?", "CNN 学到了什么？"),
     question=Text(
-        "A trained network is a black box, yet it can be asked what it likes: hold the weights, start from noise and "
-        "change the pixels by gradient ascent. The course does so for a filter, whose degree of activation is the sum "
-        "of its outputs over all places, for a neuron of the dense layer and for an output. The output's image is the "
-        "surprise: one expects a digit, and sees noise. Subtracting the sum of |x|, since most pixels of a digit hold "
-        "no ink, makes it more of a digit.\n\n"
-        "Here this is done with two networks of the same shape and the same first weights, one trained on digits and "
-        "one on digits attacked by PGD. Filters are shown on 28 x 28 pixels whatever the size of the digits, as a "
-        "convolution slides over images of any size. Likeness is measured, not only looked at.\n\n"
-        "Two neighbours of the idea follow. Saliency (Simonyan) asks of a given image which pixels its answer hangs "
-        "on, by |dy/dx|; deep dream climbs from a given image towards more of everything that a layer sees in it.",
+        "A trained network is a black box, yet one can visualize what it responds to: fix the weights, start from "
+        "noise and change the pixels by gradient ascent. The course does so for a filter, whose degree of activation "
+        "is the sum of its outputs over all positions, for a neuron of the dense layer and for an output. The image "
+        "for an output is the surprise: one expects a digit, and sees noise. Subtracting the sum of |x|, since most "
+        "pixels of a digit are empty, makes it look more like a digit.\n\nHere this is done with two networks of the "
+        "same architecture and initialization, one trained naturally and one adversarially by PGD. Filters are shown "
+        "on 28 x 28 pixels whatever the size of the digits, as a convolution applies to images of any size. "
+        "Similarity is measured, not only judged by eye.\n\nTwo neighbours of the idea follow. Saliency (Simonyan) "
+        "shows on which pixels of an image the prediction depends, by |dy/dx|; deep dream amplifies whatever a layer "
+        "detects in a given image.",
         "训练好的网络像黑箱，但可以问它喜欢什么：固定权重，从噪声出发，用梯度上升去改像素。课程对三种对象这样做："
         "滤波器（激活程度是它在所有位置上的输出之和）、全连接层的神经元、以及输出。输出的结果最令人意外：本以为会看到数字，"
         "看到的却是噪声。数字图像的大部分像素没有笔墨，所以减去 |x| 之和之后，图像会更像数字。\n\n"
@@ -369,11 +373,11 @@ STUDY = Study(
     formulas=[
         Formula(
             r"a^k = \sum_{i,j} a^k_{ij}, \qquad x^* = \arg\max_x\, a^k",
-            Text("the image that excites filter k most", "使第 k 个滤波器最激活的图像"),
+            Text("the image that maximizes filter k", "使第 k 个滤波器最激活的图像"),
         ),
         Formula(
             r"x^* = \arg\max_x \left( y_i - \lambda \sum_{m,n} |x_{mn}| \right)",
-            Text("the image of output i, with as little ink as may be", "输出 i 的图像，笔墨尽量少"),
+            Text("the image for output i, with an L1 penalty on ink", "输出 i 的图像，笔墨尽量少"),
         ),
         Formula(
             r"s_{mn} = \left| \frac{\partial y_k}{\partial x_{mn}} \right|",

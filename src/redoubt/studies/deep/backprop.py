@@ -229,7 +229,7 @@ def _costs_table(numbers: dict[str, float]) -> Table:
         (Text("their products, dl/dw", "两者相乘：dl/dw"), products, ""),
         (Text("the gradient by both passes", "两次传播得到整个梯度"), numbers["cost/both_passes"] * forward_pass, ""),
         (
-            Text("the gradient, each dl/dz asked anew from the front", "从前往后逐个重复计算每个 dl/dz"),
+            Text("the gradient, each dl/dz recomputed from the front", "从前往后逐个重复计算每个 dl/dz"),
             numbers["cost/from_the_front"] * forward_pass,
             Text("not efficient", "没有效率"),
         ),
@@ -278,9 +278,9 @@ def _figure(numbers: dict[str, float], sizes: Sizes, off: Sequence[float]) -> Fi
     figure, axes = canvas(1, 3, 10.0, 3.3)
     left, middle, right = axes[0]
     _draw_costs(left, sizes.width)
-    middle.loglog(STEPS, off, "o-", color="#c2410c", ms=3, label="one weight moved")
-    middle.axhline(numbers["tape_off"], color="#1d4ed8", label="hand against tape")
-    middle.set(xlabel="step by which the weight is moved", ylabel="relative error of dl/dw")
+    middle.loglog(STEPS, off, "o-", color="#c2410c", ms=3, label="finite difference")
+    middle.axhline(numbers["tape_off"], color="#1d4ed8", label="backward pass by hand")
+    middle.set(xlabel="finite-difference step", ylabel="relative error of dl/dw")
     middle.legend(fontsize=7)
     layers = range(1, sizes.depth + 2)
     right.semilogy(layers, [numbers[f"signal/layer_{k}"] for k in layers], "o-", color="#15803d", ms=4)
@@ -293,37 +293,34 @@ def _draw_costs(axis: Axes, width: int) -> None:
     found = [costs([width] * (depth + 2)) for depth in DEPTHS]
     for name, colour in drawn.items():
         axis.semilogy(DEPTHS, [each[name] for each in found], "o-", color=colour, ms=3, label=name.replace("_", " "))
-    axis.set(xlabel=f"hidden layers, {width} neurons everywhere", ylabel="multiply-adds per example", ylim=(100, 1e19))
+    axis.set(xlabel=f"hidden layers, {width} neurons each", ylabel="multiply-adds per example", ylim=(100, 1e19))
     axis.legend(fontsize=7, loc="upper left")
 
 
 _COSTS = Text(
-    "Counted while the study runs, one multiply-add per connection; what is done once per neuron (sigmoid, gain) is "
-    "left "
-    "out. The backward pass is carried on to the input, whose derivative is what an attack follows.",
+    "Counted while the study runs, one multiply-add per connection; per-neuron work (sigmoid, gain) is not counted. "
+    "The backward pass is carried on to the input, whose gradient is what an attack follows.",
     "运行时实际计数，每条连线一次乘加；每个神经元只做一次的运算（sigmoid、乘放大系数）不计入。"
     "反向传播一直进行到输入，对输入的导数正是攻击所用的方向。",
 )
 _SLIDE = Text(
     "The course's example of a layer as a matrix operation, and the factor by which each of its neurons multiplies "
-    "what "
-    "comes back.",
+    "the backward signal.",
     "课程里用矩阵运算表示一层网络的例子，以及每个神经元在反向时所乘的系数。",
 )
 _CAPTION = Text(
-    "Left: the cost of the whole gradient, by depth. Middle: moving a weight is not only dear but inexact: a large "
-    "step "
-    "is no derivative, a small one drowns in rounding. Right: each sigmoid multiplies what comes back by at most 1/4, "
-    "so "
-    "early layers hear less; one reason why, in 1986, more than three hidden layers did not help.",
+    "Left: the cost of the full gradient, by depth. Middle: finite differences are not only expensive but inexact: a "
+    "large step is biased, a small one is lost in rounding. Right: each sigmoid multiplies the backward signal by at "
+    "most 1/4, so early layers receive smaller gradients; one reason why, in 1986, more than three hidden layers did "
+    "not help.",
     "左：整个梯度的代价随深度的变化。中：逐个改变权重不仅代价高，而且不准确：步长大了不是导数，步长小了被舍入误差淹没。"
     "右：每个 sigmoid 最多把传回来的信号乘以 1/4，所以靠前的层收到的信号更弱，"
     "这是 1986 年超过三个隐藏层就没有帮助的原因之一。",
 )
 _TAKEAWAY = Text(
-    "The gradient with respect to every weight is what entered the weight times what comes back along a reversed "
+    "The gradient with respect to every weight is the input to the weight times the backward signal of the reversed "
     "network, and the hand-written version equals automatic differentiation. Both passes together cost three forward "
-    "passes however many weights there are, where moving each weight costs one forward pass per weight.",
+    "passes whatever the number of weights, whereas finite differences cost one forward pass per weight.",
     "对每个权重的梯度，等于前向时进入这个权重的值乘以沿反向网络传回来的值，手写的结果与自动求导一致。"
     "无论有多少权重，两次传播一共只相当于三次前向传播，而逐个改变权重则每个权重都要一次前向传播。",
 )
@@ -331,14 +328,13 @@ STUDY = Study(
     title=Text("Backpropagation by hand", "手写反向传播"),
     question=Text(
         "Gradient descent needs the derivative of the loss with respect to every weight, and a network may have a "
-        "million. Backpropagation is no other way to learn but an efficient way to get all of them.\n\n"
-        "The chain rule splits each into two factors. What entered the weight is known from the forward pass. How the "
+        "million. Backpropagation is not a different way to train but an efficient way to compute them all.\n\nThe "
+        "chain rule splits each into two factors. The input to the weight is known from the forward pass. How the "
         "loss depends on the neuron's z is computed from the output backwards, by a second network with the same "
-        "weights "
-        "in the other direction, whose neurons do not bend what they get but multiply it by a number that the forward "
-        "pass has fixed.\n\n"
-        "Both passes are written out here in NumPy for a batch of digits and a random network of sigmoids, compared "
-        "with tf.GradientTape, and counted in multiply-adds against the two ways that are not efficient.",
+        "weights in the reverse direction, whose neurons are linear: they multiply their input by a number that the "
+        "forward pass has fixed.\n\nBoth passes are written out here in NumPy for a batch of digits and a random "
+        "network of sigmoids, compared with tf.GradientTape, and counted in multiply-adds against two inefficient "
+        "alternatives.",
         "梯度下降需要损失对每个权重的导数，而一个网络可能有上百万个权重。反向传播并不是另一种训练方法，"
         "只是一次算出全部导数的高效做法。\n\n"
         "链式法则把每个导数拆成两个因子。进入这个权重的值，前向传播时就已知道；损失对神经元的 z 的导数，"

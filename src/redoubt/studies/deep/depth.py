@@ -93,7 +93,7 @@ def folding_network(u: Doubles, folds: int) -> Doubles:
 
 
 def straight_pieces(values: Doubles) -> int:
-    """How many straight pieces a curve has, from its values on a regular grid."""
+    """How many linear pieces a curve has, from its values on a regular grid."""
     return 1 + int((np.abs(np.diff(values, 2)) > 1e-9).sum())
 
 
@@ -184,8 +184,8 @@ def _table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
     heads = [
         Text("layers x size", "层数 x 每层神经元"),
         Text("parameters", "参数"),
-        Text(f"{sizes.rows:,} points, right, %", f"{sizes.rows:,} 个点，正确，%"),
-        Text(f"{sizes.rows // FEWER:,} points, right, %", f"{sizes.rows // FEWER:,} 个点，正确，%"),
+        Text(f"{sizes.rows:,} points, accuracy, %", f"{sizes.rows:,} 个点，正确，%"),
+        Text(f"{sizes.rows // FEWER:,} points, accuracy, %", f"{sizes.rows // FEWER:,} 个点，正确，%"),
     ]
     return Table(_TABLE, heads, rows)
 
@@ -194,7 +194,7 @@ def _course_table() -> Table:
     heads = [
         Text("course, layers x size", "课程，层数 x 大小"),
         Text("word error rate, %", "词错误率，%"),
-        Text("one layer of as many parameters", "参数同样多的单层"),
+        Text("one layer with as many parameters", "参数同样多的单层"),
         Text("word error rate, %", "词错误率，%"),
     ]
     return Table(_COURSE, heads, [list(row) for row in COURSE])
@@ -212,11 +212,11 @@ def _figure(numbers: Mapping[str, float]) -> Figure:
         color=list(shapes.values()),
     )
     bars.set_axisbelow(True)
-    bars.set(ylim=(50, 100), ylabel="right, %; 50 is guessing", xlabel="layers x size")
+    bars.set(ylim=(50, 100), ylabel="accuracy, % (chance: 50)", xlabel="layers x size")
     for kind, colour, label in (("deep", "#1d4ed8", "deep, 2 per layer"), ("fat", "#c2410c", "one layer")):
         values = [numbers[f"pieces_{kind}/folds_{folds}"] for folds in PLACES]
         pieces.semilogy([2 * folds for folds in PLACES], values, "o-", ms=3, color=colour, label=label)
-    pieces.set(xlabel="hidden neurons", ylabel="straight pieces")
+    pieces.set(xlabel="hidden neurons", ylabel="linear pieces")
     pieces.legend(fontsize=7)
     return figure
 
@@ -237,31 +237,30 @@ def _draw_tree(axis: Axes) -> None:
 
 
 _TABLE = Text(
-    "Share of new points answered right; the function is above its middle at half of them. The first two rows have as "
-    "many parameters, the third four times as many. The fat network has the better of two learning rates, the deep one "
-    "has no choice.",
+    "Accuracy on new points; the function is above its median at half of them. The first two networks have equally "
+    "many parameters, the third four times as many. The fat network uses the better of two learning rates, the deep "
+    "one a fixed rate.",
     "新点上的正确率，函数值大于中值的点占一半。前两行参数同样多，第三行是四倍。胖网络取两个学习率中较好的一个，"
     "深网络只用一个。",
 )
 _COURSE = Text(
-    "What the course shows of speech recognition: five layers of 2,000 neurons against one layer of as many "
+    "What the course shows of speech recognition: five layers of 2,000 neurons against one layer with as many "
     "parameters. A single layer of 16,000 neurons is hardly better than one of 3,772.",
     "课程给出的语音识别结果：五层、每层 2000 个神经元，对比参数同样多的单层。单层加宽到 16,000 个神经元，"
     "比 3772 个也好不了多少。",
 )
 _CAPTION = Text(
-    "Left: the function, one small function t used seven times. Middle: how often each network is right. Right: a "
-    "network whose weights are set by hand, one layer of two neurons per fold, against one hidden layer of as many "
-    "neurons and parameters: folding once more doubles the straight pieces, a further neuron of the one layer adds "
-    "one.",
+    "Left: the function, one small function t used seven times. Middle: accuracy of each network. Right: a network "
+    "with hand-set weights, one layer of two neurons per fold, against one hidden layer with as many neurons and "
+    "parameters: one more fold doubles the number of linear pieces, one more neuron in the single layer adds one.",
     "左：要学的函数，由同一个小函数 t 用七次搭成。中：各网络的正确率。右：手工设定权重的网络，"
     "每折一次用一层两个神经元，对比神经元和参数都同样多的单隐藏层：多折一次，直线段数翻倍；单层里多一个神经元，"
     "只多一段。",
 )
 _TAKEAWAY = Text(
-    "One hidden layer can represent any function, but where a function is built of modules each layer can use again "
-    "what the one before has made, and the same parameters reach further when they are stacked. The modules have to "
-    "be found in the data: with a fifth of the points both shapes do clearly worse, so depth is no substitute for "
+    "One hidden layer can represent any function, but where a function is modular each layer can reuse what the "
+    "previous one has computed, and the same number of parameters goes further when stacked. The modules have to be "
+    "learned from data: with a fifth of the points both architectures do clearly worse, so depth is no substitute for "
     "data.",
     "一个隐藏层可以表示任何函数，但如果函数由模块搭成，每一层就能重复利用前一层的结果，同样多的参数叠起来用，效果更好。"
     "模块要从数据里找出来：只用五分之一的点，两种形状都明显变差，所以深度不能代替数据。",
@@ -269,13 +268,14 @@ _TAKEAWAY = Text(
 STUDY = Study(
     title=Text("Why deep? Thin and deep against fat and shallow", "为什么要深？高瘦对矮胖"),
     question=Text(
-        "Since 1989 it is known that one hidden layer is good enough: with enough neurons it comes as close to any "
-        "continuous function as one likes. Deeper networks have more parameters, so it is no wonder that they fit "
-        "better. The fair comparison is at equal parameters: a thin and deep network against a fat and shallow one.\n\n"
-        "The course's answer is modules: sub-functions that are written once and used again, as in a program, and as "
-        "in cut paper, where one fold turns a cut into two. The function to learn here is of that kind. Eight numbers "
-        "are averaged in pairs and folded, what comes out again, and once more; is the last one above its middle?\n\n"
-        "What folding is worth can also be counted without any training, in the straight pieces of a curve.",
+        "Since 1989 it has been known that one hidden layer is enough: with enough neurons it approximates any "
+        "continuous function arbitrarily well. Deeper networks have more parameters, so it is no surprise that they "
+        "fit better. The fair comparison is at equal parameters: a thin and deep network against a fat and shallow "
+        "one.\n\nThe course's answer is modularization: sub-functions that are written once and reused, as in a "
+        "program, and as in paper cutting, where one fold turns a cut into two. The function to learn here is of that "
+        "kind. Eight numbers are averaged in pairs and folded, the results again, and once more; is the last one "
+        "above its median?\n\nThe benefit of folding can also be counted without any training, in the linear pieces "
+        "of a curve.",
         "1989 年起人们就知道一个隐藏层已经够用：神经元足够多，就能任意逼近任何连续函数。更深的网络参数更多，"
         "拟合得更好并不奇怪。公平的比较是参数同样多：高瘦的网络对矮胖的网络。\n\n"
         "课程的答案是模块化：子函数写一次，反复使用，就像写程序；也像剪纸，折一次，一刀就变成两刀。"
@@ -294,7 +294,7 @@ STUDY = Study(
         ),
         Formula(
             r"\mathrm{deep}:\; 2^{k}, \qquad \mathrm{one\ layer}:\; 2k + 1",
-            Text("straight pieces that 6k + 1 parameters buy", "6k + 1 个参数能得到的直线段数"),
+            Text("linear pieces from 6k + 1 parameters", "6k + 1 个参数能得到的直线段数"),
         ),
     ],
     sizes=Sizes,

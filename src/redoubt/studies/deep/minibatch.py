@@ -200,16 +200,16 @@ def _table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
     heads = [
         Text("batch", "批大小"),
         Text("updates per epoch", "每个 epoch 的更新次数"),
-        Text(f"right after {sizes.epochs} epochs, %", f"{sizes.epochs} 个 epoch 后正确，%"),
-        Text(f"right after {sizes.updates} updates, %", f"{sizes.updates} 次更新后正确，%"),
-        Text("examples seen in those", "其间看过的样本数"),
-        Text("multiply-adds per number moved", "每搬运一个数做的乘加次数"),
+        Text(f"accuracy after {sizes.epochs} epochs, %", f"{sizes.epochs} 个 epoch 后正确，%"),
+        Text(f"accuracy after {sizes.updates} updates, %", f"{sizes.updates} 次更新后正确，%"),
+        Text("examples seen by then", "其间看过的样本数"),
+        Text("multiply-adds per number fetched", "每搬运一个数做的乘加次数"),
     ]
     if sizes.timed:
         heads += [
             Text("seconds per epoch", "每个 epoch 的秒数"),
             Text("course, seconds per epoch", "课程，每个 epoch 的秒数"),
-            Text("right in the time of one epoch of batch 1, %", "用批大小 1 跑一个 epoch 的时间，正确，%"),
+            Text("accuracy in the time of one epoch of batch 1, %", "用批大小 1 跑一个 epoch 的时间，正确，%"),
         ]
     rows: list[list[Cell | Text]] = []
     for batch in BATCHES:
@@ -253,20 +253,20 @@ def _figure(curves: Mapping[int, Mapping[int, float]], rows: int, numbers: Mappi
         style = {"color": COLOURS[batch], "ms": 3, "label": f"batch {batch}"}
         by_epochs.semilogx(updates * batch / rows, list(points.values()), "o-", **style)
         by_updates.semilogx(updates, list(points.values()), "o-", **style)
-    by_epochs.set(xlabel="epochs: equal arithmetic", ylabel="share of test digits right", ylim=(0, 1))
+    by_epochs.set(xlabel="epochs: equal arithmetic", ylabel="test accuracy", ylim=(0, 1))
     by_updates.set(xlabel="updates", ylim=(0, 1))
     by_updates.legend(fontsize=7, loc="lower right")
     values = [numbers[f"multiply_adds_per_number/batch_{batch}"] for batch in BATCHES]
     moved.bar([str(batch) for batch in BATCHES], values, color=[COLOURS[batch] for batch in BATCHES])
     moved.set_axisbelow(True)
-    moved.set(xlabel="batch", ylabel="multiply-adds per number moved")
+    moved.set(xlabel="batch", ylabel="multiply-adds per number fetched")
     return figure
 
 
 _TABLE = Text(
-    "Digits, one hidden layer, plain gradient descent at one learning rate. Equal epochs are equal arithmetic; equal "
-    "updates are not: batch 1000 works a thousand times as much as batch 1. The last column is for the first layer, "
-    "forward: how often a number is used once it has been fetched.",
+    "Digits, one hidden layer, plain gradient descent at one learning rate. Equal epochs mean equal arithmetic; equal "
+    "updates do not: batch 1000 costs a thousand times as much as batch 1. The last column, for the first layer's "
+    "forward pass, is how often a number is used once it has been fetched.",
     "手写数字，一个隐藏层，普通梯度下降，学习率相同。epoch 相同，运算量就相同；更新次数相同则不然："
     "批大小 1000 的运算量是批大小 1 的一千倍。"
     "“每搬运一个数做的乘加次数”按第一层的前向传播计算，说明一个数取来之后能用多少次。",
@@ -279,30 +279,29 @@ _COURSE = Text(
 )
 _CAPTION = Text(
     "Left: for the same arithmetic, small batches get further, because they update more often. Middle: for the same "
-    "number of updates, one example at a time is the noisiest. Right: why hardware likes batches all the same: a "
-    "weight that has been fetched is used for every row.",
+    "number of updates, one example at a time is the noisiest. Right: why hardware favours batches all the same: a "
+    "weight that has been fetched is used for every example.",
     "左：运算量相同时，小批更新次数更多，走得更远。中：更新次数相同时，每次只看一个样本噪声最大。"
     "右：硬件为什么仍然偏爱大批：取来的权重可以用于批里的每一行。",
 )
 _TAKEAWAY = Text(
-    "In equal epochs the smallest batches learn most, but an update of one example costs about as much time as an "
-    "update of ten, because a matrix product uses each weight for all rows at once. So a mini-batch gets the same "
-    "number of steadier updates in the same time, while a batch that is too large updates too rarely.",
+    "At equal epochs the smallest batches learn most, but an update with one example takes about as long as one with "
+    "ten, because a matrix product uses each weight for all examples at once. So a mini-batch gets the same number of "
+    "less noisy updates in the same time, while a batch that is too large updates too rarely.",
     "epoch 相同时，小批学得最多；但一个样本的更新和十个样本的更新花的时间差不多，因为矩阵乘法把每个权重一次用于所有行。"
     "所以在相同时间内，mini-batch 能做同样多次、而且更稳定的更新，批太大则更新太少。",
 )
 STUDY = Study(
     title=Text("Mini-batches: why not one example at a time?", "Mini-batch：为什么不用一次一个样本？"),
     question=Text(
-        "Gradient descent may look at all examples before it moves, at one, or at a batch between. An epoch is one "
-        "look at all of them, whatever the batch: as many multiply-adds, but with small batches many more updates. "
-        "One would take one example at a time, then. The course asks why nobody does, and answers with a clock.\n\n"
-        "The same network learns here from batches of 1, 10, 100 and 1000, in equal epochs, which is equal arithmetic, "
-        "and in equal updates. The clock differs from machine to machine and from run to run, so the quick form counts "
-        "instead how much arithmetic there is for each number that has to be fetched; the full form measures seconds "
-        "too, and compares in equal time.\n\n"
-        "That rows can be worked on together at all is checked as well: the gradient of a batch is the sum of its "
-        "rows' gradients, computed one by one or in one matrix product.",
+        "Gradient descent may use all examples per update, one, or a mini-batch in between. An epoch is one pass over "
+        "all of them, whatever the batch size: the same number of multiply-adds, but many more updates with small "
+        "batches. Then why not one example at a time? The course answers with a clock.\n\nThe same network is trained "
+        "here with batches of 1, 10, 100 and 1000, for equal epochs, which is equal arithmetic, and for equal "
+        "updates. Wall-clock time differs from machine to machine and from run to run, so the quick form counts the "
+        "arithmetic per number fetched from memory instead; the full form also measures seconds, and compares at "
+        "equal time.\n\nThat examples can be processed jointly is checked as well: the gradient of a batch is the sum "
+        "of its examples' gradients, computed one by one or in one matrix product.",
         "梯度下降可以看完所有样本再走一步，也可以看一个就走一步，或者取中间的一批。把全部样本看一遍叫一个 epoch，"
         "不管批多大，乘加次数都一样，但批越小更新越多。那么应该一次只看一个样本才对。课程问为什么没有人这样做，"
         "答案在计时里。\n\n这里让同一个网络分别用 1、10、100、1000 的批学习，"
@@ -318,7 +317,7 @@ STUDY = Study(
         Formula(
             r"Z = X W^T, \qquad \frac{B\, n\, m}{n\, m + B\, (n + m)}",
             Text(
-                "all rows in one product, and its multiply-adds per number moved",
+                "all examples in one product, and its multiply-adds per number fetched",
                 "所有行一次相乘，以及每搬运一个数所做的乘加次数",
             ),
         ),

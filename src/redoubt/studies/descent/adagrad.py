@@ -208,17 +208,17 @@ def _rules_table(numbers: Mapping[str, float]) -> Table:
         for rule, text in says.items()
     ]
     heads = [
-        Text("larger means farther, by", "谁大谁就离目标远，按"),
-        Text("parameters apart", "参数互不相关"),
+        Text("distance judged by", "谁大谁就离目标远，按"),
+        Text("uncorrelated", "参数互不相关"),
         Text(f"correlation {CORRELATION:g}", f"相关系数 {CORRELATION:g}"),
     ]
     gradients, away = numbers["stand_in/gradient_ratio"], numbers["three_at_once/correlated"]
     caption = Text(
         f"Two parameters with second derivatives {CURVATURES[0]:g} and {CURVATURES[1]:g}, random points around the "
-        "goal: how often the parameter that a rule calls farther from its goal is the farther one. "
-        f"The root mean square of the gradients is {gradients:.1f} times larger for the steeper one. Three "
-        f"parameters of curvature 1 and that correlation, each stepping to its own goal at once, are {away:.1f} "
-        "times farther away after five steps.",
+        "goal: how often the parameter that a rule judges farther from its optimum is indeed the farther one. The "
+        f"root mean square of the gradients is {gradients:.1f} times larger for the steeper one. Three parameters of "
+        f"curvature 1 and that correlation, each stepping to its own optimum at once, are {away:.1f} times farther "
+        "away after five steps.",
         f"两个参数，二阶导数分别为 {CURVATURES[0]:g} 和 {CURVATURES[1]:g}，在目标周围随机取点："
         "按每条规则判断“哪个参数离目标更远”，判断正确的比例。"
         f"较陡的参数，其梯度均方根是另一个的 {gradients:.1f} 倍。三个参数曲率为 1、相关系数同上，"
@@ -231,8 +231,8 @@ def _bowls_table(numbers: Mapping[str, float]) -> Table:
     rows: list[list[Cell | Text]] = [
         [text, *(int(numbers[f"updates_{method}/{shape}"]) for method in ("plain", "adagrad"))]
         for shape, text in (
-            ("straight", Text("along the parameters", "与坐标轴平行")),
-            ("turned", Text("turned by 45°", "转 45°")),
+            ("straight", Text("along the axes", "与坐标轴平行")),
+            ("turned", Text("rotated by 45°", "转 45°")),
         )
     ]
     heads = [Text("valley", "山谷"), Text("one rate", "同一个学习率"), Text("Adagrad", "Adagrad")]
@@ -281,39 +281,38 @@ def _derivatives(bowls: Mapping[str, Bowl], paths: Mapping[tuple[str, str], Doub
             label = f"{'Adagrad' if method == 'adagrad' else 'one rate'}, {len(path) - 1} updates"
             axis.plot(path[:, 0], path[:, 1], ".-", ms=3, lw=0.9, color=_COLOURS[method], label=label)
         axis.plot(0, 0, "x", color="#b91c1c", ms=7, mew=2)
-        axis.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9), xlabel=f"{shape} valley")
+        axis.set(xlim=(-2.9, 2.9), ylim=(-2.9, 2.9), xlabel=f"{SHAPES[shape]} valley")
         axis.legend(fontsize=7, loc="upper right", frameon=True)
     return figure
 
 
 _WAYS = {"literal": literal, "keras": by_keras}
+# How a bowl's valley lies, in words.
+SHAPES = {"straight": "axis-aligned", "turned": "rotated"}
 _COLOURS = {"plain": "#1d4ed8", "adagrad": "#c2410c"}
 _BOWLS_TABLE = Text(
-    f"Updates until {ARRIVED:g} of the excess loss is left in a valley whose curvatures are 1 and 100, at each "
-    "method's "
-    "best rate of thirty.",
+    f"Updates until {ARRIVED:g} of the excess loss remains in a valley with curvatures 1 and 100, at the best of "
+    "thirty rates for each method.",
     f"在曲率为 1 和 100 的山谷里，超出最小损失的部分降到起点的 {ARRIVED:g} 所需的更新次数，"
     "每种方法取三十个学习率中最好的。",
 )
 _DEMO_CAPTION = Text(
-    "Left: after equally many updates Adagrad is at the cross, plain descent is still far from it, as b's "
-    "gradient is "
-    "tiny beside w's. Right: the excess loss along both paths.",
+    "Left: after the same number of updates Adagrad has reached the minimum (cross), plain gradient descent is still "
+    "far from it, since b's gradient is tiny compared with w's. Right: the excess loss along both paths.",
     "左：更新次数相同，Adagrad 已经到达叉号，普通梯度下降还差得远，因为 b 的梯度比 w 的小得多。"
     "右：两条路径上超出最小损失的部分。",
 )
 _DERIVATIVES_CAPTION = Text(
-    "Left: the steeper point c is nearer to its goal; only slope over second derivative gives both distances. Middle: "
-    "Adagrad takes out the stretch along the parameters. Right: turned by 45 degrees, both parameters have the same "
-    "second derivative, and Adagrad has nothing to take out.",
+    "Left: the steeper point c is nearer to its minimum; only the ratio of slope to second derivative gives both "
+    "distances. Middle: Adagrad removes the stretch along the parameter axes. Right: rotated by 45 degrees, both "
+    "parameters have the same second derivative, and Adagrad has nothing to remove.",
     "左：斜率更大的 c 点离目标更近；只有斜率除以二阶导数才能给出两者的距离。中：Adagrad 消除了沿坐标轴的拉长。"
     "右：转了 45 度之后，两个参数的二阶导数相同，Adagrad 没有东西可以消除。",
 )
 _TAKEAWAY = Text(
-    "Dividing by the root of the summed squares gives each parameter a rate of its own, and stands in for dividing "
-    "by its "
-    "second derivative without computing it. Both know a parameter only by itself, so when parameters "
-    "act together neither points at the goal, and steps taken side by side can even lead away from it.",
+    "Dividing by the root of the summed squares gives each parameter a rate of its own, and stands in for dividing by "
+    "its second derivative without computing it. Both treat each parameter in isolation, so when parameters interact "
+    "neither points at the minimum, and simultaneous steps can even lead away from it.",
     "除以梯度平方和的根号，使每个参数有自己的学习率，相当于不必计算就除以了二阶导数。两者都只看单个参数，"
     "所以当参数相互牵连时都不再指向目标，同时迈出的步子甚至会越走越远。",
 )
@@ -322,12 +321,12 @@ STUDY = Study(
     question=Text(
         "Can every parameter have a learning rate of its own? Adagrad divides it by the root mean square of all the "
         "parameter's gradients so far. With the decaying rate, the root of t + 1 cancels. We compute both forms and "
-        "Keras's optimizer, and repeat the course's demonstration, where one rate for both parameters failed.\n\n"
-        "A larger gradient should mean a larger step, and yet Adagrad divides by gradients. The course's answer: on a "
-        "parabola the best step is |first derivative| / second derivative, and the root of summed squares grows with "
-        "the second derivative, at no further cost. We check this on random points. With several parameters the "
-        "argument needs more than the course says: a second derivative per parameter is enough only where "
-        "parameters do not act together.",
+        "Keras's optimizer, and repeat the course's demonstration, in which a single rate for both parameters "
+        "failed.\n\nA larger gradient should mean a larger step, and yet Adagrad divides by gradients. The course's "
+        "answer: on a parabola the best step is |first derivative| / second derivative, and the root of summed "
+        "squares grows with the second derivative, at no further cost. We check this on random points. With several "
+        "parameters the argument needs more than the course says: one second derivative per parameter is enough only "
+        "where the parameters do not interact.",
         "能不能让每个参数有自己的学习率？Adagrad 把学习率除以该参数迄今所有梯度的均方根。配上逐渐衰减的学习率，"
         "t + 1 的根号正好约掉。我们计算两种写法和 Keras 的优化器，并重做课程的演示，"
         "在那里同一个学习率对两个参数行不通。\n\n"
@@ -349,7 +348,7 @@ STUDY = Study(
         Formula(
             r"y = a x^2 + b x + c: \qquad \left|x_0 + \frac{b}{2a}\right| = \frac{|2 a x_0 + b|}{2a}",
             Text(
-                "the distance to the goal is |first derivative| / second derivative",
+                "the distance to the minimum is |first derivative| / second derivative",
                 "到目标的距离是 |一阶导数| / 二阶导数",
             ),
         ),

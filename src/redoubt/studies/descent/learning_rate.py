@@ -104,7 +104,7 @@ def _rates_table(numbers: Mapping[str, float], updates: int) -> Table:
     says = {
         "too_small": Text("too small", "太小"),
         "right": Text("right", "合适"),
-        "large": Text("large: bounces for ever", "偏大：永远来回跳"),
+        "large": Text("large: oscillates for ever", "偏大：永远来回跳"),
         "diverging": Text("too large: diverges", "太大：发散"),
         "far_too_large": Text("far too large", "大得离谱"),
     }
@@ -121,12 +121,12 @@ def _rates_table(numbers: Mapping[str, float], updates: int) -> Table:
         Text("", ""),
         Text("rate / limit", "学习率 / 极限"),
         Text("rate", "学习率"),
-        Text("left, constant", "剩余，固定"),
-        Text("left, decaying", "剩余，衰减"),
+        Text("excess loss, constant", "剩余，固定"),
+        Text("excess loss, decaying", "剩余，衰减"),
     ]
     caption = Text(
-        f"What is left of the excess loss (above the smallest loss) after {updates} updates, 1 being that of the "
-        "start; constant rate, and the same rate divided by the root of t + 1.",
+        f"Remaining excess loss (above the minimum) after {updates} updates, relative to the start; constant rate, "
+        "and the same rate divided by the root of t + 1.",
         f"{updates} 次更新之后，超出最小损失的部分还剩多少（起点为 1）；学习率固定，或同一学习率除以 t + 1 的平方根。",
     )
     return Table(caption, heads, rows)
@@ -187,10 +187,10 @@ def _paths(bowl: Bowl, paths: Mapping[str, Doubles]) -> Figure:
 def _takeaway(numbers: Mapping[str, float]) -> Text:
     need = f"{numbers['updates_to_within_1']:,.0f}"
     return Text(
-        "The curve of the loss says whether the learning rate is right: below the limit every update lowers the loss, "
-        f"at {numbers['limit']:.3g} here it bounces for ever, above it explodes. The steepest direction sets the "
-        "limit and the flattest sets the pace, so with one rate for both, 1e-6, b needs "
-        f"{need} updates to come within 1 of its goal, which is why the course goes on to Adagrad and to scaling.",
+        "The loss curve shows whether the learning rate is right: below the limit every update lowers the loss, at "
+        f"the limit ({numbers['limit']:.3g} here) it oscillates for ever, above it the loss diverges. The steepest "
+        f"direction sets the limit and the flattest sets the pace, so with one rate for both, 1e-6, b needs {need} "
+        "updates to come within 1 of its optimum, which is why the course goes on to Adagrad and to scaling.",
         f"损失曲线能告诉我们学习率是否合适：低于极限时每次更新都使损失下降，在极限（这里约为 {numbers['limit']:.3g}）"
         "处永远来回跳，超过极限就爆炸。最陡的方向决定极限，最平的方向决定快慢；两个方向共用一个学习率 1e-6，"
         f"b 要更新 {need} 次才离目标不到 1，所以课程接着讲 Adagrad 和特征缩放。",
@@ -198,33 +198,34 @@ def _takeaway(numbers: Mapping[str, float]) -> Text:
 
 
 _DEMO_TABLE = Text(
-    "The course's demonstration from b = -120, w = -4, on the sum of squares; the rate 1e-5 has left the picture "
-    f"after {FEW} updates. The slide's b and w are those of its straight line.",
+    "The course's demonstration from b = -120, w = -4, on the sum of squares; with the rate 1e-5 the iterate has left "
+    f"the plotted region after {FEW} updates. The slide's b and w are those of its straight line.",
     f"课程的演示：从 b = -120、w = -4 出发，损失为平方和；学习率 1e-5 在 {FEW} 次更新后早已离开画面。"
     "幻灯片的 b 和 w 取自其直线模型。",
 )
 _RATES_CAPTION = Text(
-    "Left: the loss after each update. Right: what is left at the end, for every rate; a constant rate fails beyond "
-    "the limit, a decaying one soon comes below it and recovers. The floor of the good curves is b, which has hardly "
-    "moved yet.",
+    "Left: the loss after each update. Right: the remaining excess loss at the end, for every rate; a constant rate "
+    "fails beyond the limit, a decaying one soon drops below it and recovers. The plateau of the good curves is due "
+    "to b, which has hardly moved yet.",
     "左：每次更新之后的损失。右：各种学习率最后剩下的损失；固定学习率一过极限就失败，衰减的学习率很快降到极限以下，"
     "于是恢复。好的曲线停在一个平台上，因为 b 还几乎没有动。",
 )
 _DEMO_CAPTION = Text(
-    "Contours of the loss and the path from the start (dot); the cross is the smallest loss. Small: b creeps. Right "
-    "below the limit: w bounces at first, b creeps ten times faster. Above the limit: gone at once.",
+    "Contours of the loss and the path from the start (dot); the cross is the minimum. Small rate: b creeps. Just "
+    "below the limit: w oscillates at first, b moves ten times faster. Above the limit: immediate divergence.",
     "损失的等高线和从起点（圆点）出发的路径，叉号是最小点。学习率小：b 慢慢爬。略低于极限：w 先来回跳，"
     "b 爬得快十倍。超过极限：立刻飞走。",
 )
 STUDY = Study(
     title=Text("The learning rate", "学习率"),
     question=Text(
-        "How far should one step go? The course draws four curves of the loss: a small rate is slow, a large one gets "
-        "down quickly and then stays above the valley, a very large one explodes, and one is just right. It asks to "
-        "look at that curve always, and to let the rate shrink, as we should be near the goal after some steps.\n\n"
-        "The loss here is that of the course's demonstration: a straight line through ten Pokémon, two parameters b "
-        "and w, cp as it is. It is quadratic, so the limit can be computed: two over the largest curvature. Rates are "
-        "compared in units of it; then the course's own three rates walk from the course's start.",
+        "How large should a step be? The course draws four loss curves: a small learning rate is slow, a large one "
+        "decreases the loss quickly and then stays above the minimum, a very large one diverges, and one is just "
+        "right. It advises to always plot that curve, and to decay the rate, since after some steps we should be near "
+        "the minimum.\n\nThe loss here is that of the course's demonstration: a straight line through ten Pokémon, "
+        "two parameters b and w, cp as it is. It is quadratic, so the limit can be computed: two over the largest "
+        "curvature. Rates are compared in units of it; then the course's own three rates are run from the course's "
+        "starting point.",
         "一步该走多远？课程画了四条损失曲线：学习率太小则很慢；偏大则下降很快，然后卡在谷底上方；太大则爆炸；"
         "只有一种刚刚好。课程要求我们总要看这条曲线，并让学习率逐渐变小，因为走了一些步之后应当离目标不远了。\n\n"
         "这里的损失是课程演示所用的：十只宝可梦上的直线，b 和 w 两个参数，cp 不缩放。它是一个二次函数，所以极限可以"

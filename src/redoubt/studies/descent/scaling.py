@@ -17,7 +17,7 @@ from redoubt.studies.origins import of_evolutions
 # What is left of the excess loss where descent has arrived.
 ARRIVED = 1e-6
 INPUTS = ["cp", "hp", "weight", "height"]
-# How inputs are prepared: as they are, divided by their spread, mean taken off too, and correlation as well.
+# How inputs are prepared: as they are, divided by their standard deviation, also centred, also decorrelated.
 WAYS = ("raw", "divided", "standardized", "whitened")
 # How much larger than the first the second input is, in the course's example.
 TIMES = 100.0
@@ -91,7 +91,7 @@ def askew(bowl: Bowl, start: Doubles) -> float:
 
 
 def example(rows: int, rng: np.random.Generator, times: float = TIMES) -> tuple[Doubles, Doubles]:
-    """The course's example: y = b + w1 x1 + w2 x2, where x2 is so many times larger than x1; both count equally."""
+    """The course's example: y = b + w1 x1 + w2 x2, where ratio of the input scales, x2 to x1; both count equally."""
     x = rng.normal(size=(rows, 2))
     return x * [1.0, times], 1 + 2 * x[:, 0] + 2 * x[:, 1] + 0.1 * rng.normal(size=rows)
 
@@ -178,7 +178,7 @@ def _table(numbers: Mapping[str, float]) -> Table:
         *(
             Text(f"{data.en}, {what.en}", f"{data.zh}，{what.zh}")
             for data in (Text("example", "例子"), Text("Pokémon", "宝可梦"))
-            for what in (Text("stretch", "拉长倍数"), Text("updates", "更新次数"), Text("off course", "偏离角度"))
+            for what in (Text("stretch", "拉长倍数"), Text("updates", "更新次数"), Text("angle", "偏离角度"))
         ),
     ]
     return Table(_TABLE, heads, rows)
@@ -215,15 +215,16 @@ def _ratio(ratios: Doubles, counts: Mapping[str, Doubles]) -> Figure:
     axis: Axes = axes[0, 0]
     axis.plot(ratios, counts["raw"], "o-", color="#1d4ed8", ms=4, lw=1.4, label="as they are")
     axis.plot(ratios, counts["standardized"], "s--", color="#15803d", ms=3, lw=1.2, label="scaled")
-    axis.set(xscale="log", yscale="log", xlabel="x2 is so many times larger than x1", ylabel="updates to arrive")
+    axis.set(xscale="log", yscale="log", xlabel="ratio of the input scales, x2 to x1", ylabel="updates to convergence")
     axis.legend()
     return figure
 
 
 def _ratio_caption(numbers: Mapping[str, float]) -> Text:
     return Text(
-        "Updates at the best constant rate against the ratio of the inputs: they grow with its power "
-        f"{numbers['exponent']:.2f}, as curvature is the square of an input. Scaled, the ratio does not matter.",
+        "Updates at the best constant rate against the ratio of the input scales: they grow as its power "
+        f"{numbers['exponent']:.2f}, since curvature grows with the square of an input. After scaling, the ratio does "
+        "not matter.",
         f"在最好的固定学习率下，更新次数随两个输入之比的变化：按其 {numbers['exponent']:.2f} 次方增长，"
         "因为曲率是输入的平方。缩放之后，比值不再有影响。",
     )
@@ -232,9 +233,10 @@ def _ratio_caption(numbers: Mapping[str, float]) -> Text:
 def _takeaway(numbers: Mapping[str, float]) -> Text:
     raw, scaled = (numbers[f"updates_pokemon/{way}"] for way in ("raw", "standardized"))
     return Text(
-        "Taking off the mean and dividing by the spread leaves the best function as it was and brings the Pokémon "
-        f"from {raw:,.0f} updates to {scaled:,.0f}, because the way downhill then points more nearly at the goal. It "
-        "evens out sizes and not correlations, so the valley is rounder, though not a circle.",
+        "Subtracting the mean and dividing by the standard deviation leaves the optimal function unchanged and "
+        f"reduces the Pokémon's updates from {raw:,.0f} to {scaled:,.0f}, because the negative gradient then points "
+        "more nearly at the minimum. It equalizes scales, not correlations, so the contours become rounder, but not "
+        "circular.",
         f"减去均值再除以标准差，最好的函数不变，而宝可梦数据所需的更新次数从 {raw:,.0f} 降到 {scaled:,.0f}，"
         "因为下坡方向更接近目标方向。它拉平的是大小而不是相关性，所以山谷变圆了，但还不是一个圆。",
     )
@@ -242,23 +244,23 @@ def _takeaway(numbers: Mapping[str, float]) -> Text:
 
 _SAYS = {
     "raw": Text("as they are", "原样"),
-    "divided": Text("divided by their spread", "除以标准差"),
-    "standardized": Text("mean taken off too (the course's)", "再减去均值（课程的做法）"),
-    "whitened": Text("correlation taken out too", "再去掉相关性"),
+    "divided": Text("divided by the standard deviation", "除以标准差"),
+    "standardized": Text("mean subtracted too (the course's)", "再减去均值（课程的做法）"),
+    "whitened": Text("decorrelated too", "再去掉相关性"),
 }
 _TABLE = Text(
     "How stretched the loss is (largest over smallest curvature, 1 is round), updates from 0 at the best constant "
-    f"rate until {ARRIVED:g} of the excess loss is left, and degrees between the way downhill and the way to the "
-    f"goal. Example: the course's two inputs, the second {TIMES:g} times the first. Pokémon: CP after evolution from "
-    "CP, HP, weight and height.",
+    f"rate until {ARRIVED:g} of the excess loss remains, and the angle between the negative gradient and the "
+    f"direction of the minimum. Example: the course's two inputs, the second {TIMES:g} times the first. Pokémon: CP "
+    "after evolution from CP, HP, weight and height.",
     "损失被拉长的倍数（最大曲率除以最小曲率，1 为圆形）；在最好的固定学习率下，从 0 出发到超出最小损失的部分只剩 "
     f"{ARRIVED:g} 所需的更新次数；下坡方向与目标方向的夹角。例子：课程的两个输入，第二个是第一个的 {TIMES:g} 倍。"
     "宝可梦：用 CP、HP、体重、身高预测进化后的 CP。",
 )
 _CONTOURS_CAPTION = Text(
     f"Contours of the loss over w1 and w2 with {DRAWN_UPDATES} updates from the dot, each at its best constant rate; "
-    f"here x2 is only {DRAWN_TIMES:g} times x1, so that the ellipses fit. Left: across the valley descent bounces, "
-    "along it it creeps. Right: straight to the cross.",
+    f"here x2 is only {DRAWN_TIMES:g} times x1, so that the ellipses fit. Left: descent oscillates across the valley "
+    "and creeps along it. Right: it goes straight to the minimum.",
     f"损失关于 w1 和 w2 的等高线，以及从圆点出发的 {DRAWN_UPDATES} 次更新，各用最好的固定学习率；为了画得下椭圆，"
     f"这里 x2 只是 x1 的 {DRAWN_TIMES:g} 倍。左：横穿山谷来回跳，沿着山谷慢慢爬。右：直奔叉号。",
 )
@@ -266,12 +268,12 @@ STUDY = Study(
     title=Text("Feature scaling", "特征缩放"),
     question=Text(
         "What if one input is a hundred times larger than another? The course: a change of its weight then changes "
-        "the loss far more, the contours become long ellipses, and downhill no longer means towards the goal. "
-        "Scaling each input to mean 0 and variance 1 makes them round.\n\n"
-        "We take the course's example and the Pokémon with four inputs, prepare them in four ways, and count the "
-        "updates that gradient descent needs at the best constant rate for each. Raw inputs need too many to walk; "
-        "on a quadratic loss the state after any number of updates has a closed form, with which the count is found. "
-        "Tests hold it against the walk.",
+        "the loss far more, the contours become long ellipses, and the negative gradient no longer points at the "
+        "minimum. Scaling each input to mean 0 and variance 1 makes them round.\n\nWe take the course's example and "
+        "the Pokémon with four inputs, preprocess them in four ways, and count the updates that gradient descent "
+        "needs at the best constant rate for each. Raw inputs need too many updates to run; on a quadratic loss the "
+        "state after any number of updates has a closed form, which gives the count. Tests compare it with actual "
+        "runs.",
         "如果一个输入比另一个大一百倍会怎样？课程说：它的权重稍有变化，损失就变化很大，等高线变成细长的椭圆，"
         "下坡方向不再指向目标。把每个输入缩放到均值 0、方差 1，等高线就变圆了。\n\n"
         "我们用课程的例子和四个输入的宝可梦，以四种方式预处理，统计梯度下降在各自最好的固定学习率下需要的更新次数。"
@@ -281,11 +283,14 @@ STUDY = Study(
     formulas=[
         Formula(
             r"x_i^r \leftarrow \frac{x_i^r - m_i}{\sigma_i}",
-            Text("input i of example r: mean off, divided by the spread", "样本 r 的第 i 个输入：减去均值，除以标准差"),
+            Text(
+                "input i of example r: mean subtracted, divided by the standard deviation",
+                "样本 r 的第 i 个输入：减去均值，除以标准差",
+            ),
         ),
         Formula(
             r"\frac{\partial^2 L}{\partial w_i^2} = \frac{2}{N} \sum_r (x_i^r)^2",
-            Text("a large input makes a steep weight", "输入大，对应的权重就陡"),
+            Text("a large input makes the loss steep in its weight", "输入大，对应的权重就陡"),
         ),
         Formula(
             r"\eta = \frac{2}{\lambda_{min} + \lambda_{max}}: \qquad \left\|\theta^t - \theta^*\right\| \leq "

@@ -194,9 +194,9 @@ def _ways_table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
         Text(f"after {sizes.passes} passes", f"看完 {sizes.passes} 遍后"),
     ]
     caption = Text(
-        f"What is left of the excess loss (start = 1), mean of {sizes.runs} orders of the examples. {count} updates "
-        f"are {count} passes for all examples at once, and one pass one by one. Each method has the rate that is "
-        f"best after {sizes.passes} passes.",
+        f"Remaining excess loss (start = 1), mean over {sizes.runs} orders of the examples. {count} updates are "
+        f"{count} passes for the full batch and one pass for single examples. Each method uses its best rate after "
+        f"{sizes.passes} passes.",
         f"超出最小损失的部分还剩多少（起点为 1），取 {sizes.runs} 种样本顺序的平均。{count} 次更新，"
         f"对全体样本意味着看 {count} 遍，对逐个样本则是看 1 遍。每种方法用看完 {sizes.passes} 遍后最好的学习率。",
     )
@@ -211,10 +211,11 @@ def _settling_table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
     }
     rows: list[list[Cell | Text]] = [[text, f"{numbers[f'settles/{name}']:.2g}"] for name, text in says.items()]
     caption = Text(
-        f"One example at a time for {sizes.settling} passes: the excess loss around which it hovers in the last third.",
+        f"One example at a time for {sizes.settling} passes: the excess loss around which it fluctuates in the last "
+        "third.",
         f"逐个样本更新 {sizes.settling} 遍：最后三分之一时间里，超出最小损失的部分在什么水平徘徊。",
     )
-    return Table(caption, [Text("rate", "学习率"), Text("left", "剩余")], rows)
+    return Table(caption, [Text("rate", "学习率"), Text("excess loss", "剩余")], rows)
 
 
 def _speedup_table(numbers: Mapping[str, float]) -> Table:
@@ -262,9 +263,10 @@ def _paths(data: Examples, walked: Mapping[str, tuple[float, Doubles]], order: I
 def _takeaway(numbers: Mapping[str, float]) -> Text:
     full, one = (numbers[f"after_one_pass/{method}"] for method in ("full", "one_example"))
     return Text(
-        f"After one look at each example, one-by-one updates have left {one:.1%} of the excess loss and the full batch "
-        f"{full:.1%}: each single step is worse, but there are {numbers['examples']:.0f} of them for the price of one. "
-        "A constant rate then keeps it hovering above the goal, so the rate must shrink, or the full batch catches up.",
+        f"After one pass over the data, single-example updates leave {one:.1%} of the excess loss and the full batch "
+        f"{full:.1%}: each step is worse, but there are {numbers['examples']:.0f} of them for the price of one. A "
+        "constant rate then keeps the loss fluctuating above the minimum, so the rate must decay, or the full batch "
+        "catches up.",
         f"每个样本看过一遍之后，逐个更新只剩下 {one:.1%} 的超额损失，全批量还剩 {full:.1%}：单独一步更差，"
         f"但同样的代价可以走 {numbers['examples']:.0f} 步。此后固定的学习率会让它一直在目标上方徘徊，"
         "所以学习率必须变小，否则全批量会追上来。",
@@ -277,20 +279,20 @@ _SAYS = {
     "one_parameter": Text("one example, for one parameter", "一个样本，只改一个参数"),
 }
 _SPEEDUP_TABLE = Text(
-    "How many passes the full batch needs, at its best rate, for what one pass one by one does; examples drawn from "
-    "the game's formula. The course says 20 times faster for 20 examples: that is the ratio of the updates, and the "
-    "gain in loss is smaller.",
+    "How many passes the full batch needs, at its best rate, to match one pass over single examples; examples drawn "
+    "from the game's formula. The course says 20 times faster for 20 examples: that is the ratio of the numbers of "
+    "updates; the gain in loss is smaller.",
     "逐个样本看一遍所达到的损失，全批量在最好的学习率下需要看几遍；样本按游戏公式模拟。课程说 20 个样本就快 20 倍："
     "那是更新次数之比，损失上的收益要小一些。",
 )
 _LOSSES_CAPTION = Text(
-    "The same walks twice. Left, per update: seeing all examples is better. Right, per pass over the data: seeing "
-    "one is better at first.",
+    "The same runs shown twice. Left, per update: the full batch is better. Right, per pass over the data: single "
+    "examples are better at first.",
     "同样的过程画两次。左，按更新次数：看全体样本更好。右，按看数据的遍数：开始时逐个样本更好。",
 )
 _PATHS_CAPTION = Text(
-    "Both paths from the start (dot) over the contours of the whole loss. All examples, here at a rate too small to "
-    "bounce, go smoothly downhill and look at the data 60 times; one at a time staggers, and looks at it once.",
+    "Both paths from the start (dot) over the contours of the whole loss. The full batch, here at a rate too small to "
+    "oscillate, descends smoothly and passes over the data 60 times; single examples zigzag, and pass over it once.",
     "从起点（圆点）出发的两条路径，背景是全体损失的等高线。看全体样本的（这里学习率小到不会来回跳）平稳下坡，"
     "数据看了 60 遍；逐个样本的摇摇晃晃，数据只看了一遍。",
 )
@@ -298,12 +300,12 @@ STUDY = Study(
     title=Text("Stochastic gradient descent", "随机梯度下降"),
     question=Text(
         "Must every update look at all examples? Stochastic gradient descent takes one example, computes its loss "
-        "alone and updates at once; the course: with 20 examples it makes 20 updates while gradient descent makes "
-        "one. We walk both ways on the 60 training Pokémon (CP after evolution from CP and HP, scaled) and count "
-        "twice: per update, and per pass over the data.\n\n"
-        "Students' notes add that only one parameter is changed per update. The course's formula changes all of "
-        "them, and the third line shows what the restriction costs. On average over the examples the single gradient "
-        "is the full one, which is checked to rounding.",
+        "alone and updates at once: with 20 examples, says the course, it makes 20 updates while gradient descent "
+        "makes one. We run both on the 60 training Pokémon (CP after evolution from CP and HP, scaled) and compare "
+        "per update and per pass over the data.\n\nStudents' notes add that only one parameter is changed per update. "
+        "The course's formula changes all of them, and the third row of the table shows what the restriction costs. "
+        "Averaged over the examples, the single-example gradient equals the full gradient, which is checked to "
+        "rounding.",
         "每次更新都要看全体样本吗？随机梯度下降只取一个样本，只算它的损失，立刻更新。课程说：有 20 个样本时，"
         "梯度下降走一步，它已经走了 20 步。我们在 60 只训练宝可梦上（用缩放后的 CP 和 HP 预测进化后的 "
         "CP）两种方法都走一遍，并用两种方式计数：按更新次数，以及按看数据的遍数。\n\n"
@@ -322,7 +324,7 @@ STUDY = Study(
         ),
         Formula(
             r"\frac{1}{N} \sum_n \nabla L^n(w) = \nabla L(w)",
-            Text("right on average", "平均起来是对的"),
+            Text("unbiased: right on average", "平均起来是对的"),
         ),
     ],
     sizes=Sizes,

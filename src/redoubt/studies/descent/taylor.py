@@ -213,8 +213,9 @@ def _ends_table(numbers: Mapping[str, float], updates: int) -> Table:
         Text("largest curvature", "最大曲率"),
     ]
     caption = Text(
-        f"After {updates:,} updates at half the limit: where each walk is. A tiny slope does not tell a goal from a "
-        "local minimum, a saddle point or a plateau; the two curvatures tell the saddle point.",
+        f"After {updates:,} updates at half the limit: where each run has ended. A small gradient does not "
+        "distinguish the global minimum from a local one, a saddle point or a plateau; the two curvatures reveal the "
+        "saddle point.",
         f"以极限的一半为学习率更新 {updates:,} 次之后，每条路径停在哪里。梯度很小并不能区分目标、局部最小点、"
         "鞍点和平原；两个曲率能认出鞍点。",
     )
@@ -232,15 +233,15 @@ def _approximation(radii: Doubles, errors: Doubles, numbers: Mapping[str, float]
     series.set(ylim=(-1.3, 1.9), xlabel="x")
     series.legend(fontsize=7, ncols=2)
     ring.plot(radii, errors, color="#b91c1c", lw=1.4, label="error of the plane")
-    ring.plot(radii, radii * np.linalg.norm(gradient(AT)), color="#1d4ed8", lw=1.4, label="promised descent")
+    ring.plot(radii, radii * np.linalg.norm(gradient(AT)), color="#1d4ed8", lw=1.4, label="predicted descent")
     ring.set(xscale="log", yscale="log", xlabel="radius of the circle")
     ring.legend(fontsize=7)
     ahead = np.linspace(0, 4, 200)
     line.plot(ahead, along(ahead), color="#1f2937", lw=1.4, label="loss")
     line.plot(ahead, loss(AT) - ahead * np.linalg.norm(gradient(AT)), "--", color="#b91c1c", lw=1.1, label="plane")
     line.axhline(loss(AT), color="#6b7280", lw=0.8)
-    line.axvspan(0, numbers["radius/guaranteed"], color="#15803d", alpha=0.15, label="descent certain")
-    line.set(ylim=(-1.6, 0.1), xlabel="distance against the gradient")
+    line.axvspan(0, numbers["radius/guaranteed"], color="#15803d", alpha=0.15, label="descent guaranteed")
+    line.set(ylim=(-1.6, 0.1), xlabel="distance along the negative gradient")
     line.legend(fontsize=7)
     return figure
 
@@ -249,11 +250,10 @@ def _approximation_caption(numbers: Mapping[str, float]) -> Text:
     near, far = (f"{numbers[f'loss_off_{radius}']:.0f}" for radius in ("0.1", "1"))
     return Text(
         "Left: the series of sin around π/4. Middle: on a circle around a point of the landscape, the plane's error "
-        "grows with the square of the radius and the descent it promises only with the radius, so in a small circle "
-        "the promise is kept. "
-        f"The loss itself is lowest {near}° off the way against the gradient on a circle of radius 0.1, and {far}° "
-        "off at radius 1. Right: the loss against the gradient, and the distance within which it is certain to be "
-        "lower than at the start.",
+        "grows with the square of the radius and the descent it predicts only with the radius, so in a small circle "
+        f"the prediction holds. The loss itself is lowest {near}° away from the negative gradient on a circle of "
+        f"radius 0.1, and {far}° away at radius 1. Right: the loss along the negative gradient, and the distance "
+        "within which it is guaranteed to be lower than at the start.",
         "左：sin 在 π/4 处的展开。中：在地形上一点周围的圆上，平面近似的误差按半径的平方增长，"
         "它许诺的下降只按半径增长，所以在小圆内许诺能兑现。"
         f"损失本身的最低点与负梯度方向的夹角，在半径 0.1 的圆上是 {near}°，在半径 1 的圆上是 {far}°。右："
@@ -276,7 +276,7 @@ def _landscape(paths: Mapping[str, Doubles], points: Doubles, top: float) -> Fig
     ratios = np.linspace(0.05, 5, 60)
     shares.plot(ratios, [raised(points, ratio * 2 / top) for ratio in ratios], color="#b91c1c", lw=1.4)
     shares.axvspan(0, 1, color="#15803d", alpha=0.15)
-    shares.text(0.08, 0.03, "descent certain", color="#15803d", fontsize=8, rotation=90)
+    shares.text(0.08, 0.03, "descent guaranteed", color="#15803d", fontsize=8, rotation=90)
     shares.set(xlabel="rate / limit", ylabel="share of steps that raise the loss", xlim=(0, 5))
     return figure
 
@@ -284,10 +284,9 @@ def _landscape(paths: Mapping[str, Doubles], points: Doubles, top: float) -> Fig
 def _takeaway(numbers: Mapping[str, float], updates: int) -> Text:
     share = f"{numbers['raised/3_of_limit']:.0%}"
     return Text(
-        f"The plane is right only in a small circle: below the limit no step of {numbers['limit']:.2f} or less times "
-        f"the gradient raised the loss, at three times the limit {share} of them did. And where the gradient is "
-        f"nearly nothing descent stops or crawls, which after {updates:,} updates was the goal in one walk and a "
-        "plateau, a "
+        f"The linear approximation holds only in a small circle: with rates up to the limit of {numbers['limit']:.2f} "
+        f"no step raised the loss, at three times the limit {share} of them did. Where the gradient nearly vanishes, "
+        f"descent stops or crawls; after {updates:,} updates that was the global minimum in one run and a plateau, a "
         "saddle point or a local minimum in the others.",
         f"平面近似只在小圆内成立：学习率不超过极限 {numbers['limit']:.2f} 时，没有一步使损失上升；在极限的三倍处，"
         f"{share} 的步子使损失上升。而梯度几乎为零的地方，下降就停住或只是爬行：{updates:,} 次更新之后，"
@@ -308,26 +307,27 @@ _SINE_TABLE = Text(
     "sin 在 π/4 处的泰勒展开的最大误差。",
 )
 _STEPS_TABLE = Text(
-    "One step from random points of the landscape: how often it leads up. The limit is two over the largest curvature.",
+    "One step from random points of the landscape: how often it raises the loss. The limit is two over the largest "
+    "curvature.",
     "从地形上的随机点各走一步：有多少反而上升。极限是最大曲率分之二。",
 )
 _LANDSCAPE_CAPTION = Text(
-    "Left: five walks from their dots to their crosses; only one finds the deepest well, the one on the ridge stops "
-    "at the saddle point, and a thousandth beside the ridge another does not. Right: steps that raise the loss, by "
-    "learning rate.",
+    "Left: five runs from their dots to their crosses; only one finds the deepest well, the one on the ridge stops at "
+    "the saddle point, and another, a thousandth off the ridge, does not. Right: share of steps that raise the loss, "
+    "by learning rate.",
     "左：五条从圆点走到叉号的路径；只有一条找到最深的谷，在山脊上的一条停在鞍点，而离山脊千分之一处的另一条没有停。"
     "右：不同学习率下使损失上升的步子所占的比例。",
 )
 STUDY = Study(
-    title=Text("Why it works, and when it does not", "为什么有效，何时无效"),
+    title=Text("Why gradient descent works, and when it does not", "为什么有效，何时无效"),
     question=Text(
-        "Does every update lower the loss? The course says no, and derives gradient descent to see when: near a "
-        "point the loss is almost a plane, its Taylor series of first order; within a circle around the point, the "
-        "plane is lowest at the rim, straight against the gradient; and the learning rate sets the radius of that "
-        "circle. So the rate has to be small enough for the plane to be true.\n\n"
-        "How small can be said: if no curvature exceeds M, every step with a rate below 2/M leads down. We measure "
-        "this on a landscape of three Gaussian wells, whose largest curvature is known, and let descent run from "
-        "five places to see where it stops: the course's plateau, saddle point and local minimum are all there.",
+        "Does every update lower the loss? The course says no, and derives gradient descent to see when: near a point "
+        "the loss is almost a plane, its Taylor series of first order; within a circle around the point, the plane is "
+        "lowest on the rim, in the direction of the negative gradient; and the learning rate sets the radius of that "
+        "circle. So the rate has to be small enough for the linear approximation to hold.\n\nHow small is known: if "
+        "no curvature exceeds M, every step with a rate below 2/M lowers the loss. We measure this on a landscape of "
+        "three Gaussian wells, whose largest curvature is known, and run gradient descent from five starting points "
+        "to see where it stops: the course's plateau, saddle point and local minimum all occur.",
         "每次更新都会使损失下降吗？课程说不一定，并通过推导梯度下降来说明什么时候会：在一点附近，损失近似为一个平面，"
         "即一阶泰勒展开；在该点周围的圆内，平面的最低处在圆周上，正对负梯度方向；学习率决定这个圆的半径。"
         "所以学习率要足够小，平面近似才成立。\n\n"
@@ -348,11 +348,14 @@ STUDY = Study(
         Formula(
             r"(\theta_1 - a)^2 + (\theta_2 - b)^2 \leq d^2: \qquad (\theta_1, \theta_2) = (a, b) - \eta\,(u, v), \quad "
             r"\eta = \frac{d}{\sqrt{u^2 + v^2}}",
-            Text("its lowest point in the circle: one step of gradient descent", "圆内的最低点：正是梯度下降的一步"),
+            Text("its minimum within the circle: one step of gradient descent", "圆内的最低点：正是梯度下降的一步"),
         ),
         Formula(
             r"L(\theta - \eta \nabla L) \leq L(\theta) - \eta \left(1 - \frac{\eta M}{2}\right) \|\nabla L\|^2",
-            Text("no curvature above M: descent is certain below 2/M", "曲率不超过 M：学习率低于 2/M 时必定下降"),
+            Text(
+                "no curvature above M: descent is guaranteed for rates below 2/M",
+                "曲率不超过 M：学习率低于 2/M 时必定下降",
+            ),
         ),
     ],
     sizes=Sizes,

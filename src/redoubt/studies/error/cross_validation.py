@@ -156,9 +156,9 @@ def _table(numbers: dict[str, float]) -> Table:
         for name, label in names.items()
     ]
     heads = [
-        Text("chosen by", "选择依据"),
+        Text("selected by", "选择依据"),
         Text("truly best picked, %", "选中真正最好的模型，%"),
-        Text("true error, times the best", "真实误差（最优的倍数）"),
+        Text("true error, relative to the best", "真实误差（最优的倍数）"),
     ]
     return Table(_TABLE, heads, rows)
 
@@ -166,7 +166,7 @@ def _table(numbers: dict[str, float]) -> Table:
 def _boards(numbers: dict[str, float]) -> Table:
     names = {
         "public_test_set": Text("public test set", "公开测试集"),
-        "all_5_folds": Text("5 folds of the training rows", "训练样本的 5 折"),
+        "all_5_folds": Text("5 folds of the training examples", "训练样本的 5 折"),
     }
     rows: list[list[Cell | Text]] = [
         [
@@ -177,7 +177,7 @@ def _boards(numbers: dict[str, float]) -> Table:
         for name, label in names.items()
     ]
     heads = [
-        Text("chosen by", "选择依据"),
+        Text("selected by", "选择依据"),
         Text("private error over public", "私有误差 / 公开误差"),
         Text("private is worse, %", "私有更差的比例，%"),
     ]
@@ -200,7 +200,7 @@ def _bars(numbers: dict[str, float]) -> Figure:
         axis.set_xticks(places, [str(folds) for folds in FOLDS])
         axis.set(xlabel="N")
     axes[0, 0].set(ylabel="truly best model picked, %", ylim=(0, 62))
-    axes[0, 1].set(ylabel="true error, times the best", ylim=(1, None))
+    axes[0, 1].set(ylabel="true error, relative to the best", ylim=(1, None))
     axes[0, 0].legend(fontsize=7, ncols=2, loc="upper left")
     return figure
 
@@ -220,10 +220,10 @@ def _takeaway(numbers: dict[str, float], sizes: Sizes) -> Text:
     one, all_five = (100 * numbers[f"right/{way}"] for way in ("single_split_of_5", "all_5_folds"))
     public, private = (numbers[f"best_of_all/{part}"] for part in ("public", "private"))
     return Text(
-        f"Five folds find the truly best model more often than one of them alone ({all_five:.0f} % against "
-        f"{one:.0f} % of {sizes.worlds:,} worlds), as every row has its say. "
-        f"A test set that has been chosen by flatters: the leader after {sizes.tries} submissions of one and the same "
-        f"model has an error of {public:.0f} CP on the public set and of {private:.0f} on the private one.",
+        f"Five folds find the truly best model more often than a single split ({all_five:.0f} % against {one:.0f} % "
+        f"of {sizes.worlds:,} worlds), because every example is used for validation. A test set used for selection is "
+        f"optimistic: the leader after {sizes.tries} submissions of one and the same model has an error of "
+        f"{public:.0f} CP on the public set and of {private:.0f} on the private one.",
         f"五折比只用其中一折更常选中真正最好的模型（在 {sizes.worlds:,} 个世界中为 {all_five:.0f}% 对 {one:.0f}%），"
         f"因为每个样本都有发言权。被用来做选择的测试集会偏乐观：同一个模型提交 {sizes.tries} 次后领先的那次，"
         f"公开集误差为 {public:.0f} CP，私有集为 {private:.0f}。",
@@ -232,42 +232,42 @@ def _takeaway(numbers: dict[str, float], sizes: Sizes) -> Text:
 
 def _climb_says(sizes: Sizes) -> Text:
     return Text(
-        f"A leaderboard climbed by luck: each submission is a polynomial of degree {SUBMITTED} fitted to a random half "
-        f"of the same {sizes.rows} rows, and the one with the best public score leads. Both test sets have "
-        f"{sizes.board} rows; geometric mean over the worlds.",
+        f"Climbing a leaderboard by luck: each submission is a polynomial of degree {SUBMITTED} fitted to a random "
+        f"half of the same {sizes.rows} examples, and the one with the best public score leads. Both test sets have "
+        f"{sizes.board} examples; geometric mean over the worlds.",
         f"靠运气攀升的排行榜：每次提交都是用同样 {sizes.rows} 个样本的随机一半拟合的 {SUBMITTED} 次多项式，"
         f"公开分数最好的领先。两个测试集各有 {sizes.board} 个样本；取各世界的几何平均。",
     )
 
 
 _TABLE = Text(
-    "How often each way picks the degree whose polynomial, fitted to all training rows, has the least error over all "
-    "Pokémon, and how large the error of what it picks is (geometric mean).",
+    "How often each procedure picks the degree whose polynomial, fitted to all training examples, has the smallest "
+    "error over all Pokémon, and how large the error of its choice is (geometric mean).",
     "每种方式有多常选中“用全部训练样本拟合后、在所有宝可梦上误差最小”的次数，以及所选模型的误差有多大（几何平均）。",
 )
 _BOARDS = Text(
-    "Two test sets of the same size that nothing was fitted to. If neither was looked at, each is the worse one in "
-    "half of the worlds but for chance; on the one that chose the degree the degree looks better than it is.",
+    "Two test sets of the same size, neither used for fitting. If neither is used for selection, each is the worse "
+    "one in about half of the worlds; on the one used to select the degree, the degree looks better than it is.",
     "两个同样大小、都没有参与拟合的测试集。若都没有被看过，则各有一半的世界里它更差；用来选次数的那个看起来比实际更好。",
 )
 _BARS = Text(
-    "Left: how often the truly best degree is picked. Right: the true error of the degree picked, in units of the best "
-    "possible. All N folds beat the one split that is the first of them. The public test set chooses well too, being "
-    "further rows; what it cannot do any more is to judge.",
+    "Left: how often the truly best degree is picked. Right: the true error of the degree picked, relative to the "
+    "best possible. All N folds beat a single split, the first of them. The public test set selects well too, since "
+    "it adds examples; but it can no longer serve as an unbiased test.",
     "左：选中真正最好次数的比例。右：所选次数的真实误差，以可能达到的最小误差为单位。N 折胜过只用其中第一折的单次划分。"
     "公开测试集也选得不错，因为它是额外的样本；但选过之后它就不能再当裁判了。",
 )
 STUDY = Study(
     title=Text("Cross-validation", "交叉验证"),
     question=Text(
-        "Bias and variance pull in opposite directions; the best model is in between, and data must choose it. "
-        "Hold out a part of the training rows, fit on the rest, compare on the part: a validation set. A split may be "
-        "an unlucky one, so N-fold cross-validation lets each part be held out in turn and adds the errors up; the "
-        "degree chosen is then fitted again to all rows. Pokémon are simulated in many worlds, so that the truly best "
-        "degree of each is known: how often does each way pick it?\n\n"
-        "A competition has a public test set with a leaderboard, and a private one that counts. Who chooses by the "
-        "public set must expect a larger error on the private one. The study measures how much larger, and climbs a "
-        "leaderboard by sending the same model again and again, each time fitted to another half of the rows.",
+        "Bias and variance pull in opposite directions; the best model is in between and has to be selected on data. "
+        "Hold out part of the training examples, fit on the rest, compare on the held-out part: a validation set. A "
+        "single split may be unlucky, so N-fold cross-validation holds out each part in turn and sums the errors; the "
+        "chosen degree is then refitted to all examples. Pokémon are simulated in many worlds, so that the truly best "
+        "degree of each is known: how often does each procedure pick it?\n\nA competition has a public test set with "
+        "a leaderboard, and a private one that counts. Anyone who selects on the public set must expect a larger "
+        "error on the private one. The study measures how much larger, and climbs a leaderboard by submitting the "
+        "same model again and again, each time fitted to another half of the examples.",
         "偏差和方差此消彼长，最好的模型在两者之间，必须靠数据来选。从训练样本中留出一部分，用其余的拟合，"
         "在留出的部分上比较，这就是验证集。一次划分可能运气不好，N 折交叉验证让每一份轮流被留出，再把误差加起来；"
         "选定的次数最后用全部样本重新拟合。宝可梦在许多世界里模拟产生，因此每个世界里真正最好的次数是已知的："
@@ -279,13 +279,13 @@ STUDY = Study(
         Formula(
             r"d^* = \mathrm{arg\,min}_d \; \sum_{k=1}^{N} \sum_{n \in k} \left(y^n - f_d^{(-k)}(x^n)\right)^2",
             Text(
-                "the degree chosen: each row is judged by the function fitted without its fold",
+                "the degree chosen: each example is predicted by the function fitted without its fold",
                 "所选的次数：每个样本由不含它那一折拟合出的函数来评判",
             ),
         ),
         Formula(
             r"E\left[\min_j \, L_{\mathrm{public}}(f_j)\right] \leq \min_j \, E\left[L_{\mathrm{public}}(f_j)\right]",
-            Text("why the best public score flatters", "为什么最好的公开分数偏乐观"),
+            Text("why the best public score is optimistic", "为什么最好的公开分数偏乐观"),
         ),
     ],
     sizes=Sizes,

@@ -143,8 +143,8 @@ def _targets_table(targets: dict[str, Doubles]) -> Table:
         rows.append([Text(name, zh), count, share, f"{bias:.2f}", f"{spread:.2f}", f"{np.hypot(bias, spread):.2f}"])
     heads = [
         Text("target", "靶"),
-        Text("rows behind a shot", "每一枪的样本数"),
-        Text("times", "乘以"),
+        Text("examples per estimate", "每一枪的样本数"),
+        Text("shrunk by", "乘以"),
         Text("bias", "偏差"),
         Text("standard deviation", "标准差"),
         Text("root mean square error", "均方根误差"),
@@ -168,7 +168,7 @@ def _curves(numbers: dict[str, float]) -> Figure:
                 np.array(ROWS) * shift, values, halves, fmt="o", color=colour, ms=3, capsize=2, label=population
             )
         axis.axhline(1.0, color="#1f2937", lw=1, label="the truth")
-        axis.set(xscale="log", xlabel="rows in a sample, N")
+        axis.set(xscale="log", xlabel="sample size N")
         axis.set_xticks(ROWS, [str(rows) for rows in ROWS])
         axis.minorticks_off()
     line = np.linspace(ROWS[0], ROWS[-1], 400)
@@ -203,9 +203,9 @@ def _target(axis: Axes, points: Doubles) -> None:
 def _takeaway(numbers: dict[str, float], draws: int) -> Text:
     two, fifty = (numbers[f"ratio/normal_{rows}"] for rows in (2, 50))
     return Text(
-        f"The mean of a sample is right on average whatever its size, and more rows only make it spread less: it is "
-        f"unbiased. The variance round that mean is on average too small, {two:.3f} of the true one with 2 rows and "
-        f"{fifty:.3f} with 50 ({draws:,} samples each), because the mean was fitted to the same rows.",
+        "The sample mean is right on average whatever the sample size, and more examples only reduce its variance: it "
+        f"is unbiased. The variance around that mean is on average too small, {two:.3f} of the true one with 2 "
+        f"examples and {fifty:.3f} with 50 ({draws:,} samples each), because the mean was fitted to the same examples.",
         f"样本均值无论样本大小，平均而言都是对的，样本更多只会让它更集中，所以它是无偏的。"
         f"围绕样本均值算出的方差平均偏小，两个样本时只有真实值的 {two:.3f}，五十个样本时为 {fifty:.3f}"
         f"（各抽 {draws:,} 次），因为均值正是用同一批样本拟合的。",
@@ -214,26 +214,25 @@ def _takeaway(numbers: dict[str, float], draws: int) -> Text:
 
 _TABLE = Text(
     f"Averages over all samples with 95 % confidence intervals; the populations have mean {MEAN:g} and standard "
-    f"deviation {DEVIATION:g}. Divided by N - 1 instead of N the variance comes out right; the last column is 1 by "
-    "theory.",
+    f"deviation {DEVIATION:g}. Divided by N - 1 instead of N the variance is unbiased; the last column is 1 in theory.",
     f"所有样本上的平均值及 95% 置信区间；总体的均值为 {MEAN:g}，标准差为 {DEVIATION:g}。把除以 N 改为除以 N - 1，"
     "方差的估计就对了；最后一列的理论值为 1。",
 )
 _TARGET_TABLE = Text(
-    "Four estimators of the point (1, 1) from rows with standard deviation 1 round it: the mean of a few or of many "
-    "rows, as it is or pulled towards 0. The squared error is the squared bias plus the variance.",
+    "Four estimators of the point (1, 1) from examples with standard deviation 1 around it: the mean of few or of "
+    "many examples, as it is or shrunk towards 0. The squared error is the squared bias plus the variance.",
     "用围绕点 (1, 1)、标准差为 1 的样本估计该点的四种方法：少量或大量样本的均值，原样使用或向 0 收缩。"
     "平方误差等于偏差的平方加方差。",
 )
 _CURVES = Text(
     "Left: the average of m is the mean for every N. Right: the average of s² falls short by (N - 1) / N, for a "
-    "skewed population as for a normal one; bars are 95 % confidence intervals.",
+    "skewed population as for a normal one; error bars are 95 % confidence intervals.",
     "左：对任何 N，m 的平均都等于总体均值。右：s² 的平均偏小，比例正是 (N - 1) / N，偏斜的总体与正态总体都如此；"
     "误差棒为 95% 置信区间。",
 )
 _TARGETS = Text(
-    "The targets of the course, shot at by real estimators. A dot is an estimate from one sample, the diamond their "
-    "middle, the red cross the truth: bias is how far the middle is off, variance how far the dots scatter.",
+    "The course's targets with real estimators. A dot is the estimate from one sample, the diamond their mean, the "
+    "red cross the truth: bias is how far the mean is off, variance how widely the dots scatter.",
     "课程中的靶子，由真实的估计量来射击。每个点是一份样本得到的估计，菱形是它们的中心，红十字是真值："
     "偏差是中心偏离多远，方差是点散得多开。",
 )
@@ -241,10 +240,10 @@ STUDY = Study(
     title=Text("Bias and variance of an estimator", "估计量的偏差与方差"),
     question=Text(
         "Nobody knows the true mean and variance of a population; a sample gives m and s². Are they right on average? "
-        "Here the truth is known, samples are drawn thousands of times, and the averages of m and s² stand against it "
-        "with confidence intervals, for a normal and for a skewed population.\n\n"
-        "The same two words, bias and variance, will later describe a whole model: the function that is learned is an "
-        "estimate of the true one, a shot at a target. The second picture shoots with four estimators of a point.",
+        "Here the truth is known, samples are drawn thousands of times, and the averages of m and s² are compared "
+        "with it, with confidence intervals, for a normal and for a skewed population.\n\nThe same two words, bias "
+        "and variance, will later describe a whole model: the function that is learned is an estimate of the true "
+        "one, a shot at a target. The second figure shows four estimators of a point.",
         "没有人知道总体的真实均值和方差，样本只给出 m 和 s²。它们平均而言对吗？这里真值已知，我们抽样成千上万次，"
         "把 m 和 s² 的平均值连同置信区间与真值对照，总体分别取正态的和偏斜的。\n\n"
         "偏差和方差这两个词之后也会用来描述整个模型：学到的函数是对真实函数的估计，就像朝靶子开的一枪。"
@@ -253,7 +252,7 @@ STUDY = Study(
     formulas=[
         Formula(
             r"m = \frac{1}{N}\sum_n x^n, \qquad E[m] = \mu, \qquad \mathrm{Var}[m] = \frac{\sigma^2}{N}",
-            Text("the mean: unbiased, and better with more rows", "均值：无偏，样本越多越好"),
+            Text("the mean: unbiased, with a variance that falls with N", "均值：无偏，样本越多越好"),
         ),
         Formula(
             r"s^2 = \frac{1}{N}\sum_n (x^n - m)^2, \qquad E[s^2] = \frac{N-1}{N}\,\sigma^2 \neq \sigma^2",

@@ -43,14 +43,14 @@ class Sizes(Strict):
 
 @dataclass(frozen=True)
 class Parts:
-    """What the expected square error is made of, in CP squared, on average over all Pokémon.
+    """What the expected squared error is made of, in CP squared, on average over all Pokémon.
 
     Attributes:
         bias: square of the distance of the universes' mean curve from the truth.
         variance: of the universes' curves round that mean curve.
         noise: what no function of the CP could answer.
-        training: square error on the rows learned from, averaged over the universes.
-        error: square error measured on fresh rows, averaged over the universes.
+        training: squared error on the training examples, averaged over the universes.
+        error: squared error measured on fresh examples, averaged over the universes.
         half: half of its 95 % confidence interval.
     """
 
@@ -68,7 +68,7 @@ class Parts:
 
 
 def decompose(caught: Rows, fresh: Rows, degree: int, penalty: float = 0.0) -> Parts:
-    """Learn in every universe; bias and variance by the known truth, and the error on fresh rows.
+    """Learn in every universe; bias and variance by the known truth, and the error on fresh examples.
 
     Args:
         caught: CP before and after evolution, each `(universes, rows)`.
@@ -138,7 +138,7 @@ def _table(parts: dict[str, Parts], sizes: Sizes) -> Table:
         for kind, count in (("rows", sizes.rows), ("more", sizes.more))
         for degree in DEGREES
     ]
-    return Table(_TABLE, [Text("degree", "次数"), Text("rows", "样本数"), *_HEADS], rows)
+    return Table(_TABLE, [Text("degree", "次数"), Text("examples", "样本数"), *_HEADS], rows)
 
 
 def _penalties(penalized: dict[float, Parts]) -> Table:
@@ -162,7 +162,7 @@ def _spaghetti(caught: dict[int, Rows], sizes: Sizes) -> Figure:
             axis.plot(truth().cp, truth().mean, color="#1f2937", lw=1.2, label="truth")
             axis.plot(line, curves.mean(axis=0), color="#1d4ed8", lw=1.8, label="mean of universes")
             axis.plot([], [], color="#b91c1c", lw=1, label="one universe")
-            axis.set(ylim=(-400, 2200), title=f"degree {degree}, {rows} rows")
+            axis.set(ylim=(-400, 2200), title=f"degree {degree}, {rows} examples")
         row[0].set(ylabel="CP after")
     for axis in axes[1]:
         axis.set(xlabel="CP before")
@@ -174,14 +174,14 @@ def _bars(parts: dict[str, Parts], penalized: dict[float, Parts], sizes: Sizes) 
     figure, axes = canvas(1, 3, 8.8, 3.3)
     for axis, (kind, rows) in zip(axes[0], (("rows", sizes.rows), ("more", sizes.more)), strict=False):
         _stack(axis, [f"degree {degree}" for degree in DEGREES], [parts[f"degree_{d}/{kind}"] for d in DEGREES])
-        axis.set(title=f"{rows} rows")
+        axis.set(title=f"{rows} examples")
     _stack(axes[0, 2], [f"{penalty:g}" for penalty in penalized], list(penalized.values()))
-    axes[0, 2].set(title=f"degree {DEGREES[-1]}, {sizes.rows} rows", xlabel="penalty on the weights")
-    axes[0, 0].set(ylabel="square error (CP squared)")
+    axes[0, 2].set(title=f"degree {DEGREES[-1]}, {sizes.rows} examples", xlabel="penalty on the weights")
+    axes[0, 0].set(ylabel="squared error (CP squared)")
     top = 1.25 * max(each.total for name, each in parts.items() if name != f"degree_{DEGREES[-1]}/rows")
     for axis in axes[0]:
         axis.set(ylim=(0, top))
-    axes[0, 1].legend(fontsize=7)
+    axes[0, 2].legend(fontsize=7, loc="upper left")
     return figure
 
 
@@ -194,7 +194,7 @@ def _stack(axis: Axes, names: list[str], parts: list[Parts]) -> None:
         )
         below += heights
     errors, halves = [each.error for each in parts], [each.half for each in parts]
-    axis.errorbar(names, errors, halves, fmt="o", color="#1f2937", ms=4, capsize=3, label="measured on fresh rows")
+    axis.errorbar(names, errors, halves, fmt="o", color="#1f2937", ms=4, capsize=3, label="measured on fresh examples")
 
 
 def _takeaway(parts: dict[str, Parts], sizes: Sizes) -> Text:
@@ -202,10 +202,10 @@ def _takeaway(parts: dict[str, Parts], sizes: Sizes) -> Text:
     (low_bias, low_spread), (high_bias, high_spread) = (np.sqrt([each.bias, each.variance]) for each in (low, high))
     more = np.sqrt(parts["degree_5/more"].variance)
     return Text(
-        f"A simple model misses the truth in every universe alike (degree 1: bias {low_bias:.0f} CP, spread "
-        f"{low_spread:.0f}), a complex one surrounds it and scatters (degree 5: {high_bias:.0f} and "
-        f"{high_spread:.0f}). More data or a penalty cures scatter ({sizes.more} rows instead of {sizes.rows}: "
-        f"{more:.0f}) but not bias, which needs another model.",
+        f"A simple model misses the truth in every universe in the same way (degree 1: bias {low_bias:.0f} CP, "
+        f"standard deviation {low_spread:.0f}), a complex one scatters around it (degree 5: {high_bias:.0f} and "
+        f"{high_spread:.0f}). More data or a penalty reduces the variance ({sizes.more} examples instead of "
+        f"{sizes.rows}: standard deviation {more:.0f}) but not the bias, which needs another model.",
         f"简单模型在每个宇宙里都以同样的方式偏离真值（1 次：偏差 {low_bias:.0f} CP，离散 {low_spread:.0f}），"
         f"复杂模型围绕真值但十分分散（5 次：{high_bias:.0f} 和 {high_spread:.0f}）。"
         f"更多数据或正则化能治分散（样本从 {sizes.rows} 增至 {sizes.more}：{more:.0f}），治不了偏差，偏差需要换模型。",
@@ -214,10 +214,10 @@ def _takeaway(parts: dict[str, Parts], sizes: Sizes) -> Text:
 
 def _curves_caption(sizes: Sizes) -> Text:
     return Text(
-        f"Red: the curve of each universe (100 at most are drawn), blue: their mean, black: the truth, the mean CP "
-        f"after evolution at each CP before. It climbs in steps, as the strong are other species than the weak. Above, "
-        f"{sizes.few} rows in each universe: with degree 5 even the mean is thrown off by a few wild ones. Below, "
-        f"{sizes.rows} rows.",
+        "Red: the curve of each universe (100 at most are drawn), blue: their mean, black: the truth, the mean CP "
+        "after evolution at each CP before. It rises in steps, since strong and weak Pokémon belong to different "
+        f"species. Top, {sizes.few} examples in each universe: with degree 5 even the mean is distorted by a few "
+        f"extreme curves. Bottom, {sizes.rows} examples.",
         f"红：每个宇宙的曲线（最多画 100 条）；蓝：其平均；黑：真值，即给定进化前 CP 时进化后 CP 的均值，呈阶梯上升，"
         f"因为强的和弱的属于不同物种。上排每个宇宙 {sizes.few} 个样本：5 次时连平均曲线也会被少数离谱的曲线带偏。"
         f"下排 {sizes.rows} 个样本。",
@@ -226,9 +226,9 @@ def _curves_caption(sizes: Sizes) -> Text:
 
 def _bars_caption(sizes: Sizes) -> Text:
     return Text(
-        f"Parts of the error: noise, squared bias and variance stacked; the dots are the error measured on "
-        f"{sizes.fresh:,} fresh rows and must sit on top of the bars. Left and middle: more data takes variance away "
-        f"and leaves the bias. Right: a penalty takes variance away and adds bias.",
+        "Decomposition of the error: noise, squared bias and variance stacked; the dots are the error measured on "
+        f"{sizes.fresh:,} fresh examples and should lie at the top of the bars. Left and middle: more data reduces "
+        "the variance and leaves the bias. Right: a penalty reduces the variance and adds bias.",
         f"误差的组成：噪声、偏差平方、方差叠放；圆点是在 {sizes.fresh:,} 个新样本上测得的误差，应当正好落在柱顶。"
         f"左、中：更多数据减少方差，偏差不变。右：惩罚减少方差，增加偏差。",
     )
@@ -238,33 +238,33 @@ _HEADS = [
     Text("bias²", "偏差²"),
     Text("variance", "方差"),
     Text("noise", "噪声"),
-    Text("their sum", "三者之和"),
+    Text("sum", "三者之和"),
     Text("training error", "训练误差"),
-    Text("error on fresh rows", "新样本误差"),
+    Text("error on fresh examples", "新样本误差"),
 ]
 _TABLE = Text(
-    "Parts of the expected square error, in CP squared, and the errors measured on the rows learned from and on fresh "
-    "ones, the latter with a 95 % confidence interval. Bias, variance and noise are exact for these universes: the "
-    "truth is counted, not drawn.",
+    "Decomposition of the expected squared error, in CP squared, and the errors measured on training examples and on "
+    "fresh ones, the latter with a 95 % confidence interval. Bias, variance and noise are exact for these universes: "
+    "the truth is enumerated, not sampled.",
     "期望平方误差的组成（CP 的平方），以及在训练样本和新样本上测得的误差（后者附 95% 置信区间）。"
     "对这些宇宙而言，偏差、方差和噪声是精确值：真值由穷举得到，而不是抽样。",
 )
 _PENALTIES = Text(
-    "Degree 5 under a penalty on the sum of its squared weights, without the constant's; columns are scaled.",
+    "Degree 5 with a penalty on the sum of its squared weights, the bias excluded; features are scaled.",
     "对 5 次多项式的权重平方和（常数项除外）加惩罚；各列已缩放。",
 )
 STUDY = Study(
     title=Text("Parallel universes: bias and variance of a model", "平行宇宙：模型的偏差与方差"),
     question=Text(
-        "In every universe another you catches other Pokémon and fits the same polynomial to them. How much do the "
-        "curves differ, and what do they have in common? The game's formula makes the universes: Pokémon are drawn "
-        "with species, level and individual values, and because all combinations can be counted, the true mean CP "
-        "after evolution at each CP, and the noise round it, are known exactly.\n\n"
-        "The expected square error of a model then falls into three parts: how far the mean curve is from the truth "
-        "(bias), how far the curves are from their mean (variance), and noise, which no model can remove. The study "
-        "computes the parts and checks that they add up to the error measured on fresh Pokémon, with more data and "
-        "with regularization too. The diagnosis of the course follows: a model that fits its training rows badly has "
-        "a large bias, one that fits them well and others badly a large variance.",
+        "In every universe another you catches different Pokémon and fits the same polynomial to them. How much do "
+        "the curves differ, and what do they have in common? The game's formula generates the universes: Pokémon are "
+        "drawn with species, level and individual values, and because all combinations can be counted, the true mean "
+        "CP after evolution at each CP, and the noise around it, are known exactly.\n\nThe expected squared error of "
+        "a model then decomposes into three parts: how far the mean curve is from the truth (bias), how far the "
+        "curves are from their mean (variance), and noise, which no model can remove. The study computes the parts "
+        "and checks that they add up to the error measured on fresh Pokémon, with more data and with regularization "
+        "too. The diagnosis of the course follows: a model that fits its training examples badly has a large bias, "
+        "one that fits them well and new examples badly has a large variance.",
         "在每个宇宙里，另一个你捕捉到不同的宝可梦，并用同样的多项式去拟合。这些曲线差别有多大，又有什么共同点？"
         "宇宙由游戏公式生成：随机抽取物种、等级和个体值；由于所有组合可以穷举，每个 CP 处的真实均值和围绕它的噪声"
         "都是精确已知的。\n\n"

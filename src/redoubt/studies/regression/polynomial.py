@@ -154,19 +154,21 @@ def _curves(evolutions: Evolutions, weights: Sequence[Doubles]) -> Figure:
 
 
 _TABLE = Text(
-    "Average error in CP. The course's “average error” is the root of the summed squares over the number of rows, "
-    "which is RMSE over the root of that number; RMSE and mean absolute error of our test rows stand beside it.",
+    "Average error in CP. The course's “average error” is the root of the summed squared errors divided by the number "
+    "of examples, that is, RMSE divided by the root of that number; RMSE and mean absolute error (MAE) on our test "
+    "examples are given beside it.",
     "以 CP 为单位的平均误差。课程的“平均误差”是误差平方和开根号再除以样本数，即 RMSE 除以样本数的平方根；"
     "旁边给出我们测试集上的 RMSE 和平均绝对误差。",
 )
 _CAPTION = Text(
-    "Left: the five polynomials, the ten rows they were fitted to and the ten they had not seen. Right: the training "
-    "error only falls with the degree, the test error turns up.",
+    "Left: the five polynomials, the ten examples they were fitted to and the ten held-out ones. Right: the training "
+    "error decreases monotonically with the degree, while the test error rises again.",
     "左：五个多项式、用来拟合的十个样本和没有见过的十个样本。右：训练误差随次数单调下降，测试误差却会回升。",
 )
 _TAKEAWAY = Text(
-    "A higher degree contains the lower ones, so it can only fit the training rows better; on new rows it soon does "
-    "worse, which is overfitting. Choose the model by rows that it was not fitted to.",
+    "The polynomials of a higher degree include those of every lower one, so the training error can only decrease; on "
+    "new examples the error soon increases, which is overfitting. Select the model on examples that it was not fitted "
+    "to.",
     "高次多项式包含低次多项式，所以训练误差只会更小；但在新样本上很快变差，这就是过拟合。"
     "应当用没有参与拟合的样本来选择模型。",
 )
@@ -174,9 +176,9 @@ STUDY = Study(
     title=Text("Polynomials: which degree?", "多项式：该用几次？"),
     question=Text(
         "How strong will a Pokémon be after it evolves? The course takes ten of them, describes each by its combat "
-        "power (CP) and asks which polynomial predicts the CP after evolution. A model is a set of functions, the loss "
-        "says how bad a function is, and the best one is found in closed form or step by step down the gradient: "
-        "all roads lead to the same one, which is checked here for every degree to 1e-6, in scaled columns.",
+        "power (CP) and asks which polynomial predicts the CP after evolution. A model is a set of functions, the "
+        "loss measures how bad a function is, and the best one is found in closed form or by gradient descent. Both "
+        "reach the same function, which is checked here for every degree to 1e-6, on scaled features.",
         "一只宝可梦进化之后会有多强？课程取十只宝可梦，用战斗力（CP）描述它们，问哪个多项式能预测进化后的 CP。"
         "模型是一组函数，损失函数衡量一个函数有多坏，组里最好的函数可以用闭式解得到，也可以沿梯度一步步走到："
         "殊途同归，这里对每个次数（在缩放后的列上）验证到 1e-6。",

@@ -132,7 +132,7 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
 
 
 def again(rng: np.random.Generator, worlds: int) -> Doubles:
-    """Median error per lambda on the ten test rows of simulated tables, in the course's metric."""
+    """Median error per lambda on the ten test examples of simulated tables, in the course's metric."""
     tables = collections(rng, worlds)
     found = [answers(path(table.train), table.test).T - after(table.test) for table in tables]
     return np.asarray(np.median([[lees_error(each) for each in errors] for errors in found], axis=0))
@@ -192,7 +192,7 @@ def _errors(numbers: dict[str, float], sizes: Sizes) -> Figure:
     left, right = axes[0]
     lines = {
         "train": ("#1f2937", "o-", "training"),
-        "test": ("#b91c1c", "o-", "ten test rows"),
+        "test": ("#b91c1c", "o-", "ten test examples"),
         "simulated_test": ("#c2410c", "s--", f"median of {sizes.worlds} simulated tables"),
     }
     for kind, (colour, style, label) in lines.items():
@@ -200,7 +200,7 @@ def _errors(numbers: dict[str, float], sizes: Sizes) -> Figure:
     left.set(ylabel="average error (course's metric)", yscale="log")
     left.legend(fontsize=7)
     right.plot(places, [numbers[f"moved/{name}"] for name in NAMES], "o-", color="#1d4ed8", ms=4)
-    right.set(ylabel=f"answers move by (CP), {100 * sizes.noise:g} % noise on inputs", ylim=(0, None))
+    right.set(ylabel=f"change of predictions (CP), {100 * sizes.noise:g} % input noise", ylim=(0, None))
     right.yaxis.label.set_color("#1d4ed8")
     size = right.twinx()
     size.plot(places, [numbers[f"weights/{name}"] for name in NAMES], "s--", color="#15803d", ms=4)
@@ -236,11 +236,11 @@ def _takeaway(numbers: dict[str, float], sizes: Sizes) -> Text:
     rough, calm = (numbers[f"moved/lambda_{strength}"] for strength in (0, 100))
     off = numbers["shift_off/bias_penalized"]
     return Text(
-        f"A penalty on the weights makes the function smoother (noise on the inputs moves its answers by {rough:.1f} "
-        f"CP without one, by {calm:.1f} at lambda 100), and between none and too much the test error is smallest: at "
-        f"lambda {best:g} in the median of {sizes.worlds} simulated tables. "
-        f"The bias stays out of it, as it shifts the function and never bends it; with the biases penalized at lambda "
-        f"100 the answers fail to follow a rise of all CP by {SHIFT:g} by up to {off:.0f}.",
+        "A penalty on the weights makes the function smoother (noise on the inputs moves its predictions by "
+        f"{rough:.1f} CP without one, by {calm:.1f} at lambda 100), and the test error is smallest for an "
+        f"intermediate penalty: at lambda {best:g} in the median of {sizes.worlds} simulated tables. The bias is not "
+        "penalized, since it shifts the function without bending it; with the biases penalized at lambda 100 the "
+        f"predictions fall short of a rise of all CP by {SHIFT:g} by up to {off:.0f}.",
         f"对权重加惩罚会让函数更平滑（输入噪声使输出移动的幅度从无惩罚时的 {rough:.1f} CP 降到 λ = 100 时的 "
         f"{calm:.1f} CP），测试误差在“不罚”和“罚过头”之间最小：在 {sizes.worlds} 份模拟数据的中位数上是 "
         f"λ = {best:g}。偏置不参与惩罚，因为它只平移函数而不使其弯曲；若在 λ = 100 时也惩罚偏置，"
@@ -249,30 +249,31 @@ def _takeaway(numbers: dict[str, float], sizes: Sizes) -> Text:
 
 
 _TABLE = Text(
-    "Average error in CP, the course's metric, with RMSE and mean absolute error of the test rows beside it. The "
-    "slide's lambda enters squared, on the sum of squares with unscaled inputs; otherwise its figures do not come out. "
-    "It was chosen on these ten test rows, so the smallest of them flatters; the last column is a median over "
-    "simulated tables, each with test rows of its own.",
+    "Average error in CP, the course's metric, with RMSE and mean absolute error (MAE) on the test examples. The "
+    "slide's lambda enters squared, on the sum of squares with unscaled inputs; its figures are not reproduced "
+    "otherwise. Lambda was selected on these ten test examples, so the smallest test error is optimistic; the last "
+    "column is a median over simulated tables, each with its own test examples.",
     "以 CP 为单位的平均误差（课程的度量），旁边是测试集的 RMSE 和平均绝对误差。幻灯片上的 λ 以平方的形式出现，"
     "惩罚加在平方和上，且输入不缩放，否则得不到那些数字。λ 是在这十个测试样本上选出的，所以最小值偏乐观；"
     "最后一列是多份模拟数据的中位数，每份都有自己的测试样本。",
 )
 _EEVEE = Text(
-    "Who makes the test error: two of the ten rows are Eevees, which the model knows from four training rows.",
+    "Where the test error comes from: two of the ten examples are Eevees, of which the model has seen only four "
+    "training examples.",
     "测试误差来自哪里：十个样本中有两只伊布，而模型只见过四只用于训练的伊布。",
 )
 _ERRORS = Text(
-    "Left: the error along lambda, on the training rows, on the ten test rows and on simulated tables. Right: how far "
-    "the answers move when the inputs are jittered, and the length of the weights. The movement does not fall at every "
-    "step: in inputs that are not scaled the penalty takes the linear weights away first, and squares take over, which "
-    "are steep where a Pokémon is strong.",
+    "Left: the error against lambda, on the training examples, on the ten test examples and on simulated tables. "
+    "Right: how far the predictions move when the inputs are jittered, and the norm of the weights. The movement does "
+    "not decrease at every step: with unscaled inputs the penalty removes the linear weights first, and the quadratic "
+    "terms take over, which are steep where a Pokémon is strong.",
     "左：误差随 λ 的变化，分别在训练样本、十个测试样本和模拟数据上。右：给输入加噪声时输出移动多少，以及权重的长度。"
     "移动幅度并非每一步都下降：输入没有缩放，惩罚首先压掉一次项的权重，由平方项接替，而平方项在强的宝可梦处很陡。",
 )
 _SMOOTH = Text(
-    "The fitted curves of two species along the CP, the other inputs at their mean over the species' training rows. "
-    "Without a penalty Eevee's curve is at the mercy of four rows; with a large one even Pidgey's nearly straight line "
-    "is bent, because the squares of large inputs need the smallest weights.",
+    "The fitted curves of two species against CP, the other inputs at their mean over the species' training examples. "
+    "Without a penalty Eevee's curve is determined by four examples; with a large one even Pidgey's nearly straight "
+    "line is bent, because the squares of large inputs need the smallest weights.",
     "两个物种的拟合曲线（其余输入取该物种训练样本的均值）。没有惩罚时，伊布的曲线任由四个样本摆布；惩罚很大时，"
     "连波波近乎笔直的线也被压弯，因为大数值的平方只需要最小的权重。",
 )
@@ -280,12 +281,12 @@ STUDY = Study(
     title=Text("Regularization", "正则化"),
     question=Text(
         "If the species helped, why not put in everything: a quadratic per species, HP, height and weight, and their "
-        "squares? The training error falls and the test error explodes. Instead of taking features out again, "
-        "regularization asks for small weights: lambda says how much.\n\n"
-        "Small weights mean a smooth function, one whose answer moves little when an input does, so that noise in the "
-        "inputs does little harm; this is measured here by adding noise. The bias is left out: it cannot make the "
-        "function smooth or rough. A model whose bias is free follows when every target is raised by the same amount; "
-        "the study raises them and looks. The same answers come from scikit-learn's Ridge once lambda is squared.",
+        "squares? The training error falls and the test error explodes. Instead of removing features again, "
+        "regularization penalizes large weights; lambda sets how strongly.\n\nSmall weights mean a smooth function, "
+        "one whose prediction changes little when an input does, so that noise in the inputs does little harm; this "
+        "is measured here by adding noise. The bias is not penalized: it does not affect smoothness. A model with a "
+        "free bias follows when every target is raised by the same amount, which the study verifies. scikit-learn's "
+        "Ridge gives the same predictions once lambda is squared.",
         "既然物种有用，为什么不把一切都放进来：每个物种一个二次函数，再加上 HP、身高、体重及其平方？训练误差下降，"
         "测试误差却爆炸了。正则化不去掉特征，而是要求权重要小，λ 决定要求有多强。\n\n"
         "权重小意味着函数平滑：输入变一点，输出也只变一点，输入里的噪声就难以造成伤害，本节通过加噪声来测量这一点。"
@@ -296,13 +297,13 @@ STUDY = Study(
         Formula(
             r"L = \sum_n \left(y^n - \left(b + \sum_i w_i x_i^n\right)\right)^2 + \lambda^2 \sum_i w_i^2",
             Text(
-                "the loss, with lambda as the slide's figures need it: squared, and no b in the penalty",
+                "the loss, with lambda as the slide's figures require: squared, and without b in the penalty",
                 "损失函数；要得到幻灯片上的数字，λ 需取平方，且惩罚中没有 b",
             ),
         ),
         Formula(
             r"\hat{y}(x + \Delta x) - \hat{y}(x) = \sum_i w_i\, \Delta x_i",
-            Text("why small weights mean a smooth function: b is not in it", "为什么权重小就平滑：式中没有 b"),
+            Text("why small weights mean a smooth function; b does not appear", "为什么权重小就平滑：式中没有 b"),
         ),
     ],
     sizes=Sizes,

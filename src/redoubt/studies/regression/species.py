@@ -177,7 +177,7 @@ def _lines(evolutions: Evolutions, weights: Doubles) -> Table:
         for index, name in enumerate(SPECIES)
     ]
     return Table(
-        _LINES, [Text("species", "物种"), Text("training rows", "训练样本"), Text("b", "b"), Text("w", "w")], rows
+        _LINES, [Text("species", "物种"), Text("training examples", "训练样本"), Text("b", "b"), Text("w", "w")], rows
     )
 
 
@@ -219,18 +219,17 @@ def _test(evolutions: Evolutions, weights: Doubles) -> Figure:
             axis.plot(ends, weights[index] + weights[index + len(SPECIES)] * ends, color=colour, lw=1)
         axis.set(xlabel="CP before", ylim=(-100, 1.1 * float(evolutions.table["newcp"].max())))
         axis.legend(fontsize=7)
-    axes[0, 0].set(ylabel="CP after", title="60 training rows")
-    axes[0, 1].set(title="10 test rows")
+    axes[0, 0].set(ylabel="CP after", title="60 training examples")
+    axes[0, 1].set(title="10 test examples")
     return figure
 
 
 def _takeaway(numbers: dict[str, float], worlds: int) -> Text:
     share, won = 100 * numbers["left_over/species"], 100 * numbers["won_by_four_lines"]
     return Text(
-        f"No curve of the CP alone could have helped, because the missing factor was another input: with a line per "
-        f"species {share:.2g} % of one line's squared error is left on the training rows. "
-        f"On ten test rows two Eevees decide, and in {worlds} simulated tables four lines still beat one in "
-        f"{won:.0f} %.",
+        "No function of the CP alone could have helped, because the missing factor is another input: one line per "
+        f"species leaves {share:.2g} % of a single line's squared error on the training examples. Two Eevees dominate "
+        f"the error on the ten test examples; over {worlds} simulated tables four lines beat one in {won:.0f} %.",
         f"再高次的 CP 多项式也无济于事，因为缺的是另一个输入：每个物种一条直线后，训练集上只剩下单条直线平方误差的 "
         f"{share:.2g}%。十个测试样本中起决定作用的是两只伊布，即便如此，在 {worlds} 份模拟数据里四条直线仍有 "
         f"{won:.0f}% 的次数胜过一条。",
@@ -238,36 +237,36 @@ def _takeaway(numbers: dict[str, float], worlds: int) -> Text:
 
 
 _MODELS = Text(
-    "Average error in CP, the course's metric (root of the summed squares over the number of rows), and RMSE. The "
-    "course gave figures for the last model only.",
+    "Average error in CP, the course's metric (root of the summed squared errors divided by the number of examples), "
+    "and RMSE. The course reports the last model only.",
     "以 CP 为单位的平均误差，采用课程的度量（误差平方和开根号再除以样本数），以及 RMSE。课程只给出最后一个模型的数字。",
 )
 _LINES = Text(
-    "The four lines. Eevee's rests on four rows, and Eevee becomes one of three very different Pokémon at random, "
-    "so its slope means little.",
+    "The four fitted lines. Eevee's is fitted to four examples only, and Eevee evolves at random into one of three "
+    "very different Pokémon, so its slope carries little information.",
     "四条直线。伊布那条只靠四个样本，而伊布会随机进化成三种差别很大的宝可梦之一，所以它的斜率不足为信。",
 )
 _SUSPECTS = Text(
-    "CP before and after evolution of the 60 training rows, coloured by one suspect after the other, with a line for "
-    "each colour. Only the species sorts the points onto lines; the bars give what each colouring leaves of one "
-    "line's squared error.",
+    "CP before and after evolution of the 60 training examples, coloured by one candidate factor after another, with "
+    "a line fitted to each colour. Only the species separates the points into lines; the bars give the squared error "
+    "left by each colouring, relative to a single line.",
     "60 个训练样本进化前后的 CP，依次按不同的“嫌疑因素”着色，每种颜色拟合一条直线。只有物种能把点分到各自的直线上；"
     "条形图给出每种分组之后还剩下多少单条直线的平方误差。",
 )
 _TEST = Text(
-    "The species model among the rows it was fitted to (left) and the ten rows it had not seen (right). Weedle and "
-    "Caterpie nearly share a line.",
+    "The species model on its training examples (left) and on the ten held-out examples (right). The lines of Weedle "
+    "and Caterpie nearly coincide.",
     "物种模型与拟合它的样本（左）以及没见过的十个样本（右）。独角虫和绿毛虫几乎共用一条直线。",
 )
 STUDY = Study(
     title=Text("The hidden factor: species", "隐藏因素：物种"),
     question=Text(
-        "With 60 rows instead of ten the plot shows that no curve through the points will do: they lie on several "
-        "lines. What tells the lines apart? The points are coloured by each other thing known about the Pokémon, and "
-        "each colour gets a line of its own; the hidden factor is the one whose lines leave the least error.\n\n"
-        "Four lines look like four models with an “if” between them. They are one linear model: multiply b and w of a "
-        "species by delta, which is 1 for that species and 0 otherwise. The study fits both, the four lines apart and "
-        "the one model at once, and compares the weights.",
+        "With 60 examples instead of ten the plot shows that no single curve fits: the points lie on several lines. "
+        "What distinguishes the lines? The points are coloured by each of the other attributes in turn, and a line is "
+        "fitted to each colour; the hidden factor is the attribute whose lines leave the smallest error.\n\nFour "
+        "lines look like four models with an “if” between them. They are one linear model: multiply b and w of a "
+        "species by delta, which is 1 for that species and 0 otherwise. The study fits both, the four lines "
+        "separately and the single model jointly, and compares the weights.",
         "把数据从十个样本增加到六十个之后，散点图显示：没有哪条曲线能穿过所有点，它们落在几条不同的直线上。是什么把这些"
         "直线区分开？我们依次用宝可梦的其他已知属性给点着色，每种颜色各拟合一条直线；剩余误差最小的那个就是隐藏因素。\n\n"
         "四条直线看上去是四个用“如果”连接的模型，其实是一个线性模型：把某物种的 b 和 w 乘上 δ，属于该物种时 δ 为 1，"

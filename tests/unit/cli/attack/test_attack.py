@@ -84,7 +84,7 @@ def test_the_record_is_what_the_arrays_say(trained: Callable[[str], tiny.Case], 
         right = case.network(x).numpy().argmax(axis=1) == case.test.y
         assert found[name]["share"] == pytest.approx(right.mean(), abs=1e-6)
     assert found["robust_accuracy"]["share"] < found["clean_accuracy"]["share"] - 0.1
-    assert found["distance_of_the_won"]["mean"] == pytest.approx(0.25, abs=1e-4)
+    assert found["adversarial_distance"]["mean"] == pytest.approx(0.25, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["course", "hopskipjump"])
