@@ -8,7 +8,16 @@ from mlflow import MlflowClient
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from benchmarks.screenshots import CHROMIUM, browser, mlflow_ui, open_charts, open_comparison, open_page, photograph
+from benchmarks.screenshots import (
+    CHROMIUM,
+    PATIENCE,
+    browser,
+    mlflow_ui,
+    open_charts,
+    open_comparison,
+    open_page,
+    photograph,
+)
 from redoubt.data.store import write_json
 from redoubt.runs import RunRecord
 from redoubt.tracking.sync import sync
@@ -18,6 +27,7 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 
+expect.set_options(timeout=PATIENCE)
 CURVE = "eps_linf/adaptive"
 RUNS = {
     "natural": RunRecord(
