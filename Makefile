@@ -36,7 +36,7 @@ course: .venv/installed ## The course's experiments at full size, on its own dat
 	@echo "Open $(CURDIR)/reports/course.html"
 
 test: .venv/installed ## Run the whole test suite
-	@$(ACTIVE) python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(ACTIVE) python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 serve: .venv/installed ## Serve every champion on 127.0.0.1:3000
 	@$(ACTIVE) bentoml serve serving.service:Redoubt --host 127.0.0.1 --port 3000
