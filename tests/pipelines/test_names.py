@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipelines._stage import arguments, item_of
-from tests.support.checkout import Checkout
+from tests.support.checkout import TASK, Checkout
 
 BAD = "x; touch pwned #"
 
@@ -35,6 +35,27 @@ def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Checkout) -> None:
     assert repr(BAD) in done.stderr
     assert sorted(path.name for path in named.folder.rglob("pwned*")) == []
     assert not (named.folder / "resolved").exists()
+
+
+def test_dvc_typed_by_hand_deletes_nothing_outside_the_project(named: Checkout) -> None:
+    """DVC removes a stage's outputs before it starts the command that would refuse the name."""
+    kept, params = named.folder.parent / "kept", named.folder / "params.yaml"
+    kept.mkdir()
+    for name in ("ingest.json", "promote.json"):
+        (kept / name).write_text("keep")
+    before = params.read_text()
+    name = f"../../{kept.name}"
+    try:
+        named.change(lambda params: params.update(run=[name], tasks={name: TASK}))
+        done = named.run("dvc", "repro")
+    finally:
+        params.write_text(before)
+    assert done.returncode != 0
+    assert f"resolve@{name}" in done.stderr
+    assert sorted((path.name, path.read_text()) for path in kept.iterdir()) == [
+        ("ingest.json", "keep"),
+        ("promote.json", "keep"),
+    ]
 
 
 @pytest.mark.parametrize("stage", ["summary --check", "resolve", "ingest", "harden", "promote"])
