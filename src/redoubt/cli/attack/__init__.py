@@ -140,12 +140,14 @@ def _carry_out(job: "Job") -> "Findings":
     from redoubt.attacks.base import check_inputs
     from redoubt.cli.attack.learned import LEARNED
     from redoubt.cli.attack.plain import plain
+    from redoubt.cli.rows import check_answers
 
     fixed = job.immovable
     if fixed is not None and fixed.everything:
         raise AskedError(f"robust accuracy is undefined: {fixed.says(job.norm, job.eps)}")
     if "data" not in job.entry.ignores:
         check_inputs(job.problem(), job.batch.x, job.batch.y, job.eps)
+        check_answers(job.problem(), job.batch.x)
     if job.entry.make is None:
         return LEARNED[job.entry.name](job)
     return plain(job, job.entry.make(**job.options))

@@ -85,6 +85,7 @@ def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y
             for part in slices(len(x), ROWS):
                 _attack(attack, maker, job, y, part, done)
                 done.before[part], done.after[part] = judge.predict(x[part]), judge.predict(done.x_adv[part])
+                _check_finite(done.after[part], part.start)
                 done.rows = part.stop
                 bar.update(part.stop - part.start)
         except (KeyboardInterrupt, AttackError) as error:
@@ -92,6 +93,20 @@ def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y
                 raise
             done.stopped = str(error) or "interrupted"
     return done
+
+
+def _check_finite(answers: Floats, first: int) -> None:
+    """Refuse to judge a perturbed input that the model has no finite answer for: argmax would take the first class.
+
+    Raises:
+        AttackError: names the first such example.
+    """
+    finite = np.isfinite(answers).all(axis=1)
+    if not finite.all():
+        raise AttackError(
+            f"the model outputs NaN or infinity for the adversarial example {first + int(finite.argmin())}, which is no"
+            " class or value: correct the model"
+        )
 
 
 def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], part: slice, done: Done) -> None:
