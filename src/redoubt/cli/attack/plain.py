@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from redoubt.attacks.base import Attack
+from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.attacks.query import OracleError, QueryAttack
+from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.bundle.batches import slices
 from redoubt.cli.attack.figures import changes, is_picture, perturbed
 from redoubt.cli.attack.findings import Findings
@@ -112,7 +114,10 @@ def _check_finite(answers: Floats, first: int) -> None:
 def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], part: slice, done: Done) -> None:
     x, seed = job.batch.x[part], job.seed + 7919 * part.start
     if not isinstance(attack, QueryAttack):
-        done.x_adv[part] = attack(maker, x, y[part], eps=job.eps, seed=seed)
+        x_adv = attack(maker, x, y[part], eps=job.eps, seed=seed)
+        done.x_adv[part] = (
+            _in_whole_steps(maker, x, y[part], x_adv, job, seed) if isinstance(attack, Ensemble) else x_adv
+        )
         return
     try:
         queried = attack.count(maker, x, y[part], eps=job.eps, seed=seed)
@@ -121,6 +126,16 @@ def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], par
             done.x_adv[part], done.queries[part] = error.so_far.x_adv, error.so_far.queries
         raise
     done.x_adv[part], done.queries[part] = queried.x_adv, queried.queries
+
+
+def _in_whole_steps(problem: AttackProblem, x: Floats, y: NDArray[Any], x_adv: Floats, job: Job, seed: int) -> Floats:
+    """The worst case also over single whole numbers, where rounding takes back what an L2 step shares among many."""
+    if problem.norm != "l2" or not np.any(problem.bounds.integer):
+        return x_adv
+    left = np.flatnonzero(~problem.criterion.is_adversarial(problem.predict(x_adv, seed), y))
+    if len(left):
+        x_adv[left] = WholeSteps()(problem, x[left], y[left], eps=job.eps, seed=seed)
+    return x_adv
 
 
 def _measure(job: Job, judge: AttackProblem, y: NDArray[Any], done: Done, rows: Ints) -> dict[str, Any]:
