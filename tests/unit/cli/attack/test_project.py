@@ -100,7 +100,6 @@ def test_the_worst_case_of_whole_numbers_takes_single_steps(tmp_path: Path, monk
     write_bundle(tmp_path / "flags", network, schema, configure(tiny.GUARDS[tiny.TABLE], schema, box, 1.0), x)
     y = (x @ weights - 0.25 > 0).astype(np.int64)
     np.savez(tmp_path / "rows.npz", x=x, y=y)
-    effort = ["--steps=5", "--restarts=1", "--queries=5"]
     command = ["attack", "ensemble", f"{tmp_path}/flags", f"--data={tmp_path}/rows.npz", "--norm=l2", "--eps=2"]
     assert main([*command, f"--out={tmp_path}/out"]) == 0
     found = json.loads((tmp_path / "out/record.json").read_text())["found"]
