@@ -12,7 +12,7 @@ BYTES, DEPTH, VALUES = 2**20, 50, 100_000
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _TwiceError(Exception):
+class _Twice(Exception):  # noqa: N818
     """A mapping with a key twice: the second and the first."""
 
     def __init__(self, key: yaml.ScalarNode, first: yaml.ScalarNode) -> None:
@@ -30,7 +30,7 @@ class _Once(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
                 first = seen.setdefault((key.tag, key.value), key)
                 if first is not key:
-                    raise _TwiceError(key, first)
+                    raise _Twice(key, first)
         return node
 
 
@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ParamsError(f"{path}: not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8") from None
-    except _TwiceError as error:
+    except _Twice as error:
         key = error.key
         line, first = key.start_mark.line + 1, error.first.start_mark.line + 1
         raise ParamsError(
