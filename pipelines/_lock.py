@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from redoubt.data.leftovers import clear_beside
 from redoubt.data.store import whole_file
 from redoubt.errors import RedoubtError
 
@@ -49,12 +50,16 @@ class _Lock(BaseModel):
 def keep_lock() -> None:
     """Copy the project's dvc.lock, or put the copy in its place if an interruption left it cut off, and say so.
 
+    What a killed process left half-written of either is cleared away.
+
     A lock that DVC wrote whole is never replaced: after `git checkout` or `git pull` it rightly differs from the copy.
 
     Raises:
         LockError: it is damaged and there is no copy, or it holds the marks of an unsettled merge.
         StoreError: the copy cannot be written.
     """
+    for path in (LOCK, KEPT):
+        clear_beside(path)
     if not LOCK.is_file():
         return
     now, kept = LOCK.read_bytes(), KEPT.read_bytes() if KEPT.is_file() else b""

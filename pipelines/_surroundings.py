@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from redoubt.data.leftovers import clear_beside
 from redoubt.data.store import whole_file
 from redoubt.tracking.uri import TrackingError, check, store_uri
 
@@ -31,6 +32,7 @@ def settle_git() -> None:
     here = Path.cwd()
     if not LOCAL.parent.is_dir():
         return
+    clear_beside(LOCAL)
     in_git = "GIT_DIR" in os.environ or any((folder / ".git").exists() for folder in (here, *here.parents))
     known = LOCAL.read_text(encoding="utf-8") if LOCAL.is_file() else ""
     if in_git and known == WITHOUT_GIT:

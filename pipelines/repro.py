@@ -25,6 +25,7 @@ from pipelines._project import opened
 from pipelines._same import other_bytes
 from pipelines._scheduler import Outcome, expected_seconds, remember_seconds, run_all, ways
 from redoubt.bundle.io import digest
+from redoubt.data.leftovers import clear
 from redoubt.data.store import whole_file
 from redoubt.errors import ends_in_one_line
 
@@ -117,6 +118,7 @@ def _reproduce(given: argparse.Namespace, settings: Mapping[str, Any], commands:
 
 def _own_lock(settings: Mapping[str, Any]) -> Path:
     """The lock of a run with settings of its own: dvc.lock belongs to those of params.yaml, and stays as it is."""
+    clear(OWN_LOCKS)
     if not settings:
         return LOCK
     name = "+".join(

@@ -34,6 +34,10 @@ from serving.schema import (
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
 
+# Squeezing moves a class's probabilities by 2 in all at most, but for rounding; a value by less than 1,000 standard
+# deviations of the target. A threshold above that flags nothing.
+MOST_MOVED = {True: 2.001, False: 1000.0}
+
 
 class Told(BaseModel):
     """The threat of a card in words, which give its eps in raw units too."""
@@ -164,7 +168,23 @@ def _vouched(bundle: Path) -> Champion:
     model = GuardedModel.load(bundle, threads=1)
     if not card.task == model.schema.task or (bundle.name == "champion" and card.task != bundle.parent.name):
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
+    _check_flags(model)
     return Champion(model, reader(model.schema), card.eps, card.threat.says if card.threat else "")
+
+
+def _check_flags(model: GuardedModel) -> None:
+    """Refuse a guard whose detector can flag nothing, whatever comes.
+
+    Raises:
+        BundleError: names the threshold and the largest that is of use.
+    """
+    classes, guard = model.schema.is_classification, model.guard
+    most = MOST_MOVED[classes] / (guard.output_scale if classes else 1.0)
+    if guard.threshold > most:
+        raise BundleError(
+            f"guard.json: threshold is {guard.threshold:g}, which no score exceeds: nothing would be flagged; expected"
+            f" at most {most:g}"
+        )
 
 
 def _answer(task: str, champion: Champion, x: Floats) -> PredictResponse:

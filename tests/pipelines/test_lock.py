@@ -20,6 +20,7 @@ from voluptuous import MultipleInvalid
 
 from pipelines import _lock
 from pipelines._lock import DAMAGED, KEPT, LOCK, LockError, drop_torn_rwlock, keep_lock, put_entry
+from redoubt.data.store import whole_file
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = (ROOT / "dvc.lock").read_bytes()
@@ -111,6 +112,18 @@ def test_a_lock_that_somebody_is_writing_is_left_to_him(here: Path, monkeypatch:
     keep_lock()
     assert LOCK.read_bytes() == SHORT[:2000]
     assert KEPT.read_bytes() == SHORT
+
+
+@pytest.mark.parametrize("path", [LOCK, KEPT])
+def test_what_a_killed_process_left_of_either_is_cleared_away(path: Path, here: Path) -> None:
+    left = path.with_name(f".{path.name}.0123abcd.part")
+    left.write_bytes(SHORT[:100])
+    with whole_file(path) as writing:
+        writing.write_bytes(SHORT)
+        keep_lock()
+        assert writing.is_file()
+        assert not left.exists()
+    assert path.read_bytes() == SHORT
 
 
 def test_without_a_lock_there_is_nothing_to_keep(here: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,23 @@ def _cut(bundle: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
+def _vouched_for(task: str, **changes: float) -> Callable[[Path], None]:
+    """A guard that was changed, by a card that reports on it so."""
+
+    def change(bundle: Path) -> None:
+        path = bundle / "guard.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        write_card(bundle, SCHEMAS[task])
+
+    return change
+
+
 REFUSED = {
+    "nothing is flagged": (_vouched_for("digits", threshold=1e30), "threshold is 1e+30, which no score exceeds"),
+    "scores of nothing": (
+        _vouched_for("digits", output_scale=1e30),
+        "which no score exceeds: nothing would be flagged; expected at most 2.001e-30",
+    ),
     "no card": (lambda bundle: (bundle / "card.json").unlink(), "card.json cannot be read"),
     "card is not JSON": (
         lambda bundle: (bundle / "card.json").write_text("{"),
@@ -207,6 +224,12 @@ def test_an_unvouched_bundle_is_refused_and_the_others_answer(
     with pytest.raises(ServiceUnavailable):
         predict(partial, "digits", IMAGE)
     assert len(predict(partial, "evolution", [RECORD]).predictions) == 1
+
+
+def test_a_value_whose_detector_flags_nothing_is_refused(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path, dirs_exist_ok=True)
+    _vouched_for("evolution", threshold=1e6)(tmp_path / "evolution" / "champion")
+    assert "which no score exceeds" in load(tmp_path).problems["evolution"]
 
 
 def test_a_task_without_champion_does_not_stop_the_others(models: Path, tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     from redoubt.attacks.problem import AttackProblem
     from redoubt.certify.interval import check_bounded
     from redoubt.certify.worst_case import certifier
+    from redoubt.cli.rows import check_answers
     from redoubt.cli.threat import bounds_for, criterion_of, size_of
     from redoubt.evaluation.metrics import rate
 
@@ -155,6 +156,7 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
     for eps in sizes:
         check_inputs(problem, batch.x, batch.y, eps)
     check_bounded(network)
+    check_answers(problem, batch.x)
 
     certified = certifier(network, bounds, criterion)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.attacks.problem import AttackProblem, OfCallable
 from redoubt.cli.recipe import examples_of
 from redoubt.cli.targets import Target
 from redoubt.data import dataset
@@ -56,6 +57,24 @@ def load_rows(target: Target, data: Path | None, task: str | None, points: int |
     if not len(some.batch):
         raise RowsError(f"{source} holds no examples")
     return some
+
+
+def check_answers(problem: AttackProblem, x: NDArray[np.float32]) -> None:
+    """Refuse a network that has no finite answer for some of the examples: the first class would be taken for one.
+
+    A service is not asked, whose queries are counted.
+
+    Raises:
+        RowsError: names the first such example.
+    """
+    if isinstance(problem.outputs, OfCallable):
+        return
+    finite = np.isfinite(problem.predict(x)).all(axis=1)
+    if not finite.all():
+        raise RowsError(
+            f"the model outputs NaN or infinity for {int((~finite).sum())} of {len(x)} clean inputs, the first of them"
+            f" example {int(finite.argmin())}: it has no class or value there; leave them out, or correct the model"
+        )
 
 
 def no_rows(target: Target) -> Rows:

@@ -1,6 +1,5 @@
 """What can be attacked: a bundle folder, a `.keras` file or the URL of a service, opened as one thing."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,13 +12,12 @@ from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import digest
 from redoubt.bundle.schema import Schema
+from redoubt.cli.network_file import of_bundle, open_network
 from redoubt.errors import RedoubtError
-from redoubt.models.saved import load_network
 from redoubt.scenarios.endpoint import Endpoint
 from redoubt.types import PIXELS, Bounds
 
 SCHEMES = ("http://", "https://")
-HDF5 = b"\x89HDF"
 
 
 class TargetError(RedoubtError):
@@ -117,7 +115,7 @@ def open_target(said: str, *, bounds: tuple[float, float] | None, task: str | No
 
 def _bundle(folder: Path) -> Target:
     guarded = GuardedModel.load(folder)
-    network = load_network(folder)
+    network = of_bundle(folder)
     schema = guarded.schema
     return Target(
         said=str(folder),
@@ -152,53 +150,6 @@ def _network(path: Path, bounds: tuple[float, float] | None) -> Target:
         digest=digest(path.read_bytes()),
         network=network,
     )
-
-
-def open_network(path: Path) -> keras.Model:
-    """The network of a bundle folder or of a `.keras` file; Keras refuses code inside.
-
-    Raises:
-        TargetError: it cannot be read, or has other than one input and one row of outputs.
-        BundleError: a folder that is no whole bundle.
-    """
-    if path.is_dir():
-        GuardedModel.load(path)
-        return load_network(path)
-    if path.read_bytes()[:4] == HDF5:
-        raise TargetError(
-            f"'{path}' is an HDF5 file of the older format; convert it:"
-            " keras.models.load_model('model.h5', compile=False).save('model.keras')"
-        )
-    try:
-        network = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, zipfile.BadZipFile) as error:
-        said = str(error).strip().splitlines() or [""]
-        raise TargetError(f"'{path}' cannot be read as a .keras file ({type(error).__name__}: {said[0]})") from None
-    _check_network(path, network)
-    return network
-
-
-def _check_network(path: Path, network: keras.Model) -> None:
-    if not getattr(network, "outputs", None):
-        raise TargetError(
-            f"'{path}' was never built: call the model on some examples, or give it an Input, and save again"
-        )
-    given, answered = network.input_shape, network.output_shape
-    if not isinstance(given, tuple) or not isinstance(answered, tuple) or len(answered) != 2:
-        raise TargetError(
-            f"'{path}' takes {given} and outputs {answered}; expected one input and outputs of shape (batch, classes)"
-        )
-    if answered[1] is None:
-        raise TargetError(
-            f"'{path}' outputs {answered}: the number of classes is undefined; give its Input a full shape"
-        )
-    if network.inputs[0].dtype == "string":
-        raise TargetError(f"'{path}' takes words; expected numbers: attack the part of it behind the words' numbers")
-    activation = getattr(network.layers[-1], "activation", None)
-    if activation is keras.activations.sigmoid and answered[1] > 1:
-        raise TargetError(
-            f"'{path}' outputs an independent probability per class (a sigmoid), not logits; give the model without it"
-        )
 
 
 def _service(url: str, task: str | None, bundle: Path | None) -> Target:

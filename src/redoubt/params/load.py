@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-import yaml
 from pydantic import Field, ValidationError
 
 from redoubt.bundle.types import NAME_RULE, Kind, Name, is_name
@@ -26,6 +25,7 @@ from redoubt.params.sections import (
 )
 from redoubt.params.stages import Course, Seed
 from redoubt.params.task import Task
+from redoubt.params.yaml_file import read_yaml
 
 M = TypeVar("M", bound=Strict)
 
@@ -40,8 +40,6 @@ RESERVED = {
 
 BY_KIND = ("sweep", "train", "harden", "guard", "eps", "attack", "certify", "gates")
 SHARED = ("split", "validate")
-# The largest params file that is read, its depth, and its values with aliases written out.
-YAML_BYTES, YAML_DEPTH, YAML_VALUES = 2**20, 50, 100_000
 # Keys that tell the members of a union apart.
 TAGS = {"kind", "method"}
 # Keys that a section once had, and what says the same now.
@@ -111,59 +109,10 @@ def load(path: Path | str = "params.yaml") -> Params:
         ParamsError: unreadable file, unknown or mistyped key, value out of range, unknown task in `run`.
     """
     path = Path(path)
-    raw = _read_yaml(path)
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise ParamsError(f"{path}: expected keys and values, got {type(raw).__name__}")
     return _resolve(raw, path)
-
-
-def _read_yaml(path: Path) -> Any:
-    """What a YAML file holds; one that is too large, too deep or grows by its aliases is refused before it is built."""
-    try:
-        if path.stat().st_size > YAML_BYTES:
-            raise ParamsError(
-                f"{path}: the file has {path.stat().st_size:,} bytes, at most {YAML_BYTES:,} are read; "
-                "keep settings alone in it"
-            )
-        text = path.read_text(encoding="utf-8")
-        _check_size(text, path)
-        return yaml.safe_load(text)
-    except FileNotFoundError:
-        raise ParamsError(f"{path}: no such file; run the command in the project's top folder") from None
-    except OSError as error:
-        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path}: not UTF-8: {error.reason} at byte {error.start}; save it as UTF-8") from None
-    except ParamsError:
-        raise
-    # A number of 5,000 digits or a 31st of February is a plain ValueError.
-    except (yaml.YAMLError, ValueError) as error:
-        raise ParamsError(f"{path}: not valid YAML: {error}") from None
-
-
-def _check_size(text: str, path: Path) -> None:
-    """Walk through the events of a YAML text, which builds nothing, and count its values with aliases written out."""
-    depth, values, sizes = 0, 0, dict[str | None, int]()
-    opened: list[tuple[str | None, int]] = []
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        where = f"{path}: line {event.start_mark.line + 1 if event.start_mark else '?'}"
-        if isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-            anchor, before = opened.pop()
-            sizes |= {anchor: values - before} if anchor else {}
-        elif isinstance(event, yaml.AliasEvent):
-            if event.anchor in {anchor for anchor, _ in opened}:
-                raise ParamsError(f"{where}: '*{event.anchor}' holds itself")
-            values += sizes.get(event.anchor, 1)
-        elif isinstance(event, yaml.NodeEvent):
-            values += 1
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-                opened.append((event.anchor, values - 1))
-        if depth > YAML_DEPTH:
-            raise ParamsError(f"{where}: values nested more than {YAML_DEPTH} deep; settings need no more than 8")
-        if values > YAML_VALUES:
-            raise ParamsError(f"{where}: more than {YAML_VALUES:,} values, aliases written out; leave some away")
 
 
 def _resolve(raw: dict[str, Any], path: Path) -> Params:

@@ -158,6 +158,47 @@ def test_a_file_of_the_older_format_and_a_saved_model_say_what_to_save(
     assert "is a SavedModel of TensorFlow; save the Keras model" in capsys.readouterr().err
 
 
+def overflowing(above: float) -> keras.Model:
+    """Three classes by two paths that cancel out, and overflow where the first input lies above a value."""
+    network = chain(
+        layers.Dense(3, activation="relu"), layers.Dense(2, use_bias=False), layers.Dense(3, use_bias=False)
+    )
+    first, huge = np.zeros((4, 3), np.float32), np.zeros((3, 2), np.float32)
+    first[0, 0], first[1:3, 1:] = 1e8, np.eye(2)
+    huge[0] = 1e30
+    bias = np.array([-1e8 * above, 0.0, 0.0], np.float32)
+    network.set_weights([first, bias, huge, np.array([[1e3, 1e3, 1e3], [-1e3, -1e3, -1e3]], np.float32)])
+    return network
+
+
+@pytest.mark.parametrize(
+    "command",
+    [PGD, CERTIFY, *(f"attack {name} m.keras --eps 0.01" for name in ("noise", "square", "hopskipjump"))],
+)
+def test_an_answer_that_is_no_number_is_no_class(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the last examples overflow: argmax would take the first class for their answer, and call it robust."""
+    x = np.where(np.arange(len(X))[:, None] < 12, 0.1, 0.9).astype(np.float32) * np.ones((1, 4), np.float32)
+    network = overflowing(0.5)
+    network.save(tmp_path / "m.keras")
+    np.savez(tmp_path / "rows.npz", x=x, y=np.zeros(len(x), np.int64))
+    assert run(command, tmp_path) == 2
+    told = capsys.readouterr()
+    assert "NaN or infinity for 4 of 16 clean inputs, the first of them example 12" in told.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adversarial_example_without_an_answer_is_not_robust(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = overflowing(0.5)
+    network.save(tmp_path / "m.keras")
+    np.savez(tmp_path / "rows.npz", x=np.full_like(X, 0.49), y=np.zeros(len(X), np.int64))
+    assert run("attack noise m.keras --eps 0.4", tmp_path) == 2
+    assert "NaN or infinity for the adversarial example" in capsys.readouterr().err
+
+
 def test_only_what_the_network_answers_right_is_certified(tmp_path: Path) -> None:
     network = chain(dense(8, activation="relu"), dense(3, 2))
     right = answers(network)

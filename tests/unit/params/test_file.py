@@ -61,6 +61,10 @@ TOO_MUCH = {
     "digits": ("seed: " + "9" * 5000, "not valid YAML: Exceeds the limit"),
     "no-day": ("seed: 2026-02-31", "not valid YAML: day is out of range"),
     "tag": ("seed: !!python/object/apply:os.getcwd []", "not valid YAML: could not determine a constructor"),
+    "two-documents": ("seed: 1\n---\nseed: 2", "not valid YAML: expected a single document in the stream in "),
+    "twice": ("seed: 1\nrun: [a]\nseed: 2", "line 3: the key 'seed' stands in line 1 already; keep one of the two"),
+    "twice-inside": ("a:\n  b: {c: 1, d: 2, c: 3}", "line 2: the key 'c' stands in line 2 already"),
+    "twice-in-a-list": ("a: [{k: 1, 'k': 2}]", "line 1: the key 'k' stands in line 1 already"),
     "latin-1": ("seed: 1 # ö".encode("latin-1"), "not UTF-8: .* at byte 10"),
 }
 
@@ -70,8 +74,9 @@ def test_a_file_that_would_take_too_much_is_refused_before_it_is_built(case: str
     content, says = TOO_MUCH[case]
     path = tmp_path / "params.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ParamsError, match=rf"^{re.escape(str(path))}: {says}"):
+    with pytest.raises(ParamsError, match=rf"^{re.escape(str(path))}: {says}") as caught:
         load(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_for_a_file(tmp_path: Path) -> None:

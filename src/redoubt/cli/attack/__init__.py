@@ -140,12 +140,14 @@ def _carry_out(job: "Job") -> "Findings":
     from redoubt.attacks.base import check_inputs
     from redoubt.cli.attack.learned import LEARNED
     from redoubt.cli.attack.plain import plain
+    from redoubt.cli.rows import check_answers
 
     fixed = job.immovable
     if fixed is not None and fixed.everything:
         raise AskedError(f"robust accuracy is undefined: {fixed.says(job.norm, job.eps)}")
     if "data" not in job.entry.ignores:
         check_inputs(job.problem(), job.batch.x, job.batch.y, job.eps)
+        check_answers(job.problem(), job.batch.x)
     if job.entry.make is None:
         return LEARNED[job.entry.name](job)
     return plain(job, job.entry.make(**job.options))
@@ -154,7 +156,7 @@ def _carry_out(job: "Job") -> "Findings":
 def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
     """Networks of the attacker's own, which must take and answer what the target does."""
     from redoubt.attacks.problem import of_network
-    from redoubt.cli.targets import open_network
+    from redoubt.cli.network_file import open_network
 
     networks = {str(path): open_network(path) for path in paths}
     for path, network in networks.items():

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from redoubt.attacks.base import Attack
+from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.geometry import distance
 from redoubt.attacks.gradient import PGD
 from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.attacks.query import OracleError, QueryAttack
+from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.bundle.batches import slices
 from redoubt.cli.attack.figures import changes, is_picture, perturbed
 from redoubt.cli.attack.findings import Findings
@@ -85,6 +87,7 @@ def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y
             for part in slices(len(x), ROWS):
                 _attack(attack, maker, job, y, part, done)
                 done.before[part], done.after[part] = judge.predict(x[part]), judge.predict(done.x_adv[part])
+                _check_finite(done.after[part], part.start)
                 done.rows = part.stop
                 bar.update(part.stop - part.start)
         except (KeyboardInterrupt, AttackError) as error:
@@ -94,10 +97,27 @@ def _run(attack: Attack, maker: AttackProblem, judge: AttackProblem, job: Job, y
     return done
 
 
+def _check_finite(answers: Floats, first: int) -> None:
+    """Refuse to judge a perturbed input that the model has no finite answer for: argmax would take the first class.
+
+    Raises:
+        AttackError: names the first such example.
+    """
+    finite = np.isfinite(answers).all(axis=1)
+    if not finite.all():
+        raise AttackError(
+            f"the model outputs NaN or infinity for the adversarial example {first + int(finite.argmin())}, which is no"
+            " class or value: correct the model"
+        )
+
+
 def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], part: slice, done: Done) -> None:
     x, seed = job.batch.x[part], job.seed + 7919 * part.start
     if not isinstance(attack, QueryAttack):
-        done.x_adv[part] = attack(maker, x, y[part], eps=job.eps, seed=seed)
+        x_adv = attack(maker, x, y[part], eps=job.eps, seed=seed)
+        done.x_adv[part] = (
+            _in_whole_steps(maker, x, y[part], x_adv, job, seed) if isinstance(attack, Ensemble) else x_adv
+        )
         return
     try:
         queried = attack.count(maker, x, y[part], eps=job.eps, seed=seed)
@@ -106,6 +126,16 @@ def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], par
             done.x_adv[part], done.queries[part] = error.so_far.x_adv, error.so_far.queries
         raise
     done.x_adv[part], done.queries[part] = queried.x_adv, queried.queries
+
+
+def _in_whole_steps(problem: AttackProblem, x: Floats, y: NDArray[Any], x_adv: Floats, job: Job, seed: int) -> Floats:
+    """The worst case also over single whole numbers, where rounding takes back what an L2 step shares among many."""
+    if problem.norm != "l2" or not np.any(problem.bounds.integer):
+        return x_adv
+    left = np.flatnonzero(~problem.criterion.is_adversarial(problem.predict(x_adv, seed), y))
+    if len(left):
+        x_adv[left] = WholeSteps()(problem, x[left], y[left], eps=job.eps, seed=seed)
+    return x_adv
 
 
 def _measure(job: Job, judge: AttackProblem, y: NDArray[Any], done: Done, rows: Ints) -> dict[str, Any]:

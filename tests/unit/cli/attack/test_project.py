@@ -1,19 +1,27 @@
 """Inside a project the command knows rows, eps and norm by itself."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import yaml
 
+from redoubt.attacks.ensemble import Ensemble, Member
+from redoubt.attacks.noise import Noise
+from redoubt.bundle.schema import Column, Schema
 from redoubt.cli import main
 from redoubt.data import dataset
 from redoubt.data.store import read_arrays, write_arrays
+from redoubt.defenses.guard import configure
+from redoubt.defenses.write_bundle import write_bundle
 from redoubt.params.load import load
+from redoubt.types import Bounds
 from tests.support import tiny
 from tests.support.tiny import IMAGE, SCHEMAS, rows
 
@@ -74,3 +82,27 @@ def test_params_that_cannot_be_read_leave_eps_to_be_said(at_home: Path, capsys: 
     assert main(["attack", "fgsm", "models/bars/champion"]) == 2
     assert "say how large a perturbation may be with --eps" in capsys.readouterr().err
     assert run("fgsm", "models/bars/champion", "--eps=0.2")["given"]["norm"] == "linf"
+
+
+def test_the_worst_case_of_whole_numbers_takes_single_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In L2 a step along the gradient is shared by all flags, and rounding takes it back from each."""
+    # Of the others none finds more here, and each takes seconds to compile.
+    monkeypatch.setattr(Ensemble, "members", [Member("noise", Noise())])
+    flags, weights = 6, np.float32([1, -1, 0.8, 0.6, -0.7, 0.4])
+    columns = tuple(Column(name=f"q{place}", kind="integer") for place in range(flags))
+    schema = Schema(
+        task="flags", kind="classification", target="y", columns=columns, shape=(flags,), labels=("no", "yes")
+    )
+    network = keras.Sequential([keras.Input((flags,)), keras.layers.Dense(2)])
+    network.set_weights([np.stack([-weights, weights], axis=1), np.float32([0.25, -0.25])])
+    x = np.array(list(itertools.product([0, 1], repeat=flags)), np.float32)[::2]
+    box = Bounds(np.zeros(flags, np.float32), np.ones(flags, np.float32), np.full(flags, 0.5, np.float32))
+    write_bundle(tmp_path / "flags", network, schema, configure(tiny.GUARDS[tiny.TABLE], schema, box, 1.0), x)
+    y = (x @ weights - 0.25 > 0).astype(np.int64)
+    np.savez(tmp_path / "rows.npz", x=x, y=y)
+    command = ["attack", "ensemble", f"{tmp_path}/flags", f"--data={tmp_path}/rows.npz", "--norm=l2", "--eps=2"]
+    assert main([*command, f"--out={tmp_path}/out"]) == 0
+    found = json.loads((tmp_path / "out/record.json").read_text())["found"]
+    turned = np.stack([np.where(np.arange(flags) == place, 1 - x, x) for place in range(flags)])
+    fragile = ((turned @ weights - 0.25 > 0) != y).any(axis=0)
+    assert found["robust_accuracy"]["share"] == pytest.approx(1 - fragile.mean(), abs=1e-6)

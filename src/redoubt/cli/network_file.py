@@ -1,0 +1,155 @@
+"""Networks out of a stranger's files: held against limits before they are unpacked, and read without a traceback."""
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+import keras
+import tensorflow as tf
+
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.io import LARGEST_BINARY, LARGEST_JSON
+from redoubt.data.limits import GROWTH, GROWTH_FROM, in_words
+from redoubt.errors import RedoubtError
+from redoubt.models.saved import WEIGHTS, load_network
+
+HDF5 = b"\x89HDF"
+CONFIG = "config.json"
+
+
+class NetworkFileError(RedoubtError):
+    """A file that holds no network which can be used; the message says why."""
+
+
+def of_bundle(folder: Path) -> keras.Model:
+    """The network of a bundle folder.
+
+    Raises:
+        NetworkError: it cannot be read, or holds more than the layers known here.
+        NetworkFileError: its weights are larger than the limits.
+    """
+    path = folder / WEIGHTS
+    with _explained(path, "as weights"):
+        with path.open("rb") as stream:
+            _check_weights(stream, path.stat().st_size, f"{path}")
+        return load_network(folder)
+
+
+def open_network(path: Path) -> keras.Model:
+    """The network of a bundle folder or of a `.keras` file; Keras refuses code inside.
+
+    Raises:
+        NetworkFileError: it cannot be read, or has other than one input and one row of outputs.
+        BundleError: a folder that is no whole bundle.
+    """
+    if path.is_dir():
+        GuardedModel.load(path)
+        return of_bundle(path)
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start == HDF5:
+        raise NetworkFileError(
+            f"'{path}' is an HDF5 file of the older format; convert it:"
+            " keras.models.load_model('model.h5', compile=False).save('model.keras')"
+        )
+    with _explained(path, "as a .keras file"):
+        _check_archive(path)
+        network = keras.models.load_model(path, compile=False)
+    _check_network(path, network)
+    return network
+
+
+def _check_network(path: Path, network: keras.Model) -> None:
+    if not getattr(network, "outputs", None):
+        raise NetworkFileError(
+            f"'{path}' was never built: call the model on some examples, or give it an Input, and save again"
+        )
+    given, answered = network.input_shape, network.output_shape
+    if not isinstance(given, tuple) or not isinstance(answered, tuple) or len(answered) != 2:
+        raise NetworkFileError(
+            f"'{path}' takes {given} and outputs {answered}; expected one input and outputs of shape (batch, classes)"
+        )
+    if answered[1] is None:
+        raise NetworkFileError(
+            f"'{path}' outputs {answered}: the number of classes is undefined; give its Input a full shape"
+        )
+    if network.inputs[0].dtype == "string":
+        raise NetworkFileError(
+            f"'{path}' takes words; expected numbers: attack the part of it behind the words' numbers"
+        )
+    activation = getattr(network.layers[-1], "activation", None)
+    if activation is keras.activations.sigmoid and answered[1] > 1:
+        raise NetworkFileError(
+            f"'{path}' outputs an independent probability per class (a sigmoid), not logits; give the model without it"
+        )
+
+
+@contextmanager
+def _explained(path: Path, how: str) -> Iterator[None]:
+    """One sentence for what broken and forged files make Keras, HDF5 and TensorFlow raise."""
+    try:
+        yield
+    except RedoubtError:
+        raise
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        KeyError,
+        AttributeError,
+        ImportError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+        tf.errors.OpError,
+    ) as error:
+        said = str(error).strip().splitlines() or [""]
+        raise NetworkFileError(f"'{path}' cannot be read {how} ({type(error).__name__}: {said[0]})") from None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a `.keras` file that would take more than the limits once it is unpacked."""
+    if not zipfile.is_zipfile(path):
+        return  # Keras says what is wrong.
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        config = sum(each.file_size for each in parts if each.filename == CONFIG)
+        if config > LARGEST_JSON:
+            raise NetworkFileError(
+                f"'{path}' describes its layers in {in_words(config)}; at most {in_words(LARGEST_JSON)} are read"
+            )
+        stored = sum(each.compress_size for each in parts)
+        _check_growth(sum(each.file_size for each in parts), stored, f"'{path}'")
+        if WEIGHTS in archive.namelist():
+            _check_weights(io.BytesIO(archive.read(WEIGHTS)), stored, f"'{path}'")
+
+
+def _check_weights(stream: BinaryIO, stored: int, what: str) -> None:
+    """Refuse weights that are described larger than they are stored: HDF5 fills in what is not there."""
+    with h5py.File(stream, "r") as file:
+        sizes: list[int] = []
+
+        def add(name: str, each: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(each, h5py.Dataset):
+                sizes.append(math.prod(each.shape or ()) * each.dtype.itemsize)
+
+        file.visititems(add)
+    _check_growth(sum(sizes), stored, what)
+
+
+def _check_growth(size: int, stored: int, what: str) -> None:
+    if size > LARGEST_BINARY:
+        raise NetworkFileError(f"{what} takes {in_words(size)} unpacked; at most {in_words(LARGEST_BINARY)} are taken")
+    if size > GROWTH_FROM and size > GROWTH * max(stored, 1):
+        raise NetworkFileError(
+            f"{what} grows {size // max(stored, 1):,}-fold to {in_words(size)} when unpacked, at most {GROWTH}-fold is"
+            f" taken from {in_words(GROWTH_FROM)} on, since so does a bomb"
+        )
