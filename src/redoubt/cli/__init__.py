@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Never
 
 from redoubt import surroundings
-from redoubt.cli import attack, certify, study, verify
+from redoubt.cli import attack, certify, init, study, verify
 from redoubt.errors import as_user_error
 
 
@@ -33,11 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     surroundings.settle()
     parser = Parser(
         prog="redoubt",
-        description="Measure a model's adversarial robustness, certify it, verify a bundle, run the course.",
+        description="Make a task of your data; measure a model's adversarial robustness, certify it, verify a bundle; "
+        "run the course.",
     )
     version = f"%(prog)s {importlib.metadata.version('redoubt')}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    init.add_to(commands)
     attack.add_to(commands)
     certify.add_to(commands)
     verify.add_to(commands)

@@ -1,19 +1,26 @@
 """Tables out of files of the user's: looked through within the limits, then read by pandas; what is odd is said."""
 
+import codecs
 import csv
+import gzip
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
+from typing import IO, cast
 
 import pandas as pd
 
 from redoubt.data import limits
 from redoubt.data.locate import SourceError
 from redoubt.data.looks import is_number
+from redoubt.data.plain import plain
+from redoubt.params.sections import ReadParams
 
+PLAIN = ReadParams()
 Noted = tuple[pd.DataFrame, tuple[str, ...]]
 
 _MAGIC = {
@@ -34,28 +41,40 @@ def is_nameless(name: str) -> bool:
     return re.fullmatch(r"Unnamed: \d+", name) is not None
 
 
-def read_csv(path: Path) -> Noted:
-    """Read a CSV file in UTF-8 as text, with notes on what in it is unusual.
+def read_csv(path: Path, how: ReadParams = PLAIN) -> Noted:
+    """Read a table of text as text, with notes on what in it is unusual.
+
+    Args:
+        path: the file; one that ends in .gz is unpacked.
+        how: it is written; the default is CSV in UTF-8. Numbers come out as Python writes them.
 
     Raises:
         SourceError: no such text, a header that names a column twice, a row longer than the header, above a limit.
     """
     _must_be_file(path, "CSV")
     limits.check_file(path, "take a part of its rows, or save it as Parquet")
-    _refuse_other_formats(path)
+    _refuse_other_formats(path, how)
     previous = csv.field_size_limit(limits.CELL_CHARACTERS)
     try:
-        names, blanks, notes = _look_through(path)
+        names, blanks, notes = _look_through(path, how)
         table = pd.read_csv(
-            path, dtype="str", keep_default_na=False, header=0, names=names, index_col=False, skipinitialspace=blanks
+            path,
+            sep=how.separator,
+            encoding=how.encoding,
+            dtype="str",
+            keep_default_na=False,
+            header=0 if how.header else None,
+            names=names,
+            index_col=False,
+            skipinitialspace=blanks,
         )
     except SourceError:
         raise
     except (ValueError, OSError, csv.Error) as error:
-        raise SourceError(f"'{path}' is not a CSV file in UTF-8: {error}; {_AGAIN}") from None
+        raise SourceError(f"'{path}' is not {_said(how)}: {error}; {_AGAIN}") from None
     finally:
         csv.field_size_limit(previous)
-    return table, notes
+    return plain(table, how), notes
 
 
 def read_parquet(path: Path, wanted: tuple[str, ...]) -> Noted:
@@ -96,18 +115,42 @@ def _must_be_file(path: Path, kind: str) -> None:
         )
 
 
-def _refuse_other_formats(path: Path) -> None:
-    with path.open("rb") as stream:
+def _said(how: ReadParams) -> str:
+    kind = "a CSV file" if how.separator == "," else f"a table separated by {how.separator!r}"
+    return f"{kind} in {'UTF-8' if is_utf8(how) else how.encoding}"
+
+
+def is_utf8(how: ReadParams) -> bool:
+    """Whether a text is said to be in UTF-8."""
+    return codecs.lookup(how.encoding).name == "utf-8"
+
+
+def _refuse_other_formats(path: Path, how: ReadParams) -> None:
+    with opened(path) as stream:
         start = stream.read(8)
     found = next((what for magic, what in _MAGIC.items() if start.startswith(magic)), None)
-    if found:
-        raise SourceError(f"'{path}' is not a CSV file in UTF-8: it is {found}; {_AGAIN}")
+    if found and is_utf8(how):
+        hint = " set read: {encoding: utf-16}, or" if found == "UTF-16 text" else ""
+        raise SourceError(f"'{path}' is not {_said(how)}: it is {found};{hint} {_AGAIN}")
 
 
-def _lines(path: Path) -> Iterator[str]:
+def opened(path: Path) -> IO[bytes]:
+    """A file's bytes, unpacked if its name ends in .gz."""
+    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _lines(path: Path, how: ReadParams) -> Iterator[str]:
     """Lines of text, each checked before the next is read."""
-    with path.open("rb") as stream:
+    if not is_utf8(how):
+        yield from _decoded(path, how)
+        return
+    read = 0
+    with opened(path) as stream:
         for number, line in enumerate(iter(lambda: stream.readline(limits.LINE_BYTES + 1), b""), start=1):
+            read += len(line)
+            limits.refuse_above(
+                read, limits.ARRAY_BYTES, f"'{path}' is too large unpacked", "take a part of it", size=True
+            )
             if len(line) > limits.LINE_BYTES:
                 most = limits.in_words(limits.LINE_BYTES)
                 raise SourceError(
@@ -119,26 +162,42 @@ def _lines(path: Path) -> Iterator[str]:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise SourceError(
-                    f"'{path}' is not a CSV file in UTF-8: line {number} holds the byte 0x{line[error.start]:02x} "
-                    f"(is it Latin-1 or Windows-1252?); {_AGAIN}, or convert it: iconv -f cp1252 -t utf-8"
+                    f"'{path}' is not {_said(how)}: line {number} holds the byte 0x{line[error.start]:02x} "
+                    f"(is it Latin-1 or Windows-1252?); set read: {{encoding: cp1252}}, or {_AGAIN}, "
+                    "or convert it: iconv -f cp1252 -t utf-8"
                 ) from None
             # A carriage return alone ends a line too.
             yield from io.StringIO(text, newline="")
 
 
-def _look_through(path: Path) -> tuple[list[str], bool, tuple[str, ...]]:
+def _decoded(path: Path, how: ReadParams) -> Iterator[str]:
+    """Lines of a text in another encoding than UTF-8."""
+    with opened(path) as stream, io.TextIOWrapper(stream, encoding=how.encoding, newline="") as text:
+        read = 0
+        for line in iter(lambda: text.readline(limits.LINE_BYTES + 1), ""):
+            read += len(line)
+            if len(line) > limits.LINE_BYTES:
+                most = limits.in_words(limits.LINE_BYTES)
+                raise SourceError(f"'{path}': a line is longer than {most}, the most taken; drop the long column")
+            limits.refuse_above(
+                read, limits.ARRAY_BYTES, f"'{path}' is too large unpacked", "take a part of it", size=True
+            )
+            yield line
+
+
+def _look_through(path: Path, how: ReadParams) -> tuple[list[str], bool, tuple[str, ...]]:
     """The header's names, whether a blank follows each comma, and notes; every row's width is checked."""
-    lines = _lines(path)
+    lines = _lines(path, how)
     first = list(islice(lines, 2))
-    blanks = any(_follows_commas(line) for line in first)
-    rows = csv.reader(chain(first, lines), skipinitialspace=blanks)
+    blanks = any(_follows_separators(line, how.separator) for line in first)
+    rows = csv.reader(chain(first, lines), delimiter=how.separator, skipinitialspace=blanks)
     # As pandas does, empty lines are passed over.
     filled = (row for row in rows if row and (len(row) > 1 or row[0].strip()))
     raw = next(filled, None)
     if raw is None:
-        raise SourceError(f"'{path}' is not a CSV file in UTF-8: it has no header; {_AGAIN}")
-    names = _names(raw, path)
-    count, short = 0, 0
+        raise SourceError(f"'{path}' is not {_said(how)}: it has no header; {_AGAIN}")
+    names = _names(raw, path) if how.header else [f"column_{place}" for place in range(1, len(raw) + 1)]
+    count, short = int(not how.header), 0
     for row in filled:
         count += 1
         short += len(row) < len(names)
@@ -150,11 +209,12 @@ def _look_through(path: Path) -> tuple[list[str], bool, tuple[str, ...]]:
     limits.refuse_above(
         count * len(names), limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns"
     )
-    return names, blanks, tuple(_notes(raw, names, blanks, short))
+    notes = _notes(raw if how.header else names, names, blanks, short)
+    return names, blanks, tuple(notes)
 
 
-def _follows_commas(line: str) -> bool:
-    cells = line.split(",")[1:]
+def _follows_separators(line: str, separator: str) -> bool:
+    cells = line.split(separator)[1:]
     return bool(cells) and all(cell[:1] == " " for cell in cells)
 
 
@@ -163,8 +223,8 @@ def _names(raw: list[str], path: Path) -> list[str]:
     if other:
         raise SourceError(
             f"'{path}': the header is one cell, {raw[0][:60]!r}: the separator looks like {other!r}, expected ','; "
-            f"{_AGAIN} and decimal points: "
-            f"pd.read_csv('{path.name}', sep={other!r}).to_csv('new.csv', index=False)"
+            f'set read: {{separator: {json.dumps(other)}}} in the task\'s block (and decimal: "," if the numbers are '
+            "written so), or have `redoubt init` write the block"
         )
     limits.refuse_above(len(raw), limits.COLUMNS, f"'{path}' has too many columns", "keep those that the task needs")
     names = [name.strip() or _NAMELESS.format(place) for place, name in enumerate(raw)]

@@ -88,7 +88,7 @@ def _fetch(task: DataParams, seed: int) -> Raw:
         return SIMULATED[task.source](task, seed)
     if task.source in NAMED:
         return NAMED[task.source](task)
-    suffix = Path(task.source).suffix.lower()
+    suffix = ending(Path(task.source))
     if suffix in READERS:
         return READERS[suffix](task, Path(task.source))
     if Path(task.source).is_dir():
@@ -228,7 +228,7 @@ NAMED: dict[str, Callable[[DataParams], Raw]] = {
 
 def _csv(task: DataParams, path: Path) -> Raw:
     _must_exist(task, path)
-    table, notes = read_csv(path)
+    table, notes = read_csv(path, task.read)
     return build(table, task, Origin(task.source, notes=notes))
 
 
@@ -246,7 +246,18 @@ def _npz(task: DataParams, path: Path) -> Raw:
     return _images(task, x, y, labels, task.source, levels=levels)
 
 
-READERS: dict[str, Callable[[DataParams, Path], Raw]] = {".csv": _csv, ".parquet": _parquet, ".npz": _npz}
+TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+READERS: dict[str, Callable[[DataParams, Path], Raw]] = {
+    **dict.fromkeys(TEXT, _csv),
+    ".parquet": _parquet,
+    ".npz": _npz,
+}
+
+
+def ending(path: Path) -> str:
+    """How a file's name ends, in small letters; .csv.gz is one ending."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return "".join(suffixes if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
 def _must_exist(task: DataParams, path: Path) -> None:

@@ -1,7 +1,8 @@
 """The sections of params.yaml, all but the recipes: what holds for a task, its model and its evaluation."""
 
+import codecs
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -207,10 +208,45 @@ class Tolerant(Strict):
     tolerance: Positive | None = None
 
 
+class ReadParams(Strict):
+    """How a table of text is written; the defaults are those of a CSV file.
+
+    Attributes:
+        separator: one character between cells.
+        decimal: the decimal mark.
+        thousands: the mark between groups of three digits; empty for none.
+        encoding: of the text, by a name that Python knows.
+        header: whether the first row names the columns; else they are column_1, column_2, ...
+        missing: words that stand for an empty cell, in every column.
+    """
+
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
+    encoding: str = "utf-8"
+    header: bool = True
+    missing: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> "ReadParams":
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise ValueError(
+                f"encoding is {self.encoding[:40]!r}, which Python does not know; try utf-8 or cp1252"
+            ) from None
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if self.separator in '"\r\n':
+            raise ValueError(f"separator is {self.separator!r}, which quotes a cell or ends a line")
+        return self
+
+
 class DataParams(Strict):
     """Where a task's data come from, and what their columns are.
 
     Attributes:
+        read: how the source is written, if it is a table of text.
         integer: features of whole numbers, which attacks keep whole and the service wants whole.
         immutable: features beyond an attacker's reach.
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
@@ -220,6 +256,7 @@ class DataParams(Strict):
     name: Name
     kind: Kind
     source: str
+    read: ReadParams = ReadParams()
     target: str
     features: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()

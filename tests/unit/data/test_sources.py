@@ -170,7 +170,7 @@ def test_an_archive_with_another_checksum_is_refused(params: Params) -> None:
     ("source", "says"),
     [
         ("minst", ["unknown source 'minst'", "did you mean 'mnist'", "pokemon_go"]),
-        ("s3://bucket", ["unknown source", "path that ends in .csv, .parquet, .npz"]),
+        ("s3://bucket", ["unknown source", "path that ends in .csv, .tsv"]),
         ("data/absent.csv", ["was not found", "data/absent.csv"]),
     ],
 )

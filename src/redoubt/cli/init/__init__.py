@@ -1,0 +1,219 @@
+"""The subcommand `init`: from a file of data to a task in params.yaml, every decision shown."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from redoubt.bundle.io import first_mistake
+from redoubt.cli.init import block, source
+from redoubt.cli.init.allowed import allowed
+from redoubt.cli.init.eps import eps_in_words
+from redoubt.cli.init.propose import Proposal, likely_target, propose
+from redoubt.cli.words import AskedError, task_name
+from redoubt.data import sources
+from redoubt.data.dataset import Raw
+from redoubt.data.dialect import detect
+from redoubt.data.sources import TEXT, ending
+from redoubt.data.store import whole_file
+from redoubt.data.survey import listed
+from redoubt.params.base import unknown
+from redoubt.params.load import load
+from redoubt.params.sections import ReadParams
+from redoubt.params.task import Task
+
+if TYPE_CHECKING:
+    from redoubt.cli import Parser
+
+PARAMS = Path("params.yaml")
+SHOWN = 60
+EPILOG = """\
+It reads CSV, TSV, Excel, Parquet (files and folders), Feather, JSON lines, gzip and zip of these, NPZ, and a folder of
+images with a folder per class. It finds separator, decimal mark, encoding and header by itself and says what it found;
+the options overrule it. It shows what every column would be used as and why others are left out, writes a commented
+block below `tasks:` of params.yaml, and changes nothing else there. Files outside data/own/ are copied into it.
+
+examples:
+  redoubt init churn churn.csv --target left
+  redoubt init sales export.csv --separator ';' --decimal , --encoding cp1252 --yes
+  redoubt init shapes pictures/ --yes
+then:
+  make repro RUN=churn
+"""
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "init",
+        help="make a task out of a file of data: show its columns, write the block of params.yaml",
+        description="Make a task of your own data. Run it in the project's top folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("name", type=task_name, metavar="NAME", help="of the task: letters, digits, '-' and '_'")
+    parser.add_argument("path", type=Path, metavar="PATH", help="a file, or a folder of images or of Parquet files")
+    parser.add_argument("--target", metavar="COLUMN", help="what is to be predicted (default: a likely one, said)")
+    parser.add_argument("--yes", action="store_true", help="write what is proposed without asking")
+    text = parser.add_argument_group("how a table of text is written, instead of what is found")
+    text.add_argument("--separator", metavar="CHARACTER", help="between cells, such as ';' or a tab")
+    text.add_argument("--decimal", choices=[".", ","], help="the decimal mark")
+    text.add_argument("--thousands", choices=["", ",", ".", " ", "'"], help="between groups of three digits")
+    text.add_argument("--encoding", help="of the text, such as cp1252 or utf-16")
+    text.add_argument("--no-header", action="store_true", help="the first row is data")
+    text.add_argument("--missing", nargs="+", metavar="WORD", help="what stands for an empty cell, such as '?'")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Propose a task and write it.
+
+    Returns:
+        0 if it was written, 1 if it was not confirmed.
+
+    Raises:
+        AskedError: not in the project's top folder, or a target that is none.
+        SourceError: data that cannot be used.
+        ParamsError: a params.yaml that cannot take the task.
+    """
+    if not PARAMS.is_file():
+        raise AskedError("run it in the project's top folder: params.yaml is not here")
+    with PARAMS.open(encoding="utf-8", newline="") as lines:
+        before = lines.read()
+    load(PARAMS)
+    block.inserted(before, "", args.name)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = source.look(args.path, _read(args), Path(scratch))
+        for sentence in found.said:
+            _say(console, f"{args.path}: {sentence}")
+        text = _proposed(args, found, before, console)
+        console.print(Text(text, style="cyan"), soft_wrap=True)
+        if not (args.yes or _confirmed()):
+            _say(console, "nothing was written; say --yes to have it written")
+            return 1
+        source.bring(found, args.name)
+    with whole_file(PARAMS) as made:
+        made.write_text(block.inserted(before, text, args.name), encoding="utf-8", newline="")
+    _say(console, f"written to {PARAMS}; change it there if you know better. Next: make repro RUN={args.name}")
+    return 0
+
+
+def _read(args: argparse.Namespace) -> ReadParams | None:
+    """How the user says that the text is written; None if he says nothing."""
+    said = {
+        "separator": "\t" if args.separator in ("\\t", "tab") else args.separator,
+        "decimal": args.decimal,
+        "thousands": args.thousands,
+        "encoding": args.encoding,
+        "header": False if args.no_header else None,
+        "missing": tuple(args.missing) if args.missing else None,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    if not given:
+        return None
+    found = detect(args.path).read if args.path.is_file() and ending(args.path) in TEXT else ReadParams()
+    try:
+        return ReadParams(**{**found.model_dump(), **given})
+    except ValidationError as error:
+        raise AskedError(first_mistake(error)) from None
+
+
+def _proposed(args: argparse.Namespace, found: source.Found, before: str, console: Console) -> str:
+    """The task's block, after its columns were shown."""
+    where = str(source.place(found, args.name))
+    if found.table is None:
+        plain, remarks = block.of_images(where), {"": "written by `redoubt init`"}
+        task, raw = _tried(before, args.name, plain, found)
+        _say(console, _pictured(raw))
+    else:
+        proposal = propose(found.table, _target(args.target, found.table, console))
+        _show(console, args.name, len(found.table), proposal)
+        plain = block.of_table(proposal, where, found.read, {})
+        task, raw = _tried(before, args.name, plain, found)
+        plain = block.of_table(proposal, where, found.read, allowed(raw, task.checks))
+        remarks = _remarks(proposal)
+    remarks["eps"] = eps_in_words(raw, task.eps)
+    plain["eps"] = task.eps.model_dump()
+    return block.text(args.name, plain, remarks)
+
+
+def _tried(before: str, name: str, plain: dict[str, Any], found: source.Found) -> tuple[Task, Raw]:
+    """The task that the block makes, and its data as `ingest` would read them.
+
+    Raises:
+        SourceError: data that cannot be used.
+        ParamsError: a block that cannot.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, PARAMS)
+        path.write_text(block.inserted(before, block.text(name, plain, {}), name), encoding="utf-8")
+        task = load(path).task(name)
+    return task, sources.fetch(task.model_copy(update={"source": str(found.file)}), seed=0)
+
+
+def _target(asked: str | None, table: pd.DataFrame, console: Console) -> str:
+    names = [str(name) for name in table.columns]
+    if asked is None:
+        likely = likely_target(names)
+        _say(console, f"no --target was given; '{likely}' is taken")
+        return likely
+    if asked not in names:
+        raise AskedError(f"--target: {unknown(asked, names[:SHOWN], 'column')}")
+    return asked
+
+
+def _show(console: Console, name: str, rows: int, proposal: Proposal) -> None:
+    shown = Table(
+        "column", "holds", "empty", "distinct", "for example", "used as", "because", title=f"{name}: {rows:,} rows"
+    )
+    for column in proposal.columns[:SHOWN]:
+        figures = [f"{column.empty:,}" if column.empty else "", f"{column.distinct:,}"]
+        cells = [column.name, column.holds, *figures, column.shows, column.use, column.why]
+        shown.add_row(*map(Text, cells), style="dim" if column.use == "left out" else "")
+    console.print(shown)
+    if len(proposal.columns) > SHOWN:
+        _say(console, f"and {len(proposal.columns) - SHOWN:,} more columns")
+    for note in proposal.notes:
+        _say(console, f"note: {note}")
+
+
+def _pictured(raw: Raw) -> str:
+    x, y = raw.images
+    counts = np.bincount(y, minlength=len(raw.schema.labels))
+    named = (f"{label} {count:,}" for label, count in zip(raw.schema.labels, counts, strict=True))
+    return f"{len(x):,} images of {' x '.join(map(str, x.shape[1:]))}; {len(counts):,} classes: {listed(named)}"
+
+
+def _remarks(proposal: Proposal) -> dict[str, str]:
+    """What stands above the keys of a table's block."""
+    left = [f"{column.name}: {column.why}" for column in proposal.columns if column.use == "left out"][:SHOWN]
+    remarks = {
+        "kind": "written by `redoubt init`; docs/your-data.md says what else a task may declare",
+        "features": "\n".join(["left out:", *(f"  {reason}" for reason in left)]) if left else "",
+        "integer": "whole numbers, which an attacker keeps whole",
+        "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
+        "validate": "what these data need to pass",
+        "train": "rare classes weigh as much as frequent ones",
+        "": "immutable: [...]        features that an attacker cannot change\n"
+        "ranges: {name: [0, 1]}  values that an attacker cannot leave (else: those of the training rows)",
+    }
+    return remarks
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input("write this to params.yaml? [Y/n] ").strip().casefold() in ("", "y", "yes")
+
+
+def _say(console: Console, sentence: str) -> None:
+    console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,264 @@
+"""What each column of a table would be used as, and why not, as a proposal to its owner."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from redoubt.data.looks import MISSING, looks_like
+from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
+from redoubt.data.readers import is_nameless
+
+Use = Literal["number", "whole number", "category", "left out", "target"]
+# A column of more different words is proposed to be left out; of a number target, more different values.
+CATEGORIES, CLASSES = 50, 20
+# Of the cells; emptier columns are left out, since a row with an empty cell is.
+EMPTY = 0.2
+# Of the rows; a rarer class is weighed up.
+RARE = 0.1
+# A column that tells the target apart this well by itself hardly comes before it.
+LEAK = 0.999
+AGREE = "whoever they are, all rows of one agree"
+_ID = re.compile(
+    r"(^|[_\W])(id|ids|uuid|guid|key|index|idx|row|rownum|no|nr|number|ticket)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE
+)
+_TARGETS = ("target", "label", "class", "y", "left", "churn", "churned", "survived", "outcome", "diagnosis", "price")
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A column: what it holds, an excerpt, its use, and why it is left out."""
+
+    name: str
+    holds: str
+    empty: int
+    distinct: int
+    shows: str
+    use: Use
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A task on a table.
+
+    Attributes:
+        kind: regression or classification.
+        columns: in the table's order.
+        tolerance: largest error that counts as right; None of classes.
+        rare: whether a class is rare.
+        notes: what its owner should know.
+    """
+
+    kind: Literal["regression", "classification"]
+    target: str
+    columns: tuple[Proposed, ...]
+    tolerance: float | None
+    rare: bool
+    notes: tuple[str, ...]
+
+    def named(self, *uses: Use) -> list[str]:
+        """The columns of these uses."""
+        return [column.name for column in self.columns if column.use in uses]
+
+
+def likely_target(names: list[str]) -> str:
+    """The column that is most likely to be predicted: by its name, else the last one."""
+    folded = {name.casefold(): name for name in names}
+    return next((folded[word] for word in _TARGETS if word in folded), names[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """A column, looked at once.
+
+    Attributes:
+        raw: as it was read.
+        filled: what is not empty; text without blanks around it.
+        values: the same as numbers, if all of it is.
+        distinct: how many different values it has.
+    """
+
+    raw: "pd.Series[Any]"
+    filled: "pd.Series[Any]"
+    values: "pd.Series[Any] | None"
+    distinct: int
+
+    @property
+    def name(self) -> str:
+        """Of the column."""
+        return str(self.raw.name)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it holds dates."""
+        return self.values is None and self.distinct > 1 and looks_like(self.raw).like == "a date"
+
+
+def propose(table: pd.DataFrame, target: str) -> Proposal:
+    """Propose a use for each column.
+
+    Args:
+        table: as the pipeline will read it.
+        target: a column of it.
+    """
+    every = [_looked_at(table[name]) for name in table.columns]
+    goal = next(cells for cells in every if cells.name == target)
+    measured = goal.values is not None and goal.distinct > CLASSES
+    columns = tuple(
+        _described(cells, "target") if cells is goal else _feature(cells, goal, measured) for cells in every
+    )
+    tolerance = float(f"{goal.values.std() / 2:.2g}") if measured and goal.values is not None else None
+    shares = goal.filled.astype("str").value_counts(normalize=True)
+    rare = not measured and len(shares) > 0 and float(shares.min()) < RARE
+    notes = [*_empty_note(every, columns, len(table)), *_order_notes(every, columns, len(table))]
+    if rare:
+        notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
+    return Proposal("regression" if measured else "classification", target, columns, tolerance, rare, tuple(notes))
+
+
+def _looked_at(raw: "pd.Series[Any]") -> _Cells:
+    if pd.api.types.is_datetime64_any_dtype(raw) or pd.api.types.is_bool_dtype(raw):
+        filled = raw.dropna()
+        return _Cells(raw, filled, None, int(filled.nunique()))
+    if pd.api.types.is_numeric_dtype(raw):
+        filled = raw.dropna().astype("float64")
+        return _Cells(raw, filled, filled, int(filled.nunique()))
+    text = raw.dropna().astype("str").str.strip()
+    filled = text[~text.str.casefold().isin(MISSING)]
+    values = pd.to_numeric(filled, errors="coerce").astype("float64") if len(filled) else None
+    values = None if values is None or values.isna().any() else values
+    return _Cells(raw, filled, values, int(filled.nunique()))
+
+
+def _feature(cells: _Cells, goal: _Cells, measured: bool) -> Proposed:
+    use, why = _use(cells)
+    leak = _leak(cells, goal, measured) if use != "left out" else ""
+    return _described(cells, "left out", leak) if leak else _described(cells, use, why)
+
+
+def _use(cells: _Cells) -> tuple[Use, str]:
+    why = _unusable(cells)
+    if why:
+        return "left out", why
+    if cells.values is not None:
+        return _use_of_numbers(cells.values, cells)
+    why = _unlearnable(cells)
+    return ("left out", why) if why else ("category", "")
+
+
+def _unusable(cells: _Cells) -> str:
+    if is_nameless(cells.name):
+        return "it has no name: an index that was exported, as a rule"
+    if not len(cells.filled):
+        return "it is empty"
+    if len(cells.filled) < (1 - EMPTY) * len(cells.raw):
+        share = 1 - len(cells.filled) / len(cells.raw)
+        return f"{share:.0%} of its cells are empty, and a row with an empty cell is left out"
+    return "it is always the same" if cells.distinct == 1 else ""
+
+
+def _unlearnable(cells: _Cells) -> str:
+    """Why text is no category."""
+    if cells.distinct == 2:
+        return ""
+    looks = looks_like(cells.raw)
+    if looks.like.startswith(("a date", "a percentage", "an amount", "a number")):
+        return f"it looks like {looks.like}: {looks.fix}"
+    if cells.distinct <= CATEGORIES:
+        return ""
+    if cells.distinct > 0.5 * len(cells.filled):
+        return "an identifier or free text: nearly all values differ"
+    return f"{cells.distinct:,} different words, each an input of the network; name it under 'categorical' to use it"
+
+
+def _use_of_numbers(values: "pd.Series[Any]", cells: _Cells) -> tuple[Use, str]:
+    whole, rows = bool((values % 1 == 0).all()), len(values)
+    steps = values.diff().dropna()
+    if whole and cells.distinct == rows >= 20 and (steps == steps.iloc[0]).all():
+        return "left out", "it counts the rows"
+    if whole and cells.distinct > 0.5 * rows and _ID.search(cells.name):
+        return "left out", "an identifier, by its name: nearly all values differ"
+    if cells.distinct == 2:
+        return "category", ""
+    kept = measure(values)
+    if kept and (not SMALLEST_STD < kept.std < LARGEST_STD or (kept.matters and kept.kept < KEPT * kept.distinct)):
+        return "left out", (
+            f"float32, in which a network computes, cannot tell its values apart (near {kept.largest:g} its step is "
+            f"{kept.step:g}): subtract its smallest value, or change its unit"
+        )
+    return ("whole number" if whole else "number"), ""
+
+
+def _leak(cells: _Cells, goal: _Cells, measured: bool) -> str:
+    """Why a column gives the answer away; empty if it does not."""
+    both = cells.filled.index.intersection(goal.filled.index)
+    if len(both) < 20:
+        return ""
+    if measured:
+        if cells.values is None or goal.values is None:
+            return ""
+        related = abs(float(np.corrcoef(cells.values.loc[both], goal.values.loc[both])[0, 1]))
+        return f"it nearly equals the target (correlation {related:.4f})" if related > LEAK else ""
+    groups = cells.filled if cells.values is None else cells.values
+    if cells.values is not None and cells.distinct > CATEGORIES:
+        groups = pd.qcut(groups, CATEGORIES, labels=False, duplicates="drop")
+    groups = groups.loc[both]
+    answers = goal.filled.loc[both]
+    told = pd.DataFrame({"group": groups, "answer": answers}).value_counts().groupby("group").max().sum() / len(both)
+    if told <= LEAK:
+        return ""
+    if cells.values is not None or cells.distinct <= 2 * goal.distinct:
+        return f"it tells the target by itself ({told:.1%} of the rows)"
+    return f"its {cells.distinct:,} values tell the target ({told:.1%} of the rows): {AGREE}"
+
+
+def _described(cells: _Cells, use: Use, why: str = "") -> Proposed:
+    filled, values = cells.filled, cells.values
+    if values is not None and len(values):
+        holds = "whole numbers" if (values % 1 == 0).all() else "numbers"
+        shows = f"{values.min():g} to {values.max():g}"
+    else:
+        like = looks_like(cells.raw).like
+        holds = "words" if like.startswith(("words", "an identifier", "always")) else like
+        shows = ", ".join(_cut(str(word)) for word in filled.value_counts().index[:3])
+    return Proposed(cells.name, holds, len(cells.raw) - len(filled), cells.distinct, shows, use, why)
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 20 else f"{text[:17]}..."
+
+
+def _empty_note(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
+    full = None
+    for cells, column in zip(every, columns, strict=True):
+        if column.use != "left out":
+            full = cells.filled.index if full is None else full.intersection(cells.filled.index)
+    if full is not None and len(full) < rows:
+        yield f"{rows - len(full):,} of {rows:,} rows have an empty cell in a used column and are left out"
+
+
+def _order_notes(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
+    for cells, column in zip(every, columns, strict=True):
+        if cells.is_time:
+            moments = pd.to_datetime(cells.filled, errors="coerce", format="mixed")
+            ordered = " and the rows are in its order" if moments.is_monotonic_increasing else ""
+            yield (
+                f"'{column.name}' is a time{ordered}: rows are split at random, so a model is tested on times between "
+                "those it learnt from; if it is to predict the future, its accuracy there will be lower"
+            )
+        elif _is_group(column, rows):
+            yield (
+                f"rows of one '{column.name}' ({column.distinct:,} of them) may fall into training and test both, since"
+                " rows are split at random: for a new one accuracy may be lower"
+            )
+
+
+def _is_group(column: Proposed, rows: int) -> bool:
+    """Whether the values of an identifier or a telling word each stand for several rows."""
+    several = column.distinct >= 10 and rows / max(column.distinct, 1) >= 3
+    return several and (bool(_ID.search(column.name)) or AGREE in column.why)

@@ -1,0 +1,160 @@
+"""How a table of text is written, found from its beginning: encoding, separator, marks, header, words for "missing"."""
+
+import codecs
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from charset_normalizer import from_bytes
+
+from redoubt.data.looks import MISSING, is_number
+from redoubt.data.plain import numbers_as
+from redoubt.data.readers import opened
+from redoubt.params.sections import ReadParams
+
+HEAD_BYTES = 2**20
+# So many rows, or fewer of a wide table.
+ROWS, CELLS = 1000, 20_000
+SEPARATORS = (",", ";", "\t", "|")
+# Words that people write for an empty cell, beside those that always count as one.
+SAID_MISSING = ("?", "-", "--", ".", "NA", "N/A", "n.a.", "missing", "unknown", "-999", "(empty)")
+# The ways to write numbers that are tried, plain ones first: decimal mark, thousands mark.
+MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
+ENCODINGS = ["utf_8", "cp1252", "cp1250", "cp1251", "gb18030", "big5", "shift_jis", "euc_kr", "cp1253", "cp1254"]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What was found.
+
+    Attributes:
+        read: as params.yaml says it.
+        said: a sentence per finding that differs from a plain CSV file.
+    """
+
+    read: ReadParams
+    said: tuple[str, ...]
+
+
+def detect(path: Path) -> Dialect:
+    """Find out how a table of text is written; nothing is decided in silence.
+
+    Args:
+        path: the file; one that ends in .gz is unpacked.
+    """
+    with opened(path) as stream:
+        head = stream.read(HEAD_BYTES)
+    encoding, text = _decode(head)
+    separator = _separator(text)
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(row)][: ROWS + 1]
+    width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
+    rows = [row for row in rows if len(row) == width][: max(50, CELLS // max(width, 1))]
+    header = not _is_data(rows)
+    cells = pd.DataFrame([[cell.strip() for cell in row] for row in rows[int(header) :]], dtype="str")
+    decimal, thousands = _marks(cells)
+    missing = _missing(cells, numbers_as(decimal, thousands))
+    read = ReadParams(
+        separator=separator, decimal=decimal, thousands=thousands, encoding=encoding, header=header, missing=missing
+    )
+    return Dialect(read, tuple(_said(read, text)))
+
+
+def differences(read: ReadParams) -> dict[str, Any]:
+    """What of it differs from a plain CSV file, as a block of params.yaml."""
+    plain = ReadParams().model_dump()
+    found = {name: value for name, value in read.model_dump().items() if value != plain[name]}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+def _decode(head: bytes) -> tuple[str, str]:
+    for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if head.startswith(mark):
+            return name, head.decode(name, "ignore").removeprefix("\ufeff")
+    try:
+        # The head may end in the middle of a letter.
+        return "utf-8", codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        best = from_bytes(head, cp_isolation=ENCODINGS).best()
+        name = best.encoding if best else "cp1252"
+        western = head.decode("cp1252", "replace")
+        # Few letters tell a Western text from its neighbours; where they read the same it is what it is most often.
+        return ("cp1252", western) if western == head.decode(name, "replace") else (name, head.decode(name, "replace"))
+
+
+def _separator(text: str) -> str:
+    """The one that cuts most lines into the same number of cells, more than one; a comma where none does."""
+    lines = "\n".join(text.splitlines()[:200])
+
+    def regular(separator: str) -> tuple[float, int]:
+        widths = Counter(len(row) for row in csv.reader(io.StringIO(lines), delimiter=separator) if row)
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        return (count / widths.total(), width) if width > 1 else (0.0, 0)
+
+    return max(SEPARATORS, key=regular)
+
+
+def _is_data(rows: list[list[str]]) -> bool:
+    """Whether the first row is one of data: numbers stand in it where the others have numbers too."""
+    if len(rows) < 2:
+        return False
+    below = list(zip(*rows[1:], strict=True))
+    first = [cell for cell, column in zip(rows[0], below, strict=True) if _mostly_numbers(column)]
+    numbers = [cell for cell in first if _numeric(cell)]
+    # 2019, 2020, ... are names too.
+    years = [int(cell) for cell in numbers if cell.isdigit()]
+    counted = len(years) == len(numbers) >= 2 and years == sorted(set(years))
+    return len(numbers) * 2 > len(first) and not counted
+
+
+def _mostly_numbers(cells: tuple[str, ...]) -> bool:
+    return sum(map(_numeric, cells)) > 0.8 * len(cells)
+
+
+def _numeric(cell: str) -> bool:
+    return is_number(cell) or is_number(cell.replace(",", "."))
+
+
+def _marks(cells: pd.DataFrame) -> tuple[Any, Any]:
+    """The way of writing in which most columns are numbers; a plain one wins a draw."""
+
+    def numeric(marks: tuple[str, str]) -> int:
+        pattern = numbers_as(*marks)
+        filled = (column[column != ""] for _, column in cells.items())
+        return sum(bool(len(each)) and float(each.str.fullmatch(pattern).mean()) > 0.9 for each in filled)
+
+    return max(MARKS, key=numeric)
+
+
+def _missing(cells: pd.DataFrame, number: str) -> tuple[str, ...]:
+    """Words that stand in columns of numbers where no number is; a question mark counts in any column."""
+    found: Counter[str] = Counter()
+    for _, column in cells.items():
+        filled = column[(column != "") & ~column.str.casefold().isin(MISSING)]
+        said = filled[filled.isin(SAID_MISSING)]
+        rest = filled[~filled.isin(SAID_MISSING)]
+        if len(said) and len(rest) and (rest.str.fullmatch(number).mean() > 0.9):
+            found.update(word for word in said if not is_number(word))
+        found.update(said[said == "?"])
+    return tuple(sorted(found))
+
+
+def _said(read: ReadParams, text: str) -> list[str]:
+    said = []
+    if read.encoding != "utf-8":
+        strange = next((word for word in text.split() if not word.isascii()), "")
+        shown = f": it then reads {strange[:30]!r}" if strange else ""
+        said.append(f"the text is no UTF-8; taken for {read.encoding}{shown}")
+    if read.separator != ",":
+        said.append(f"cells are separated by {'a tab' if read.separator == chr(9) else repr(read.separator)}")
+    if (read.decimal, read.thousands) != (".", ""):
+        mark = f"{read.thousands!r} between thousands, " if read.thousands else ""
+        said.append(f"numbers are written with {mark}{read.decimal!r} before decimals")
+    if not read.header:
+        said.append("the first row is data: the columns are called column_1, column_2, ...")
+    if read.missing:
+        said.append(f"{', '.join(map(repr, read.missing))} stands for an empty cell")
+    return said

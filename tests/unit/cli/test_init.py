@@ -1,0 +1,217 @@
+"""`redoubt init`: from anybody's file to a task, every decision shown, nothing else in params.yaml touched."""
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from redoubt.cli import main
+from redoubt.data import sources
+from redoubt.params.load import load
+
+ROWS = 120
+
+
+def customers() -> pd.DataFrame:
+    """What a table of customers looks like: an identifier, a date, gaps, a copy of the answer, words, numbers."""
+    rng = np.random.default_rng(5)
+    left = np.where(rng.random(ROWS) < 0.4, "yes", "no")
+    table = pd.DataFrame(
+        {
+            "customer_id": rng.permutation(10**6)[:ROWS],
+            "age": rng.integers(18, 80, ROWS),
+            "spend": rng.lognormal(3, 1, ROWS).round(2),
+            "plan": rng.choice(["basic", "plus", "pro"], ROWS),
+            "active": rng.choice([0, 1], ROWS),
+            "since": pd.date_range("2020-01-01", periods=ROWS).astype("str"),
+            "comment": [f"said {n} things" for n in range(ROWS)],
+            "fax": ["12"] * 20 + [""] * (ROWS - 20),
+            "country": "DE",
+            "churned_flag": np.where(left == "yes", "left us", "stays"),
+            "left": left,
+        }
+    )
+    table.loc[3, "spend"] = np.nan
+    return table
+
+
+@pytest.fixture
+def top(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(project / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    customers().to_csv("churn.csv", index=False)
+    before = Path("params.yaml").read_bytes()
+    assert main(["init", "churn", "churn.csv", "--target", "left", "--yes"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    task = load().task("churn")
+    assert (task.kind, task.target, task.source) == ("classification", "left", "data/own/churn.csv")
+    assert (task.features, task.categorical, task.integer) == (("age", "spend"), ("plan", "active"), ("age",))
+    for words in (
+        "an identifier, by its name",
+        "83% of its cells are empty",
+        "it is always the same",
+        "it tells the target by itself (100.0% of the rows)",
+        "nearly all values differ",
+        "'since' is a time and the rows are in its order",
+        "1 of 120 rows have an empty cell",
+        "make repro RUN=churn",
+    ):
+        assert words in said
+    assert len(sources.fetch(task, seed=0)) == ROWS
+    after = Path("params.yaml").read_bytes()
+    start = next(place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
+    added = len(after) - len(before)
+    assert after[:start] + after[start + added :] == before, "every other byte stays"
+    assert b"L-inf 0.3 = age " in after
+
+
+def test_two_tasks_keep_their_comments_apart(top: Path) -> None:
+    customers().to_csv("churn.csv", index=False)
+    for name in ("one", "two"):
+        assert main(["init", name, "churn.csv", "--target", "left", "--yes"]) == 0
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    one = text[text.index("  one:") : text.index("  two:")]
+    assert "ranges: {name" in one
+    assert text.index("\nsplit:") > text.index("  two:")
+
+
+def test_line_ends_of_windows_stay(top: Path) -> None:
+    path = Path("params.yaml")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    customers().to_csv("churn.csv", index=False)
+    assert main(["init", "churn", "churn.csv", "--target", "left", "--yes"]) == 0
+    assert b"\n" not in path.read_bytes().replace(b"\r\n", b"")
+    assert load().task("churn")
+
+
+def test_nothing_is_written_unasked(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    customers().to_csv("churn.csv", index=False)
+    before = Path("params.yaml").read_bytes()
+    assert main(["init", "churn", "churn.csv"]) == 1
+    assert "nothing was written" in capsys.readouterr().out
+    assert Path("params.yaml").read_bytes() == before
+    assert not Path("data").exists()
+
+
+def test_a_number_is_a_regression_with_a_tolerance(top: Path) -> None:
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"rooms": rng.normal(5, 1, ROWS), "size": rng.normal(90, 20, ROWS)})
+    table.assign(price=(50 * table["size"] + rng.normal(0, 300, ROWS)).round(1)).to_csv("flats.csv", index=False)
+    assert main(["init", "flats", "flats.csv", "--yes"]) == 0
+    task = load().task("flats")
+    assert (task.kind, task.target) == ("regression", "price")
+    assert task.tolerance == pytest.approx(500, rel=0.3)
+
+
+def test_rare_classes_are_weighed_up_and_let_through(top: Path) -> None:
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"v": rng.normal(size=2000), "w": rng.normal(size=2000)})
+    table.assign(fraud=np.arange(2000) % 100 == 0).to_csv("fraud.csv", index=False)
+    assert main(["init", "fraud", "fraud.csv", "--target", "fraud", "--yes"]) == 0
+    task = load().task("fraud")
+    assert task.train.balance == "weights"
+    assert task.checks.min_class_share == 0.01
+
+
+def excel_like(table: pd.DataFrame, path: Path) -> None:
+    table.to_csv(path, sep=";", decimal=",", index=False, encoding="cp1252")
+
+
+def zipped(table: pd.DataFrame, path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../../evil.csv", table.to_csv(index=False))
+        archive.writestr("__MACOSX/._evil.csv", "")
+
+
+def parts(table: pd.DataFrame, path: Path) -> None:
+    path.mkdir()
+    for part in range(2):
+        table[part::2].to_parquet(path / f"part-{part}.parquet")
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    "own.csv": excel_like,
+    "own.csv.gz": lambda table, path: table.to_csv(path, index=False),
+    "own.tsv": lambda table, path: table.to_csv(path, sep="\t", index=False),
+    "own.parquet": lambda table, path: table.to_parquet(path),
+    "own.xlsx": lambda table, path: table.to_excel(path, index=False),
+    "own.feather": lambda table, path: table.to_feather(path),
+    "own.jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    "own.zip": zipped,
+    "own": parts,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_kinds_of_files(top: Path, name: str) -> None:
+    table = customers()[["age", "spend", "plan", "left"]].dropna()
+    WRITERS[name](table, Path(name))
+    assert main(["init", "own", name, "--target", "left", "--yes"]) == 0
+    raw = sources.fetch(load().task("own"), seed=0)
+    assert raw.table is not None
+    assert sorted(raw.table["spend"]) == sorted(table["spend"])
+    assert not (top.parent.parent / "evil.csv").exists()
+
+
+def test_a_folder_of_images(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(4)
+    for place, kind in enumerate(["cat", "dog"] * 10):
+        Path("pets", kind).mkdir(parents=True, exist_ok=True)
+        side = 20 if place == 7 else 12
+        Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(Path("pets", kind, f"{place}.png"))
+    assert main(["init", "pets", "pets", "--yes"]) == 0
+    assert "1 images of another size were resized (bilinear) to 12 x 12" in capsys.readouterr().out
+    task = load().task("pets")
+    x, y = sources.fetch(task, seed=0).images
+    assert (x.shape, y.tolist().count(1), task.kind) == ((20, 12, 12, 3), 10, "image")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["churn", "nowhere.csv"], "'nowhere.csv' was not found"),
+        (["churn", "params.yaml"], "ends in '.yaml'; expected .csv"),
+        (["digits", "own.csv"], "a task 'digits' is there already"),
+        (["a b", "own.csv"], "a name is made of"),
+        (["churn", "own.csv", "--target", "lft"], "unknown column 'lft'; did you mean 'left'?"),
+        (["churn", "own.csv", "--encoding", "latin-one"], "which Python does not know"),
+        (["churn", "empty.csv"], "is an empty file"),
+        (["churn", "void"], "is a folder without a Parquet file"),
+        (["studies", "own.csv"], "'studies' is taken"),
+    ],
+    ids=str,
+)
+def test_one_sentence_for_what_cannot_be(
+    top: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    customers().to_csv("own.csv", index=False)
+    Path("empty.csv").touch()
+    Path("void").mkdir()
+    before = Path("params.yaml").read_bytes()
+    try:
+        status = main(["init", *words, "--yes"])
+    except SystemExit as end:
+        status = int(end.code or 0)
+    assert status == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_another_file_in_its_place_is_not_overwritten(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    customers().to_csv("churn.csv", index=False)
+    Path("data/own").mkdir(parents=True)
+    Path("data/own/churn.csv").write_text("something else", encoding="utf-8")
+    assert main(["init", "churn", "churn.csv", "--target", "left", "--yes"]) == 2
+    assert "exists and holds something else" in capsys.readouterr().err
+    assert Path("data/own/churn.csv").read_text(encoding="utf-8") == "something else"

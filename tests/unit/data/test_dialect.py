@@ -1,0 +1,114 @@
+"""How a table of text is written is found by itself, said, and read back as what it was."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from redoubt.data.dialect import detect, differences
+from redoubt.data.locate import SourceError
+from redoubt.data.plain import plain
+from redoubt.data.readers import read_csv
+from redoubt.data.tables import numbers
+from redoubt.params.sections import ReadParams
+
+CITIES = ("Köln", "München", "Zürich")
+
+
+def frame(rows: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    return pd.DataFrame(
+        {
+            "Größe": rng.normal(50, 10, rows).round(2),
+            "Umsatz": rng.uniform(1000, 90_000, rows).round(2),
+            "Stadt": rng.choice(CITIES, rows),
+            "gekündigt": rng.choice(["ja", "nein"], rows),
+        }
+    )
+
+
+def written(value: float, decimal: str, thousands: str) -> str:
+    return f"{value:,.2f}".replace(",", "\0").replace(".", decimal).replace("\0", thousands)
+
+
+def write(path: Path, table: pd.DataFrame, separator: str, decimal: str, thousands: str, encoding: str) -> None:
+    text = table.copy()
+    for name in ("Größe", "Umsatz"):
+        text[name] = [written(value, decimal, thousands) for value in table[name]]
+    text.to_csv(path, sep=separator, index=False, encoding=encoding)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("decimal", "thousands"), [(".", ""), (",", ""), (".", ","), (",", "."), (".", "'"), (",", " ")]
+)
+def test_what_people_export_is_read_as_it_was(tmp_path: Path, separator: str, decimal: str, thousands: str) -> None:
+    table, path = frame(), tmp_path / "own.csv"
+    for encoding in ("utf-8", "utf-8-sig", "cp1252", "utf-16"):
+        write(path, table, separator, decimal, thousands, encoding)
+        found = detect(path)
+        back, _ = read_csv(path, found.read)
+        assert list(back.columns) == list(table.columns), encoding
+        for name in ("Größe", "Umsatz"):
+            assert np.array_equal(numbers(back[name], name, "own.csv"), table[name]), (encoding, found.read)
+        assert back["Stadt"].tolist() == table["Stadt"].tolist()
+        plainly = (separator, decimal, thousands) == (",", ".", "") and encoding.startswith("utf-8")
+        assert bool(found.said) != plainly, "what differs from a plain CSV file is said, nothing else is"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("66,1.5,?\n67,2.5,3\n68,3.5,4\n69,4,5\n", {"header": False, "missing": ["?"]}),
+        ("age,fare\n1,2\n3,?\n5,6\n", {"missing": ["?"]}),
+        ("city,2019,2020\nUlm,1,2\nBonn,3,4\n", {}),
+        ("2019,2020\n1,2\n3,4\n", {}),
+        ("word\nyes\nno\n", {}),
+        ("a,b\nx,-\ny,3\nz,4\nw,5\n", {"missing": ["-"]}),
+        ('note,n\n"a; b; c",1\n"d; e; f",2\n', {}),
+    ],
+    ids=["headless", "question-mark", "years", "years-alone", "one-column", "dash", "separator-in-quotes"],
+)
+def test_header_and_missing_words(tmp_path: Path, lines: str, found: dict[str, Any]) -> None:
+    (tmp_path / "own.csv").write_text(lines, encoding="utf-8")
+    assert differences(detect(tmp_path / "own.csv").read) == found
+
+
+def test_a_packed_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.tsv.gz"
+    with gzip.open(path, "wt", encoding="utf-8") as packed:
+        frame().to_csv(packed, sep="\t", index=False)
+    assert len(read_csv(path, detect(path).read)[0]) == 60
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a", "a,b", "\ufeffa;b", '"', "a\tb\n1"])
+def test_next_to_nothing_is_no_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own.csv").write_text(text, encoding="utf-8")
+    assert isinstance(detect(tmp_path / "own.csv").read, ReadParams)
+
+
+@settings(max_examples=50)
+@given(
+    values=st.lists(st.floats(-1e9, 1e9).map(lambda value: round(value, 2)), min_size=3, max_size=9),
+    marks=st.sampled_from([(",", ""), (",", "."), (".", ","), (",", " ")]),
+)
+def test_numbers_written_any_way_are_the_same_numbers(values: list[float], marks: tuple[str, str]) -> None:
+    table = pd.DataFrame({"x": [written(value, *marks) for value in values]}, dtype="str")
+    back = plain(table, ReadParams(decimal=marks[0], thousands=marks[1]))
+    assert numbers(back["x"], "x", "own.csv").tolist() == values
+
+
+def test_a_column_of_words_keeps_its_commas() -> None:
+    table = pd.DataFrame({"x": ["a,b", "1,5", "c,d", ""]}, dtype="str")
+    assert plain(table, ReadParams(decimal=","))["x"].tolist() == ["a,b", "1,5", "c,d", ""]
+
+
+def test_a_text_that_is_not_in_the_encoding_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_bytes("a,b\nä,1\n".encode("cp1252"))
+    with pytest.raises(SourceError, match="is not a CSV file in utf-16"):
+        read_csv(tmp_path / "own.csv", ReadParams(encoding="utf-16"))
