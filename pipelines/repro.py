@@ -60,9 +60,10 @@ def _run(given: argparse.Namespace, settings: Mapping[str, Any]) -> None:
         sys.exit("\n".join(f"error: {_why(name, error)}" for name, error in outcome.failed.items()))
     if any(outcome.done.values()) and not settings:
         _prove()
-    summary.show(params)
+    refused = summary.show(params)
     if not settings and (said := other_bytes(Path.cwd())):
         print(said, file=sys.stderr)
+    summary.refuse_without_champion(refused)
 
 
 def _arguments() -> argparse.Namespace:

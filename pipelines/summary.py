@@ -15,9 +15,12 @@ from redoubt.data.store import read_json
 from redoubt.errors import ends_in_one_line
 from redoubt.params.load import Params, load
 
+# The status that a run ends with whose stages all succeeded, but which promoted no model for some task.
+NO_CHAMPION = 3
+
 
 def main() -> None:
-    """Print one of the two."""
+    """Print one of the two; status 3 if a task has no champion."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.summary", description=__doc__)
     parser.add_argument(
         "--check",
@@ -28,7 +31,7 @@ def main() -> None:
         check()
     else:
         with ends_in_one_line():
-            show(_loaded({}))
+            refuse_without_champion(show(_loaded({})))
 
 
 def check(settings: Mapping[str, Any] | None = None) -> Params:
@@ -67,8 +70,12 @@ def _check_studies(params: Params) -> None:
         sys.exit(f"error: params.yaml: studies: {error}")
 
 
-def show(params: Params) -> None:
-    """Print the table of champions, and what to do next."""
+def show(params: Params) -> list[str]:
+    """Print the table of champions, and what to do next.
+
+    Returns:
+        One sentence per task without a champion: which gate stopped each model, by how much, and what would help.
+    """
     table = Table(
         "task",
         "champion",
@@ -83,7 +90,7 @@ def show(params: Params) -> None:
     rows = [read_json(Path("reports/sections", f"{name}.json")) for name in params.run]
     for name, row in zip(params.run, rows, strict=True):
         if row["champion"] is None:
-            table.add_row(name, "none", "no model cleared the gates: see below")
+            table.add_row(name, "none", "no model cleared the gates: see the end")
             continue
         rates = [_share(row[column]) for column in ("undefended", "oblivious", "adaptive")]
         rates.append(_share(row["certified"]) if row["certified"] else "-")
@@ -91,7 +98,7 @@ def show(params: Params) -> None:
         table.add_row(name, row["champion"], row["clean"], row["threat"] + stamp, *rates)
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
-    notes = "".join(f"{row['task']}: {note}\n" for row in rows for note in row["notes"])
+    notes = "".join(f"{row['task']}: {note}\n" for row in rows if row["champion"] for note in row["notes"])
     console.print(
         "Robust accuracy on the test split. Undefended: the network alone; oblivious and adaptive: guarded, the\n"
         f"attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball.\n{notes}"
@@ -101,6 +108,14 @@ def show(params: Params) -> None:
         highlight=False,
         markup=False,
     )
+    return [f"{row['task']}: no champion: {'; '.join(row['notes'])}" for row in rows if row["champion"] is None]
+
+
+def refuse_without_champion(refused: list[str]) -> None:
+    """End with status 3 if a task has no champion: a result, and nothing to serve."""
+    if refused:
+        print("\n".join(refused), file=sys.stderr)
+        sys.exit(NO_CHAMPION)
 
 
 def _share(rate: dict[str, float] | None) -> str:
