@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Never
 
 from redoubt import surroundings
-from redoubt.cli import attack, certify, init, study, verify
+from redoubt.cli import attack, certify, init, predict, study, verify
 from redoubt.errors import as_user_error
 
 
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     init.add_to(commands)
     attack.add_to(commands)
     certify.add_to(commands)
+    predict.add_to(commands)
     verify.add_to(commands)
     study.add_to(commands)
     try:
