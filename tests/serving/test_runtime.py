@@ -149,8 +149,8 @@ def test_every_request_draws_anew(loaded: Runtime) -> None:
 def test_a_request_is_one_run_of_the_graph(loaded: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     model = loaded.champions["digits"].model
-    inner = model.predict
-    monkeypatch.setattr(model, "predict", lambda x, rng: runs.append(len(x)) or inner(x, rng))
+    inner = model.predict_drawn
+    monkeypatch.setattr(model, "predict_drawn", lambda x, draws: runs.append(len(x)) or inner(x, draws))
     predict(loaded, "digits", IMAGE * 8)
     assert runs == [16]
 

@@ -16,7 +16,7 @@ from tests.support.process import ROOT, serve
 
 HEAVY = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
 LATE = ["numpy", "onnxruntime", "PIL"]
-WORKER = ["serving.service", "serving.runtime", "serving.malformed"]
+WORKER = ["serving.service", "serving.desk", "serving.wire"]
 BUNDLE = Path("src", "redoubt", "bundle")
 CARRIED = [path.relative_to(ROOT) for path in (ROOT / BUNDLE).glob("*.py")]
 SERVING = [path.relative_to(ROOT) for path in (ROOT / "serving").glob("*.py")]
@@ -54,7 +54,7 @@ def test_unknown_paths_leave_no_series(http: httpx.Client) -> None:
 
 def test_bentomls_own_client_is_told_what_to_send_and_drops_nothing(http: httpx.Client) -> None:
     routes = {route["name"]: route for route in http.get("/schema.json").json()["routes"]}
-    assert list(routes["predict"]["input"]["properties"]) == ["task", "inputs"]
+    assert list(routes["predict"]["input"]["properties"]) == ["task", "inputs", "certify"]
     # Of an object whose properties are named, that client keeps only those.
     assert all("properties" not in route["output"] for route in routes.values())
 
