@@ -33,7 +33,7 @@ CALM = 0.05
 # Passes of the event loop that a large request lets go by after each slice: a request that has just arrived needs three
 # before it can be run, and would otherwise wait for as many slices.
 PASSES = 3
-# Seconds after which a request is worth a task that watches whether its client is still there.
+# Seconds after which a small request is worth a task that watches whether its client is still there.
 WATCH = 0.05
 # Weight of the newest run in the price of an input.
 NEWEST = 0.1
@@ -59,6 +59,7 @@ class Job:
         question: asked of the inputs.
         x: the inputs.
         cost: seconds that it was let in at.
+        large: whether it takes more than one slice.
         done: the answers, or why there are none.
         rows: the answers so far.
     """
@@ -66,6 +67,7 @@ class Job:
     question: Question
     x: Floats
     cost: float
+    large: bool
     done: asyncio.Future[list[Any]]
     rows: list[Any] = field(default_factory=list)
 
@@ -115,7 +117,7 @@ class Batcher:
                 client left.
         """
         job = self._admit(question, x)
-        watch = asyncio.get_running_loop().call_later(WATCH, self._watch, job, receive)
+        watch = asyncio.get_running_loop().call_later(0 if job.large else WATCH, self._watch, job, receive)
         try:
             return await job.done
         finally:
@@ -134,12 +136,13 @@ class Batcher:
         price = self._prices.get(question, 0.0)
         cost = price * len(x)
         self.backlog.add(cost)
-        job = Job(question, x, cost, asyncio.get_running_loop().create_future())
-        if len(x) <= self._rows(price) and price <= SLICE:
+        large = len(x) > self._rows(price) or price > SLICE
+        job = Job(question, x, cost, large, asyncio.get_running_loop().create_future())
+        if large:
+            self._large.append(job)
+        else:
             self._small.setdefault(question, deque()).append(job)
             self._small_came = perf_counter()
-        else:
-            self._large.append(job)
         self._wake()
         return job
 
@@ -248,7 +251,7 @@ class Batcher:
 
 def _ended(gone: bool, begun: bool, limits: Limits) -> Refused:
     if gone:
-        return Refused(HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the answer")
+        return left()
     if begun:
         return Refused(HTTPStatus.GATEWAY_TIMEOUT, "the answer took too long; send fewer inputs")
     return Refused(
@@ -266,6 +269,18 @@ def _attempt(question: Question, x: Floats) -> tuple[list[Any] | Exception, floa
         log.exception("a run of %d inputs failed", len(x))
         # The traceback would hold the inputs.
         return error.with_traceback(None), 0.0
+
+
+def left() -> Refused:
+    """What the client who left is told, if it still hears."""
+    return Refused(HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the answer")
+
+
+async def has_left(receive: Receive) -> bool:
+    """Whether the client of a request whose body has been read is gone already."""
+    gone = asyncio.ensure_future(_disconnect(receive))
+    await asyncio.sleep(0)
+    return not gone.cancel()
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -12,14 +12,16 @@ from redoubt.bundle.types import Floats
 from serving import meters, strict_json
 from serving.admission import Limits
 from serving.answers import Ask, reply
-from serving.batcher import Batcher
+from serving.batcher import Batcher, has_left, left
 from serving.errors import SENTENCES, Refused
 from serving.openapi import example
 from serving.runtime import Runtime
-from serving.schema import PredictRequest, UploadRequest
+from serving.schema import CERTIFY, PredictRequest, UploadRequest
 
 # Bodies at once that are read by more than the quick way: a hostile one swells in memory.
 READERS = 2
+# Large bodies that may wait to be read.
+LARGE_WAITING = 64
 
 
 class Desk:
@@ -35,8 +37,9 @@ class Desk:
         self.runtime = runtime
         self.batcher = Batcher(limits, meters.ran)
         self._large, self._typed = asyncio.Lock(), asyncio.Semaphore(READERS)
+        self._reading = 0
         for champion in runtime.champions.values():
-            for certify in ("budget", "none"):
+            for certify in CERTIFY:
                 self.batcher.learn(Ask(champion, certify), champion.read([example(champion.schema)]))
         # What is here now stays: a collection that looks through all of it holds every answer up.
         gc.collect()
@@ -49,9 +52,7 @@ class Desk:
             Refused: what came does not fit, or too much waits.
         """
         if len(body) > strict_json.LARGE:
-            # One at a time: its pieces would else hold the loop up as often as there are such bodies.
-            async with self._large:
-                found = await strict_json.read(body, self.runtime.champions)
+            found = await self._read_large(body, receive)
         else:
             found = await strict_json.read(body, self.runtime.champions)
         if found is None:
@@ -59,6 +60,23 @@ class Desk:
                 found = _or_raise(await asyncio.to_thread(self._read, body))
         del body
         return await self._answer(*found, receive)
+
+    async def _read_large(self, body: bytes, receive: Receive) -> strict_json.Read | None:
+        if self._reading >= LARGE_WAITING:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{self._reading} large requests are waiting already; send less per request, or try again after the"
+                " seconds in Retry-After",
+            )
+        self._reading += 1
+        try:
+            # One at a time: their pieces would else hold the loop up as often as there are such bodies.
+            async with self._large:
+                if await has_left(receive):
+                    raise left()
+                return await strict_json.read(body, self.runtime.champions)
+        finally:
+            self._reading -= 1
 
     async def predict_image(self, scope: Scope, body: bytes, receive: Receive) -> bytes:
         """Answer a form with one image; see `schema.UploadRequest`; raises as `predict` does."""

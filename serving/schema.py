@@ -16,6 +16,7 @@ MAX_INPUTS = 256
 # Which certificates the answers carry: none; at the eps of the model's card, by one pass of interval bounds; or the
 # largest eps that can be proven, searched for, which takes several times as long.
 Certify = Literal["none", "budget", "radius"]
+CERTIFY: tuple[Certify, ...] = get_args(Certify)
 
 INPUTS = {
     "type": "array",
@@ -133,10 +134,8 @@ class UploadRequest(IODescriptor):
                     raise InvalidArgument(
                         f"the form holds {', '.join(names) or 'nothing'}; expected a file 'image' and a text 'task'"
                     )
-                if certify not in get_args(Certify):
-                    raise InvalidArgument(
-                        f"certify is {short(certify)}; expected one of {', '.join(get_args(Certify))}"
-                    )
+                if certify not in CERTIFY:
+                    raise InvalidArgument(f"certify is {short(certify)}; expected one of {', '.join(CERTIFY)}")
                 return cls(image=await image.read(), task=task, certify=certify)
         except MultiPartException as error:
             raise InvalidArgument(f"the form cannot be read: {error.message}") from None

@@ -7,7 +7,7 @@ else it says nothing and leaves it to them: they find out what is wrong, or that
 import asyncio
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import orjson
@@ -16,10 +16,9 @@ from redoubt.bundle.errors import InputError
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
 from serving.answers import Ask, Champion
-from serving.schema import MAX_INPUTS, Certify
+from serving.schema import CERTIFY, MAX_INPUTS
 
 KEYS = {"task", "inputs", "certify"}
-CERTIFY = get_args(Certify)
 # Bytes above which a body is read a few inputs at a time, so that the event loop has its turn in between.
 LARGE = 64 * 1024
 TOGETHER = 8
