@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import cast
@@ -118,20 +119,20 @@ async def _measure(url: str, requests: Iterable[bytes], counted: int, seconds: f
     host, port = url.removeprefix("http://").split(":")
     load, idle, loop = Load(), Load(), asyncio.get_running_loop()
     began = time.perf_counter()
-    made = [
-        await loop.create_connection(
-            lambda sent=sent, load=load if index < counted else idle: Client(sent, began + seconds, load),
-            host,
-            int(port),
-        )
-        for index, sent in enumerate(requests)
-    ]
+    made = []
+    for index, sent in enumerate(requests):
+        client = Client(sent, began + seconds, load if index < counted else idle)
+        made.append(await loop.create_connection(partial(_same, client), host, int(port)))
     # What has not come by then is no answer; else a server that hangs would hang this too.
     await asyncio.wait([client.over for _, client in made[:counted]], timeout=seconds + PATIENCE)
     load.seconds = time.perf_counter() - began
     for transport, _ in made:
         transport.abort()
     return load
+
+
+def _same(client: Client) -> Client:
+    return client
 
 
 def main() -> None:

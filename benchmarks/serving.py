@@ -23,6 +23,7 @@ from benchmarks.load import Load, measure, request
 from benchmarks.phases import floor, phases
 from benchmarks.server import redoubt
 from benchmarks.serving_peers import PEERS, serving
+from serving.schema import Certify
 
 ZOO, GUARD, CERTIFIED = Path("zoo"), "mnist-adversarial", "mnist-certified"
 CLIENTS, BATCH, BATCH_CLIENTS = (1, 8, 64), 32, 2
@@ -148,7 +149,8 @@ def main() -> None:
         many = {name: case for name, case in cases(urls, BATCH).items() if name not in (PNG, KERAS)}
         found = in_turn(many, BATCH_CLIENTS, options.rounds, options.seconds)
         table(f"{BATCH} images, {BATCH_CLIENTS} connections", found)
-    for bundle, certify in ((GUARD, "none"), (CERTIFIED, "budget")):
+    asks: list[tuple[str, Certify]] = [(GUARD, "none"), (CERTIFIED, "budget")]
+    for bundle, certify in asks:
         print(f"\none image of {bundle}, certify {certify}, in process, ms")
         for name, took in phases(ZOO / bundle, certify).items():
             print(f"  {name:32} {took:7.3f}")

@@ -1,8 +1,9 @@
 """What Prometheus is told of the requests that never reach BentoML, whose own metrics count the others."""
 
+from functools import cache
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 predictions = Counter("redoubt_predictions", "Inputs predicted.", ["task"])
 flagged = Counter("redoubt_flagged", "Inputs predicted and flagged as adversarial.", ["task"])
@@ -15,7 +16,6 @@ seconds = Histogram(
 )
 batch = Histogram("redoubt_run_inputs", "Inputs run together.", buckets=(1, 2, 3, 4, 5, 6, 7, 8))
 busy = Counter("redoubt_run_seconds", "Seconds in which a model ran.")
-waiting = Gauge("redoubt_waiting_seconds", "Seconds of work that waits.", multiprocess_mode="livesum")
 
 
 def ran(rows: int, took: float) -> None:
@@ -32,5 +32,16 @@ def answered(task: str, rows: list[dict[str, Any]]) -> None:
 
 def done(endpoint: str, status: int, took: float) -> None:
     """One request, answered or refused."""
-    requests.labels(endpoint, status).inc()
-    seconds.labels(endpoint).observe(took)
+    _requests(endpoint, status).inc()
+    _seconds(endpoint).observe(took)
+
+
+# The client's own look-up takes a lock and longer than the count.
+@cache
+def _requests(endpoint: str, status: int) -> Counter:
+    return requests.labels(endpoint, status)
+
+
+@cache
+def _seconds(endpoint: str) -> Histogram:
+    return seconds.labels(endpoint)
