@@ -97,5 +97,7 @@ def _response(meaning: str, body: type[BaseModel]) -> dict[str, Any]:
 def _probe(path: str, meaning: str) -> dict[str, Any]:
     responses = {"200": {"description": meaning}}
     if path == "/readyz":
-        responses["503"] = _response("A bundle was refused, there is none, or there has been no room for requests.", ErrorBody)
+        responses["503"] = _response(
+            "A bundle was refused, there is none, or there has been no room for requests.", ErrorBody
+        )
     return {"operationId": path.strip("/"), "summary": meaning, "responses": responses}

@@ -51,9 +51,10 @@ class GuardedService(bentoml.Service[Any]):
             "/predict": Route("application/json", predict),
             "/predict_image": Route("multipart/form-data", predict_image),
         }
+        # Before BentoML's, which forgets options that came by the environment.
+        hot = traced(Gatekeeper(routes, LIMITS))
         # Every error answer, whoever makes it, leaves in the one envelope.
         rest = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
-        hot = traced(Gatekeeper(routes, LIMITS))
         return Front(rest, hot, frozenset(routes), lambda: self.desk.batcher.backlog.saturated)
 
 
