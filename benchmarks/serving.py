@@ -28,6 +28,7 @@ from serving.schema import Certify
 ZOO, GUARD, CERTIFIED = Path("zoo"), "mnist-adversarial", "mnist-certified"
 CLIENTS, BATCH, BATCH_CLIENTS = (1, 8, 64), 32, 2
 BENTOML, FASTAPI, KERAS = PEERS
+COLUMNS = ("x BentoML", "x FastAPI", "x Keras")
 OURS, PROVEN, PNG = "redoubt, full guard", "redoubt, with certificate", "redoubt, full guard, PNG"
 
 
@@ -113,9 +114,8 @@ def table(title: str, asked: dict[str, list[Round]]) -> None:
     """Print medians over the rounds; after the slash, how many times less processor time than the peer it took."""
     rates = {name: median(each.rate for each in rounds) for name, rounds in asked.items()}
     costs = {name: median(each.cost for each in rounds) for name, rounds in asked.items()}
-    columns = [f"x {peer.replace(' + ONNX Runtime', '')[:14]}" for peer in PEERS]
     print(
-        f"\n{title:26} {'images/s':>8} {'cpu ms':>7} {'p50 ms':>7} {'p99 ms':>7}", *(f"{name:>16}" for name in columns)
+        f"\n{title:26} {'images/s':>8} {'cpu ms':>7} {'p50 ms':>7} {'p99 ms':>7}", *(f"{name:>14}" for name in COLUMNS)
     )
     for name, rounds in asked.items():
         times = [median(each.load.percentile(share) for each in rounds) for share in (50, 99)]
@@ -126,7 +126,7 @@ def table(title: str, asked: dict[str, list[Round]]) -> None:
         refused = sum(sum(each.load.others.values()) for each in rounds)
         print(
             f"{name:26} {rates[name]:8.0f} {costs[name]:7.2f} {times[0]:7.1f} {times[1]:7.1f}",
-            *(f"{each:>16}" for each in ratios),
+            *(f"{each:>14}" for each in ratios),
             f"{refused} not answered" if refused else "",
             flush=True,
         )

@@ -26,8 +26,8 @@ log = logging.getLogger("bentoml.redoubt")
 
 # Inputs of one run: more are no faster a piece, and hold the loop for longer.
 ROWS = 8
-# Seconds that one run may hold the loop; what takes longer even for one input runs in a thread.
-SLICE = 0.008
+# Seconds that one run may hold the loop; what takes twice as long even for one input runs in a thread.
+SLICE = 0.012
 # For so many seconds after a small request large ones go on by one input at a time, so that they keep half of the time.
 CALM = 0.05
 # Passes of the event loop that a large request lets go by after each slice: a request that has just arrived needs three

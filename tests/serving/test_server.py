@@ -41,6 +41,21 @@ def test_metrics_count_inputs_and_flags(http: httpx.Client) -> None:
     assert metric(http, "redoubt_flagged_total", "digits") == before[1] + flags
 
 
+def test_metrics_count_requests_by_what_they_were_answered(http: httpx.Client) -> None:
+    def count(status: int) -> float:
+        found = re.findall(
+            rf'^redoubt_requests_total{{endpoint="/predict",status="{status}"}} (\S+)$',
+            http.get("/metrics").text,
+            re.MULTILINE,
+        )
+        return float(found[0]) if found else 0.0
+
+    before = count(200), count(400)
+    for inputs in ([GOOD], [GOOD], [1]):
+        http.post("/predict", json={"task": "digits", "inputs": inputs})
+    assert (count(200) - before[0], count(400) - before[1]) == (2, 1)
+
+
 def test_metrics_name_every_task_from_the_start(http: httpx.Client) -> None:
     assert metric(http, "redoubt_flagged_total", "evolution") >= 0.0
 
