@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -55,6 +57,19 @@ def running(command: Sequence[str], url: str, folder: Path, variables: Mapping[s
             with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, sign)
                 process.wait(ENDS_WITHIN)
+
+
+@contextmanager
+def redoubt(models: Path) -> Iterator[str]:
+    """The service over a folder of bundles, on a free port; run from the project's top folder. Yields its url."""
+    root, url = Path.cwd(), f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "bentoml", "serve", "serving.service:Redoubt", "--host", "127.0.0.1"]
+    path = os.pathsep.join([str(root), str(root / "src"), os.environ.get("PYTHONPATH", "")])
+    variables = {"BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": path, "REDOUBT_MODELS": str(root / models)}
+    with tempfile.TemporaryDirectory() as folder:
+        variables["BENTOML_HOME"] = folder
+        with running([*command, "--port", url.rpartition(":")[2]], f"{url}/livez", Path(folder), variables):
+            yield url
 
 
 def _await(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

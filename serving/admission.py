@@ -1,13 +1,8 @@
-"""Who may work now, who waits, and who is turned away: a few slots, and a bounded line for them."""
+"""What one request may take, and how much work may wait: admission is by the price of the work, not by its count."""
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-
-from starlette.types import Receive
+from time import monotonic
 
 from serving.errors import Refused
 
@@ -23,10 +18,11 @@ class Limits:
         rate: bytes a second that a body must have arrived with, that time left out.
         small: bytes of each body that count for nothing, so that large ones never keep small ones out.
         held: bytes of all bodies held at once, arriving, waiting and at work, the small parts left out.
-        slots: requests at work at once.
-        waiting: requests that may wait for a slot.
-        patience: longest wait for one, in seconds.
-        answer: what an answer may take once it has its slot, in seconds.
+        waiting: requests that may wait for their answer.
+        backlog: seconds of work that may wait; a request that finds none waiting is let in whatever it costs.
+        patience: longest wait for the work to begin, in seconds.
+        answer: what it may take from then on, in seconds.
+        saturated: seconds without room for more after which the service calls itself not ready.
     """
 
     header: int = 16 * 1024
@@ -35,10 +31,11 @@ class Limits:
     rate: int = 256 * 1024
     small: int = 64 * 1024
     held: int = 128 * 1024 * 1024
-    slots: int = 4
-    waiting: int = 256
+    waiting: int = 1024
+    backlog: float = 15.0
     patience: float = 20.0
     answer: float = 30.0
+    saturated: float = 5.0
 
     @property
     def longest(self) -> float:
@@ -46,79 +43,42 @@ class Limits:
         return self.silence + self.body / self.rate + self.patience + self.answer
 
 
-class Line:
-    """Slots, and requests that wait for one, first come first served."""
+class Backlog:
+    """The work that was let in and is not done."""
 
     def __init__(self, limits: Limits) -> None:
-        """Open all slots."""
-        self._free, self._limits = limits.slots, limits
-        self._line: deque[asyncio.Future[None]] = deque()
+        """None yet."""
+        self._limits = limits
+        self.requests, self.seconds = 0, 0.0
+        self._full_since: float | None = None
 
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-        return len(self._line)
-
-    @property
-    def free(self) -> int:
-        """How many slots nobody has."""
-        return self._free
-
-    @asynccontextmanager
-    async def slot(self, receive: Receive) -> AsyncIterator[None]:
-        """Have a slot for as long as the block runs.
+    def add(self, cost: float) -> None:
+        """Let a request in.
 
         Args:
-            receive: of a request whose body has been read; what comes now is that its client left.
+            cost: seconds of work, an estimate.
 
         Raises:
-            Refused: 429, too many wait; 503, none came free in time; 408, the client left.
+            Refused: 429, too much waits already.
         """
-        if self._free:
-            self._free -= 1
-        else:
-            await self._wait(receive)
-        try:
-            yield
-        finally:
-            self._pass_on()
+        limits = self._limits
+        if self.requests < limits.waiting and (not self.requests or self.seconds + cost <= limits.backlog):
+            self.requests, self.seconds = self.requests + 1, self.seconds + cost
+            return
+        self._full_since = self._full_since or monotonic()
+        held = f"{self.requests} requests" if self.requests >= limits.waiting else f"{self.seconds:.0f} s of work"
+        raise Refused(
+            HTTPStatus.TOO_MANY_REQUESTS, f"{held} are waiting already; try again after the seconds in Retry-After"
+        )
 
-    async def _wait(self, receive: Receive) -> None:
-        if len(self._line) >= self._limits.waiting:
-            raise Refused(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self._limits.waiting} requests are waiting already; try again after the seconds in Retry-After",
-            )
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        gone = asyncio.ensure_future(_disconnect(receive))
-        self._line.append(turn)
-        served = False
-        try:
-            await asyncio.wait({turn, gone}, timeout=self._limits.patience, return_when=asyncio.FIRST_COMPLETED)
-            served = turn.done() and not gone.done()
-        finally:
-            gone.cancel()
-            if not turn.done():
-                self._line.remove(turn)
-            elif not served:
-                self._pass_on()
-        if gone.done():
-            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the answer")
-        if not served:
-            raise Refused(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the service is busy: no slot came free in {self._limits.patience:g} s;"
-                " try again after the seconds in Retry-After",
-            )
+    def remove(self, cost: float) -> None:
+        """Take out a request that was let in at this cost: it is answered, or nobody waits for it any more."""
+        self.requests -= 1
+        self.seconds = self.seconds - cost if self.requests else 0.0
+        if 2 * self.requests <= self._limits.waiting and 2 * self.seconds <= self._limits.backlog:
+            self._full_since = None
 
-    def _pass_on(self) -> None:
-        # Handed over rather than freed: nobody who comes between can take it.
-        if self._line:
-            self._line.popleft().set_result(None)
-        else:
-            self._free += 1
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    @property
+    def saturated(self) -> bool:
+        """Whether there has been no room for so long that a load balancer should send requests elsewhere."""
+        return self._full_since is not None and monotonic() - self._full_since >= self._limits.saturated

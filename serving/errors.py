@@ -80,6 +80,7 @@ class Refused(Exception):  # noqa: N818
         *,
         close: bool = False,
         unread: bool = False,
+        retry: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Turn a request away.
@@ -89,12 +90,13 @@ class Refused(Exception):  # noqa: N818
             sentence: what came, what was expected, what to do.
             close: end the connection, since the rest of what comes cannot be understood.
             unread: some of its body may still come.
+            retry: whether a 429 or 503 may pass by itself, so that it says when to try again.
             headers: of the answer.
         """
         super().__init__(sentence)
         self.unread, self.answer = unread, envelope(status, sentence)
         self.answer.headers.update(headers or {})
-        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        if retry and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             self.answer.headers["Retry-After"] = RETRY_AFTER
         if close:
             self.answer.headers["Connection"] = "close"

@@ -1,67 +1,94 @@
-"""What a request must be before anyone parses it: whole, in time, of the right type, not too large, and its turn."""
+"""What a request must be before anyone parses it: whole, in time, of the right type and not too large."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from email.message import Message as Fields
 from http import HTTPStatus
+from time import perf_counter
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from serving.admission import Limits, Line
-from serving.errors import Refused
+from serving import meters
+from serving.access import AccessLog
+from serving.admission import Limits
+from serving.errors import SENTENCES, Refused
 from serving.intake import Memory, Share, discard, read, too_large
 
 UTF8 = {"utf-8", "utf8", "us-ascii", "ascii"}
+log = logging.getLogger("bentoml.redoubt")
 
 
-# A preflight is answered here; other methods by the router.
-METHODS = {"POST", "OPTIONS"}
+@dataclass(frozen=True)
+class Route:
+    """What answers at a path.
+
+    Attributes:
+        media_type: the one content type that it takes.
+        answer: from the scope, the whole body and what comes after it, the answer's JSON; raises Refused.
+    """
+
+    media_type: str
+    answer: Callable[[Scope, bytes, Receive], Awaitable[bytes]]
 
 
 class Gatekeeper:
-    """ASGI middleware that lets a POST through once its body is whole and a slot is free."""
+    """ASGI application that has each POST answered once its body is whole, and every refusal leave in the envelope."""
 
-    def __init__(self, app: ASGIApp, media_types: Mapping[str, str], limits: Limits) -> None:
-        """Guard an application.
+    def __init__(self, routes: Mapping[str, Route], limits: Limits) -> None:
+        """Guard some routes.
 
         Args:
-            app: the service.
-            media_types: the one content type that each path takes.
+            routes: by path.
             limits: of one request and of all together.
         """
-        self._app, self._media_types, self._limits = app, media_types, limits
-        self._line, self._memory = Line(limits), Memory(limits)
+        self._routes, self._limits = routes, limits
+        self._memory, self._access = Memory(limits), AccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a sound request through, its body whole and in memory; answer 4xx or 503 otherwise."""
-        if scope["type"] != "http" or scope["path"] not in self._media_types or scope["method"] not in METHODS:
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        refused = await self._admit(scope, headers, receive, send)
-        if refused is None:
-            return
-        # Who waits for leave to send is not given it, and may go on with the body or with the next request.
-        if refused.unread and ("expect" in headers or not await discard(receive, self._limits)):
-            refused.answer.headers["Connection"] = "close"
-        await refused.answer(scope, receive, send)
-
-    async def _admit(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> Refused | None:
+        """Answer a request; 4xx or 5xx says why not."""
+        began = perf_counter()
         try:
-            _check_head(scope["method"], headers, self._limits)
-            with Share(self._memory) as share:
-                body = await read(receive, share, self._limits)
-                _check_type(scope["path"], headers, body, self._media_types[scope["path"]])
-                async with self._line.slot(receive):
-                    await self._app(scope, _replay(body, receive), send)
+            body = await self._answer(scope, receive)
         except Refused as refused:
             # The traceback would hold the body.
-            return refused.with_traceback(None)
-        return None
+            status = await self._refuse(refused.with_traceback(None), scope, receive, send)
+        except Exception:
+            log.exception("a request to %s failed", scope["path"])
+            status = await self._refuse(Refused(500, SENTENCES[500]), scope, receive, send)
+        else:
+            status = HTTPStatus.OK
+            length = (b"content-length", b"%d" % len(body))
+            headers = [(b"content-type", b"application/json"), length]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        took = perf_counter() - began
+        meters.done(scope["path"], status, took)
+        self._access.write(scope, status, took)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
+        headers, route = Headers(scope=scope), self._routes[scope["path"]]
+        _check_head(scope, headers, self._limits)
+        with Share(self._memory) as share:
+            body = await read(receive, share, self._limits)
+            _check_type(scope["path"], headers, body, route.media_type)
+            answered = route.answer(scope, body, receive)
+            # Whoever answers lets go of it as soon as it is parsed.
+            del body
+            return await answered
+
+    async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> int:
+        # Who waits for leave to send is not given it, and may go on with the body or with the next request.
+        expects = any(name == b"expect" for name, _ in scope["headers"])
+        if refused.unread and (expects or not await discard(receive, self._limits)):
+            refused.answer.headers["Connection"] = "close"
+        await refused.answer(scope, receive, send)
+        return refused.answer.status_code
 
 
-def _check_head(method: str, headers: Headers, limits: Limits) -> None:
-    if method == "OPTIONS":
+def _check_head(scope: Scope, headers: Headers, limits: Limits) -> None:
+    if scope["method"] == "OPTIONS":
         raise Refused(
             HTTPStatus.METHOD_NOT_ALLOWED,
             "this path takes POST alone, and no calls from pages of another origin; call it from a server, or serve"
@@ -72,6 +99,8 @@ def _check_head(method: str, headers: Headers, limits: Limits) -> None:
         raise Refused(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers are larger than {limits.header} bytes", close=True
         )
+    if "host" not in headers and scope["http_version"] == "1.1":
+        raise Refused(HTTPStatus.BAD_REQUEST, "the request is not HTTP: it names no host", close=True)
     if "transfer-encoding" in headers and "content-length" in headers:
         raise Refused(
             HTTPStatus.BAD_REQUEST,
@@ -84,25 +113,22 @@ def _check_head(method: str, headers: Headers, limits: Limits) -> None:
 
 
 def _check_type(path: str, headers: Headers, body: bytes, expected: str) -> None:
-    fields = Fields()
-    fields["content-type"] = headers.get("content-type", "")
-    came, charset = headers.get("content-type", "").split(";")[0].strip().lower(), fields.get_param("charset")
+    said, unsupported = headers.get("content-type", ""), HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    came = said.split(";")[0].strip().lower()
     encoding = headers.get("content-encoding", "identity").strip().lower()
-    unsupported = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     if not body:
         raise Refused(HTTPStatus.BAD_REQUEST, f"the body is empty; expected {expected}, see /docs")
     if came != expected:
         raise Refused(unsupported, f"the content type is {came or 'missing'}; {path} takes {expected}")
-    if charset is not None and str(charset).lower() not in UTF8:
-        raise Refused(unsupported, f"the charset is {str(charset)[:40]}; send UTF-8")
+    charset = _charset(said) if ";" in said else None
+    if charset is not None and charset.lower() not in UTF8:
+        raise Refused(unsupported, f"the charset is {charset[:40]}; send UTF-8")
     if encoding not in {"identity", ""}:
         raise Refused(unsupported, f"the content encoding is {encoding[:40]}; send the body uncompressed")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replay
+def _charset(content_type: str) -> str | None:
+    fields = Fields()
+    fields["content-type"] = content_type
+    charset = fields.get_param("charset")
+    return None if charset is None else str(charset)

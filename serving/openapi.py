@@ -19,16 +19,16 @@ ERRORS = {
     "408": "The body stopped or came too slowly.",
     "413": "The body is too large.",
     "415": "The body is of another content type, charset or content encoding.",
-    "429": "Too many requests wait, or hold too much memory; try again after Retry-After.",
+    "429": "Too much work waits, or holds too much memory; try again after Retry-After.",
     "431": "The headers are too large.",
-    "503": "Busy: no slot came free in time, try again after Retry-After; or, without that header, the task's model has"
-    " no passing robustness report.",
+    "503": "Busy: its turn did not come in time, try again after Retry-After; or, without that header, the task's model"
+    " has no passing robustness report.",
     "504": "The answer took too long.",
 }
 RETRY = {"Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}}
 PROBES = {
     "/livez": "The process is alive.",
-    "/readyz": "Every bundle is loaded and has a passing robustness report.",
+    "/readyz": "Every bundle is loaded and has a passing robustness report, and there is room for more requests.",
     "/metrics": "Prometheus metrics.",
 }
 
@@ -97,5 +97,7 @@ def _response(meaning: str, body: type[BaseModel]) -> dict[str, Any]:
 def _probe(path: str, meaning: str) -> dict[str, Any]:
     responses = {"200": {"description": meaning}}
     if path == "/readyz":
-        responses["503"] = _response("A bundle was refused, or there is none; the log says why.", ErrorBody)
+        responses["503"] = _response(
+            "A bundle was refused, there is none, or there has been no room for requests.", ErrorBody
+        )
     return {"operationId": path.strip("/"), "summary": meaning, "responses": responses}

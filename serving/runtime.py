@@ -1,35 +1,21 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
-import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from redoubt.bundle.certificates import certified_eps, certified_interval
 from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel, Predictions
+from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.bundle.io import digest_folder, read_typed
-from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
+from serving.answers import Ask, Champion, reply
 from serving.images import decode
 from serving.inputs import reader
-from serving.schema import (
-    CertifiedBall,
-    CertifiedInterval,
-    ClassPrediction,
-    NumberPrediction,
-    PredictRequest,
-    PredictResponse,
-    UploadRequest,
-    short,
-)
+from serving.schema import PredictRequest, PredictResponse, UploadRequest, short
 
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
@@ -60,31 +46,18 @@ class Card(BaseModel):
 
 
 @dataclass(frozen=True)
-class Champion:
-    """A model that passed the gates, and how its inputs are read."""
-
-    model: GuardedModel
-    read: Callable[[list[Any]], Floats]
-    eps: float
-    threat: str = ""
-
-    @property
-    def schema(self) -> Schema:
-        """Of its task."""
-        return self.model.schema
-
-    @property
-    def largest(self) -> float:
-        """The eps up to which a certificate is looked for: there every pixel can be grey; of a table ten deviations."""
-        return 0.5 if self.schema.kind == "image" else 10.0
-
-
-@dataclass(frozen=True)
 class Runtime:
-    """Every champion by task, and why a task that has a bundle is not among them."""
+    """Every champion by task, and why a task that has a bundle is not among them.
+
+    Attributes:
+        champions: those that answer.
+        problems: a sentence per task whose bundle was refused.
+        refused: tasks of which no model cleared the gates.
+    """
 
     champions: dict[str, Champion]
     problems: dict[str, str]
+    refused: frozenset[str] = frozenset()
 
     @property
     def ready(self) -> bool:
@@ -98,11 +71,19 @@ class Runtime:
             InvalidArgument: unknown task, or an input that does not fit it; names its index.
             ServiceUnavailable: the task's bundle was refused.
         """
-        champion = self._champion(request.task)
-        return _answer(request.task, champion, champion.read(request.inputs))
+        return _answered(request.task, *self.read(request))
 
     def predict_image(self, request: UploadRequest) -> PredictResponse:
-        """Answer one uploaded PNG or JPEG.
+        """Answer one uploaded PNG or JPEG; raises as `read_image` does."""
+        return _answered(request.task, *self.read_image(request))
+
+    def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
+        """What is asked, and the inputs; raises as `predict` does."""
+        champion = self._champion(request.task)
+        return Ask(champion, request.certify), champion.read(request.inputs)
+
+    def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
+        """What is asked of one uploaded PNG or JPEG, and its pixels.
 
         Raises:
             InvalidArgument: unknown task, one that takes no images, or an image that does not fit it.
@@ -111,11 +92,15 @@ class Runtime:
         champion = self._champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
-        return _answer(request.task, champion, decode(request.image, champion.schema))
+        return Ask(champion, request.certify), decode(request.image, champion.schema)
 
     def _champion(self, task: str) -> Champion:
         if task in self.problems:
             raise ServiceUnavailable(self.problems[task])
+        if task in self.refused:
+            raise InvalidArgument(
+                f"no model of '{task}' cleared the gates, so none is served; the report says which gate and by how much"
+            )
         if task not in self.champions:
             served = ", ".join(self.champions) or "none; run `make repro`"
             raise InvalidArgument(f"unknown task {short(task)}; tasks served: {served}")
@@ -131,6 +116,7 @@ def load(folder: Path) -> Runtime:
     """
     champions: dict[str, Champion] = {}
     problems: dict[str, str] = {}
+    refused: set[str] = set()
     zoo = [card.parent for card in folder.glob("[!.]*/card.json")]
     for bundle in sorted([*folder.glob("[!.]*/champion"), *zoo]):
         task = bundle.name if bundle in zoo else bundle.parent.name
@@ -140,6 +126,7 @@ def load(folder: Path) -> Runtime:
             continue
         if (bundle / NOT_PROMOTED).is_file():
             log.info("task %s is not served: no model of it cleared the gates", task)
+            refused.add(task)
             continue
         try:
             if task in champions:
@@ -151,7 +138,7 @@ def load(folder: Path) -> Runtime:
             log.error("task %s is not served, and the service is not ready: %s", task, error)
     if not champions and not problems:
         log.error("nothing to serve: no champion in %s; run `make repro`, then start the service again", folder)
-    return Runtime(champions, problems)
+    return Runtime(champions, problems, frozenset(refused))
 
 
 def _vouched(bundle: Path) -> Champion:
@@ -187,72 +174,5 @@ def _check_flags(model: GuardedModel) -> None:
         )
 
 
-def _answer(task: str, champion: Champion, x: Floats) -> PredictResponse:
-    model, draws = champion.model, secrets.randbits(128)
-    # Overflow is looked for below, and answered with a sentence.
-    with np.errstate(all="ignore"):
-        answers = model.predict(x, np.random.default_rng(draws))
-    finite = np.isfinite(answers.vote).all(axis=1) & np.isfinite(answers.score)
-    if not finite.all():
-        raise InvalidArgument(
-            f"input {int(finite.argmin())}: the model has no finite answer;"
-            " its numbers lie too far outside the range the model was trained on"
-        )
-    predictions = (
-        _classes(champion, answers, x, draws)
-        if model.schema.is_classification
-        else _numbers(champion, answers, x, draws)
-    )
-    return PredictResponse(task=task, model_digest=model.digest, predictions=predictions)
-
-
-def _classes(champion: Champion, answers: Predictions, x: Floats, draws: int) -> list[ClassPrediction]:
-    model, chosen = champion.model, answers.outputs.argmax(axis=2)
-    labels, names = model.schema.labels, model.variants
-    outside = model.outside(x) > 0
-    balls = certified_eps(model, x, answers.vote.argmax(axis=1), draws, champion.largest)
-    balls[outside.any(axis=1)] = 0.0
-    return [
-        ClassPrediction(
-            label=labels[vote.argmax()],
-            probabilities=dict(zip(labels, map(_plain, vote), strict=True)),
-            adversarial_score=_plain(score),
-            flagged=bool(flag),
-            outside=_named(model.schema, beyond),
-            certified=CertifiedBall(eps=_plain(eps)),
-            variants={name: labels[index] for name, index in zip(names, each, strict=True)},
-        )
-        for vote, score, flag, beyond, eps, each in zip(
-            answers.vote, answers.score, answers.flagged, outside, balls, chosen, strict=True
-        )
-    ]
-
-
-def _numbers(champion: Champion, answers: Predictions, x: Floats, draws: int) -> list[NumberPrediction]:
-    model, names = champion.model, champion.model.variants
-    outside = model.outside(x) > 0
-    ends = certified_interval(model, x, champion.eps, draws) if model.proves else None
-    return [
-        NumberPrediction(
-            value=_plain(vote[0]),
-            adversarial_score=_plain(score),
-            flagged=bool(flag),
-            outside=_named(model.schema, outside[row]),
-            certified=None
-            if ends is None or outside[row].any()
-            else CertifiedInterval(eps=champion.eps, low=_plain(ends[row, 0]), high=_plain(ends[row, 1])),
-            variants=dict(zip(names, map(_plain, each[:, 0]), strict=True)),
-        )
-        for row, (vote, score, flag, each) in enumerate(
-            zip(answers.vote, answers.score, answers.flagged, answers.outputs, strict=True)
-        )
-    ]
-
-
-def _named(schema: Schema, outside: NDArray[np.bool_]) -> list[str]:
-    return [name for name, is_outside in zip(schema.input_names, outside, strict=True) if is_outside]
-
-
-def _plain(value: np.floating[Any]) -> float:
-    # The shortest decimal that names this float32: 0.1 rather than 0.10000000149.
-    return float(str(np.float32(value)))
+def _answered(task: str, ask: Ask, x: Floats) -> PredictResponse:
+    return PredictResponse.model_validate_json(reply(task, ask, ask.answer(x)))

@@ -2,18 +2,21 @@
 
 import json
 from codecs import BOM_UTF8
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from bentoml import IODescriptor
 from bentoml.exceptions import InvalidArgument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 MAX_INPUTS = 256
-FIELDS = ["image", "task"]
+# Which certificates the answers carry: none; at the eps of the model's card, by one pass of interval bounds; or the
+# largest eps that can be proven, searched for, which takes several times as long.
+Certify = Literal["none", "budget", "radius"]
+CERTIFY: tuple[Certify, ...] = get_args(Certify)
 
 INPUTS = {
     "type": "array",
@@ -29,12 +32,20 @@ INPUTS = {
 
 
 class PredictRequest(BaseModel):
-    """Inputs for one task: images as nested lists in [0, 1], or records in raw units."""
+    """Inputs for one task: images as nested lists in [0, 1], or records in raw units.
+
+    Attributes:
+        task: one that is served.
+        inputs: of that task.
+        certify: which certificates the answers carry: `none`; `budget`, at the eps of the model's card; or `radius`,
+            the largest eps that can be proven, which takes several times as long.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     task: str
     inputs: Annotated[list[Any], Field(min_length=1, max_length=MAX_INPUTS), WithJsonSchema(INPUTS)]
+    certify: Certify = "budget"
 
     @classmethod
     def parse(cls, body: bytes) -> "PredictRequest":
@@ -66,7 +77,7 @@ def _refuse_repeated_keys(body: bytes, request: PredictRequest) -> None:
     Raises:
         InvalidArgument: names it.
     """
-    keys = 2 + sum(len(record) for record in request.inputs if isinstance(record, dict))
+    keys = len(request.model_fields_set) + sum(len(record) for record in request.inputs if isinstance(record, dict))
     # Every key has its colon: only where there are more, in a text perhaps, is the body read once again.
     if body.count(b":") > keys:
         json.loads(body.removeprefix(BOM_UTF8), object_pairs_hook=_once)
@@ -81,7 +92,7 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
 
 
 class PredictBody(IODescriptor):
-    """A PredictRequest not yet parsed: that is left to the few worker threads, since a hostile one swells in memory."""
+    """A PredictRequest not yet parsed."""
 
     body: bytes
 
@@ -89,11 +100,6 @@ class PredictBody(IODescriptor):
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Show clients what the bytes must hold."""
         return PredictRequest.model_json_schema(*args, **kwargs)
-
-    @classmethod
-    async def from_http_request(cls, request: Request, _serde: object) -> "PredictBody":
-        """Take the body as it is."""
-        return cls(body=await request.body())
 
 
 class UploadRequest(IODescriptor):
@@ -103,6 +109,7 @@ class UploadRequest(IODescriptor):
 
     image: Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
     task: str
+    certify: Certify = "budget"
 
     @classmethod
     async def from_http_request(cls, request: Request, _serde: object) -> "UploadRequest":
@@ -116,19 +123,22 @@ class UploadRequest(IODescriptor):
         try:
             async with request.form(max_files=2, max_fields=8) as form:
                 names = sorted(name for name, _ in form.multi_items())
-                image, task = form.get("image"), form.get("task")
-                if names == FIELDS and isinstance(image, str):
+                image, task, certify = form.get("image"), form.get("task"), form.get("certify", "budget")
+                expected = ["certify"] * ("certify" in form) + ["image", "task"]
+                if names == expected and isinstance(image, str):
                     raise InvalidArgument(
                         "the part 'image' came as text, since its Content-Disposition names no file; send a file with"
                         ' a plain filename="...", as `curl -F image=@digit.png` does'
                     )
-                if names != FIELDS or not isinstance(image, UploadFile) or not isinstance(task, str):
+                if names != expected or not isinstance(image, UploadFile) or not isinstance(task, str):
                     raise InvalidArgument(
                         f"the form holds {', '.join(names) or 'nothing'}; expected a file 'image' and a text 'task'"
                     )
-                return cls(image=await image.read(), task=task)
-        except HTTPException as error:
-            raise InvalidArgument(f"the form cannot be read: {error.detail}") from None
+                if certify not in CERTIFY:
+                    raise InvalidArgument(f"certify is {short(certify)}; expected one of {', '.join(CERTIFY)}")
+                return cls(image=await image.read(), task=task, certify=certify)
+        except MultiPartException as error:
+            raise InvalidArgument(f"the form cannot be read: {error.message}") from None
 
 
 class CertifiedBall(BaseModel):
@@ -136,8 +146,9 @@ class CertifiedBall(BaseModel):
 
     Attributes:
         norm: L-inf.
-        eps: its size in the model's units: pixels in [0, 1], features in standard deviations of the training set; 0
-            where nothing is proven, and for an input outside the training range.
+        eps: its size in the model's units: pixels in [0, 1], features in standard deviations of the training set. Of
+            `budget` the eps of the model's card, of `radius` the largest multiple of a 64th of the search's range that
+            was proven; 0 where nothing is proven, and for an input outside the training range.
     """
 
     norm: str = "linf"
@@ -171,7 +182,7 @@ class ClassPrediction(BaseModel):
             more than that range's own width.
         outside: the columns whose number lies outside their training range: the declared limits, else what the
             training examples span. Neither accuracy nor robustness was measured there; empty for images.
-        certified: how large a perturbation cannot change the label.
+        certified: how large a perturbation cannot change the label; null if `certify` was none.
         variants: the label that each of the guard's variants chose.
     """
 
@@ -180,7 +191,7 @@ class ClassPrediction(BaseModel):
     adversarial_score: float
     flagged: bool
     outside: list[str]
-    certified: CertifiedBall
+    certified: CertifiedBall | None
     variants: dict[str, str]
 
 
@@ -194,8 +205,8 @@ class NumberPrediction(BaseModel):
             more than that range's own width.
         outside: the columns whose number lies outside their training range: the declared limits, else what the
             training examples span. Neither accuracy nor robustness was measured there.
-        certified: where the value stays under the threat of the model's card; null for a network without bounds, and
-            for an input outside the training range.
+        certified: where the value stays under the threat of the model's card; null for a network without bounds, for
+            an input outside the training range, and if `certify` was none.
         variants: the value that each of the guard's variants gave.
     """
 
@@ -208,10 +219,11 @@ class NumberPrediction(BaseModel):
 
 
 class PredictResponse(BaseModel):
-    """One prediction per input, in order, and the digest of the model that made them."""
+    """One prediction per input, in order, the digest of the model that made them, and which certificates they carry."""
 
     task: str
     model_digest: str
+    certify: Certify
     predictions: list[ClassPrediction] | list[NumberPrediction]
 
 

@@ -2,50 +2,67 @@
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-from bentoml.exceptions import BentoMLException
-from prometheus_client import Counter
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope
 
-from serving import port
+from serving import meters, port
 from serving.admission import Limits
-from serving.errors import Envelope, is_ours, refusal
-from serving.gatekeeper import Gatekeeper
+from serving.errors import Envelope, is_ours
+from serving.front import Front
+from serving.gatekeeper import Gatekeeper, Route
 from serving.pages import PAGES, STATIC, pages
-from serving.schema import PredictBody, PredictRequest, PredictResponse, UploadRequest
+from serving.schema import Certify, PredictBody, PredictRequest, UploadRequest
+from serving.tracing import traced
+
+if TYPE_CHECKING:
+    from serving.desk import Desk
 
 port.refuse_taken()
 
 MODELS = Path(os.environ.get("REDOUBT_MODELS", Path(__file__).resolve().parent.parent / "models"))
 LIMITS = Limits()
-MEDIA_TYPES = {"/predict": "application/json", "/predict_image": "multipart/form-data"}
 SYSTEM = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
-
-predictions = Counter("redoubt_predictions", "Inputs predicted.", ["task"])
-flagged = Counter("redoubt_flagged", "Inputs predicted and flagged as adversarial.", ["task"])
 
 
 class GuardedService(bentoml.Service[Any]):
-    """A BentoML service whose every error answer, whoever makes it, leaves in the one envelope."""
+    """A BentoML service before which stands an application that answers the predictions by itself.
+
+    Attributes:
+        desk: answers them, once there is an instance of the service.
+    """
+
+    desk: "Desk"
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Make the application that the server runs."""
-        from serving import malformed
+        from serving import wire
 
-        malformed.install()
-        return Envelope(super().to_asgi(is_main), SYSTEM | set(MEDIA_TYPES) | PAGES | STATIC)
+        async def predict(scope: Scope, body: bytes, receive: Receive) -> bytes:
+            return await self.desk.predict(scope, body, receive)
+
+        async def predict_image(scope: Scope, body: bytes, receive: Receive) -> bytes:
+            return await self.desk.predict_image(scope, body, receive)
+
+        wire.install()
+        routes = {
+            "/predict": Route("application/json", predict),
+            "/predict_image": Route("multipart/form-data", predict_image),
+        }
+        # Before BentoML's, which forgets options that came by the environment.
+        hot = traced(Gatekeeper(routes, LIMITS))
+        # Every error answer, whoever makes it, leaves in the one envelope.
+        rest = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
+        return Front(rest, hot, frozenset(routes), lambda: self.desk.batcher.backlog.saturated)
 
 
 @bentoml.service(
     name="redoubt",
     workers=1,
     threads=2,
-    # The gatekeeper admits. BentoML's own limit refuses at once, and takes a slot before the body is there; its timeout
-    # is the last resort.
+    # Of what BentoML answers itself.
     traffic={"timeout": LIMITS.longest},
     service_class=GuardedService,
 )
@@ -56,6 +73,7 @@ class Redoubt:
     def __init__(self) -> None:
         # Here, since BentoML's supervisor imports this module too, and needs neither NumPy nor ONNX Runtime.
         from serving import runtime
+        from serving.desk import Desk
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
         self.runtime = runtime.load(MODELS)
@@ -66,34 +84,21 @@ class Redoubt:
             task: champion.threat for task, champion in self.runtime.champions.items() if champion.threat
         }
         for task in self.runtime.champions:
-            predictions.labels(task)
-            flagged.labels(task)
+            meters.predictions.labels(task)
+            meters.flagged.labels(task)
+        Redoubt.desk = Desk(self.runtime, LIMITS)  # type: ignore[attr-defined]
 
     def __is_ready__(self) -> bool:
         return self.runtime.ready
 
+    # What BentoML knows of the predictions, and how a service in the same process asks for them; over HTTP the
+    # application before this one answers.
     @bentoml.api(input_spec=PredictBody)
     def predict(self, body: bytes) -> dict[str, Any]:
         """Answer images given as nested lists in [0, 1], or records in raw units; all of them or none."""
-        return _answered(lambda: self.runtime.predict(PredictRequest.parse(body)))
+        return self.runtime.predict(PredictRequest.parse(body)).model_dump()
 
     @bentoml.api(input_spec=UploadRequest)
-    def predict_image(self, image: bytes, task: str) -> dict[str, Any]:
+    def predict_image(self, image: bytes, task: str, certify: Certify = "budget") -> dict[str, Any]:
         """Answer one image uploaded as a PNG or JPEG file."""
-        return _answered(lambda: self.runtime.predict_image(UploadRequest(image=image, task=task)))
-
-
-Redoubt.add_asgi_middleware(Gatekeeper, media_types=MEDIA_TYPES, limits=LIMITS)  # type: ignore[attr-defined]
-
-
-def _answered(work: Callable[[], PredictResponse]) -> Any:
-    # A mistake is answered, not raised: an exception that leaves a worker thread is caught in a reference cycle
-    # with all that the request held, and hostile requests would fill the memory faster than it is collected.
-    try:
-        answer = work()
-    except BentoMLException as error:
-        return refusal(error.error_code, str(error))
-    predictions.labels(answer.task).inc(len(answer.predictions))
-    flagged.labels(answer.task).inc(sum(prediction.flagged for prediction in answer.predictions))
-    # As a mapping: BentoML's client would decode a PredictResponse by the first of its two forms alone.
-    return answer.model_dump()
+        return self.runtime.predict_image(UploadRequest(image=image, task=task, certify=certify)).model_dump()

@@ -1,42 +1,33 @@
-"""Who is let in, who waits and who is turned away, tried on small limits in one event loop."""
+"""Who is let in and who is turned away, tried on small limits in one event loop."""
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope
 
-from serving.admission import Limits, Line
+from serving.admission import Backlog, Limits
 from serving.errors import Refused
-from serving.gatekeeper import Gatekeeper
+from serving.gatekeeper import Gatekeeper, Route
 from serving.intake import Memory, Share
 
-SMALL = Limits(
-    body=1000, silence=0.1, rate=10_000, small=50, held=400, slots=1, waiting=2, patience=0.15, header=300, answer=1.0
-)
+SMALL = Limits(body=1000, silence=0.1, rate=10_000, small=50, held=400, waiting=3, backlog=2.0, header=300)
 
 
 class Service:
     """Answers how many bytes came, once it is allowed to."""
 
     def __init__(self) -> None:
-        self.open, self.inside, self.most = asyncio.Event(), 0, 0
+        self.open = asyncio.Event()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = await receive()
-        self.inside += 1
-        self.most = max(self.most, self.inside)
-        try:
-            await self.open.wait()
-            await PlainTextResponse(str(len(message["body"])))(scope, receive, send)
-        finally:
-            self.inside -= 1
+    async def answer(self, _: Scope, body: bytes, __: Receive) -> bytes:
+        await self.open.wait()
+        return str(len(body)).encode()
 
 
 class Client:
@@ -45,9 +36,9 @@ class Client:
     def __init__(self, gate: Gatekeeper, headers: dict[str, str] | None = None) -> None:
         self.messages: asyncio.Queue[Message] = asyncio.Queue()
         self.status, self.headers, self.body = 0, dict[str, str](), b""
-        every = {"content-type": "text/plain", **(headers or {})}
+        every = {"host": "x", "content-type": "text/plain", **(headers or {})}
         raw = [(name.encode(), value.encode()) for name, value in every.items()]
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": raw}
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/", "headers": raw}
         self.task = asyncio.ensure_future(gate(scope, self.messages.get, self._take))
 
     def send(self, body: bytes, more: bool = False) -> "Client":
@@ -75,10 +66,9 @@ def tried(scenario: Callable[[Service, Gatekeeper], Awaitable[None]], limits: Li
 
     async def run() -> None:
         service = Service()
-        gate = Gatekeeper(service, {"/": "text/plain"}, limits)
+        gate = Gatekeeper({"/": Route("text/plain", service.answer)}, limits)
         await scenario(service, gate)
-        assert (gate._line.free, gate._line.waiting, gate._memory.held) == (limits.slots, 0, 0)
-        assert service.most <= limits.slots
+        assert gate._memory.held == 0
 
     asyncio.run(run())
 
@@ -121,50 +111,6 @@ def test_a_drip_ends_as_silence_does() -> None:
             await asyncio.sleep(0.02)
         assert (await client.said())[0] == 408
         assert asyncio.get_running_loop().time() - began < 1.0
-
-    tried(scenario)
-
-
-def test_a_line_is_served_in_turn_and_the_next_is_told_when_to_come_back() -> None:
-    async def scenario(service: Service, gate: Gatekeeper) -> None:
-        done: list[int] = []
-        clients = [Client(gate).send(b"x" * (n + 1)) for n in range(4)]
-        for n, client in enumerate(clients):
-            client.task.add_done_callback(lambda _, n=n: done.append(n))
-        await settle()
-        assert gate._line.waiting == 2
-        status, sentence = await clients[3].said()
-        assert (status, clients[3].headers["retry-after"]) == (429, "5")
-        assert "2 requests are waiting already" in sentence
-        service.open.set()
-        assert [await client.said() for client in clients[:3]] == [(200, "1"), (200, "2"), (200, "3")]
-        assert done == [3, 0, 1, 2]
-
-    tried(scenario)
-
-
-def test_a_wait_has_its_end() -> None:
-    async def scenario(service: Service, gate: Gatekeeper) -> None:
-        first, second = Client(gate).send(b"x"), Client(gate).send(b"x")
-        status, sentence = await second.said()
-        assert (status, second.headers["retry-after"]) == (503, "5")
-        assert "no slot came free in 0.15 s" in sentence
-        service.open.set()
-        assert (await first.said())[0] == 200
-
-    tried(scenario)
-
-
-def test_who_leaves_gives_the_place_back() -> None:
-    async def scenario(service: Service, gate: Gatekeeper) -> None:
-        first, second, third = (Client(gate).send(b"x") for _ in range(3))
-        await settle()
-        second.leave()
-        await settle()
-        assert gate._line.waiting == 1
-        fourth = Client(gate).send(b"xx")
-        service.open.set()
-        assert [(await client.said())[0] for client in (first, second, third, fourth)] == [200, 408, 200, 200]
 
     tried(scenario)
 
@@ -246,57 +192,42 @@ def test_heads(name: str) -> None:
     tried(scenario)
 
 
-@given(
-    steps=st.lists(st.tuples(st.sampled_from(["come", "finish", "leave", "cancel"]), st.integers(0, 7)), max_size=40)
-)
-def test_whatever_happens_no_slot_is_lost_and_none_is_given_twice(steps: list[tuple[str, int]]) -> None:
-    async def run() -> None:
-        limits = replace(SMALL, slots=2, waiting=3, patience=60.0)
-        line, inside, tasks = Line(limits), [], list[asyncio.Task[Any]]()
-        leaves: list[asyncio.Event] = []
+@given(costs=st.lists(st.tuples(st.integers(0, 12).map(lambda quarters: quarters / 4), st.booleans()), max_size=40))
+def test_what_waits_is_bounded_by_its_count_and_its_cost(costs: list[tuple[float, bool]]) -> None:
+    backlog, inside = Backlog(SMALL), list[float]()
+    for cost, leaves in costs:
+        if leaves and inside:
+            backlog.remove(inside.pop(0))
+        if len(inside) == SMALL.waiting or (inside and sum(inside) + cost > SMALL.backlog):
+            with pytest.raises(Refused) as caught:
+                backlog.add(cost)
+            answer = caught.value.answer
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+            continue
+        backlog.add(cost)
+        inside.append(cost)
+        assert backlog.requests == len(inside) <= SMALL.waiting
+        assert backlog.seconds == pytest.approx(sum(inside))
+    for cost in inside:
+        backlog.remove(cost)
+    assert (backlog.requests, backlog.seconds) == (0, 0.0)
 
-        async def request(left: asyncio.Event, done: asyncio.Event) -> None:
-            async def receive() -> Message:
-                await left.wait()
-                return {"type": "http.disconnect"}
 
-            try:
-                async with line.slot(receive):
-                    inside.append(done)
-                    try:
-                        await done.wait()
-                    finally:
-                        inside.remove(done)
-            except Refused:
-                pass
-
-        for step, which in steps:
-            if step == "come":
-                leaves.append(asyncio.Event())
-                tasks.append(asyncio.create_task(request(leaves[-1], asyncio.Event())))
-            elif step == "finish" and inside:
-                inside[which % len(inside)].set()
-            elif step == "leave" and leaves:
-                leaves[which % len(leaves)].set()
-            elif step == "cancel" and tasks:
-                tasks[which % len(tasks)].cancel()
-            if which % 2:
-                await settle()
-            assert len(inside) + line.free <= limits.slots
-            assert line.waiting <= limits.waiting
-            assert not (line.free and line.waiting)
-        for event in leaves:
-            event.set()
-        for _ in range(len(tasks) + 1):
-            await settle()
-            for done in inside:
-                done.set()
-        await settle()
-        assert not inside
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert (line.free, line.waiting) == (limits.slots, 0)
-
-    asyncio.run(run())
+def test_who_has_no_room_for_long_is_not_ready() -> None:
+    backlog = Backlog(replace(SMALL, saturated=0.05))
+    for _ in range(3):
+        backlog.add(0.1)
+    assert not backlog.saturated
+    for _ in range(2):
+        with pytest.raises(Refused):
+            backlog.add(0.1)
+        assert not backlog.saturated
+    time.sleep(0.06)
+    assert backlog.saturated
+    backlog.remove(0.1)
+    assert backlog.saturated, "one place is no room yet"
+    backlog.remove(0.1)
+    assert not backlog.saturated
 
 
 @given(sizes=st.lists(st.lists(st.integers(0, 300), max_size=6), max_size=6))

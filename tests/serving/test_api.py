@@ -278,7 +278,7 @@ def test_records_are_answered_as_offline(client: httpx.Client, models: Path) -> 
     answer = client.post("/predict", json={"task": "evolution", "inputs": records})
     assert answer.status_code == 200
     said = answer.json()
-    assert list(said) == ["task", "model_digest", "predictions"]
+    assert list(said) == ["task", "model_digest", "certify", "predictions"]
     assert (said["task"], said["model_digest"]) == ("evolution", model.digest)
     for row, prediction in enumerate(said["predictions"]):
         assert list(prediction) == ["value", "adversarial_score", "flagged", "outside", "certified", "variants"]

@@ -150,8 +150,8 @@ def test_every_request_draws_anew(loaded: Runtime) -> None:
 def test_a_request_is_one_run_of_the_graph(loaded: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     model = loaded.champions["digits"].model
-    inner = model.predict
-    monkeypatch.setattr(model, "predict", lambda x, rng: runs.append(len(x)) or inner(x, rng))
+    inner = model.predict_drawn
+    monkeypatch.setattr(model, "predict_drawn", lambda x, draws: runs.append(len(x)) or inner(x, draws))
     predict(loaded, "digits", IMAGE * 8)
     assert runs == [16]
 
@@ -239,6 +239,8 @@ def test_a_task_without_champion_does_not_stop_the_others(models: Path, tmp_path
     served = load(tmp_path)
     assert served.ready
     assert list(served.champions) == ["evolution"]
+    with pytest.raises(InvalidArgument, match="no model of 'digits' cleared the gates"):
+        predict(load(tmp_path), "digits", [[0.0]])
 
 
 def test_a_folder_that_is_no_name_is_not_served(models: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.support.process import ROOT, serve
 
 HEAVY = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
 LATE = ["numpy", "onnxruntime", "PIL"]
-WORKER = ["serving.service", "serving.runtime", "serving.malformed"]
+WORKER = ["serving.service", "serving.desk", "serving.wire"]
 BUNDLE = Path("src", "redoubt", "bundle")
 CARRIED = [path.relative_to(ROOT) for path in (ROOT / BUNDLE).glob("*.py")]
 SERVING = [path.relative_to(ROOT) for path in (ROOT / "serving").glob("*.py")]
@@ -41,6 +41,21 @@ def test_metrics_count_inputs_and_flags(http: httpx.Client) -> None:
     assert metric(http, "redoubt_flagged_total", "digits") == before[1] + flags
 
 
+def test_metrics_count_requests_by_what_they_were_answered(http: httpx.Client) -> None:
+    def count(status: int) -> float:
+        found = re.findall(
+            rf'^redoubt_requests_total{{endpoint="/predict",status="{status}"}} (\S+)$',
+            http.get("/metrics").text,
+            re.MULTILINE,
+        )
+        return float(found[0]) if found else 0.0
+
+    before = count(200), count(400)
+    for inputs in ([GOOD], [GOOD], [1]):
+        http.post("/predict", json={"task": "digits", "inputs": inputs})
+    assert (count(200) - before[0], count(400) - before[1]) == (2, 1)
+
+
 def test_metrics_name_every_task_from_the_start(http: httpx.Client) -> None:
     assert metric(http, "redoubt_flagged_total", "evolution") >= 0.0
 
@@ -54,7 +69,7 @@ def test_unknown_paths_leave_no_series(http: httpx.Client) -> None:
 
 def test_bentomls_own_client_is_told_what_to_send_and_drops_nothing(http: httpx.Client) -> None:
     routes = {route["name"]: route for route in http.get("/schema.json").json()["routes"]}
-    assert list(routes["predict"]["input"]["properties"]) == ["task", "inputs"]
+    assert list(routes["predict"]["input"]["properties"]) == ["task", "inputs", "certify"]
     # Of an object whose properties are named, that client keeps only those.
     assert all("properties" not in route["output"] for route in routes.values())
 

@@ -1,6 +1,7 @@
 """What a guard is made of, as data, and the random draws it takes; NumPy only, shared by attack and service."""
 
 import math
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from redoubt.bundle.schema import Shape
 from redoubt.bundle.types import Floats, GuardDraws, Number, Positive
 
+# What the random variants of some inputs need, by the name of the graph's input.
+Draws = dict[str, NDArray[Any]]
 Unit = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
 
 
@@ -100,7 +103,7 @@ class GuardConfig(BaseModel):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(gap > 0, gap / (upper - lower), 0.0)
 
-    def draw(self, rng: np.random.Generator, rows: int) -> dict[str, NDArray[Any]]:
+    def draw(self, rng: np.random.Generator, rows: int) -> Draws:
         """Draw what the random variants of `rows` inputs need, keyed by the graph's input names.
 
         Returns:
@@ -113,12 +116,11 @@ class GuardConfig(BaseModel):
             return {"noise": (rng.standard_normal(shape, dtype=np.float32) * self.noise * scale).astype(np.float32)}
         # Example by example, so that the first examples' draws do not depend on how many come after.
         size, *places = np.moveaxis(rng.random((rows, self.draws, 3)), -1, 0)
-        level = (size * len(self._sizes()[0])).astype(np.int64)
+        tables = _offsets(self.shape[:2], self.shrink)
+        level = (size * len(tables[0][0])).astype(np.int64)
         return {
-            name: np.array(starts)[level] + (place * np.array(counts)[level]).astype(np.int64)
-            for name, place, (starts, counts) in zip(
-                ("index_rows", "index_columns"), places, (self._offsets(0), self._offsets(1)), strict=True
-            )
+            name: starts[level] + (place * counts[level]).astype(np.int64)
+            for name, place, (starts, counts) in zip(("index_rows", "index_columns"), places, tables, strict=True)
         }
 
     def placements(self, axis: int) -> Floats:
@@ -127,20 +129,24 @@ class GuardConfig(BaseModel):
         An image is resized by bilinear interpolation to a smaller size and placed at an offset among zeros, so
         that `rows @ image @ columns.T` is the random variant.
         """
-        side = self.shape[axis]
-        return np.stack(
-            [_place(side, size, offset) for size in self._sizes()[axis] for offset in range(side - size + 1)]
-        )
+        side, sizes = self.shape[axis], _sizes(self.shape[:2], self.shrink)[axis]
+        return np.stack([_place(side, size, offset) for size in sizes for offset in range(side - size + 1)])
 
-    def _sizes(self) -> tuple[list[int], list[int]]:
-        height, width = self.shape[:2]
-        heights = list(range(math.ceil(self.shrink * height), height + 1))
-        return heights, [max(1, round(size * width / height)) for size in heights]
 
-    def _offsets(self, axis: int) -> tuple[list[int], list[int]]:
-        counts = [self.shape[axis] - size + 1 for size in self._sizes()[axis]]
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).tolist()
-        return starts, counts
+def _sizes(sides: tuple[int, ...], shrink: float) -> tuple[list[int], list[int]]:
+    height, width = sides
+    heights = list(range(math.ceil(shrink * height), height + 1))
+    return heights, [max(1, round(size * width / height)) for size in heights]
+
+
+# Each draw needs them: made anew they took longer than the draw.
+@cache
+def _offsets(sides: tuple[int, ...], shrink: float) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:
+    """Per side and size, the number of its first placement and how many it has."""
+    counts = [
+        np.array([side - size + 1 for size in each]) for side, each in zip(sides, _sizes(sides, shrink), strict=True)
+    ]
+    return tuple((np.concatenate([[0], np.cumsum(each)[:-1]]), each) for each in counts)
 
 
 def _place(side: int, size: int, offset: int) -> Floats:

@@ -12,7 +12,7 @@ from pydantic import RootModel
 
 from redoubt.bundle.batches import slices
 from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.guard_config import Draws, GuardConfig
 from redoubt.bundle.io import LARGEST_BINARY, digest_folder, read_bytes, read_typed
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
@@ -152,7 +152,11 @@ class GuardedModel:
             x: inputs in raw units, float32 `(examples, *schema.shape)`.
             rng: the guard's randomness: seeded in evaluation, fresh entropy in service.
         """
-        outputs = _run(self._session, "variants", {"x": x, **self.guard.draw(rng, len(x))})
+        return self.predict_drawn(x, self.guard.draw(rng, len(x)))
+
+    def predict_drawn(self, x: Floats, draws: Draws) -> Predictions:
+        """Answer a batch for given draws of the guard, as `GuardConfig.draw` makes them."""
+        outputs = _run(self._session, "variants", {"x": x, **draws})
         opinions = softmax(outputs) if self.schema.is_classification else outputs
         score = self._score(opinions)
         far = (self.outside(x) > FAR).any(axis=1)
@@ -186,10 +190,18 @@ class GuardedModel:
         Raises:
             BundleError: the network has no bounds; see `proves`.
         """
+        return self.prove_drawn(x, eps, self.guard.draw(rng, len(x)))
+
+    def prove_drawn(self, x: Floats, eps: float | Floats, draws: Draws) -> Floats:
+        """Prove as `prove` does, for given draws of the guard.
+
+        Raises:
+            BundleError: the network has no bounds; see `proves`.
+        """
         if self._proof is None or not self.proves:
             raise BundleError("nothing can be certified: a layer of the network has no interval bounds")
         each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
-        return _run(self._proof, "proof", {"x": x, "eps": each, **self.guard.draw(rng, len(x))})
+        return _run(self._proof, "proof", {"x": x, "eps": each, **draws})
 
     def _score(self, opinions: Floats) -> Floats:
         fixed = len(self.guard.fixed_variants)

@@ -1,0 +1,133 @@
+"""From a request's body to its answer's, in the event loop: read, let in, run with whatever else waits, written."""
+
+import asyncio
+import gc
+from http import HTTPStatus
+
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope
+
+from redoubt.bundle.types import Floats
+from serving import meters, strict_json
+from serving.admission import Limits
+from serving.answers import Ask, reply
+from serving.batcher import Batcher, has_left, left
+from serving.errors import SENTENCES, Refused
+from serving.openapi import example
+from serving.runtime import Runtime
+from serving.schema import CERTIFY, PredictRequest, UploadRequest
+
+# Bodies at once that are read by more than the quick way: a hostile one swells in memory.
+READERS = 2
+# Large bodies that may wait to be read.
+LARGE_WAITING = 64
+
+
+class Desk:
+    """Answers the requests of one process."""
+
+    def __init__(self, runtime: Runtime, limits: Limits) -> None:
+        """Learn what each champion's answers cost.
+
+        Args:
+            runtime: the champions.
+            limits: of what may wait.
+        """
+        self.runtime = runtime
+        self.batcher = Batcher(limits, meters.ran)
+        self._large, self._typed = asyncio.Lock(), asyncio.Semaphore(READERS)
+        self._reading = 0
+        for champion in runtime.champions.values():
+            for certify in CERTIFY:
+                self.batcher.learn(Ask(champion, certify), champion.read([example(champion.schema)]))
+        # What is here now stays: a collection that looks through all of it holds every answer up.
+        gc.collect()
+        gc.freeze()
+
+    async def predict(self, _: Scope, body: bytes, receive: Receive) -> bytes:
+        """Answer JSON; see `schema.PredictRequest`.
+
+        Raises:
+            Refused: what came does not fit, or too much waits.
+        """
+        if len(body) > strict_json.LARGE:
+            found = await self._read_large(body, receive)
+        else:
+            found = await strict_json.read(body, self.runtime.champions)
+        if found is None:
+            async with self._typed:
+                found = _or_raise(await asyncio.to_thread(self._read, body))
+        del body
+        return await self._answer(*found, receive)
+
+    async def _read_large(self, body: bytes, receive: Receive) -> strict_json.Read | None:
+        if self._reading >= LARGE_WAITING:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{self._reading} large requests are waiting already; send less per request, or try again after the"
+                " seconds in Retry-After",
+            )
+        self._reading += 1
+        try:
+            # One at a time: their pieces would else hold the loop up as often as there are such bodies.
+            async with self._large:
+                if await has_left(receive):
+                    raise left()
+                return await strict_json.read(body, self.runtime.champions)
+        finally:
+            self._reading -= 1
+
+    async def predict_image(self, scope: Scope, body: bytes, receive: Receive) -> bytes:
+        """Answer a form with one image; see `schema.UploadRequest`; raises as `predict` does."""
+        try:
+            request = await UploadRequest.from_http_request(Request(scope, _whole(body)), None)
+        except BentoMLException as error:
+            raise _refused(error) from None
+        del body
+        async with self._typed:
+            found = _or_raise(await asyncio.to_thread(self._read_image, request))
+        return await self._answer(*found, receive)
+
+    async def _answer(self, task: str, ask: Ask, x: Floats, receive: Receive) -> bytes:
+        rows = await self.batcher.ask(ask, x, receive)
+        try:
+            body = reply(task, ask, rows)
+        except BentoMLException as error:
+            raise _refused(error) from None
+        meters.answered(task, rows)
+        return body
+
+    # Mistakes are returned, not raised: an exception that leaves a worker thread is caught in a reference cycle with
+    # all that the request held, and hostile requests would fill the memory faster than it is collected.
+    def _read(self, body: bytes) -> strict_json.Read | Refused:
+        try:
+            request = PredictRequest.parse(body)
+            return (request.task, *self.runtime.read(request))
+        except BentoMLException as error:
+            return _refused(error)
+
+    def _read_image(self, request: UploadRequest) -> strict_json.Read | Refused:
+        try:
+            return (request.task, *self.runtime.read_image(request))
+        except BentoMLException as error:
+            return _refused(error)
+
+
+def _or_raise(found: strict_json.Read | Refused) -> strict_json.Read:
+    if isinstance(found, Refused):
+        raise found
+    return found
+
+
+def _refused(error: BentoMLException) -> Refused:
+    if isinstance(error, ServiceUnavailable):
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, SENTENCES[503], retry=False)
+    return Refused(error.error_code, str(error))
+
+
+def _whole(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

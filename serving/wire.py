@@ -1,0 +1,64 @@
+"""What comes before ASGI: bytes that are no HTTP leave as an error in the envelope, and heads have an end.
+
+BentoML lets nobody choose uvicorn's protocol class; this one takes the place of the one that uvicorn would choose.
+"""
+
+import re
+from http import HTTPStatus
+
+from starlette.responses import JSONResponse
+from uvicorn.protocols.http import auto
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.errors import envelope
+
+SENTENCE = "the request is not HTTP: its first line, a header or a length is malformed"
+LONGEST_HEAD = 128 * 1024
+TOO_LONG = f"the headers are larger than {LONGEST_HEAD} bytes"
+# Java's client asks so for HTTP/2 with every first request, and is content with HTTP/1.1; httptools would take the body
+# that follows for HTTP/2 already. Of the same length as what stands in its place.
+UPGRADE, IGNORED = re.compile(rb"(?i)\r\nupgrade:(?=[ \t]*h2c)"), b"\r\nIgnored:"
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with answers in the envelope to what is malformed."""
+
+    _head = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if b"h2c" in data:
+            head, blank, rest = data.partition(b"\r\n\r\n")
+            data = UPGRADE.sub(IGNORED, head) + blank + rest
+        # Until a head is whole httptools keeps what came of it, however much that is.
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > LONGEST_HEAD and not self.transport.is_closing():
+            self._refuse(envelope(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG))
+
+    def on_headers_complete(self) -> None:
+        """Start answering."""
+        self._head = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        self._head = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(envelope(HTTPStatus.BAD_REQUEST, SENTENCE))
+
+    def _refuse(self, answer: JSONResponse) -> None:
+        # Where an answer has begun, a second one would be taken for its rest.
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            lines = [b"HTTP/1.1 %d %b" % (answer.status_code, HTTPStatus(answer.status_code).phrase.encode())]
+            lines += [name + b": " + value for name, value in [*answer.raw_headers, (b"connection", b"close")]]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        self.transport.close()
+
+
+def install() -> None:
+    """Take the place of the protocol that uvicorn would choose."""
+    auto.AutoHTTPProtocol = Protocol
