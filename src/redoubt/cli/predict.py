@@ -129,9 +129,9 @@ def _images(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]
     x = x[..., None] if x.ndim == 3 and len(schema.shape) == 3 else x
     if x.shape[1:] != schema.shape:
         raise AskedError(f"'{file}': x has shape {x.shape}; the model takes images of shape {list(schema.shape)}")
-    x = x.astype(np.float32) / (255 if x.dtype == np.uint8 else 1)
-    errors = ["" if np.isfinite(each).all() and 0 <= each.min() <= each.max() <= 1 else _PIXELS for each in x]
-    return pd.DataFrame({"image": range(len(x))}), x, errors
+    pixels: Floats = x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
+    errors = ["" if np.isfinite(each).all() and 0 <= each.min() <= each.max() <= 1 else _PIXELS for each in pixels]
+    return pd.DataFrame({"image": range(len(x))}), pixels, errors
 
 
 _PIXELS = "expected pixels as uint8, or from 0 to 1"
@@ -180,7 +180,7 @@ def _answers(model: GuardedModel, x: Floats, eps: float | None, seed: int) -> pd
         found["value"] = said.vote[:, 0]
     found |= {"adversarial_score": said.score, "flagged": said.flagged}
     # Of numbers that training never saw nothing is certified.
-    inside = ~(model.outside(x) > 0).any(axis=1)
+    inside = np.asarray(~(model.outside(x) > 0).any(axis=1))
     if eps is not None and model.schema.is_classification:
         leads = model.prove(x, eps, np.random.default_rng(seed))
         kept = leads[np.arange(len(x)), :, label].min(axis=1) > 0
