@@ -179,7 +179,7 @@ def test_commands_by_hand(finished: Checkout, command: str) -> None:
 def test_an_experiment_runs_with_its_own_setting(finished: Checkout) -> None:
     finished.good("git", "add", "-A")
     finished.good("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "done")
-    said = finished.good("dvc", "exp", "run", "-S", "tasks.loans.gates.robust=0.9", "promote@loans")
+    said = finished.good("dvc", "exp", "run", "-S", "tasks.loans.gates.robust=0.9", "section@loans")
     assert "no model is promoted" in said or "keeps" in said or "promote@loans" in said
     decision = read_json(finished.folder / "reports/loans/promotion.json")
     assert decision["gates"]["robust"] == 0.9
