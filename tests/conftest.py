@@ -5,9 +5,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support import tiny
 
@@ -19,6 +21,42 @@ settings.register_profile("redoubt", deadline=None, derandomize=True)
 settings.load_profile("redoubt")
 
 ROOT = Path(__file__).resolve().parents[1]
+# What takes longest begins first, so that no process waits for another one at the end.
+FIRST = (
+    "tests/pipelines/test_road.py",
+    "tests/unit/training/",
+    "tests/unit/studies/test_catalogue.py",
+    "tests/unit/cli/attack/test_attack.py",
+    "tests/unit/evaluation/test_attack_columns.py",
+    "tests/unit/attacks/test_problem.py",
+    "tests/pipelines/",
+    "tests/serving/",
+)
+# Folders whose tests share what takes long to make, and so a process: trained networks, or a running service.
+TOGETHER = ("tests/unit/training/", "tests/serving/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT).as_posix()
+        return next((place for place, first in enumerate(FIRST) if name.startswith(first)), len(FIRST))
+
+    items.sort(key=rank)
+
+
+class ByFile(LoadFileScheduling):
+    """The tests of a file, or of a folder of TOGETHER, in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((folder for folder in TOGETHER if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    """In place of `--dist loadfile`."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

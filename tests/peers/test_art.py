@@ -38,9 +38,12 @@ def classifier(pictures: tiny.Case) -> TensorFlowV2Classifier:
     )
 
 
-@pytest.mark.parametrize("targeted", [False, True], ids=["untargeted", "targeted"])
-@pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+# Every two of attack, norm and aim.
+@pytest.mark.parametrize(
+    ("name", "norm", "targeted"),
+    [("fgsm", "linf", True), ("fgsm", "l2", False), ("pgd", "linf", False), ("pgd", "l2", True)],
+    ids=["fgsm-linf-targeted", "fgsm-l2-untargeted", "pgd-linf-untargeted", "pgd-l2-targeted"],
+)
 def test_same_examples(
     pictures: tiny.Case, classifier: TensorFlowV2Classifier, name: str, norm: Norm, targeted: bool
 ) -> None:
@@ -60,8 +63,10 @@ def test_same_examples(
     assert np.abs(expected - x).max() > EPS / 10
 
 
-@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 1.0)])
-@pytest.mark.parametrize(("loss", "art_loss"), [("cross_entropy", "cross_entropy"), ("dlr", "difference_logits_ratio")])
+@pytest.mark.parametrize(
+    ("norm", "eps", "loss", "art_loss"),
+    [("linf", 0.2, "dlr", "difference_logits_ratio"), ("l2", 1.0, "cross_entropy", "cross_entropy")],
+)
 def test_apgd_leaves_no_more_standing(
     pictures: tiny.Case, classifier: TensorFlowV2Classifier, norm: Norm, eps: float, loss: Loss, art_loss: str
 ) -> None:
@@ -72,7 +77,7 @@ def test_apgd_leaves_no_more_standing(
         norm=ART_NORMS[norm],
         eps=eps,
         eps_step=2 * eps,
-        max_iter=20,
+        max_iter=10,
         nb_random_init=1,
         batch_size=200,
         loss_type=art_loss,
@@ -81,7 +86,7 @@ def test_apgd_leaves_no_more_standing(
     np.random.seed(0)  # ART draws its starts from the global generator.
     expected = theirs.generate(batch.x, np.eye(pictures.schema.outputs, dtype=np.float32)[batch.y])
     problem = AttackProblem(of_network(pictures.network), Untargeted(), norm, PIXELS)
-    x_adv = APGD(steps=20, loss=loss)(problem, batch.x, batch.y, eps=eps, seed=0)
+    x_adv = APGD(steps=10, loss=loss)(problem, batch.x, batch.y, eps=eps, seed=0)
     clean, left, art_left = (
         np.mean(pictures.network(x).numpy().argmax(axis=1) == batch.y) for x in (batch.x, x_adv, expected)
     )

@@ -18,7 +18,7 @@ from tests.support import tiny
 
 ART_NORMS = {"linf": np.inf, "l2": 2}
 EPS: dict[Norm, float] = {"linf": 0.3, "l2": 2.4}
-SEEDS, QUERIES, POINTS = range(3), 200, 0.015
+SEEDS, QUERIES, POINTS = range(2), 150, 0.015
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from redoubt.types import Norm
-from tests.support.tiny import Case
+from tests.support.tiny import IMAGE, NUMBER, TABLE, Case
 
 if TYPE_CHECKING:
     # TensorFlow chatters where pytest does not listen: while it loads a conftest.
@@ -22,7 +22,11 @@ def threats(trained: Callable[[str], Case]) -> "Callable[[str, Norm], Threat]":
     return functools.cache(lambda name, norm: threaten(trained(name), norm))
 
 
-@pytest.fixture(scope="module", params=["linf", "l2"])
-def threat(request: pytest.FixtureRequest, case: Case, threats: "Callable[[str, Norm], Threat]") -> "Threat":
-    """Each of them in turn."""
-    return threats(case.name, request.param)
+# Every task and every norm, not each with each: an attack's graph takes a second to build for every pair.
+PAIRS = [(IMAGE, "linf"), (TABLE, "l2"), (NUMBER, "linf")]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def threat(request: pytest.FixtureRequest, threats: "Callable[[str, Norm], Threat]") -> "Threat":
+    """Some of them in turn."""
+    return threats(*request.param)

@@ -54,13 +54,13 @@ def bounded(network: keras.Model, radius: float) -> None:
         assert np.all(outputs <= ends.high.numpy())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(of_pictures, heads, radii)
 def test_no_point_of_a_picture_leaves_the_bounds(recipes: list[Recipe], head: list[Recipe], radius: float) -> None:
     bounded(of_picture(recipes, head), radius)
 
 
-@settings(max_examples=30)
+@settings(max_examples=16)
 @given(tables, radii)
 def test_no_point_of_a_table_leaves_the_bounds(recipes: list[Recipe], radius: float) -> None:
     bounded(of_numbers(recipes), radius)
@@ -75,13 +75,13 @@ def proof(network: keras.Model, low: Floats, high: Floats) -> Floats:
     return session.run(None, {"low": low, "high": high})[0]
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(of_pictures, heads, radii)
 def test_the_exported_proof_says_the_same_of_pictures(recipes: list[Recipe], head: list[Recipe], radius: float) -> None:
     agree(of_picture(recipes, head), radius)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(tables, radii)
 def test_the_exported_proof_says_the_same_of_tables(recipes: list[Recipe], radius: float) -> None:
     agree(of_numbers(recipes), radius)

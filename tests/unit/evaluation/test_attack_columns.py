@@ -77,6 +77,12 @@ def result(guarded: Guarded) -> Robustness:
     return measured(guarded)[0]
 
 
+@pytest.fixture(scope="module")
+def table(bundles: Callable[[str], Guarded]) -> Guarded:
+    """One task, for what is the same whatever is attacked and costs an evaluation of its own."""
+    return bundles(TABLE)
+
+
 def test_threats_are_every_norm_and_eps_rising() -> None:
     sizes = [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
     assert [(threat.norm, threat.eps) for threat in THREATS] == sizes
@@ -140,7 +146,7 @@ def test_outputs_that_are_worth_nothing(outputs: list[list[float]], labels: tupl
 
 
 def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
-    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+    table: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everything = np.ones(64, dtype=bool)
     monkeypatch.setattr(module, "certified_network", lambda *given: everything)
@@ -148,7 +154,7 @@ def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(
         RefutedError,
         match=r"^network: example \d+ is certified, .* misclassified at what an attack found within L-inf eps",
     ):
-        evaluation(guarded, thorough=False).run(Threat("linf", 0.3))
+        evaluation(table, thorough=False).run(Threat("linf", 0.3))
 
 
 def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
@@ -157,12 +163,15 @@ def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
         assert broken == round(64 * (result.clean.share - cell.undefended.share))
 
 
-def test_queries_are_asked_at_the_budget_alone(guarded: Guarded, result: Robustness) -> None:
+def test_queries_are_asked_at_the_budget_alone(result: Robustness) -> None:
     for cell in result.cells:
         assert (cell.square is not None) == (cell.query is not None) == (cell.eps == EPS.of(cell.norm))
-    spared = evaluation(guarded, thorough=False).run(Threat("linf", 0.1))
+
+
+def test_only_a_thorough_evaluation_queries_the_guarded_model(table: Guarded) -> None:
+    spared = evaluation(table, thorough=False).run(Threat("linf", 0.1))
     assert spared.query is None
-    assert spared.undefended == result.at(Threat("linf", 0.1)).undefended
+    assert spared.undefended == measured(table)[0].at(Threat("linf", 0.1)).undefended
 
 
 def test_a_larger_eps_is_no_easier_to_bear(result: Robustness) -> None:
@@ -210,14 +219,17 @@ def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: 
         assert errors == sorted(errors)
 
 
-def test_the_same_again_and_in_json(guarded: Guarded, result: Robustness) -> None:
-    anew = Evaluation(fresh_evaluator(guarded), guarded.case.test, thorough=True)
-    assert anew.run(Threat("linf", 0.1)) == result.at(Threat("linf", 0.1))
+def test_the_same_again(table: Guarded) -> None:
+    anew = Evaluation(fresh_evaluator(table), table.case.test, thorough=True)
+    assert anew.run(Threat("linf", 0.1)) == measured(table)[0].at(Threat("linf", 0.1))
+
+
+def test_the_same_in_json(result: Robustness) -> None:
     assert Robustness.model_validate_json(result.model_dump_json()) == result
 
 
 def test_a_killed_evaluation_goes_on_where_it_was(
-    guarded: Guarded, result: Robustness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in its last attack but one, then begun again: what was done is read, and the record is the same."""
     real, tried = Evaluator.attack, []
@@ -230,11 +242,12 @@ def test_a_killed_evaluation_goes_on_where_it_was(
 
     monkeypatch.setattr(Evaluator, "attack", attack)
     with pytest.raises(KeyboardInterrupt):
-        evaluation(guarded, tmp_path).run(Threat("linf", 0.1))
+        evaluation(table, tmp_path).run(Threat("linf", 0.1))
     # A use sets a file's time; one that is written anew is another file.
     stored = {path: path.stat().st_ino for path in tmp_path.iterdir()}
     assert len(stored) == 4
-    assert evaluation(guarded, tmp_path).run(Threat("linf", 0.1)) == result.at(Threat("linf", 0.1))
+    whole = measured(table)[0].at(Threat("linf", 0.1))
+    assert evaluation(table, tmp_path).run(Threat("linf", 0.1)) == whole
     assert stored.items() <= {path: path.stat().st_ino for path in tmp_path.iterdir()}.items()
 
 
@@ -247,9 +260,9 @@ def test_what_the_asked_model_draws_does_not_depend_on_what_was_asked_before(gua
     assert not np.allclose(fresh.predict(x[:1]), fresh.predict(np.repeat(x[:1], 2, axis=0))[1:])
 
 
-def test_restarts_help_the_attacker_at_the_budget_alone(guarded: Guarded) -> None:
+def test_restarts_help_the_attacker_at_the_budget_alone(table: Guarded) -> None:
     def cells(restarts: int) -> list[ThreatResult]:
-        work = evaluation(guarded, restarts=restarts)
+        work = evaluation(table, restarts=restarts)
         return [work.run(Threat("linf", 0.1)), work.run(Threat("linf", 0.3))]
 
     one, four = cells(1), cells(4)
@@ -290,23 +303,25 @@ def against_one_start(guarded: Guarded, component: Component) -> float:
     )
 
 
-def test_a_part_is_no_better_than_against_one_start(guarded: Guarded, result: Robustness) -> None:
-    for component, cell in zip(components(guarded.model.guard), result.components, strict=True):
+def test_a_part_is_no_better_than_against_one_start(bundles: Callable[[str], Guarded]) -> None:
+    """Of an image, whose guard has every part."""
+    guarded = bundles(IMAGE)
+    for component, cell in zip(components(guarded.model.guard), measured(guarded)[0].components, strict=True):
         assert cell.adaptive.share <= against_one_start(guarded, component) + 1e-9, cell.component
 
 
 def test_a_detector_that_catches_nearly_every_single_start_is_evaded_more_often_by_several(
-    bundles: Callable[[str], Guarded],
+    table: Guarded,
 ) -> None:
-    guarded = bundles(TABLE)
-    evaluator, x_adv = evaluation(guarded, restarts=3).evaluator, measured(guarded)[1].examples[Threat("linf", 0.1)]
-    found = {cell.component: cell.adaptive.share for cell in ablate_guard(evaluator, guarded.case.test, x_adv, "linf")}
-    for component in components(guarded.model.guard)[-2:]:
-        assert found[component.name] < against_one_start(guarded, component)
-        assert against_one_start(guarded, component) > 0.95
+    evaluator, x_adv = evaluation(table, restarts=3).evaluator, measured(table)[1].examples[Threat("linf", 0.1)]
+    found = {cell.component: cell.adaptive.share for cell in ablate_guard(evaluator, table.case.test, x_adv, "linf")}
+    for component in components(table.model.guard)[-2:]:
+        against_one = against_one_start(table, component)
+        assert found[component.name] < against_one
+        assert against_one > 0.95
 
 
-def test_who_knows_the_guard_is_no_single_kind_of_attack(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_knows_the_guard_is_no_single_kind_of_attack(table: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[str, str, float]] = []
     real = Evaluator.attack
 
@@ -315,7 +330,7 @@ def test_who_knows_the_guard_is_no_single_kind_of_attack(guarded: Guarded, monke
         return real(self, attack, problem, *given)
 
     monkeypatch.setattr(Evaluator, "attack", attack)
-    work = evaluation(guarded)
+    work = evaluation(table)
     for eps in (0.1, 0.3):
         work.run(Threat("linf", eps))
     through = [each[1:] for each in tried if each[0] == "guard"]

@@ -32,13 +32,13 @@ def agree(network: keras.Model) -> None:
     assert np.abs(found - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(on_pictures | anywhere, min_size=1, max_size=3), st.lists(dense | anywhere, max_size=2))
 def test_onnx_answers_as_keras_does_of_pictures(recipes: list[Recipe], head: list[Recipe]) -> None:
     agree(of_picture(recipes, head))
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(dense | anywhere, min_size=1, max_size=4))
 def test_onnx_answers_as_keras_does_of_numbers(recipes: list[Recipe]) -> None:
     agree(of_numbers(recipes))

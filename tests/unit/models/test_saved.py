@@ -2,6 +2,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 from redoubt.models.saved import ARCHITECTURE, WEIGHTS, NetworkError, load_network, save_network
-from tests.support.tiny import Case
+from tests.support.tiny import IMAGE, Case
 
 # Trains a little as well, so that no order of variables and no draw is left to chance.
 ELSEWHERE = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from redoubt.training.determinism import make_deterministic
 make_deterministic(20)
@@ -35,19 +37,18 @@ def test_a_network_comes_back_exactly(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-def test_two_processes_write_the_same_bytes(project: Path, tmp_path: Path) -> None:
-    folders = [tmp_path / "one", tmp_path / "other"]
+def test_two_processes_write_the_same_bytes(project: Path, trained: Callable[[str], Case], tmp_path: Path) -> None:
+    folders = [tmp_path / "here", tmp_path / "elsewhere"]
     for folder in folders:
         folder.mkdir()
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", ELSEWHERE, str(folder)],
-            cwd=project,
-            env={"PYTHONPATH": f"{project / 'src'}:{project}", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        for folder in folders
-    ]
-    assert [run.wait(100) for run in runs] == [0, 0]
+    save_network(trained(IMAGE).network, folders[0])
+    subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(folders[1])],
+        cwd=project,
+        env={"PYTHONPATH": f"{project / 'src'}:{project}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=True,
+        timeout=100,
+    )
     for name in (ARCHITECTURE, WEIGHTS):
         digests = {hashlib.sha256((folder / name).read_bytes()).hexdigest() for folder in folders}
         assert len(digests) == 1, f"{name} differs"
