@@ -185,7 +185,10 @@ def test_an_experiment_runs_with_its_own_setting(finished: Checkout) -> None:
     assert decision["gates"]["robust"] == 0.9
     assert decision["champion"] is None
     assert (finished.folder / "models/loans/champion/NOT_PROMOTED").is_file()
-    assert "none" in finished.good("python", "-m", "pipelines.summary")
+    end = finished.run("python", "-m", "pipelines.summary")
+    assert end.returncode == 3
+    assert end.stderr.splitlines()[-1].startswith("loans: no champion: ")
+    assert "is below the gate 0.9" in end.stderr
 
 
 def test_bad_rows_stop_the_pipeline_and_are_named(finished: Checkout) -> None:
