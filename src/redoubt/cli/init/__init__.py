@@ -66,8 +66,10 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--yes", action="store_true", help="write what is proposed without asking")
     text = parser.add_argument_group("how a table of text is written, instead of what is found")
     text.add_argument("--separator", metavar="CHARACTER", help="between cells, such as ';' or a tab")
-    text.add_argument("--decimal", choices=[".", ","], help="the decimal mark")
-    text.add_argument("--thousands", choices=["", ",", ".", " ", "'"], help="between groups of three digits")
+    text.add_argument("--decimal", choices=[".", ","], metavar="MARK", help="the decimal mark, . or ,")
+    text.add_argument(
+        "--thousands", choices=["", ",", ".", " ", "'"], metavar="MARK", help="between groups of three digits"
+    )
     text.add_argument("--encoding", help="of the text, such as cp1252 or utf-16")
     text.add_argument("--no-header", action="store_true", help="the first row is data")
     text.add_argument("--missing", nargs="+", metavar="WORD", help="what stands for an empty cell, such as '?'")
