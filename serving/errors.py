@@ -46,11 +46,6 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def refusal(status: int, sentence: str) -> JSONResponse:
-    """An error answer as BentoML makes them; the envelope is put on outside."""
-    return JSONResponse({"error": sentence}, status_code=status)
-
-
 def envelope(status: int, message: str) -> JSONResponse:
     """An error answer.
 

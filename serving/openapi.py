@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, with an example for every task that is served."""
 
 from collections.abc import Mapping, Sequence
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -77,7 +78,7 @@ def _operation(name: str, body: type[BaseModel], media_type: str, examples: dict
         content["examples"] = examples
     return {
         "operationId": name,
-        "summary": body.__doc__,
+        "summary": cleandoc(body.__doc__ or "").split("\n\n")[0],
         "requestBody": {"required": True, "content": {media_type: content}},
         "responses": {
             "200": _response("One prediction per input, in order.", PredictResponse),

@@ -28,7 +28,7 @@ SYSTEM = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
 
 
 class GuardedService(bentoml.Service[Any]):
-    """A BentoML service before which stands an application that answers the predictions by itself.
+    """A BentoML service behind an application that answers predictions by itself.
 
     Attributes:
         desk: answers them, once there is an instance of the service.

@@ -85,3 +85,11 @@ def test_it_says_when_an_input_is_flagged() -> None:
 
 def test_errors_fit_it(asgi: httpx.Client) -> None:
     validator("ErrorBody").validate(asgi.post("/predict", json={}).json())
+
+
+def test_a_summary_is_one_line_for_a_reader() -> None:
+    paths = document([])["paths"]
+    for path in ("/predict", "/predict_image"):
+        summary = paths[path]["post"]["summary"]
+        assert "\n" not in summary
+        assert "Attributes" not in summary

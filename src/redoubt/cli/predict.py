@@ -1,6 +1,7 @@
 """The subcommand `predict`: the guarded model's answers for a file of rows or images, without a server."""
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,10 @@ OWN = (
 )
 
 
+PIXELS = "expected pixels as uint8, or from 0 to 1"
+NO_ANSWER = "the model has no finite answer: its numbers lie too far outside the range the model was trained on"
+
+
 class Card(BaseModel):
     """What is read of the card: the L-inf eps of the threat."""
 
@@ -98,8 +103,11 @@ def run(args: argparse.Namespace) -> int:
         _images(args.file, model.schema) if model.schema.kind == "image" else _rows(args.file, model.schema)
     )
     good = np.array([not error for error in errors], dtype=bool)
-    answers = _answers(model, x[good], eps, args.seed) if good.any() else pd.DataFrame()
+    answers, finite = _answers(model, x[good], eps, args.seed) if good.any() else (pd.DataFrame(), good[good])
     answers.index = pd.Index(np.flatnonzero(good))
+    for row in answers.index[~finite]:
+        errors[row], good[row] = NO_ANSWER, False
+    answers = answers[finite]
     made = table.join(answers.reindex(range(len(table)))).assign(error=errors)
     text = (made if any(errors) else made.drop(columns="error")).to_csv(index=False, lineterminator="\n")
     if args.out is None:
@@ -130,17 +138,18 @@ def _images(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]
     if x.shape[1:] != schema.shape:
         raise AskedError(f"'{file}': x has shape {x.shape}; the model takes images of shape {list(schema.shape)}")
     pixels: Floats = x.astype(np.float32) / np.float32(255 if x.dtype == np.uint8 else 1)
-    errors = ["" if np.isfinite(each).all() and 0 <= each.min() <= each.max() <= 1 else _PIXELS for each in pixels]
+    errors = ["" if np.isfinite(each).all() and 0 <= each.min() <= each.max() <= 1 else PIXELS for each in pixels]
     return pd.DataFrame({"image": range(len(x))}), pixels, errors
-
-
-_PIXELS = "expected pixels as uint8, or from 0 to 1"
 
 
 def _rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]]:
     """The file's rows, what the network takes of each, and why it takes it not."""
     with tempfile.TemporaryDirectory() as scratch:
-        table = look(file, None, Path(scratch)).table
+        found = look(file, None, Path(scratch))
+    # Not among the answers, which may be piped on.
+    for sentence in found.said:
+        print(f"{file}: {sentence}", file=sys.stderr)
+    table = found.table
     if table is None:
         raise AskedError(f"'{file}' holds images; the model takes rows with {listed(schema.input_names)}")
     table = table.reset_index(drop=True)
@@ -169,8 +178,11 @@ def _cells(cells: "pd.Series[Any]", kind: str, file: Path) -> list[Any]:
     return [None if pd.isna(value) else value for value in typed]
 
 
-def _answers(model: GuardedModel, x: Floats, eps: float | None, seed: int) -> pd.DataFrame:
-    said = model.predict(x, np.random.default_rng(seed))
+def _answers(model: GuardedModel, x: Floats, eps: float | None, seed: int) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """The answers, and which of them are finite: far outside its range a network overflows."""
+    with np.errstate(all="ignore"):
+        said = model.predict(x, np.random.default_rng(seed))
+    finite = np.isfinite(said.vote).all(axis=1) & np.isfinite(said.score)
     found: dict[str, NDArray[Any]] = {}
     label = said.vote.argmax(axis=1)
     if model.schema.is_classification:
@@ -188,4 +200,4 @@ def _answers(model: GuardedModel, x: Floats, eps: float | None, seed: int) -> pd
     elif eps is not None:
         ends = np.where(inside[:, None], certified_interval(model, x, eps, seed), np.nan)
         found |= {"certified_low": ends[:, 0], "certified_high": ends[:, 1]}
-    return pd.DataFrame(found)
+    return pd.DataFrame(found), finite

@@ -21,7 +21,7 @@ HEAD_BYTES = 2**20
 ROWS, CELLS = 1000, 20_000
 SEPARATORS = (",", ";", "\t", "|")
 # Words that people write for an empty cell, beside those that always count as one.
-SAID_MISSING = ("?", "-", "--", ".", "NA", "N/A", "n.a.", "missing", "unknown", "-999", "(empty)")
+SAID_MISSING = ("?", "-", "--", ".", "NA", "N/A", "n.a.", "missing", "unknown", "(empty)")
 # The ways to write numbers that are tried, plain ones first: decimal mark, thousands mark.
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
 ENCODINGS = ["utf_8", "cp1252", "cp1250", "cp1251", "gb18030", "big5", "shift_jis", "euc_kr", "cp1253", "cp1254"]
@@ -55,7 +55,7 @@ def detect(path: Path) -> Dialect:
     rows = [row for row in rows if len(row) == width][: max(50, CELLS // max(width, 1))]
     header = not _is_data(rows)
     cells = pd.DataFrame([[cell.strip() for cell in row] for row in rows[int(header) :]], dtype="str")
-    decimal, thousands = _marks(cells)
+    decimal, thousands = _marks(cells, separator)
     missing = _missing(cells, numbers_as(decimal, thousands))
     read = ReadParams(
         separator=separator, decimal=decimal, thousands=thousands, encoding=encoding, header=header, missing=missing
@@ -118,15 +118,19 @@ def _numeric(cell: str) -> bool:
     return is_number(cell) or is_number(cell.replace(",", "."))
 
 
-def _marks(cells: pd.DataFrame) -> tuple[Any, Any]:
-    """The way of writing in which most columns are numbers; a plain one wins a draw."""
+def _marks(cells: pd.DataFrame, separator: str) -> tuple[Any, Any]:
+    """The way of writing in which most columns are numbers; a plain one wins a draw.
+
+    Where commas separate the cells, 1,234 is more likely a thousand and more than one and a quarter.
+    """
+    ways = sorted(MARKS, key=lambda marks: marks not in ((".", ""), (".", ","))) if separator == "," else MARKS
 
     def numeric(marks: tuple[str, str]) -> int:
         pattern = numbers_as(*marks)
         filled = (column[column != ""] for _, column in cells.items())
         return sum(bool(len(each)) and float(each.str.fullmatch(pattern).mean()) > 0.9 for each in filled)
 
-    return max(MARKS, key=numeric)
+    return max(ways, key=numeric)
 
 
 def _missing(cells: pd.DataFrame, number: str) -> tuple[str, ...]:
@@ -137,7 +141,7 @@ def _missing(cells: pd.DataFrame, number: str) -> tuple[str, ...]:
         said = filled[filled.isin(SAID_MISSING)]
         rest = filled[~filled.isin(SAID_MISSING)]
         if len(said) and len(rest) and (rest.str.fullmatch(number).mean() > 0.9):
-            found.update(word for word in said if not is_number(word))
+            found.update(said)
         found.update(said[said == "?"])
     return tuple(sorted(found))
 

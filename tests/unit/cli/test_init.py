@@ -59,7 +59,7 @@ def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[
         "an identifier, by its name",
         "83% of its cells are empty",
         "it is always the same",
-        "it tells the target by itself (100.0% of the rows)",
+        "it tells the target by itself (balanced accuracy 100.0%)",
         "nearly all values differ",
         "'since' is a time and the rows are in its order",
         "1 of 120 rows have an empty cell",
@@ -120,6 +120,28 @@ def test_rare_classes_are_weighed_up_and_let_through(top: Path) -> None:
     task = load().task("fraud")
     assert task.train.balance == "weights"
     assert task.checks.min_class_share == 0.01
+
+
+@pytest.mark.parametrize(("rows", "positives"), [(60, 30), (20_000, 10), (3000, 1)])
+def test_noise_gives_no_target_away(top: Path, rows: int, positives: int) -> None:
+    """However few the rows, however rare the class, and though an identifier fits what it has seen."""
+    rng = np.random.default_rng(7)
+    towns = rng.choice([f"town {n}" for n in range(40)], rows)
+    table = pd.DataFrame({"a": rng.normal(size=rows), "b": rng.integers(0, 30, rows), "town": towns})
+    table.assign(y=np.where(np.arange(rows) < positives, "yes", "no")).to_csv("noise.csv", index=False)
+    assert main(["init", "noise", "noise.csv", "--target", "y", "--yes"]) == 0
+    task = load().task("noise")
+    assert (task.features, task.categorical) == (("a", "b"), ("town",))
+
+
+def test_who_shares_an_answer_is_no_feature(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(8)
+    device, faulty = rng.integers(0, 40, 2000), rng.integers(0, 2, 40)
+    table = pd.DataFrame({"heat": rng.normal(size=2000), "device": [f"D{n:02d}" for n in device]})
+    table.assign(fault=np.where(faulty[device], "yes", "no")).to_csv("sensor.csv", index=False)
+    assert main(["init", "sensor", "sensor.csv", "--target", "fault", "--yes"]) == 0
+    assert load().task("sensor").categorical == ()
+    assert "rows of one 'device' (40 of them) may fall into training and test both" in capsys.readouterr().out
 
 
 def excel_like(table: pd.DataFrame, path: Path) -> None:
@@ -187,6 +209,7 @@ def test_a_folder_of_images(top: Path, capsys: pytest.CaptureFixture[str]) -> No
         (["churn", "empty.csv"], "is an empty file"),
         (["churn", "void"], "is a folder without a Parquet file"),
         (["studies", "own.csv"], "'studies' is taken"),
+        (["churn", "own.parquet", "--decimal", ","], "is no table of text, of which --decimal speaks"),
     ],
     ids=str,
 )
@@ -194,6 +217,7 @@ def test_one_sentence_for_what_cannot_be(
     top: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
     customers().to_csv("own.csv", index=False)
+    customers().to_parquet("own.parquet")
     Path("empty.csv").touch()
     Path("void").mkdir()
     before = Path("params.yaml").read_bytes()

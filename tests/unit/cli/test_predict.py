@@ -90,6 +90,20 @@ def test_far_outside_the_training_range_nothing_is_certified(
         assert found["certified_eps"][1] == 0 if "certified_eps" in found else np.isnan(found["certified_low"][1])
 
 
+def test_a_number_that_overflows_the_network_has_no_answer(
+    served: Callable[[str], Path], trained: Callable[[str], tiny.Case]
+) -> None:
+    for name in (TABLE, NUMBER):
+        served(name)
+        table = records(trained(name), 3)
+        table.loc[1, table.columns[:2]] = 3e38
+        table.to_csv("rows.csv", index=False)
+        assert main(["predict", name, "rows.csv", "--out", f"{name}.csv"]) == 1
+        found = pd.read_csv(f"{name}.csv")
+        assert found["error"].isna().tolist() == [True, False, True]
+        assert found["adversarial_score"].isna().tolist() == [False, True, False]
+
+
 def test_images_are_answered(served: Callable[[str], Path], trained: Callable[[str], tiny.Case]) -> None:
     served(IMAGE)
     np.savez("images.npz", x=trained(IMAGE).test.x[:6])

@@ -70,9 +70,21 @@ def test_what_people_export_is_read_as_it_was(tmp_path: Path, separator: str, de
         ("2019,2020\n1,2\n3,4\n", {}),
         ("word\nyes\nno\n", {}),
         ("a,b\nx,-\ny,3\nz,4\nw,5\n", {"missing": ["-"]}),
+        ('n,m\n"1,234",1\n"12,345",2\n', {"thousands": ","}),
+        ("n;m\n1,234;1\n12,345;2\n", {"separator": ";", "decimal": ","}),
         ('note,n\n"a; b; c",1\n"d; e; f",2\n', {}),
     ],
-    ids=["headless", "question-mark", "years", "years-alone", "one-column", "dash", "separator-in-quotes"],
+    ids=[
+        "headless",
+        "question-mark",
+        "years",
+        "years-alone",
+        "one-column",
+        "dash",
+        "thousands",
+        "decimals",
+        "separator-in-quotes",
+    ],
 )
 def test_header_and_missing_words(tmp_path: Path, lines: str, found: dict[str, Any]) -> None:
     (tmp_path / "own.csv").write_text(lines, encoding="utf-8")

@@ -120,9 +120,11 @@ def _read(args: argparse.Namespace) -> ReadParams | None:
         "missing": tuple(args.missing) if args.missing else None,
     }
     given = {name: value for name, value in said.items() if value is not None}
-    if not given:
+    if not given or not args.path.exists():
         return None
-    found = detect(args.path).read if args.path.is_file() and ending(args.path) in TEXT else ReadParams()
+    if args.path.is_dir() or ending(args.path) not in (*TEXT, ".zip"):
+        raise AskedError(f"'{args.path}' is no table of text, of which --{next(iter(given)).replace('_', '-')} speaks")
+    found = detect(args.path).read if ending(args.path) in TEXT else ReadParams()
     try:
         return ReadParams(**{**found.model_dump(), **given})
     except ValidationError as error:
@@ -133,6 +135,8 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
     """The task's block, after its columns were shown."""
     where = str(source.place(found, args.name))
     if found.table is None:
+        if args.target:
+            raise AskedError(f"--target {args.target}: '{args.path}' holds images, whose target is their class")
         plain, remarks = block.of_images(where), {"": "written by `redoubt init`"}
         task, raw = _tried(before, args.name, plain, found)
         _say(console, _pictured(raw))
