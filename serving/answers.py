@@ -89,17 +89,21 @@ def answer(ask: Ask, x: Floats, draws: Draws) -> list[Any]:
     return predictions
 
 
-def reply(task: str, ask: Ask, rows: list[Any]) -> bytes:
-    """The body of a request's answer; `rows` are of `Ask.answer`.
+def check(rows: list[Any]) -> None:
+    """Refuse answers of `Ask.answer` that are not finite.
 
     Raises:
-        InvalidArgument: an input has no finite answer.
+        InvalidArgument: names the first of their inputs.
     """
     if NO_ANSWER in rows:
         raise InvalidArgument(
             f"input {rows.index(NO_ANSWER)}: the model has no finite answer;"
             " its numbers lie too far outside the range the model was trained on"
         )
+
+
+def reply(task: str, ask: Ask, rows: list[Any]) -> bytes:
+    """The body of a request's answer; `rows` are of `Ask.answer`, and finite."""
     digest = ask.champion.model.digest
     said = {"task": task, "model_digest": digest, "certify": ask.certify, "predictions": rows}
     return orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY)

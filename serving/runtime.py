@@ -12,7 +12,7 @@ from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.bundle.io import digest_folder, read_typed
 from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
-from serving.answers import Ask, Champion, reply
+from serving.answers import Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader
 from serving.schema import PredictRequest, PredictResponse, UploadRequest, short
@@ -79,7 +79,7 @@ class Runtime:
 
     def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
         """What is asked, and the inputs; raises as `predict` does."""
-        champion = self._champion(request.task)
+        champion = self.champion(request.task)
         return Ask(champion, request.certify), champion.read(request.inputs)
 
     def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
@@ -89,12 +89,18 @@ class Runtime:
             InvalidArgument: unknown task, one that takes no images, or an image that does not fit it.
             ServiceUnavailable: the task's bundle was refused.
         """
-        champion = self._champion(request.task)
+        champion = self.champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
         return Ask(champion, request.certify), decode(request.image, champion.schema)
 
-    def _champion(self, task: str) -> Champion:
+    def champion(self, task: str) -> Champion:
+        """The one of a task.
+
+        Raises:
+            InvalidArgument: there is none.
+            ServiceUnavailable: its bundle was refused.
+        """
         if task in self.problems:
             raise ServiceUnavailable(self.problems[task])
         if task in self.refused:
@@ -175,4 +181,6 @@ def _check_flags(model: GuardedModel) -> None:
 
 
 def _answered(task: str, ask: Ask, x: Floats) -> PredictResponse:
-    return PredictResponse.model_validate_json(reply(task, ask, ask.answer(x)))
+    rows = ask.answer(x)
+    check(rows)
+    return PredictResponse.model_validate_json(reply(task, ask, rows))

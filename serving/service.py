@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bentoml
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import ASGIApp
 
-from serving import meters, port
+from serving import cors, meters, port
 from serving.admission import Limits
+from serving.correlation import Correlation
 from serving.errors import Envelope, is_ours
-from serving.front import Front
-from serving.gatekeeper import Gatekeeper, Route
+from serving.gatekeeper import Gatekeeper
 from serving.pages import PAGES, STATIC, pages
 from serving.schema import Certify, PredictBody, PredictRequest, UploadRequest
 from serving.tracing import traced
@@ -39,23 +39,17 @@ class GuardedService(bentoml.Service[Any]):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Make the application that the server runs."""
         from serving import wire
-
-        async def predict(scope: Scope, body: bytes, receive: Receive) -> bytes:
-            return await self.desk.predict(scope, body, receive)
-
-        async def predict_image(scope: Scope, body: bytes, receive: Receive) -> bytes:
-            return await self.desk.predict_image(scope, body, receive)
+        from serving.front import Front
+        from serving.routes import Routes
 
         wire.install()
-        routes = {
-            "/predict": Route("application/json", predict),
-            "/predict_image": Route("multipart/form-data", predict_image),
-        }
+        routes = Routes(lambda: self.desk)
         # Before BentoML's, which forgets options that came by the environment.
-        hot = traced(Gatekeeper(routes, LIMITS))
+        hot = traced(Gatekeeper(routes.find, LIMITS))
         # Every error answer, whoever makes it, leaves in the one envelope.
-        rest = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
-        return Front(rest, hot, frozenset(routes), lambda: self.desk.batcher.backlog.saturated)
+        rest = Envelope(super().to_asgi(is_main), SYSTEM | PAGES | STATIC)
+        front = Front(rest, hot, routes.find, lambda: self.desk)
+        return Correlation(cors.open_to(front, os.environ.get(cors.VARIABLE, "")))
 
 
 @bentoml.service(
