@@ -9,7 +9,7 @@ from serving.correlation import Correlation
 from serving.cors import open_to
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-PATHS = ["/predict", "/invocations", "/v2", "/v2/models/digits/infer", "/livez", "/readyz", "/metrics", "/docs", "/no"]
+PATHS = ["/predict", "/invocations", "/v2", "/v2/models/digits/infer", "/livez", "/readyz", "/docs", "/no"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -18,6 +18,10 @@ def test_they_come_back_with_every_answer(path: str, method: str, client: httpx.
     answer = client.request(method, path, headers={"X-Request-ID": "order-7", "traceparent": TRACE})
     assert answer.headers.get_list("x-request-id") == ["order-7"]
     assert answer.headers.get_list("traceparent") == [TRACE]
+
+
+def test_metrics_too(http: httpx.Client) -> None:
+    assert http.get("/metrics", headers={"X-Request-ID": "order-7"}).headers["x-request-id"] == "order-7"
 
 
 @pytest.mark.parametrize("came", ["", "a b", "x" * 129, "ü", 'a"', "a\x7f"])

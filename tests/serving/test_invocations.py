@@ -1,18 +1,16 @@
 """MLflow's forms of a request get the answers of /predict; everything else one sentence."""
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow.pyfunc.scoring_server import dump_input_data
-from starlette.testclient import TestClient
+from mlflow.pyfunc.scoring_server.client import dump_input_data
 
 from serving import service
-from tests.support.bundles import SCHEMAS, write_champion
 
 RECORDS = [{"cp": 300.0, "hp": 50.0, "species": "Eevee"}, {"cp": 20.0, "hp": 40.5, "species": "Caterpie"}]
 COLUMNS = {name: [record[name] for record in RECORDS] for name in RECORDS[0]}
@@ -84,11 +82,11 @@ def test_a_header_names_the_task_too(client: httpx.Client) -> None:
     assert "2 tasks are named; expected one" in both.json()["error"]["message"]
 
 
-def test_the_only_task_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_champion(tmp_path / "evolution" / "champion", SCHEMAS["evolution"])
-    monkeypatch.setattr(service, "MODELS", tmp_path)
-    with TestClient(service.Redoubt.to_asgi()) as client:
-        assert client.post("/invocations", json={"instances": RECORDS}).status_code == 200
+def test_the_only_task_needs_no_name(asgi: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = service.Redoubt.desk
+    only = {"evolution": desk.runtime.champions["evolution"]}
+    monkeypatch.setattr(desk, "runtime", replace(desk.runtime, champions=only))
+    assert asgi.post("/invocations", json={"instances": RECORDS}).status_code == 200
 
 
 # name: (status, task, body, a piece of the sentence)
