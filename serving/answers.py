@@ -23,12 +23,21 @@ NO_ANSWER = None
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A model that passed the gates, and how its inputs are read."""
+    """A model that passed the gates, and how its inputs are read.
+
+    Attributes:
+        model: as it is served.
+        read: makes the network's inputs of JSON values.
+        eps: L-inf size of the threat that its card reports on.
+        threat: the same in words.
+        example: an input that it was shown beside; None where there is none.
+    """
 
     model: GuardedModel
     read: Callable[[list[Any]], Floats]
     eps: float
     threat: str = ""
+    example: Any = None
 
     @property
     def schema(self) -> Schema:

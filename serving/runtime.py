@@ -1,9 +1,10 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field
@@ -43,6 +44,12 @@ class Card(BaseModel):
     passed: bool
     eps: Positive
     threat: Told | None = None
+
+
+class Example(BaseModel):
+    """A request that a bundle was shown beside."""
+
+    inputs: list[Any]
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,18 @@ def _vouched(bundle: Path) -> Champion:
     if not card.task == model.schema.task or (bundle.name == "champion" and card.task != bundle.parent.name):
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
     _check_flags(model)
-    return Champion(model, reader(model.schema), card.eps, card.threat.says if card.threat else "")
+    read = reader(model.schema)
+    return Champion(model, read, card.eps, card.threat.says if card.threat else "", _example(bundle, read))
+
+
+def _example(bundle: Path, read: Callable[[list[Any]], Floats]) -> Any:
+    """The first input of the request beside a bundle, for which nobody vouched; None if there is none that fits."""
+    try:
+        inputs = read_typed(bundle / "example.json", Example).inputs[:1]
+        read(inputs)
+        return inputs[0]
+    except (OSError, BundleError, InvalidArgument, IndexError):
+        return None
 
 
 def _check_flags(model: GuardedModel) -> None:

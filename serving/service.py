@@ -77,6 +77,9 @@ class Redoubt:
         pages.state.threats = {
             task: champion.threat for task, champion in self.runtime.champions.items() if champion.threat
         }
+        pages.state.examples = {
+            task: champion.example for task, champion in self.runtime.champions.items() if champion.example is not None
+        }
         for task in self.runtime.champions:
             meters.predictions.labels(task)
             meters.flagged.labels(task)

@@ -24,11 +24,12 @@ def _telling(app: ASGIApp) -> ASGIApp:
     async def told(scope: Scope, receive: Receive, send: Send) -> None:
         names = dict[str, str]()
         inject(names)
-        headers = [(name.encode(), value.encode()) for name, value in names.items()]
+        headers = {name.encode(): value.encode() for name, value in names.items()}
 
         async def pass_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
+                kept = [pair for pair in message["headers"] if pair[0] not in headers]
+                message["headers"] = [*kept, *headers.items()]
             await send(message)
 
         await app(scope, receive, pass_on)
