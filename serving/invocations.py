@@ -17,6 +17,7 @@ from serving.answers import Ask, Champion
 from serving.errors import Refused
 from serving.gatekeeper import Answer
 from serving.invocation_schema import InvocationRequest
+from serving.openapi_tasks import IMAGE
 from serving.schema import MAX_INPUTS, Certify
 from serving.tensors import Spec, from_json
 
@@ -79,7 +80,7 @@ def _images(rows: list[Any], champion: Champion) -> Floats:
     flat = shape[-1] == 1 and _depth(rows) == len(shape)
     sides = (len(rows), *(shape[:-1] if flat else shape))
     try:
-        values = from_json(rows, Spec(signature.IMAGE, "FP32", ()), sides)
+        values = from_json(rows, Spec(IMAGE, "FP32", ()), sides)
         return signature.pixels(champion, values, len(rows))
     except InvalidArgument:
         # Says which input it is, in the words that /predict has for it.

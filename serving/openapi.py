@@ -19,7 +19,7 @@ from serving.oip_answers import (
     ServerMetadata,
 )
 from serving.oip_schema import InferRequest
-from serving.openapi_tasks import PREFIX, components, ref, upload
+from serving.openapi_tasks import PREFIX, components, ref, tensors, upload
 from serving.schema import PredictRequest, PredictResponse
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def document(
         "openapi": "3.1.0",
         "info": {"title": "Redoubt", "version": "1", "description": "\n".join(about)},
         "servers": [{"url": "."}],
-        "paths": {**_predictions(tasks, shown), **_protocol(tasks), **{path: _probe(path) for path in PROBES}},
+        "paths": {**_predictions(tasks, shown), **_protocol(tasks, shown), **{path: _probe(path) for path in PROBES}},
         "components": {"schemas": made},
     }
 
@@ -112,6 +112,7 @@ def _predictions(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dic
         "name": "task",
         "in": "query",
         "description": "Which task; not needed where one alone is served, or the header X-Redoubt-Task names it.",
+        "required": len(tasks) > 1,
         "schema": _task(tasks),
     }
     said = {task: {"value": {"task": task, "inputs": [value]}} for task, value in shown.items()}
@@ -141,8 +142,9 @@ def _predictions(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dic
     }
 
 
-def _protocol(tasks: "Mapping[str, Schema]") -> dict[str, Any]:
+def _protocol(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dict[str, Any]:
     """The Open Inference Protocol's paths."""
+    said = {task: {"value": tensors(schema, shown[task])} for task, schema in tasks.items()}
     ready = {"503": _response(NOT_READY, "ProtocolError")}
     paths = {
         "/v2": {"get": _told("server_metadata", "The service.", "ServerMetadata", {})},
@@ -169,7 +171,7 @@ def _protocol(tasks: "Mapping[str, Schema]") -> dict[str, Any]:
         infer = _operation(
             f"{prefix}_infer",
             "Answer inputs as tensors.",
-            _json("InferRequest", {}) | BINARY,
+            _json("InferRequest", said) | BINARY,
             "InferResponse",
             UNKNOWN,
             "ProtocolError",

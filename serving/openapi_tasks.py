@@ -8,6 +8,9 @@ from serving.schema import CERTIFY, MAX_INPUTS
 if TYPE_CHECKING:
     from redoubt.bundle.schema import Column, Schema
 
+# The tensor of images, and the types of a table's columns.
+IMAGE = "input"
+DATATYPES = {"number": "FP64", "integer": "INT64", "category": "BYTES"}
 PREFIX = "#/components/schemas/"
 LARGEST = 3.4028234663852886e38
 CERTIFY_SCHEMA = {
@@ -74,6 +77,20 @@ def upload(schemas: "Mapping[str, Schema]") -> dict[str, Any]:
         "certify": CERTIFY_SCHEMA,
     }
     return an_object("UploadRequest", properties, ["image", "task"], "One image as a PNG or JPEG file, for one task.")
+
+
+def tensors(schema: "Schema", value: Any) -> dict[str, Any]:
+    """An inference request of the Open Inference Protocol for one input."""
+    if schema.kind == "image":
+        deep = isinstance(value[0][0], list)
+        shape = [1, *(schema.shape if deep else schema.shape[:2])]
+        return {"inputs": [{"name": IMAGE, "datatype": "FP32", "shape": shape, "data": [value]}]}
+    return {
+        "inputs": [
+            {"name": each.name, "datatype": DATATYPES[each.kind], "shape": [1, 1], "data": [value[each.name]]}
+            for each in schema.columns
+        ]
+    }
 
 
 def _image(schema: "Schema") -> dict[str, Any]:

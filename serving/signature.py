@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from redoubt.bundle.schema import Column, Schema
 from redoubt.bundle.types import Floats
 from serving.answers import Champion
+from serving.openapi_tasks import DATATYPES, IMAGE
 from serving.schema import MAX_INPUTS
 from serving.tensors import Spec
 
-IMAGE = "input"
-COLUMN_TYPES = {"number": "FP64", "integer": "INT64", "category": "BYTES"}
 Values = list[Any] | NDArray[Any]
 
 
@@ -22,7 +21,7 @@ def inputs(schema: Schema) -> list[Spec]:
     """Images are one tensor, `input`; a table is one tensor per column, so that categories can be texts."""
     if schema.kind == "image":
         return [Spec(IMAGE, "FP32", (-1, *schema.shape))]
-    return [Spec(column.name, COLUMN_TYPES[column.kind], (-1, 1), _told(column)) for column in schema.columns]
+    return [Spec(column.name, DATATYPES[column.kind], (-1, 1), _told(column)) for column in schema.columns]
 
 
 def _told(column: Column) -> dict[str, Any]:

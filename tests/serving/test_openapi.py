@@ -92,6 +92,14 @@ def test_each_task_has_its_own_shape(name: str) -> None:
         assert not validator("PredictRequest").is_valid({**request, "task": other})
 
 
+@pytest.mark.parametrize("task", SCHEMAS)
+@pytest.mark.parametrize("path", ["/invocations", "/v2/models/{model}/infer"])
+def test_other_protocols_examples_are_answered(path: str, task: str, asgi: httpx.Client) -> None:
+    examples = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    answer = asgi.post(path.format(model=task), params={"task": task}, json=examples[task]["value"])
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_task_is_one_that_is_served() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["Task"]["enum"] == sorted(SCHEMAS)
