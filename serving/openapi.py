@@ -146,7 +146,7 @@ def _protocol(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dict[s
     """The Open Inference Protocol's paths."""
     said = {task: {"value": tensors(schema, shown[task])} for task, schema in tasks.items()}
     ready = {"503": _response(NOT_READY, "ProtocolError")}
-    paths = {
+    paths: dict[str, Any] = {
         "/v2": {"get": _told("server_metadata", "The service.", "ServerMetadata", {})},
         "/v2/health/live": {"get": _told("server_live", "The process is alive.", "Live", {})},
         "/v2/health/ready": {"get": _told("server_ready", "As /readyz.", "Ready", ready)},
@@ -161,9 +161,10 @@ def _protocol(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dict[s
         ("/v2/models/{model}", "model", [model]),
         ("/v2/models/{model}/versions/{version}", "model_version", [model, version]),
     ):
-        told = {"parameters": named}
-        told["get"] = _told(f"{prefix}_metadata", "The model's tensors.", "ModelMetadata", missing)
-        paths[path] = told
+        paths[path] = {
+            "parameters": named,
+            "get": _told(f"{prefix}_metadata", "The model's tensors.", "ModelMetadata", missing),
+        }
         paths[path + "/ready"] = {
             "parameters": named,
             "get": _told(f"{prefix}_ready", "Whether the model answers.", "ModelReady", missing),

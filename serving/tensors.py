@@ -88,7 +88,7 @@ def from_bytes(data: memoryview, spec: Spec, shape: Sequence[int]) -> list[Any] 
 
 
 def _texts(data: memoryview, spec: Spec, count: int) -> list[str]:
-    texts, start = [], 0
+    texts, start = list[str](), 0
     try:
         while start < len(data) and len(texts) < count:
             end = start + LENGTH + int.from_bytes(data[start : start + LENGTH], "little")
