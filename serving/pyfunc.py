@@ -71,7 +71,9 @@ def _load_pyfunc(path: str) -> Guarded:
 
 def _records(data: Any) -> list[dict[str, Any]]:
     if hasattr(data, "to_dict"):
-        return [dict(row) for row in data.to_dict("records")]
+        # An empty cell of a data frame is NaN, whatever its column holds.
+        rows = data.to_dict("records")
+        return [{name: None if value != value else value for name, value in row.items()} for row in rows]
     if isinstance(data, Mapping):
         columns = {name: np.asarray(values, dtype=object).ravel().tolist() for name, values in data.items()}
         if len({len(values) for values in columns.values()}) != 1:
