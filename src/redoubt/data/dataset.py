@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from redoubt.bundle.io import digest, first_mistake
-from redoubt.bundle.schema import Schema
+from redoubt.bundle.schema import Column, Schema
 from redoubt.data.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
 from redoubt.errors import RedoubtError
@@ -72,7 +72,8 @@ class Dataset:
     """Data as the network takes it.
 
     Attributes:
-        batch: x float32 in raw units (pixels in [0, 1], categories one-hot); y class indices int64, or numbers float32.
+        batch: x float32 in raw units (pixels in [0, 1], categories one-hot; NaN, in all inputs of a category, for an
+            empty cell that the scaler fills in); y class indices int64, or numbers float32.
         test_from: rows from here on are the source's own test set.
         sha256: of the canonical content.
     """
@@ -138,7 +139,9 @@ def read(folder: Path) -> Raw:
 
 
 def load(folder: Path) -> Dataset:
-    """Read a data set for training; rows with an empty cell, of which `validate` allowed only so many, are left out.
+    """Read a data set for training.
+
+    Rows with an empty cell that nothing takes the place of, of which `validate` allowed only so many, are left out.
 
     Raises:
         DatasetError: no data set there, or one that `validate` would have refused.
@@ -148,10 +151,16 @@ def load(folder: Path) -> Dataset:
     if raw.table is None:
         x, y = raw.images
         return Dataset(Batch(_unit(x, raw.levels), y), raw.schema, raw.test_from, sha256)
-    whole = raw.table.notna().all(axis=1).to_numpy()
+    whole = complete(raw.table, raw.schema)
     test_from = None if raw.test_from is None else int(whole[: raw.test_from].sum())
     table = raw.table[whole]
     return Dataset(Batch(_encode(table, raw.schema), _targets(table, raw.schema)), raw.schema, test_from, sha256)
+
+
+def complete(table: pd.DataFrame, schema: Schema) -> NDArray[np.bool_]:
+    """Which rows of a raw table are used: those without an empty cell but such as the schema says a value of."""
+    filled = [column.name for column in schema.columns if column.missing]
+    return np.asarray(table.drop(columns=filled, errors="ignore").notna().all(axis=1), dtype=np.bool_)
 
 
 def _text(table: pd.DataFrame) -> bytes:
@@ -187,12 +196,25 @@ def _encode(table: pd.DataFrame, schema: Schema) -> Floats:
     inputs: list[NDArray[Any]] = []
     for column in schema.columns:
         cells = _cells(table, column.name)
+        empty = cells.isna() if column.missing else None
         if column.kind == "category":
-            codes = _codes(cells, column.categories)
-            inputs.extend((codes == code).astype(np.float32) for code in range(len(column.categories)))
+            inputs.extend(_one_hot(cells, column))
         else:
-            inputs.append(_floats(cells))
+            inputs.append(_floats(cells, empty))
+        if empty is not None and column.missing and column.missing.indicator:
+            inputs.append(empty.to_numpy(np.float32))
     return np.stack(inputs, axis=1)
+
+
+def _one_hot(cells: "pd.Series[Any]", column: Column) -> Iterator[Floats]:
+    missing = column.missing
+    empty = cells.isna().to_numpy() if missing and missing.how != "category" else np.zeros(len(cells), np.bool_)
+    if missing:
+        # A category of its own; or any, which gives way to NaN.
+        cells = cells.fillna(str(missing.value) if missing.how == "category" else column.categories[0])
+    codes = _codes(cells, column.categories)
+    for code in range(len(column.categories)):
+        yield np.where(empty, np.float32(np.nan), (codes == code).astype(np.float32))
 
 
 def _targets(table: pd.DataFrame, schema: Schema) -> NDArray[Any]:
@@ -206,9 +228,11 @@ def _cells(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
     return table[name]
 
 
-def _floats(cells: "pd.Series[Any]") -> Floats:
+def _floats(cells: "pd.Series[Any]", empty: "pd.Series[bool] | None" = None) -> Floats:
+    """Numbers; NaN where a cell may be empty and is."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    _refuse(cells, ~(np.abs(numbers) <= np.finfo(np.float32).max), "expected a finite number")
+    wrong = ~(np.abs(numbers) <= np.finfo(np.float32).max)
+    _refuse(cells, wrong if empty is None else wrong & ~empty.to_numpy(), "expected a finite number")
     return numbers.astype(np.float32)
 
 

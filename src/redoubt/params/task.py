@@ -53,7 +53,7 @@ class Task(DataParams, JudgedParams):
     def _fits_its_kind(self) -> Self:
         if self.kind == "regression" and self.tolerance is None:
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
-        of_tables = ("features", "categorical", "integer", "immutable", "ranges")
+        of_tables = ("features", "categorical", "integer", "immutable", "ranges", "missing", "levels")
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":
             raise ValueError("train.balance weighs classes; this task is a regression: leave it out")

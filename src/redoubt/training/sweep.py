@@ -50,7 +50,7 @@ class Selected(Strict):
 
 @dataclass(frozen=True)
 class Folds:
-    """The training examples, their folds, a scaler fitted without each fold, and how classes weigh."""
+    """Training examples (empty cells NaN), their folds, a scaler fitted without each fold, and how classes weigh."""
 
     batch: Batch
     fold: np.ndarray
@@ -115,7 +115,7 @@ def cross_validate(
     curves = []
     for number, scaler in enumerate(folds.scalers):
         held_out = folds.fold == number
-        train, validation = folds.batch.take(np.flatnonzero(~held_out)), folds.batch.take(np.flatnonzero(held_out))
+        train, validation = (scaler.impute(folds.batch.take(np.flatnonzero(rows))) for rows in (~held_out, held_out))
         plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
         key = {
             "plan": plan,

@@ -62,10 +62,11 @@ def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[
         "it tells the target by itself (balanced accuracy 100.0%)",
         "nearly all values differ",
         "'since' is a time and the rows are in its order",
-        "1 of 120 rows have an empty cell",
+        "'spend' has 1 empty cells (0.8%): they count as the median of the training rows",
         "make repro RUN=churn",
     ):
         assert words in said
+    assert task.missing == {"spend": "median"}
     assert len(sources.fetch(task, seed=0)) == ROWS
     after = Path("params.yaml").read_bytes()
     start = next(place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)

@@ -145,7 +145,7 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
         _show(console, args.name, len(found.table), proposal)
         plain = block.of_table(proposal, where, found.read, {})
         task, raw = _tried(before, args.name, plain, found)
-        plain = block.of_table(proposal, where, found.read, allowed(raw, task.checks))
+        plain = block.of_table(proposal, where, found.read, allowed(raw, task.checks, task.missing))
         remarks = _remarks(proposal)
     remarks["eps"] = eps_in_words(raw, task.eps)
     plain["eps"] = task.eps.model_dump()
@@ -205,6 +205,8 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
     remarks = {
         "kind": "written by `redoubt init`; docs/your-data.md says what else a task may declare",
         "features": "\n".join(["left out:", *(f"  {reason}" for reason in left)]) if left else "",
+        "missing": "what an empty cell counts as: a statistic of the training rows, with an input that says so or not;\n"
+        "a category of its own; or drop: its row is left out. The served model takes null likewise",
         "integer": "whole numbers, which an attacker keeps whole",
         "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
         "validate": "what these data need to pass",

@@ -22,6 +22,8 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
     block["features"] = proposal.named("number", "whole number")
     block["categorical"] = proposal.named("category")
     block["integer"] = proposal.named("whole number")
+    if proposal.missing:
+        block["missing"] = dict(proposal.missing)
     if proposal.tolerance is not None:
         block["tolerance"] = proposal.tolerance
     if checks:

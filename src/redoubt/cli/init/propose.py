@@ -14,18 +14,29 @@ from sklearn.tree import DecisionTreeClassifier
 from redoubt.data.looks import MISSING, looks_like
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.readers import is_nameless
+from redoubt.data.tables import words
+from redoubt.params.base import MissingPolicy
 
 Use = Literal["number", "whole number", "category", "left out", "target"]
 # A column of more different words is proposed to be left out; of a number target, more different values.
 CATEGORIES, CLASSES = 50, 20
-# Of the cells; emptier columns are left out, since a row with an empty cell is.
-EMPTY = 0.2
+# Of the cells; emptier columns are left out.
+EMPTY = 0.5
+# Of the cells; where more are empty an input of its own says so. And so many teach what an empty category means.
+TELLING, TAUGHT = 0.05, 10
 # Of the rows; a rarer class is weighed up.
 RARE = 0.1
 # A column that tells the target apart this well by itself hardly comes before it.
 LEAK = 0.999
 # On so many rows at most, each class alike.
 FOLDS, SAMPLED = 3, 10_000
+EMPTY_COUNTS = {
+    "drop": "these rows are left out",
+    "median": "they count as the median of the training rows",
+    "median+indicator": "they count as the median of the training rows, and one more input says that they were empty",
+    "category": "they count as a category of its own, 'missing'",
+    "mode": "they count as the most frequent value of the training rows (too few to learn what 'missing' means)",
+}
 AGREE = "whoever they are, all rows of one agree"
 _ID = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|index|idx|row|rownum|no|nr|number|ticket)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE
@@ -55,6 +66,7 @@ class Proposal:
         columns: in the table's order.
         tolerance: largest error that counts as right; None of classes.
         rare: whether a class is rare.
+        missing: by used column with empty cells what becomes of them.
         notes: what its owner should know.
     """
 
@@ -63,6 +75,7 @@ class Proposal:
     columns: tuple[Proposed, ...]
     tolerance: float | None
     rare: bool
+    missing: dict[str, MissingPolicy]
     notes: tuple[str, ...]
 
     def named(self, *uses: Use) -> list[str]:
@@ -119,10 +132,12 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     tolerance = float(f"{goal.values.std() / 2:.2g}") if measured and goal.values is not None else None
     shares = goal.filled.astype("str").value_counts(normalize=True)
     rare = not measured and len(shares) > 0 and float(shares.min()) < RARE
-    notes = [*_empty_note(every, columns, len(table)), *_order_notes(every, columns, len(table))]
+    missing = _missing(columns, len(table))
+    notes = [*_empty_notes(columns, missing, len(table)), *_order_notes(every, columns, len(table))]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
-    return Proposal("regression" if measured else "classification", target, columns, tolerance, rare, tuple(notes))
+    kind: Literal["regression", "classification"] = "regression" if measured else "classification"
+    return Proposal(kind, target, columns, tolerance, rare, missing, tuple(notes))
 
 
 def _looked_at(raw: "pd.Series[Any]") -> _Cells:
@@ -162,7 +177,7 @@ def _unusable(cells: _Cells) -> str:
         return "it is empty"
     if len(cells.filled) < (1 - EMPTY) * len(cells.raw):
         share = 1 - len(cells.filled) / len(cells.raw)
-        return f"{share:.0%} of its cells are empty, and a row with an empty cell is left out"
+        return f"{share:.0%} of its cells are empty"
     return "it is always the same" if cells.distinct == 1 else ""
 
 
@@ -247,7 +262,10 @@ def _described(cells: _Cells, use: Use, why: str = "") -> Proposed:
         like = looks_like(cells.raw).like
         holds = "words" if like.startswith(("words", "an identifier", "always")) else like
         shows = ", ".join(_cut(str(word)) for word in filled.value_counts().index[:3])
-    return Proposed(cells.name, holds, len(cells.raw) - len(filled), cells.distinct, shows, use, why)
+    # Of words "NA" is one, as the pipeline reads them.
+    as_words = use == "category" or (use == "target" and (values is None or cells.distinct <= CLASSES))
+    empty = int(words(cells.raw).isna().sum()) if as_words else len(cells.raw) - len(filled)
+    return Proposed(cells.name, holds, empty, cells.distinct, shows, use, why)
 
 
 def _cut(text: str) -> str:
@@ -255,13 +273,27 @@ def _cut(text: str) -> str:
     return text if len(text) <= 20 else f"{text[:17]}..."
 
 
-def _empty_note(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
-    full = None
-    for cells, column in zip(every, columns, strict=True):
-        if column.use != "left out":
-            full = cells.filled.index if full is None else full.intersection(cells.filled.index)
-    if full is not None and len(full) < rows:
-        yield f"{rows - len(full):,} of {rows:,} rows have an empty cell in a used column and are left out"
+def _missing(columns: tuple[Proposed, ...], rows: int) -> dict[str, MissingPolicy]:
+    found: dict[str, MissingPolicy] = {}
+    for column in columns:
+        if not column.empty or column.use == "left out":
+            continue
+        if column.use == "target":
+            found[column.name] = "drop"
+        elif column.use == "category":
+            found[column.name] = "category" if column.empty >= TAUGHT else "mode"
+        else:
+            found[column.name] = "median+indicator" if column.empty > TELLING * rows else "median"
+    return found
+
+
+def _empty_notes(columns: tuple[Proposed, ...], missing: dict[str, MissingPolicy], rows: int) -> Iterator[str]:
+    for column in columns:
+        if column.name in missing:
+            yield (
+                f"'{column.name}' has {column.empty:,} empty cells ({column.empty / rows:.1%}): "
+                f"{EMPTY_COUNTS[missing[column.name]]}"
+            )
 
 
 def _order_notes(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
