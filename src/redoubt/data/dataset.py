@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from redoubt.bundle.io import digest, first_mistake
 from redoubt.bundle.schema import Column, Schema
+from redoubt.data.kept_together import By
 from redoubt.data.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
 from redoubt.errors import RedoubtError
 from redoubt.types import Batch, Floats, Ints
 
 TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
-COLUMNS = "columns.json"
+COLUMNS, BY = "columns.json", "split_by.npz"
 
 
 class DatasetError(RedoubtError):
@@ -40,6 +41,7 @@ class Raw:
         levels: the value of a white pixel; `x / levels` is in [0, 1].
         test_from: rows from here on are the source's own test set.
         survey: what was found in the source and how it is used; written by `save`, not read back.
+        by: what keeps rows of a table together or in order when they are split.
     """
 
     schema: Schema
@@ -51,6 +53,7 @@ class Raw:
     levels: int = 1
     test_from: int | None = None
     survey: Survey = field(default_factory=Survey)
+    by: By | None = None
 
     def __len__(self) -> int:
         return len(self.images[0] if self.table is None else self.table)
@@ -76,12 +79,14 @@ class Dataset:
             empty cell that the scaler fills in); y class indices int64, or numbers float32.
         test_from: rows from here on are the source's own test set.
         sha256: of the canonical content.
+        by: what keeps rows together or in order when they are split.
     """
 
     batch: Batch
     schema: Schema
     test_from: int | None
     sha256: str
+    by: By | None = None
 
 
 def digest_table(table: pd.DataFrame) -> str:
@@ -110,6 +115,8 @@ def save(folder: Path, raw: Raw) -> None:
             text = _text(raw.table)
             sha256 = digest(text)
             (temporary / TABLE).write_bytes(text)
+        if raw.by is not None:
+            write_arrays(temporary / BY, {raw.by.how: raw.by.codes})
         write_json(temporary / SCHEMA, raw.schema.model_dump())
         write_json(temporary / COLUMNS, asdict(raw.survey))
         provenance = {"source": raw.source, "origin": raw.origin, "rows": len(raw), "sha256": sha256}
@@ -129,7 +136,7 @@ def read(folder: Path) -> Raw:
         if schema.kind == "image":
             images = read_arrays(folder / IMAGES)
             return Raw(schema, **known, x=images["x"], y=images["y"])
-        return Raw(schema, **known, table=_read_table(folder / TABLE, schema))
+        return Raw(schema, **known, table=_read_table(folder / TABLE, schema), by=_read_by(folder / BY))
     except ValidationError as error:
         raise DatasetError(
             f"{folder / SCHEMA} cannot be used: {first_mistake(error)}; run the ingest stage again: dvc repro"
@@ -154,7 +161,9 @@ def load(folder: Path) -> Dataset:
     whole = complete(raw.table, raw.schema)
     test_from = None if raw.test_from is None else int(whole[: raw.test_from].sum())
     table = raw.table[whole]
-    return Dataset(Batch(_encode(table, raw.schema), _targets(table, raw.schema)), raw.schema, test_from, sha256)
+    batch = Batch(_encode(table, raw.schema), _targets(table, raw.schema))
+    by = None if raw.by is None else raw.by.take(np.flatnonzero(whole))
+    return Dataset(batch, raw.schema, test_from, sha256, by)
 
 
 def complete(table: pd.DataFrame, schema: Schema) -> NDArray[np.bool_]:
@@ -169,6 +178,13 @@ def _text(table: pd.DataFrame) -> bytes:
     alone = any(words[name].str.contains("\r", regex=False).any() for name in words)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if alone else csv.QUOTE_MINIMAL
     return table.to_csv(index=False, lineterminator="\n", quoting=quoting).encode()
+
+
+def _read_by(path: Path) -> By | None:
+    if not path.is_file():
+        return None
+    ((how, codes),) = read_arrays(path).items()
+    return By("time" if how == "time" else "group", codes)
 
 
 def _read_table(path: Path, schema: Schema) -> pd.DataFrame:

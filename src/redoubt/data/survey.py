@@ -64,7 +64,7 @@ def of_table(
     """
     used = {column.name: column.kind for column in schema.columns} | {schema.target: "target"}
     columns = tuple(
-        _used(typed[name], table[name], used[name]) if name in used else _left_out(table[name], task)
+        _used(typed[name], table[name], used[name]) if name in used else _not_used(table[name], task)
         for name in map(str, table.columns)
     )
     return Survey(columns, (*noted, *_table_notes(typed, schema, task)))
@@ -95,6 +95,13 @@ def _used(cells: "pd.Series[Any]", raw: "pd.Series[Any]", kind: str) -> Found:
 
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def _not_used(cells: "pd.Series[Any]", task: DataParams) -> Found:
+    found = _left_out(cells, task)
+    if found.name != task.split.by:
+        return found
+    return Found(found.name, found.holds, found.shows, "time of the split" if task.split.time else "group of the split")
 
 
 def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:

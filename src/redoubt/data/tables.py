@@ -13,6 +13,7 @@ from redoubt.data.locate import SourceError
 from redoubt.data.looks import MISSING, looks_like
 from redoubt.data.missing import LEVEL, declared
 from redoubt.data.readers import is_headless, is_nameless
+from redoubt.data.split_column import split_by
 from redoubt.params.sections import DataParams
 
 # The category of rare and unknown values, where they are grouped.
@@ -64,7 +65,8 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     grouped = [_group(typed, name, most, task) for name, most in task.levels.items()]
     schema = _schema(typed, features, task)
     found = survey.of_table(table, typed, schema, task, (*origin.notes, *grouped))
-    return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found)
+    by = split_by(table, task)
+    return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found, by=by)
 
 
 def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float]":
@@ -108,7 +110,7 @@ def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool
 def _numeric_names(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:
     """Every column of numbers but the target; one with more numbers than text counts, so that its text is reported."""
     named = [str(name) for name in table.columns if not is_nameless(str(name))]
-    rest = [name for name in named if name not in (task.target, *task.categorical)]
+    rest = [name for name in named if name not in (task.target, *task.categorical, task.split.by)]
     names = tuple(name for name in rest if _is_numeric(table[name]))
     if not names and not task.categorical:
         raise SourceError(f"'{task.source}' has no column of numbers besides the target '{task.target}'")
@@ -128,6 +130,7 @@ def _check_names(table: pd.DataFrame, task: DataParams) -> None:
     if twice:
         raise SourceError(f"task '{task.name}' names column '{twice[0]}' twice among features, categorical and target")
     there = [str(name) for name in table.columns]
+    wanted += [] if task.split.by is None else [task.split.by]
     missing = [name for name in wanted if name not in there]
     if missing:
         found = [f"'{name}'{_nearest(name, there)}" for name in missing]

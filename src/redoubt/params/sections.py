@@ -42,7 +42,36 @@ class Eps(Strict):
         return Threat(norm, self.of(norm))
 
 
-class SplitParams(Strict):
+class SplitSource(Strict):
+    """What of the source a split goes by.
+
+    Attributes:
+        group: a column; rows with the same value stay in one part and one fold.
+        time: a column of numbers or dates; the latest rows test, and each fold is later than what it learns from.
+        test_file: a file of test rows, written as the source is; `test: PATH` says the same.
+    """
+
+    group: str | None = Field(default=None, exclude_if=unset)
+    time: str | None = Field(default=None, exclude_if=unset)
+    test_file: str | None = Field(default=None, exclude_if=unset)
+
+    @property
+    def by(self) -> str | None:
+        """The column that rows are kept together or in order by."""
+        return self.group or self.time
+
+    @model_validator(mode="after")
+    def _goes_by_one_column(self) -> "SplitSource":
+        if self.group is not None and self.time is not None:
+            raise ValueError("rows are kept together by 'group' or in order by 'time', not both: leave one out")
+        return self
+
+
+def _by_chance(split: SplitSource) -> bool:
+    return not (split.by or split.test_file)
+
+
+class SplitParams(SplitSource):
     """Shares of all rows held out, and N of the N-fold cross-validation on the rest."""
 
     test: Annotated[float, Field(gt=0.0, lt=0.9)]
@@ -266,6 +295,7 @@ class DataParams(Gaps):
         immutable: features beyond an attacker's reach.
         levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
+        split: the columns and the file that the split will need.
         checks: what a first look at the data finds worth a note.
     """
 
@@ -280,6 +310,7 @@ class DataParams(Gaps):
     immutable: tuple[str, ...] = ()
     ranges: dict[str, Range] = Field(default_factory=dict)
     levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
+    split: SplitSource = Field(default=SplitSource(), exclude_if=_by_chance)
     checks: SurveyParams
 
     def check_declared(self, numbers: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
+from redoubt.data.kept_together import learnt
 from redoubt.data.scaling import Scaler
 from redoubt.errors import RedoubtError
 from redoubt.params.base import Balance, Strict
@@ -115,7 +116,8 @@ def cross_validate(
     curves = []
     for number, scaler in enumerate(folds.scalers):
         held_out = folds.fold == number
-        train, validation = (scaler.impute(folds.batch.take(np.flatnonzero(rows))) for rows in (~held_out, held_out))
+        parts = (learnt(folds.fold, number), held_out)
+        train, validation = (scaler.impute(folds.batch.take(np.flatnonzero(rows))) for rows in parts)
         plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
         key = {
             "plan": plan,

@@ -205,8 +205,8 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
     remarks = {
         "kind": "written by `redoubt init`; docs/your-data.md says what else a task may declare",
         "features": "\n".join(["left out:", *(f"  {reason}" for reason in left)]) if left else "",
-        "missing": "what an empty cell counts as: a statistic of the training rows, with an input that says so or not;\n"
-        "a category of its own; or drop: its row is left out. The served model takes null likewise",
+        "missing": "what an empty cell counts as: a statistic of training rows (+indicator: one more input says so),\n"
+        "a category of its own, or drop: its row is left out; the served model takes null likewise",
         "integer": "whole numbers, which an attacker keeps whole",
         "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
         "validate": "what these data need to pass",
