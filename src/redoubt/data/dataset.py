@@ -153,8 +153,15 @@ def load(folder: Path) -> Dataset:
     Raises:
         DatasetError: no data set there, or one that `validate` would have refused.
     """
-    raw = read(folder)
-    sha256 = read_json(folder / PROVENANCE)["sha256"]
+    return prepared(read(folder), read_json(folder / PROVENANCE)["sha256"])
+
+
+def prepared(raw: Raw, sha256: str = "") -> Dataset:
+    """A raw data set as `load` gives it.
+
+    Raises:
+        DatasetError: one that `validate` would have refused.
+    """
     if raw.table is None:
         x, y = raw.images
         return Dataset(Batch(_unit(x, raw.levels), y), raw.schema, raw.test_from, sha256)

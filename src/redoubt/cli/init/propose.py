@@ -18,11 +18,11 @@ from redoubt.data.tables import words
 from redoubt.params.base import MissingPolicy
 
 Use = Literal["number", "whole number", "category", "left out", "target"]
-# A column of more different words is proposed to be left out; of a number target, more different values.
-CATEGORIES, CLASSES = 50, 20
+# Of more different words so many are kept, the most frequent ones; a target of more different numbers is a number.
+CATEGORIES, KEPT_WORDS, CLASSES = 50, 20, 20
 # Of the cells; emptier columns are left out.
 EMPTY = 0.5
-# Of the cells; where more are empty an input of its own says so. And so many teach what an empty category means.
+# Of the cells; where more are empty an input of its own says so. And so many rows teach what a category means.
 TELLING, TAUGHT = 0.05, 10
 # Of the rows; a rarer class is weighed up.
 RARE = 0.1
@@ -46,7 +46,7 @@ _TARGETS = ("target", "label", "class", "y", "left", "churn", "churned", "surviv
 
 @dataclass(frozen=True)
 class Proposed:
-    """A column: what it holds, an excerpt, its use, and why it is left out."""
+    """A column: what it holds, an excerpt, its use, why it is left out, and how many of its words are kept (0: all)."""
 
     name: str
     holds: str
@@ -55,6 +55,7 @@ class Proposed:
     shows: str
     use: Use
     why: str = ""
+    keep: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Proposal:
         tolerance: largest error that counts as right; None of classes.
         rare: whether a class is rare.
         missing: by used column with empty cells what becomes of them.
+        split: the column that keeps rows together (`group`) or in order (`time`), if one should.
         notes: what its owner should know.
     """
 
@@ -76,11 +78,17 @@ class Proposal:
     tolerance: float | None
     rare: bool
     missing: dict[str, MissingPolicy]
+    split: dict[str, str]
     notes: tuple[str, ...]
 
     def named(self, *uses: Use) -> list[str]:
         """The columns of these uses."""
         return [column.name for column in self.columns if column.use in uses]
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """By category of many words how many of them are kept."""
+        return {column.name: column.keep for column in self.columns if column.use == "category" and column.keep}
 
 
 def likely_target(names: list[str]) -> str:
@@ -133,11 +141,12 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     shares = goal.filled.astype("str").value_counts(normalize=True)
     rare = not measured and len(shares) > 0 and float(shares.min()) < RARE
     missing = _missing(columns, len(table))
-    notes = [*_empty_notes(columns, missing, len(table)), *_order_notes(every, columns, len(table))]
+    split, said = _split(every, columns, len(table))
+    notes = [*_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
     kind: Literal["regression", "classification"] = "regression" if measured else "classification"
-    return Proposal(kind, target, columns, tolerance, rare, missing, tuple(notes))
+    return Proposal(kind, target, columns, tolerance, rare, missing, split, tuple(notes))
 
 
 def _looked_at(raw: "pd.Series[Any]") -> _Cells:
@@ -192,7 +201,17 @@ def _unlearnable(cells: _Cells) -> str:
         return ""
     if cells.distinct > 0.5 * len(cells.filled):
         return "an identifier or free text: nearly all values differ"
-    return f"{cells.distinct:,} different words, each an input of the network; name it under 'categorical' to use it"
+    if _ID.search(cells.name):
+        return f"an identifier, by its name: {cells.distinct:,} different values"
+    few = f"{cells.distinct:,} different words, fewer than two of which stand in {TAUGHT} rows"
+    return "" if _keep(cells) >= 2 else few
+
+
+def _keep(cells: _Cells) -> int:
+    """How many of a column's many words are kept: the frequent ones; 0 keeps all of a few."""
+    if cells.values is not None or cells.distinct <= CATEGORIES:
+        return 0
+    return min(KEPT_WORDS, int((cells.filled.value_counts() >= TAUGHT).sum()))
 
 
 def _use_of_numbers(values: "pd.Series[Any]", cells: _Cells) -> tuple[Use, str]:
@@ -265,7 +284,7 @@ def _described(cells: _Cells, use: Use, why: str = "") -> Proposed:
     # Of words "NA" is one, as the pipeline reads them.
     as_words = use == "category" or (use == "target" and (values is None or cells.distinct <= CLASSES))
     empty = int(words(cells.raw).isna().sum()) if as_words else len(cells.raw) - len(filled)
-    return Proposed(cells.name, holds, empty, cells.distinct, shows, use, why)
+    return Proposed(cells.name, holds, empty, cells.distinct, shows, use, why, _keep(cells) if use == "category" else 0)
 
 
 def _cut(text: str) -> str:
@@ -296,20 +315,37 @@ def _empty_notes(columns: tuple[Proposed, ...], missing: dict[str, MissingPolicy
             )
 
 
-def _order_notes(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
+def _level_notes(columns: tuple[Proposed, ...]) -> Iterator[str]:
+    for column in columns:
+        if column.use == "category" and column.keep:
+            yield (
+                f"'{column.name}' has {column.distinct:,} different words: the {column.keep} most frequent ones are "
+                "kept, the others, and those that are not known when the model is asked, count as 'other'"
+            )
+
+
+def _split(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> tuple[dict[str, str], list[str]]:
+    """What a split at random would leak by, and what is said of it."""
+    groups = [column for column in columns if _is_group(column, rows) and not column.empty]
+    said = [
+        f"'{column.name}' stands for {column.distinct:,} groups of rows: those of one stay together when rows are "
+        "split, so that a model is tested on new ones"
+        for column in groups[:1]
+    ]
+    split = {"group": groups[0].name} if groups else {}
     for cells, column in zip(every, columns, strict=True):
-        if cells.is_time:
-            moments = pd.to_datetime(cells.filled, errors="coerce", format="mixed")
-            ordered = " and the rows are in its order" if moments.is_monotonic_increasing else ""
-            yield (
-                f"'{column.name}' is a time{ordered}: rows are split at random, so a model is tested on times between "
-                "those it learnt from; if it is to predict the future, its accuracy there will be lower"
+        if not cells.is_time:
+            continue
+        moments = pd.to_datetime(cells.filled, errors="coerce", format="mixed")
+        if moments.is_monotonic_increasing and not split and not column.empty:
+            split = {"time": column.name}
+            said.append(f"'{column.name}' is a time and the rows are in its order: the latest rows are the test set")
+        else:
+            said.append(
+                f"'{column.name}' is a time; rows are not split by it, so a model is tested on times between those it "
+                f"learnt from: to predict the future, say split: {{time: {column.name}}}"
             )
-        elif _is_group(column, rows):
-            yield (
-                f"rows of one '{column.name}' ({column.distinct:,} of them) may fall into training and test both, since"
-                " rows are split at random: for a new one accuracy may be lower"
-            )
+    return split, said
 
 
 def _is_group(column: Proposed, rows: int) -> bool:
