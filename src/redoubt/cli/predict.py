@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 FILE is read as `redoubt init` reads it: CSV, Excel, Parquet, ...; or an NPZ file with images x. Columns that the model
-does not take are kept in the answer. A row that cannot be answered gets the reason in the column `error`.
+does not take are kept in the answer. An empty cell, or a category that the model does not know, counts as the task
+declared (`missing`, `levels`). A row that cannot be answered gets the reason in the column `error`.
 
 The answer has these columns beside the file's own:
   label, probability   the most probable class and its probability; of a regression: value
@@ -160,7 +161,7 @@ def _rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]]:
     columns = {column.name: _cells(table[column.name], column.kind, file) for column in schema.columns}
     x, errors = np.zeros((len(table), *schema.shape), np.float32), []
     for row in range(len(table)):
-        empty = [name for name, cells in columns.items() if cells[row] is None]
+        empty = [column.name for column in schema.columns if not column.missing and columns[column.name][row] is None]
         if empty:
             errors.append(f"column {listed(map(repr, empty))} is empty")
             continue
