@@ -19,6 +19,7 @@ from serving.errors import SENTENCES, Refused
 from serving.openapi import example
 from serving.runtime import Runtime
 from serving.schema import CERTIFY, PredictRequest, UploadRequest
+from serving.shadow import Shadow
 
 # Bodies at once that are read by more than the quick way: a hostile one swells in memory.
 READERS = 2
@@ -27,7 +28,12 @@ LARGE_WAITING = 64
 
 
 class Desk:
-    """Answers the requests of one process."""
+    """Answers the requests of one process.
+
+    Attributes:
+        runtime: the champions that answer from now on.
+        shadows: challengers, by task.
+    """
 
     def __init__(self, runtime: Runtime, limits: Limits, describe: Callable[[Runtime], None] = lambda _: None) -> None:
         """Learn what each champion's answers cost.
@@ -38,6 +44,7 @@ class Desk:
             describe: is told of the champions whenever they change.
         """
         self._describe = describe
+        self.shadows: dict[str, Shadow] = {}
         self.serve(runtime)
         self.batcher = Batcher(limits, self._ran)
         self._large, self._typed = asyncio.Lock(), asyncio.Semaphore(READERS)
@@ -124,6 +131,8 @@ class Desk:
             body = reply(task, ask, rows)
         except BentoMLException as error:
             raise _refused(error) from None
+        if shadow := self.shadows.get(task):
+            shadow.offer(ask.champion, x, rows)
         account.flagged = meters.of(task, model.digest).answered(rows, model.threshold, ask.champion.eps)
         return body
 

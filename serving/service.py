@@ -98,7 +98,7 @@ class Redoubt:
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
         follower = Follower(MODELS, Kept(instance.folder()))
         desk = Desk(follower.runtime, LIMITS, describe)
-        self._watch = Watch(desk, follower)
+        self._watch = Watch(desk, follower, MODELS)
         Redoubt.desk = desk  # type: ignore[attr-defined]
         if Redoubt.moves is not None:  # type: ignore[attr-defined]
             Redoubt.moves.watch = self._watch  # type: ignore[attr-defined]

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 
-from serving import instance, meters
+from serving import instance, meters, shadow
 from serving.desk import Desk
 from serving.moves import Follower
 from serving.runtime import Runtime
@@ -18,24 +20,42 @@ PERIOD = 2.0
 class Watch:
     """Keeps a desk up to date for as long as `run` runs."""
 
-    def __init__(self, desk: Desk, follower: Follower) -> None:
-        """Serve at a desk what a follower finds."""
-        self._desk, self._follower = desk, follower
+    def __init__(self, desk: Desk, follower: Follower, models: Path) -> None:
+        """Serve at a desk what a follower finds.
+
+        Args:
+            desk: answers.
+            follower: looks at the models folder.
+            models: that folder, where challengers are looked for too.
+        """
+        self._desk, self._follower, self._models = desk, follower, models
         self._moving = asyncio.Lock()
 
     async def run(self) -> None:
         """Look now and then, until cancelled."""
         # Before anybody replaces it.
         await asyncio.to_thread(self._follower.keep)
-        while True:
-            await asyncio.sleep(PERIOD)
-            self._desk.tell()
-            self._desk.tidy()
+        try:
+            # The service was ready without them.
+            setting = os.environ.get(shadow.VARIABLE, "")
+            self._desk.shadows = await asyncio.to_thread(
+                shadow.load, setting, self._models, self._desk.runtime.champions
+            )
+            while True:
+                await asyncio.sleep(PERIOD)
+                await self._round()
+        finally:
+            for each in self._desk.shadows.values():
+                each.close()
+
+    async def _round(self) -> None:
+        self._desk.tell()
+        self._desk.tidy()
+        try:
             meters.bury(instance.folder() / "metrics")
-            try:
-                await self._move(self._follower.look)
-            except Exception:
-                log.exception("the models folder could not be looked at")
+            await self._move(self._follower.look)
+        except Exception:
+            log.exception("the models folder could not be looked at")
 
     async def reload(self) -> Runtime:
         """Serve what lies in the folder now."""
