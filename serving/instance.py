@@ -7,13 +7,15 @@ import atexit
 import os
 import shutil
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import click
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "redoubt-"
+# Seconds after which a process that died is noticed and started again at the latest; BentoML takes 10.
+CHECK = 2.0
 
 
 def claim() -> None:
@@ -26,6 +28,7 @@ def claim() -> None:
     if command is None or command.info_name != "serve":
         return
     from bentoml._internal.configuration.containers import BentoMLContainer
+    from bentoml._internal.utils import circus
 
     try:
         metrics = Path(_made()) / "metrics"
@@ -37,6 +40,7 @@ def claim() -> None:
         ) from None
     # Its processes are told of it by the variable METRICS.
     BentoMLContainer.prometheus_multiproc_dir.set(str(metrics))
+    circus.create_standalone_arbiter = partial(circus.create_standalone_arbiter, check_delay=CHECK)
 
 
 @cache

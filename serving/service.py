@@ -64,8 +64,8 @@ class GuardedService(bentoml.Service[Any]):
         # Before BentoML's, which forgets options that came by the environment.
         hot = traced(Gatekeeper(routes, LIMITS))
         # Every error answer, whoever makes it, leaves in the one envelope.
-        rest = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
-        rest = Operations(rest, lambda: self.desk, self.moves)
+        enveloped = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
+        rest = Operations(enveloped, lambda: self.desk, self.moves)
         return Front(rest, hot, frozenset(routes), lambda: self.desk.batcher.backlog.saturated)
 
 
@@ -78,7 +78,7 @@ def describe(runtime: "Runtime") -> None:
 
 @bentoml.service(
     name="redoubt",
-    workers=1,
+    workers=int(os.environ.get("REDOUBT_WORKERS", "1")),
     threads=2,
     # Of what BentoML answers itself.
     traffic={"timeout": LIMITS.longest},

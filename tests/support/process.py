@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -68,7 +68,8 @@ def _await_life(client: httpx.Client, server: "subprocess.Popen[bytes]") -> None
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
-    os.killpg(server.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
     try:
         server.wait(20.0)
     except subprocess.TimeoutExpired:
