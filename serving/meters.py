@@ -55,6 +55,8 @@ cpu = Counter("redoubt_process_cpu_seconds", "Processor time of the processes th
 memory = Gauge("redoubt_process_resident_bytes", "Memory of each process that answers.", multiprocess_mode="liveall")
 
 MOVES = ("moved", "rolled_back", "refused", "vanished")
+# Of refusals that somebody should be told of: they are counted from nothing on.
+REASONS = ("queue_full", "memory_full", "readers_busy", "waited_too_long", "ran_too_long", "not_served", "failure")
 PHASES = ("receive", "read", "wait", "run")
 # The gauge files of processes, by the name that prometheus_client gives them.
 GAUGES = "gauge_live*_*.db"
@@ -115,6 +117,8 @@ def serves(task: str, digest: str | None) -> None:
         _serving[task] = digest[:DIGITS]
         served.labels(task, _serving[task]).set(1)
         of(task, digest)
+        for reason in REASONS:
+            _refused(reason)
         for result in MOVES:
             moves.labels(task, result)
     waits(task, False)

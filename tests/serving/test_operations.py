@@ -15,10 +15,12 @@ from typing import NamedTuple
 import httpx
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest_folder
 from tests.support.bundles import vary
+from tests.support.monitoring import METRIC, labels, queries
 from tests.support.process import ROOT, serve
 
 TOKEN = "correct horse battery"
@@ -197,6 +199,15 @@ def test_metrics_tell_what_was_answered_by_which_model_and_what_was_refused_and_
     assert running.metric("redoubt_process_resident_bytes") > 2**24
     assert running.metric("redoubt_process_cpu_seconds_total") > 0
     assert running.metric("redoubt_queue_requests") == 0
+
+
+def test_every_metric_that_alerts_and_dashboard_name_is_there(running: Service) -> None:
+    running.client.post("/predict", json=ASKED)
+    scraped = list(text_string_to_metric_families(running.client.get("/metrics").text))
+    series = {sample.name: set(sample.labels) for family in scraped for sample in family.samples}
+    assert set(METRIC.findall("\n".join(queries()))) <= set(series)
+    for name, label in {each for query in queries() for each in labels(query)}:
+        assert label in series[name], f"{name} has no label {label}"
 
 
 def test_every_line_of_the_log_is_an_object_and_names_the_request(running: Service) -> None:
