@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 from http import HTTPStatus
 
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
@@ -10,13 +11,15 @@ from starlette.types import Message, Receive, Scope
 
 from redoubt.bundle.types import Floats
 from serving import meters, strict_json
+from serving.account import current
 from serving.admission import Limits
-from serving.answers import Ask, reply
+from serving.answers import Ask, Champion, reply
 from serving.batcher import Batcher, has_left, left
 from serving.errors import SENTENCES, Refused
 from serving.openapi import example
 from serving.runtime import Runtime
 from serving.schema import CERTIFY, PredictRequest, UploadRequest
+from serving.shadow import Shadow
 
 # Bodies at once that are read by more than the quick way: a hostile one swells in memory.
 READERS = 2
@@ -25,25 +28,54 @@ LARGE_WAITING = 64
 
 
 class Desk:
-    """Answers the requests of one process."""
+    """Answers the requests of one process.
 
-    def __init__(self, runtime: Runtime, limits: Limits) -> None:
+    Attributes:
+        runtime: the champions that answer from now on.
+        shadows: challengers, by task.
+    """
+
+    def __init__(self, runtime: Runtime, limits: Limits, describe: Callable[[Runtime], None] = lambda _: None) -> None:
         """Learn what each champion's answers cost.
 
         Args:
             runtime: the champions.
             limits: of what may wait.
+            describe: is told of the champions whenever they change.
         """
-        self.runtime = runtime
-        self.batcher = Batcher(limits, meters.ran)
+        self._describe = describe
+        self.shadows: dict[str, Shadow] = {}
+        self.serve(runtime)
+        self.batcher = Batcher(limits, self._ran)
         self._large, self._typed = asyncio.Lock(), asyncio.Semaphore(READERS)
         self._reading = 0
         for champion in runtime.champions.values():
-            for certify in CERTIFY:
-                self.batcher.learn(Ask(champion, certify), champion.read([example(champion.schema)]))
+            self.learn(champion)
         # What is here now stays: a collection that looks through all of it holds every answer up.
         gc.collect()
         gc.freeze()
+
+    def learn(self, champion: Champion) -> None:
+        """Learn what a champion's answers cost."""
+        for certify in CERTIFY:
+            self.batcher.learn(Ask(champion, certify), champion.read([example(champion.schema)]))
+
+    def serve(self, runtime: Runtime) -> None:
+        """Answer whatever is read from now on with other champions."""
+        self.runtime = runtime
+        self._names = {champion: task for task, champion in runtime.champions.items()}
+        self._describe(runtime)
+
+    def tell(self) -> None:
+        """Tell the metrics all that they were not told yet."""
+        meters.queued(self.batcher.backlog.requests, self.batcher.backlog.seconds)
+        meters.tick()
+
+    def tidy(self) -> None:
+        """Forget champions that are served no longer and asked nothing any more."""
+        self.batcher.forget_all_but(
+            {Ask(each, certify) for each in self.runtime.champions.values() for certify in CERTIFY}
+        )
 
     async def predict(self, _: Scope, body: bytes, receive: Receive) -> bytes:
         """Answer JSON; see `schema.PredictRequest`.
@@ -67,6 +99,7 @@ class Desk:
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"{self._reading} large requests are waiting already; send less per request, or try again after the"
                 " seconds in Retry-After",
+                reason="readers_busy",
             )
         self._reading += 1
         try:
@@ -90,13 +123,24 @@ class Desk:
         return await self._answer(*found, receive)
 
     async def _answer(self, task: str, ask: Ask, x: Floats, receive: Receive) -> bytes:
+        account, model = current(), ask.champion.model
+        account.task, account.digest, account.inputs = task, model.digest, len(x)
+        account.mark("read")
         rows = await self.batcher.ask(ask, x, receive)
         try:
             body = reply(task, ask, rows)
         except BentoMLException as error:
             raise _refused(error) from None
-        meters.answered(task, rows)
+        if shadow := self.shadows.get(task):
+            shadow.offer(ask.champion, x, rows)
+        account.flagged = meters.of(task, model.digest).answered(rows, model.threshold, ask.champion.eps)
         return body
+
+    def _ran(self, ask: Ask, rows: int, took: float) -> None:
+        champion = ask.champion
+        series = meters.of(self._names.get(champion, champion.schema.task), champion.model.digest)
+        series.batch.add(rows)
+        series.busy.add(took)
 
     # Mistakes are returned, not raised: an exception that leaves a worker thread is caught in a reference cycle with
     # all that the request held, and hostile requests would fill the memory faster than it is collected.
@@ -122,7 +166,7 @@ def _or_raise(found: strict_json.Read | Refused) -> strict_json.Read:
 
 def _refused(error: BentoMLException) -> Refused:
     if isinstance(error, ServiceUnavailable):
-        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, SENTENCES[503], retry=False)
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, SENTENCES[503], retry=False, reason="not_served")
     return Refused(error.error_code, str(error))
 
 

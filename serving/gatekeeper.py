@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message as Fields
 from http import HTTPStatus
-from time import perf_counter
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from serving import meters
 from serving.access import AccessLog
+from serving.account import current, opened
 from serving.admission import Limits
 from serving.errors import SENTENCES, Refused
 from serving.intake import Memory, Share, discard, read, too_large
@@ -48,30 +47,32 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; 4xx or 5xx says why not."""
-        began = perf_counter()
+        headers = Headers(scope=scope)
+        account = opened(headers)
+        reason = ""
         try:
-            body = await self._answer(scope, receive)
+            body = await self._answer(scope, headers, receive)
         except Refused as refused:
             # The traceback would hold the body.
-            status = await self._refuse(refused.with_traceback(None), scope, receive, send)
+            status, reason = await self._refuse(refused.with_traceback(None), scope, receive, send), refused.reason
         except Exception:
             log.exception("a request to %s failed", scope["path"])
-            status = await self._refuse(Refused(500, SENTENCES[500]), scope, receive, send)
+            status, reason = await self._refuse(Refused(500, SENTENCES[500]), scope, receive, send), "failure"
         else:
             status = HTTPStatus.OK
             length = (b"content-length", b"%d" % len(body))
-            headers = [(b"content-type", b"application/json"), length]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
+            answer = [(b"content-type", b"application/json"), length, *account.headers]
+            await send({"type": "http.response.start", "status": status, "headers": answer})
             await send({"type": "http.response.body", "body": body})
-        took = perf_counter() - began
-        meters.done(scope["path"], status, took)
-        self._access.write(scope, status, took)
+        account.close(scope["path"], status, reason)
+        self._access.write(scope, status, account, reason)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
-        headers, route = Headers(scope=scope), self._routes[scope["path"]]
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+        route = self._routes[scope["path"]]
         _check_head(scope, headers, self._limits)
         with Share(self._memory) as share:
             body = await read(receive, share, self._limits)
+            current().mark("receive")
             _check_type(scope["path"], headers, body, route.media_type)
             answered = route.answer(scope, body, receive)
             # Whoever answers lets go of it as soon as it is parsed.
@@ -83,6 +84,7 @@ class Gatekeeper:
         expects = any(name == b"expect" for name, _ in scope["headers"])
         if refused.unread and (expects or not await discard(receive, self._limits)):
             refused.answer.headers["Connection"] = "close"
+        refused.answer.raw_headers.extend(current().headers)
         await refused.answer(scope, receive, send)
         return refused.answer.status_code
 
