@@ -20,7 +20,7 @@ class Correlation:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on, and its id in `scope["request_id"]`."""
+        """Pass one request on, and what it is found by in `scope`: `request_id`, and `traceparent` or an empty one."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -30,7 +30,10 @@ class Correlation:
             request = secrets.token_hex(16).encode()
         scope["request_id"] = request.decode()
         trace = came.get(TRACE, b"")
-        told = [(ID, request), (TRACE, trace)] if GOOD_TRACE.fullmatch(trace) else [(ID, request)]
+        if not GOOD_TRACE.fullmatch(trace):
+            trace = b""
+        scope["traceparent"] = trace.decode()
+        told = [(ID, request), (TRACE, trace)] if trace else [(ID, request)]
 
         async def pass_on(message: Message) -> None:
             if message["type"] == "http.response.start":

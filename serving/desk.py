@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope
 
 from redoubt.bundle.types import Floats
 from serving import meters, strict_json
+from serving.account import current
 from serving.admission import Limits
 from serving.answers import Ask, Champion, check, reply
 from serving.batcher import Batcher, has_left, left
@@ -21,6 +22,7 @@ from serving.gatekeeper import Answer
 from serving.openapi import example
 from serving.runtime import Runtime
 from serving.schema import CERTIFY, PredictRequest, UploadRequest
+from serving.shadow import Shadow
 
 # Bodies at once that are read by more than the quick way: a hostile one swells in memory.
 READERS = 2
@@ -31,25 +33,54 @@ T = TypeVar("T")
 
 
 class Desk:
-    """Answers the requests of one process."""
+    """Answers the requests of one process.
 
-    def __init__(self, runtime: Runtime, limits: Limits) -> None:
+    Attributes:
+        runtime: the champions that answer from now on.
+        shadows: challengers, by task.
+    """
+
+    def __init__(self, runtime: Runtime, limits: Limits, describe: Callable[[Runtime], None] = lambda _: None) -> None:
         """Learn what each champion's answers cost.
 
         Args:
             runtime: the champions.
             limits: of what may wait.
+            describe: is told of the champions whenever they change.
         """
-        self.runtime = runtime
-        self.batcher = Batcher(limits, meters.ran)
+        self._describe = describe
+        self.shadows: dict[str, Shadow] = {}
+        self.serve(runtime)
+        self.batcher = Batcher(limits, self._ran)
         self._large, self._typed = asyncio.Lock(), asyncio.Semaphore(READERS)
         self._reading = 0
         for champion in runtime.champions.values():
-            for certify in CERTIFY:
-                self.batcher.learn(Ask(champion, certify), champion.read([example(champion.schema)]))
+            self.learn(champion)
         # What is here now stays: a collection that looks through all of it holds every answer up.
         gc.collect()
         gc.freeze()
+
+    def learn(self, champion: Champion) -> None:
+        """Learn what a champion's answers cost."""
+        for certify in CERTIFY:
+            self.batcher.learn(Ask(champion, certify), champion.read([example(champion.schema)]))
+
+    def serve(self, runtime: Runtime) -> None:
+        """Answer whatever is read from now on with other champions."""
+        self.runtime = runtime
+        self._names = {champion: task for task, champion in runtime.champions.items()}
+        self._describe(runtime)
+
+    def tell(self) -> None:
+        """Tell the metrics all that they were not told yet."""
+        meters.queued(self.batcher.backlog.requests, self.batcher.backlog.seconds)
+        meters.tick()
+
+    def tidy(self) -> None:
+        """Forget champions that are served no longer and asked nothing any more."""
+        self.batcher.forget_all_but(
+            {Ask(each, certify) for each in self.runtime.champions.values() for certify in CERTIFY}
+        )
 
     async def predict(self, _: Scope, body: bytes, receive: Receive) -> Answer:
         """Answer JSON; see `schema.PredictRequest`.
@@ -85,6 +116,7 @@ class Desk:
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"{self._reading} large requests are waiting already; send less per request, or try again after the"
                 " seconds in Retry-After",
+                reason="readers_busy",
             )
 
     async def read(self, size: int, read: Callable[[], T]) -> T:
@@ -149,13 +181,24 @@ class Desk:
         Raises:
             Refused: too much waits, its turn did not come in time, or an input has no finite answer.
         """
+        account, model = current(), ask.champion.model
+        account.task, account.digest, account.inputs = task, model.digest, len(x)
+        account.mark("read")
         rows = await self.batcher.ask(ask, x, receive)
         try:
             check(rows)
         except BentoMLException as error:
             raise _refused(error) from None
-        meters.answered(task, rows)
+        if shadow := self.shadows.get(task):
+            shadow.offer(ask.champion, x, rows)
+        account.flagged = meters.of(task, model.digest).answered(rows, model.threshold, ask.champion.eps)
         return rows
+
+    def _ran(self, ask: Ask, rows: int, took: float) -> None:
+        champion = ask.champion
+        series = meters.of(self._names.get(champion, champion.schema.task), champion.model.digest)
+        series.batch.add(rows)
+        series.busy.add(took)
 
     def _read(self, body: bytes) -> strict_json.Read:
         request = PredictRequest.parse(body)
@@ -182,7 +225,7 @@ def _or_raise(found: T | Refused) -> T:
 
 def _refused(error: BentoMLException) -> Refused:
     if isinstance(error, ServiceUnavailable):
-        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, SENTENCES[503], retry=False)
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, SENTENCES[503], retry=False, reason="not_served")
     return Refused(error.error_code, str(error))
 
 

@@ -69,6 +69,7 @@ class Refused(Exception):  # noqa: N818
     Attributes:
         answer: what its client is told. It says when to try again if that may help.
         unread: whether some of its body may still come.
+        reason: why, in a word, for the metrics and the log.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Refused(Exception):  # noqa: N818
         unread: bool = False,
         retry: bool = True,
         headers: Mapping[str, str] | None = None,
+        reason: str = "",
     ) -> None:
         """Turn a request away.
 
@@ -90,8 +92,10 @@ class Refused(Exception):  # noqa: N818
             unread: some of its body may still come.
             retry: whether a 429 or 503 may pass by itself, so that it says when to try again.
             headers: of the answer.
+            reason: why, in a word; by default the status in words.
         """
         super().__init__(sentence)
+        self.reason = reason or HTTPStatus(status).name.lower()
         self.unread, self.answer = unread, envelope(status, sentence)
         self.answer.headers.update(headers or {})
         if retry and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):

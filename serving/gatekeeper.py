@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import Message as Fields
 from http import HTTPStatus
-from time import perf_counter
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from serving import meters
 from serving.access import AccessLog
+from serving.account import current, opened
 from serving.admission import Limits
 from serving.errors import SENTENCES, Refused
 from serving.intake import Memory, Share, discard, read, too_large
@@ -63,32 +62,34 @@ class Gatekeeper:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; 4xx or 5xx says why not."""
-        began, route = perf_counter(), self._find(scope["path"])
+        route = self._find(scope["path"])
         if route is None:
             raise LookupError(scope["path"])
+        account = opened(scope)
+        reason = ""
         try:
             answer = await self._answer(route, scope, receive)
         except Refused as refused:
             # The traceback would hold the body.
-            status = await self._refuse(refused.with_traceback(None), scope, receive, send)
+            status, reason = await self._refuse(refused.with_traceback(None), scope, receive, send), refused.reason
         except Exception:
             log.exception("a request to %s failed", scope["path"])
-            status = await self._refuse(Refused(500, SENTENCES[500]), scope, receive, send)
+            status, reason = await self._refuse(Refused(500, SENTENCES[500]), scope, receive, send), "failure"
         else:
             status = HTTPStatus.OK
             length = (b"content-length", b"%d" % len(answer.body))
             headers = [(b"content-type", answer.media_type), length, *answer.headers]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": answer.body})
-        took = perf_counter() - began
-        meters.done(route.path, status, took)
-        self._access.write(scope, status, took)
+        account.close(route.path, status, reason)
+        self._access.write(scope, status, account, reason)
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
         headers = Headers(scope=scope)
         _check_head(scope, headers, self._limits)
         with Share(self._memory) as share:
             body = await read(receive, share, self._limits)
+            current().mark("receive")
             _check_type(route, headers, body)
             answered = route.answer(scope, body, receive)
             # Whoever answers lets go of it as soon as it is parsed.

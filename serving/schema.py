@@ -24,7 +24,11 @@ INPUTS = {
     "maxItems": MAX_INPUTS,
     "items": {
         "anyOf": [
-            {"type": "object", "description": "A record: a finite number, or a category's name, per column."},
+            {
+                "type": "object",
+                "description": "A record: a finite number, or a category's name, per column; null, or nothing, where"
+                " the task declares what an empty cell counts as.",
+            },
             {"type": "array", "description": "An image: rows of pixels in [0, 1], each a number or its channels."},
         ]
     },
