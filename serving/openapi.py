@@ -224,7 +224,9 @@ def _told(name: str, summary: str, answer: str, refusals: dict[str, Any]) -> dic
 
 def _probe(path: str) -> dict[str, Any]:
     meaning = PROBES[path]
-    responses = {"200": {"description": meaning, "content": {"text/plain": {"schema": {"type": "string"}}}}}
-    if path in ("/readyz", "/ping"):
+    told = path in ("/readyz", "/ping")
+    kind, schema = ("application/json", {"type": "object"}) if told else ("text/plain", {"type": "string"})
+    responses = {"200": {"description": meaning, "content": {kind: {"schema": schema}}}}
+    if told:
         responses["503"] = _response(NOT_READY, "ErrorBody")
     return {"get": {"operationId": path.strip("/"), "summary": meaning, "responses": responses}}
