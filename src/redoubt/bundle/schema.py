@@ -281,6 +281,7 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
         filled = _encode_cell(row, column, column.missing.value)
         return [filled[0], 1.0] if column.missing.indicator else filled
     if column.kind == "category":
+        value = _flag_as_word(value, column.categories)
         if value not in column.categories:
             if column.other is None or not isinstance(value, str) or _lookalike(value, column.categories):
                 raise InputError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
@@ -290,6 +291,12 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if wrong:
         raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected {wrong}")
     return [float(value), 0.0][: column.inputs]
+
+
+def _flag_as_word(value: Any, categories: Sequence[str]) -> Any:
+    """The category that a JSON flag means: True where tables write True, TRUE or true; the value itself otherwise."""
+    spelled = [each for each in categories if isinstance(value, bool) and each.casefold() == str(value).casefold()]
+    return spelled[0] if len(spelled) == 1 else value
 
 
 def _expected(column: Column) -> str:
