@@ -68,7 +68,9 @@ class Backlog:
         self._full_since = self._full_since or monotonic()
         held = f"{self.requests} requests" if self.requests >= limits.waiting else f"{self.seconds:.0f} s of work"
         raise Refused(
-            HTTPStatus.TOO_MANY_REQUESTS, f"{held} are waiting already; try again after the seconds in Retry-After"
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"{held} are waiting already; try again after the seconds in Retry-After",
+            reason="queue_full",
         )
 
     def remove(self, cost: float) -> None:

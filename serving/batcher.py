@@ -7,7 +7,7 @@ Only work that is long even for one input goes to a thread.
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -18,6 +18,7 @@ import numpy as np
 from starlette.types import Receive
 
 from redoubt.bundle.types import Floats
+from serving.account import current
 from serving.admission import Backlog, Limits
 from serving.errors import Refused
 
@@ -62,6 +63,7 @@ class Job:
         large: whether it takes more than one slice.
         done: the answers, or why there are none.
         rows: the answers so far.
+        begun: when the first of its inputs was run, by `perf_counter`.
     """
 
     question: Question
@@ -70,6 +72,7 @@ class Job:
     large: bool
     done: asyncio.Future[list[Any]]
     rows: list[Any] = field(default_factory=list)
+    begun: float = 0.0
 
     @property
     def left(self) -> int:
@@ -89,12 +92,12 @@ Taken = tuple[Job, int]
 class Batcher:
     """Answers whatever waits: small requests together and first, large ones a slice at a time in between."""
 
-    def __init__(self, limits: Limits, observe: Callable[[int, float], None] = lambda rows, seconds: None) -> None:
+    def __init__(self, limits: Limits, observe: Callable[[Any, int, float], None] = lambda *_: None) -> None:
         """Nothing waits.
 
         Args:
             limits: of what may wait.
-            observe: is told the inputs and the seconds of every run.
+            observe: is told the question, the inputs and the seconds of every run.
         """
         self._limits, self._observe = limits, observe
         self.backlog = Backlog(limits)
@@ -119,7 +122,11 @@ class Batcher:
         job = self._admit(question, x)
         watch = asyncio.get_running_loop().call_later(0 if job.large else WATCH, self._watch, job, receive)
         try:
-            return await job.done
+            rows = await job.done
+            account = current()
+            account.mark("wait", job.begun)
+            account.mark("run")
+            return rows
         finally:
             watch.cancel()
             job.done.cancel()
@@ -131,6 +138,12 @@ class Batcher:
             began = perf_counter()
             question.answer(x)
             self._prices[question] = (perf_counter() - began) / len(x)
+
+    def forget_all_but(self, questions: Set[Question]) -> None:
+        """Forget the prices of all other questions, unless somebody waits for their answers."""
+        waiting = {*self._small, *(job.question for job in self._large)}
+        if not self._threaded:
+            self._prices = {each: price for each, price in self._prices.items() if each in questions | waiting}
 
     def _admit(self, question: Question, x: Floats) -> Job:
         price = self._prices.get(question, 0.0)
@@ -196,7 +209,9 @@ class Batcher:
     def _run(self, taken: list[Taken]) -> None:
         if not taken:
             return
-        question = taken[0][0].question
+        question, now = taken[0][0].question, perf_counter()
+        for job, _ in taken:
+            job.begun = job.begun or now
         x = np.concatenate([job.x[len(job.rows) : len(job.rows) + rows] for job, rows in taken])
         if self._prices.get(question, 0.0) * len(x) > 2 * SLICE:
             self._threaded = True
@@ -217,7 +232,7 @@ class Batcher:
             return
         key, price = taken[0][0].question, seconds / len(answers)
         self._prices[key] = price + (1 - NEWEST) * (self._prices.get(key, price) - price)
-        self._observe(len(answers), seconds)
+        self._observe(key, len(answers), seconds)
         start = 0
         for job, rows in taken:
             job.rows += answers[start : start + rows]
@@ -253,11 +268,12 @@ def _ended(gone: bool, begun: bool, limits: Limits) -> Refused:
     if gone:
         return left()
     if begun:
-        return Refused(HTTPStatus.GATEWAY_TIMEOUT, "the answer took too long; send fewer inputs")
+        return Refused(HTTPStatus.GATEWAY_TIMEOUT, "the answer took too long; send fewer inputs", reason="ran_too_long")
     return Refused(
         HTTPStatus.SERVICE_UNAVAILABLE,
         f"the service is busy: its turn did not come in {limits.patience:g} s;"
         " try again after the seconds in Retry-After",
+        reason="waited_too_long",
     )
 
 
@@ -273,7 +289,7 @@ def _attempt(question: Question, x: Floats) -> tuple[list[Any] | Exception, floa
 
 def left() -> Refused:
     """What the client who left is told, if it still hears."""
-    return Refused(HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the answer")
+    return Refused(HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the answer", reason="client_left")
 
 
 async def has_left(receive: Receive) -> bool:

@@ -28,6 +28,9 @@ SENTENCES = {
 NO_WEBSOCKET = "no path takes WebSockets; POST to /predict, see /docs"
 
 
+log = logging.getLogger("bentoml.redoubt")
+
+
 class ErrorDetail(BaseModel):
     """What went wrong.
 
@@ -66,6 +69,7 @@ class Refused(Exception):  # noqa: N818
     Attributes:
         answer: what its client is told. It says when to try again if that may help.
         unread: whether some of its body may still come.
+        reason: why, in a word, for the metrics and the log.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Refused(Exception):  # noqa: N818
         unread: bool = False,
         retry: bool = True,
         headers: Mapping[str, str] | None = None,
+        reason: str = "",
     ) -> None:
         """Turn a request away.
 
@@ -87,8 +92,10 @@ class Refused(Exception):  # noqa: N818
             unread: some of its body may still come.
             retry: whether a 429 or 503 may pass by itself, so that it says when to try again.
             headers: of the answer.
+            reason: why, in a word; by default the status in words.
         """
         super().__init__(sentence)
+        self.reason = reason or HTTPStatus(status).name.lower()
         self.unread, self.answer = unread, envelope(status, sentence)
         self.answer.headers.update(headers or {})
         if retry and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
@@ -125,21 +132,34 @@ class Envelope:
         elif scope["path"] not in self._paths:
             await envelope(404, SENTENCES[404])(scope, receive, send)
         else:
-            await self._app(scope, receive, _Rewriter(scope, receive, send))
+            rewriter = _Rewriter(scope, receive, send)
+            try:
+                await self._app(scope, receive, rewriter)
+            except Exception:
+                # Else uvicorn would say so in words of its own.
+                log.exception("a request to %s failed", scope["path"])
+                if not rewriter.begun:
+                    await envelope(500, SENTENCES[500])(scope, receive, send)
 
 
 class _Rewriter:
-    """Sends an answer's messages on, an error answer's as an envelope."""
+    """Sends an answer's messages on, an error answer's as an envelope.
+
+    Attributes:
+        begun: whether some of it is sent.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._start: Message | None = None
         self._body = bytearray()
+        self.begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
             self._start = message
         elif self._start is None:
+            self.begun = True
             await self._send(message)
         else:
             self._body += message.get("body", b"")
@@ -147,6 +167,7 @@ class _Rewriter:
                 await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
+        self.begun = True
         answer = envelope(start["status"], _sentence(start["status"], bytes(self._body)))
         for name, value in MutableHeaders(raw=start["headers"]).items():
             if name not in ("content-type", "content-length"):

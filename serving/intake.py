@@ -51,6 +51,7 @@ class Share:
                 f"the requests in progress hold {limits.held} bytes already; send less per request,"
                 " or try again after the seconds in Retry-After",
                 unread=True,
+                reason="memory_full",
             )
 
     def _set(self, size: int) -> None:
@@ -83,9 +84,12 @@ async def read(receive: Receive, share: Share, limits: Limits) -> bytes:
                 f"the body stopped after {share.size} bytes or came too slowly; send it whole, without a pause of"
                 f" {limits.silence:g} s and with {limits.rate // 1024} KiB a second",
                 close=True,
+                reason="body_too_slow",
             ) from None
         if message["type"] == "http.disconnect":
-            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the body was whole")
+            raise Refused(
+                HTTPStatus.REQUEST_TIMEOUT, "the connection was closed before the body was whole", reason="client_left"
+            )
         piece = message.get("body", b"")
         share.grow(len(piece))
         body += piece

@@ -1,9 +1,10 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +13,7 @@ from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.bundle.io import digest_folder, read_typed
 from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
-from serving.answers import Ask, Champion, reply
+from serving.answers import Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader
 from serving.schema import PredictRequest, PredictResponse, UploadRequest, short
@@ -45,6 +46,12 @@ class Card(BaseModel):
     threat: Told | None = None
 
 
+class Example(BaseModel):
+    """A request that a bundle was shown beside."""
+
+    inputs: list[Any]
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Every champion by task, and why a task that has a bundle is not among them.
@@ -53,11 +60,13 @@ class Runtime:
         champions: those that answer.
         problems: a sentence per task whose bundle was refused.
         refused: tasks of which no model cleared the gates.
+        pending: a sentence per task whose newer bundle is not served, or not yet; its former one, if any, goes on.
     """
 
     champions: dict[str, Champion]
     problems: dict[str, str]
     refused: frozenset[str] = frozenset()
+    pending: dict[str, str] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -79,7 +88,7 @@ class Runtime:
 
     def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
         """What is asked, and the inputs; raises as `predict` does."""
-        champion = self._champion(request.task)
+        champion = self.champion(request.task)
         return Ask(champion, request.certify), champion.read(request.inputs)
 
     def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
@@ -89,12 +98,18 @@ class Runtime:
             InvalidArgument: unknown task, one that takes no images, or an image that does not fit it.
             ServiceUnavailable: the task's bundle was refused.
         """
-        champion = self._champion(request.task)
+        champion = self.champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
         return Ask(champion, request.certify), decode(request.image, champion.schema)
 
-    def _champion(self, task: str) -> Champion:
+    def champion(self, task: str) -> Champion:
+        """The one of a task.
+
+        Raises:
+            InvalidArgument: there is none.
+            ServiceUnavailable: its bundle was refused.
+        """
         if task in self.problems:
             raise ServiceUnavailable(self.problems[task])
         if task in self.refused:
@@ -102,6 +117,8 @@ class Runtime:
                 f"no model of '{task}' cleared the gates, so none is served; the report says which gate and by how much"
             )
         if task not in self.champions:
+            if task in self.pending:
+                raise ServiceUnavailable(self.pending[task])
             served = ", ".join(self.champions) or "none; run `make repro`"
             raise InvalidArgument(f"unknown task {short(task)}; tasks served: {served}")
         return self.champions[task]
@@ -117,31 +134,71 @@ def load(folder: Path) -> Runtime:
     champions: dict[str, Champion] = {}
     problems: dict[str, str] = {}
     refused: set[str] = set()
-    zoo = [card.parent for card in folder.glob("[!.]*/card.json")]
-    for bundle in sorted([*folder.glob("[!.]*/champion"), *zoo]):
-        task = bundle.name if bundle in zoo else bundle.parent.name
-        if not is_name(task):
-            problems[task] = f"the folder {short(task)} of {folder} is not served: {NAME_RULE}"
-            log.error("%s", problems[task])
+    for task, places in bundles(folder).items():
+        try:
+            champion = vouched(folder, task, places)
+        except BundleError as error:
+            problems[task] = said(error, folder)
+            log.error(
+                "task %s is not served, and the service is not ready: %s", task if is_name(task) else short(task), error
+            )
             continue
-        if (bundle / NOT_PROMOTED).is_file():
+        if champion is None:
             log.info("task %s is not served: no model of it cleared the gates", task)
             refused.add(task)
-            continue
-        try:
-            if task in champions:
-                raise BundleError(f"{bundle.parent} holds a bundle itself and a champion's too; remove one of them")
-            champions[task] = _vouched(bundle)
-            log.info("task %s: serving model %s", task, champions[task].model.digest)
-        except BundleError as error:
-            problems[task] = str(error)
-            log.error("task %s is not served, and the service is not ready: %s", task, error)
+        else:
+            champions[task] = champion
+            log.info("task %s: serving model %s", task, champion.model.digest)
     if not champions and not problems:
         log.error("nothing to serve: no champion in %s; run `make repro`, then start the service again", folder)
     return Runtime(champions, problems, frozenset(refused))
 
 
-def _vouched(bundle: Path) -> Champion:
+def said(error: BundleError, folder: Path) -> str:
+    """What may be told of an error to anybody: where the models lie on this machine is nobody's business."""
+    return str(error).replace(f"{folder}/", "").replace(str(folder), "the models folder")
+
+
+def bundles(folder: Path) -> dict[str, list[Path]]:
+    """Where the bundles of a models folder lie, by task; of one that lies at two places both."""
+    found: dict[str, list[Path]] = {}
+    zoo = [card.parent for card in folder.glob("[!.]*/card.json")]
+    for bundle in sorted([*folder.glob("[!.]*/champion"), *zoo]):
+        found.setdefault(bundle.name if bundle in zoo else bundle.parent.name, []).append(bundle)
+    return found
+
+
+def vouched(folder: Path, task: str, places: Sequence[Path]) -> Champion | None:
+    """A task's champion; None where no model of it cleared the gates.
+
+    Args:
+        folder: of all.
+        task: what it is served as.
+        places: as of `bundles`.
+
+    Raises:
+        BundleError: it may not be served; says why.
+    """
+    if not is_name(task):
+        raise BundleError(f"the folder {short(task)} of {folder} is not served: {NAME_RULE}")
+    if len(places) > 1:
+        raise BundleError(f"{folder / task} holds a bundle itself and a champion's too; remove one of them")
+    if (places[0] / NOT_PROMOTED).is_file():
+        return None
+    champion = checked(places[0])
+    made_for = champion.schema.task
+    # A zoo's folders have names of their own.
+    if places[0].name == "champion" and made_for != task:
+        raise BundleError(f"{places[0]} was made for task '{made_for}', its card for '{made_for}'")
+    return champion
+
+
+def checked(bundle: Path) -> Champion:
+    """A bundle whose card reports on its digest.
+
+    Raises:
+        BundleError: it is not whole, or its card speaks of another one or of gates that were not passed.
+    """
     try:
         card = read_typed(bundle / "card.json", Card)
         digest = digest_folder(bundle, BUNDLE_FILES)
@@ -153,10 +210,24 @@ def _vouched(bundle: Path) -> Champion:
     if digest != card.digest:
         raise BundleError(f"{bundle} has digest {digest}, but its card reports on {card.digest}")
     model = GuardedModel.load(bundle, threads=1)
-    if not card.task == model.schema.task or (bundle.name == "champion" and card.task != bundle.parent.name):
+    if card.task != model.schema.task:
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
+    # It may have been replaced since it was compared.
+    if model.digest != card.digest:
+        raise BundleError(f"{bundle} changed while it was read; it is looked at again")
     _check_flags(model)
-    return Champion(model, reader(model.schema), card.eps, card.threat.says if card.threat else "")
+    read = reader(model.schema)
+    return Champion(model, read, card.eps, card.threat.says if card.threat else "", _example(bundle, read))
+
+
+def _example(bundle: Path, read: Callable[[list[Any]], Floats]) -> Any:
+    """The first input of the request beside a bundle, for which nobody vouched; None if there is none that fits."""
+    try:
+        inputs = read_typed(bundle / "example.json", Example).inputs[:1]
+        read(inputs)
+        return inputs[0]
+    except (OSError, BundleError, InvalidArgument, IndexError):
+        return None
 
 
 def _check_flags(model: GuardedModel) -> None:
@@ -175,4 +246,6 @@ def _check_flags(model: GuardedModel) -> None:
 
 
 def _answered(task: str, ask: Ask, x: Floats) -> PredictResponse:
-    return PredictResponse.model_validate_json(reply(task, ask, ask.answer(x)))
+    rows = ask.answer(x)
+    check(rows)
+    return PredictResponse.model_validate_json(reply(task, ask, rows))

@@ -84,10 +84,15 @@ def _refuse_repeated_keys(body: bytes, request: PredictRequest) -> None:
     keys = len(request.model_fields_set) + sum(len(record) for record in request.inputs if isinstance(record, dict))
     # Every key has its colon: only where there are more, in a text perhaps, is the body read once again.
     if body.count(b":") > keys:
-        json.loads(body.removeprefix(BOM_UTF8), object_pairs_hook=_once)
+        json.loads(body.removeprefix(BOM_UTF8), object_pairs_hook=once)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> None:
+def once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse a key that stands twice in one object, as a hook of Python's JSON.
+
+    Raises:
+        InvalidArgument: names it.
+    """
     names = set()
     for name, _ in pairs:
         if name in names:

@@ -1,26 +1,32 @@
 """The BentoML service: `bentoml serve serving.service:Redoubt`."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bentoml
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import ASGIApp
 
-from serving import meters, port
+from serving import cors, instance, logs, port
+from serving.admin import TOKEN, Admin, token
 from serving.admission import Limits
+from serving.correlation import Correlation
 from serving.errors import Envelope, is_ours
-from serving.front import Front
-from serving.gatekeeper import Gatekeeper, Route
+from serving.gatekeeper import Gatekeeper
+from serving.operations import Operations
 from serving.pages import PAGES, STATIC, pages
 from serving.schema import Certify, PredictBody, PredictRequest, UploadRequest
 from serving.tracing import traced
 
 if TYPE_CHECKING:
     from serving.desk import Desk
+    from serving.runtime import Runtime
 
 port.refuse_taken()
+instance.claim()
+logs.configure()
 
 MODELS = Path(os.environ.get("REDOUBT_MODELS", Path(__file__).resolve().parent.parent / "models"))
 LIMITS = Limits()
@@ -32,35 +38,42 @@ class GuardedService(bentoml.Service[Any]):
 
     Attributes:
         desk: answers them, once there is an instance of the service.
+        moves: takes the requests for other champions; None if there is no token for them.
     """
 
     desk: "Desk"
+    moves: Admin | None = None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Make the application that the server runs."""
         from serving import wire
-
-        async def predict(scope: Scope, body: bytes, receive: Receive) -> bytes:
-            return await self.desk.predict(scope, body, receive)
-
-        async def predict_image(scope: Scope, body: bytes, receive: Receive) -> bytes:
-            return await self.desk.predict_image(scope, body, receive)
+        from serving.front import Front
+        from serving.routes import Routes
 
         wire.install()
-        routes = {
-            "/predict": Route("application/json", predict),
-            "/predict_image": Route("multipart/form-data", predict_image),
-        }
+        expected = token(os.environ.get(TOKEN, ""))
+        self.moves = Admin(expected) if expected else None
+        routes = Routes(lambda: self.desk)
         # Before BentoML's, which forgets options that came by the environment.
-        hot = traced(Gatekeeper(routes, LIMITS))
+        hot = traced(Gatekeeper(routes.find, LIMITS))
         # Every error answer, whoever makes it, leaves in the one envelope.
-        rest = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
-        return Front(rest, hot, frozenset(routes), lambda: self.desk.batcher.backlog.saturated)
+        enveloped = Envelope(super().to_asgi(is_main), SYSTEM | PAGES | STATIC)
+        rest = Operations(enveloped, lambda: self.desk, self.moves)
+        front = Front(rest, hot, routes.find, lambda: self.desk)
+        return Correlation(cors.open_to(front, os.environ.get(cors.VARIABLE, "")))
+
+
+def describe(runtime: "Runtime") -> None:
+    """Have the pages tell of the champions that are served."""
+    champions = runtime.champions.items()
+    pages.state.schemas = [champion.schema.model_copy(update={"task": task}) for task, champion in champions]
+    pages.state.threats = {task: champion.threat for task, champion in champions if champion.threat}
+    pages.state.examples = {task: champion.example for task, champion in champions if champion.example is not None}
 
 
 @bentoml.service(
     name="redoubt",
-    workers=1,
+    workers=int(os.environ.get("REDOUBT_WORKERS", "1")),
     threads=2,
     # Of what BentoML answers itself.
     traffic={"timeout": LIMITS.longest},
@@ -72,21 +85,34 @@ class Redoubt:
 
     def __init__(self) -> None:
         # Here, since BentoML's supervisor imports this module too, and needs neither NumPy nor ONNX Runtime.
-        from serving import runtime
         from serving.desk import Desk
+        from serving.kept import Kept
+        from serving.moves import Follower
+        from serving.watch import Watch
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
-        self.runtime = runtime.load(MODELS)
-        pages.state.schemas = [
-            champion.schema.model_copy(update={"task": task}) for task, champion in self.runtime.champions.items()
-        ]
-        pages.state.threats = {
-            task: champion.threat for task, champion in self.runtime.champions.items() if champion.threat
-        }
-        for task in self.runtime.champions:
-            meters.predictions.labels(task)
-            meters.flagged.labels(task)
-        Redoubt.desk = Desk(self.runtime, LIMITS)  # type: ignore[attr-defined]
+        follower = Follower(MODELS, Kept(instance.folder()))
+        desk = Desk(follower.runtime, LIMITS, describe)
+        self._watch = Watch(desk, follower, MODELS)
+        Redoubt.desk = desk  # type: ignore[attr-defined]
+        if Redoubt.moves is not None:  # type: ignore[attr-defined]
+            Redoubt.moves.watch = self._watch  # type: ignore[attr-defined]
+
+    @property
+    def runtime(self) -> "Runtime":
+        """What is served now."""
+        runtime: Runtime = Redoubt.desk.runtime  # type: ignore[attr-defined]
+        return runtime
+
+    @bentoml.on_startup
+    async def follow(self) -> None:
+        """Follow the models folder from now on."""
+        self._following = asyncio.create_task(self._watch.run())
+
+    @bentoml.on_shutdown
+    async def stay(self) -> None:
+        """Follow it no longer."""
+        self._following.cancel()
 
     def __is_ready__(self) -> bool:
         return self.runtime.ready

@@ -5,8 +5,10 @@ BentoML lets nobody choose uvicorn's protocol class; this one takes the place of
 
 import re
 from http import HTTPStatus
+from typing import Any
 
 from starlette.responses import JSONResponse
+from uvicorn.config import Config
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -14,6 +16,9 @@ from serving.errors import envelope
 
 SENTENCE = "the request is not HTTP: its first line, a header or a length is malformed"
 LONGEST_HEAD = 128 * 1024
+# Seconds that a service told to end goes on for with what it has begun, unless told otherwise by
+# --timeout-graceful-shutdown: a client who never reads its answer would else hold it up for ever.
+DRAIN = 25
 TOO_LONG = f"the headers are larger than {LONGEST_HEAD} bytes"
 # Java's client asks so for HTTP/2 with every first request, and is content with HTTP/1.1; httptools would take the body
 # that follows for HTTP/2 already. Of the same length as what stands in its place.
@@ -24,6 +29,12 @@ class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, with answers in the envelope to what is malformed."""
 
     _head = 0
+
+    def __init__(self, config: Config, *rest: Any, **named: Any) -> None:
+        """Begin a connection."""
+        if config.timeout_graceful_shutdown is None:
+            config.timeout_graceful_shutdown = DRAIN
+        super().__init__(config, *rest, **named)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""

@@ -16,7 +16,15 @@ from tests.support.process import ROOT, serve
 
 HEAVY = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
 LATE = ["numpy", "onnxruntime", "PIL"]
-WORKER = ["serving.service", "serving.desk", "serving.wire"]
+WORKER = [
+    "serving.service",
+    "serving.desk",
+    "serving.front",
+    "serving.routes",
+    "serving.wire",
+    "serving.watch",
+    "serving.control",
+]
 BUNDLE = Path("src", "redoubt", "bundle")
 CARRIED = [path.relative_to(ROOT) for path in (ROOT / BUNDLE).glob("*.py")]
 SERVING = [path.relative_to(ROOT) for path in (ROOT / "serving").glob("*.py")]
@@ -27,9 +35,10 @@ SERVICE = "serving.service:Redoubt"
 
 
 def metric(client: httpx.Client, name: str, task: str) -> float:
-    """The value of a counter of ours."""
-    (value,) = re.findall(rf'^{name}{{task="{task}"}} (\S+)$', client.get("/metrics").text, re.MULTILINE)
-    return float(value)
+    """The value of a counter of ours; of all models that were served for a task."""
+    found = re.findall(rf'^{name}{{digest="\w+",task="{task}"}} (\S+)$', client.get("/metrics").text, re.MULTILINE)
+    assert found
+    return sum(map(float, found))
 
 
 def test_metrics_count_inputs_and_flags(http: httpx.Client) -> None:

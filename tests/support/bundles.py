@@ -1,5 +1,6 @@
 """Tiny bundles, untrained but whole."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -62,3 +63,11 @@ def write_card(folder: Path, schema: Schema, **changes: object) -> None:
     card = {"task": schema.task, "kind": schema.kind, "model": "tiny", "passed": True, "eps": 0.1, "numbers": {}}
     card["threat"] = {"norm": "linf", "eps": 0.1, "says": "L-inf 0.1 = 25.5 of 255"}
     write_json(folder / "card.json", {**card, "digest": digest_folder(folder, BUNDLE_FILES), **changes})
+
+
+def vary(folder: Path, number: int) -> str:
+    """Make another champion of a bundle: its threshold differs, and its card vouches for it; returns its digest."""
+    guard = json.loads((folder / "guard.json").read_text())
+    write_json(folder / "guard.json", {**guard, "threshold": 1.0 + number / 100})
+    write_card(folder, SCHEMAS[json.loads((folder / "schema.json").read_text())["task"]])
+    return digest_folder(folder, BUNDLE_FILES)

@@ -6,8 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -16,7 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def serve(target: str, models: Path | None, folder: Path, cwd: Path = ROOT) -> Iterator[httpx.Client]:
+def serve(
+    target: str, models: Path | None, folder: Path, cwd: Path = ROOT, variables: Mapping[str, str] | None = None
+) -> Iterator[httpx.Client]:
     """Run `bentoml serve` until the block ends.
 
     Args:
@@ -24,6 +26,7 @@ def serve(target: str, models: Path | None, folder: Path, cwd: Path = ROOT) -> I
         models: REDOUBT_MODELS; None leaves it unset.
         folder: takes BentoML's own files and the log, `server.log`.
         cwd: where the server is started.
+        variables: added to the environment.
 
     Raises:
         TimeoutError: it did not come alive in a minute.
@@ -31,7 +34,12 @@ def serve(target: str, models: Path | None, folder: Path, cwd: Path = ROOT) -> I
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bentoml")}
+    environment = {
+        **os.environ,
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(folder / "bentoml"),
+        **(variables or {}),
+    }
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if models is not None:
         environment["REDOUBT_MODELS"] = str(models)
@@ -60,7 +68,8 @@ def _await_life(client: httpx.Client, server: "subprocess.Popen[bytes]") -> None
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:
-    os.killpg(server.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
     try:
         server.wait(20.0)
     except subprocess.TimeoutExpired:

@@ -35,8 +35,15 @@ def instructions(name: str, keyword: str) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith(keyword + " ")]
 
 
-def test_the_four_parts_are_there() -> None:
-    assert sorted(SERVICES) == ["database", "serving", "storage", "tracking"]
+def test_the_parts_are_there() -> None:
+    assert sorted(SERVICES) == ["database", "grafana", "prometheus", "serving", "storage", "tracking"]
+
+
+@each_service
+def test_memory_and_processor_are_limited(name: str) -> None:
+    limits = SERVICES[name]["deploy"]["resources"]["limits"]
+    assert 0 < float(limits["cpus"]) <= 2
+    assert re.fullmatch(r"\d+[MG]", limits["memory"])
 
 
 @each_service
@@ -83,6 +90,7 @@ def test_health_is_checked_with_what_the_image_has(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     assert check["test"][0] == "CMD"
     has = {"database": "pg_isready", "storage": "curl", "tracking": "python", "serving": "python"}
+    has |= {"prometheus": "wget", "grafana": "wget"}
     assert check["test"][1] == has[name]
     assert {"interval", "timeout", "retries"} <= set(check)
     if check["test"][1] == "python":
@@ -101,7 +109,7 @@ def test_ports_are_open_to_this_machine_only_and_listened_on(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
         address, _, inside = port.split(":")
         assert address == "127.0.0.1"
-        assert [inside] in instructions(name, "EXPOSE")
+        assert name in PULLED or [inside] in instructions(name, "EXPOSE")
         assert f":{inside}/" in SERVICES[name]["healthcheck"]["test"][-1]
 
 
@@ -126,7 +134,10 @@ def test_volumes_are_declared_or_folders_of_the_project(name: str) -> None:
     document = yaml.safe_load(TEXT)
     for volume in SERVICES[name].get("volumes", []):
         source, target, *mode = volume.split(":")
-        if source.startswith("./"):
+        if source.startswith("./serving/"):
+            assert (TOP / source).exists()
+            assert mode == ["ro"]
+        elif source.startswith("./"):
             assert f"/{source[2:]}/" in (TOP / ".gitignore").read_text(), "a folder that the pipeline makes"
             assert mode == ["ro"]
             assert target in SERVICES[name]["environment"].values()
