@@ -123,6 +123,11 @@ class Column(BaseModel):
         return (True, False) if self.missing and self.missing.indicator else (True,)
 
     @property
+    def fills(self) -> bool:
+        """Whether it is known what an empty cell counts as, so that null is taken."""
+        return self.missing is not None and self.missing.value is not None
+
+    @property
     def inputs(self) -> int:
         """How many network inputs it takes."""
         return len(self.numbers)
@@ -247,7 +252,7 @@ class Schema(BaseModel):
     def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
         names = [column.name for column in self.columns]
         for column in self.columns:
-            if column.name not in record and column.missing is None:
+            if column.name not in record and not column.fills:
                 raise InputError(f"input {row}: column '{column.name}' is missing; expected {', '.join(names)}")
         for key in record:
             if key not in names:
@@ -273,7 +278,7 @@ def _unlike(value: Any, categories: Sequence[str]) -> str:
 
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if value is None:
-        if column.missing is None or column.missing.value is None:
+        if column.missing is None or column.missing.value is None:  # as `fills`, which mypy cannot follow
             raise InputError(
                 f"input {row}: column '{column.name}' is null; expected {_expected(column)}; its task says nothing of"
                 " what a missing one counts as"
