@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from redoubt.bundle.schema import Schema
-from redoubt.data import dataset
+from redoubt.data import dataset, missing
 from redoubt.data.scaling import Scaler
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays, read_json
@@ -15,7 +15,11 @@ from redoubt.types import Batch, Bounds
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's rows by their part in the work."""
+    """A task's rows by their part in the work.
+
+    Attributes:
+        observed: the training rows as they came: NaN for an empty cell, which each fold fills in by its own rows.
+    """
 
     schema: Schema
     sha256: str
@@ -25,6 +29,7 @@ class TaskData:
     train: Batch
     validation: Batch
     test: Batch
+    observed: Batch
 
     @property
     def bounds(self) -> Bounds:
@@ -42,15 +47,17 @@ def load_data(task: str) -> TaskData:
     stored = dataset.load(Path("data/raw", task))
     split = Split(**read_arrays(Path("data/splits", f"{task}.npz")))
     scalers = read_json(Path("models", task, "scaler.json"))
+    whole, observed = Scaler.from_json(scalers["whole"]), stored.batch.take(split.train)
     return TaskData(
-        schema=stored.schema,
+        schema=missing.fitted(stored.schema, whole.fill),
         sha256=stored.sha256,
         split=split,
-        scaler=Scaler.from_json(scalers["whole"]),
+        scaler=whole,
         fold_scalers=[Scaler.from_json(fold) for fold in scalers["folds"]],
-        train=stored.batch.take(split.train),
-        validation=stored.batch.take(split.validation),
-        test=stored.batch.take(split.test),
+        train=whole.impute(observed),
+        validation=whole.impute(stored.batch.take(split.validation)),
+        test=whole.impute(stored.batch.take(split.test)),
+        observed=observed,
     )
 
 

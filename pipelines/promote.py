@@ -4,6 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.data import dataset
@@ -99,9 +101,11 @@ def example_request(task: str, data: TaskData) -> list[Any]:
         )
         return rows
     columns = [column.name for column in data.schema.columns]
-    table: Any = dataset.read(Path("data/raw", task)).table
-    # As `dataset.load`, which the split counts by, leaves out rows with an empty cell.
-    return table.dropna().iloc[data.split.test[:2]][columns].to_dict("records")
+    raw = dataset.read(Path("data/raw", task))
+    table: Any = raw.table
+    # As `dataset.load`, which the split counts by, leaves out rows.
+    records = table[dataset.complete(table, raw.schema)].iloc[data.split.test[:2]][columns].to_dict("records")
+    return [{name: None if pd.isna(cell) else cell for name, cell in record.items()} for record in records]
 
 
 def _record(settings: PromoteSettings, decision: dict[str, Any]) -> RunRecord:

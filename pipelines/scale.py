@@ -10,17 +10,20 @@ from redoubt.perturbable import in_both_norms
 
 def work(settings: ScaleSettings) -> None:
     """Reads the raw data set and its split; writes scaler.json, and says what the task's eps is in raw units."""
-    from redoubt.data import dataset, scaling, splits
+    from redoubt.data import dataset, missing, scaling, splits
 
     data = dataset.load(Path("data/raw", settings.name))
     split = splits.read(Path("data/splits", f"{settings.name}.npz"))
     folds = [scaling.fit(data.batch.take(split.without(fold)), data.schema) for fold in range(split.folds)]
     whole = scaling.fit(data.batch.take(split.train), data.schema)
+    missing.require_learnt(data.batch.x[split.train], data.schema)
     for scaler in (whole, *folds):
         scaling.require_scalable(scaler, data.schema)
     scalers = {"whole": whole.to_json(), "folds": [fold.to_json() for fold in folds]}
     write_json(Path("models", settings.name, "scaler.json"), scalers)
     print(f"scale@{settings.name}: {in_both_norms(settings.eps, data.schema, whole.bounds(data.schema))}")
+    for sentence in missing.said(missing.fitted(data.schema, whole.fill)):
+        print(f"scale@{settings.name}: {sentence}")
 
 
 if __name__ == "__main__":

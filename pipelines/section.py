@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from pipelines.headline import headline
+from redoubt.bundle.schema import Schema
 from redoubt.data.dataset import COLUMNS
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.store import read_arrays, read_json, whole_file, write_json
+from redoubt.evaluation.baselines import judgment
 from redoubt.params.sections import CANDIDATES, HARDENED
 from redoubt.params.stages import SectionSettings
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
@@ -65,7 +67,7 @@ def work(settings: SectionSettings) -> None:
         | {name: None for name in ("pictures", "confusion", "predictions") if name not in drawn}
         | {"simulator": _simulator(settings)},
         examples=_examples(reports, settings, data),
-        clean=_clean(robustness, promotion["baselines"]),
+        clean=_clean(robustness, promotion["baselines"], data.schema),
         weighed=_weighed(settings, data, robustness),
     )
     with whole_file(Path("reports/sections", f"{settings.name}.html")) as path:
@@ -230,15 +232,16 @@ def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[
     return {"columns": ["", *names, settings.target], "rows": rows}
 
 
-def _clean(robustness: dict[str, Any], beside: dict[str, Any]) -> dict[str, Any]:
-    rows, metrics = [], list(robustness["models"]["natural"]["clean"]["undefended"])
+def _clean(robustness: dict[str, Any], beside: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    natural = robustness["models"]["natural"]["clean"]["undefended"]
+    rows, metrics = [], list(natural)
     for name in CANDIDATES:
         for column in ("undefended", "guarded"):
             figure = robustness["models"][name]["clean"][column]
             rows.append([f"{name}, {column}", *(f"{figure[metric]:.4g}" for metric in metrics)])
     for each in beside.values():
         rows.append([each["about"], *(f"{each['test'][metric]:.4g}" for metric in metrics)])
-    return {"metrics": metrics, "rows": rows}
+    return {"metrics": metrics, "rows": rows, "judgment": judgment(natural, beside, schema)}
 
 
 def _weighed(settings: SectionSettings, data: TaskData, robustness: dict[str, Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ def work(settings: SplitSettings) -> None:
     from redoubt.data import dataset, splits
 
     data = dataset.load(Path("data/raw", settings.name))
-    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed)
+    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed, data.by)
     splits.write(Path("data/splits", f"{settings.name}.npz"), split)
 
 

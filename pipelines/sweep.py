@@ -49,7 +49,7 @@ def _folds(data: TaskData, settings: SweepSettings) -> Folds:
     order, rows = np.arange(len(data.train)), settings.sweep.rows
     if rows is not None and rows < len(order):
         order = np.sort(np.random.default_rng(settings.seed).choice(order, rows, replace=False))
-    return Folds(data.train.take(order), data.split.fold[order], data.fold_scalers, settings.train.balance)
+    return Folds(data.observed.take(order), data.split.fold[order], data.fold_scalers, settings.train.balance)
 
 
 def _settings(point: Point, data: TaskData) -> dict[str, Any]:

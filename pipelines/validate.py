@@ -40,7 +40,7 @@ def _check_reach(settings: ValidateSettings) -> list[str]:
     from redoubt.evaluation import feasibility as reach
 
     data = dataset.load(Path("data/raw", settings.name))
-    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed)
+    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed, data.by)
     judged = data.batch.y[split.validation][: settings.attack.points]
     mean = 0.0 if data.schema.is_classification else float(data.batch.y[split.train].mean(dtype=float))
     return reach.check(settings, judged, data.schema.labels, mean)

@@ -1,22 +1,12 @@
 """What one request was and what became of it: noted by whoever handles it, for the log and the metrics."""
 
-import re
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import count
-from secrets import token_hex
 from time import perf_counter
 
-from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from serving import meters
-
-# A process's own requests are told apart by a number; this tells processes apart.
-PROCESS, NUMBER = token_hex(6), count(1)
-# What may be written to a log and into a header.
-NAME = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
-# W3C Trace Context, version 00.
-TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(eq=False, slots=True)
@@ -25,7 +15,7 @@ class Account:
 
     Attributes:
         id: what it is called in the log and in the answer's X-Request-ID.
-        trace: the traceparent that came, if it is one.
+        trace: the `traceparent` that came, if it is one.
         began: when its head was there, by `perf_counter`.
         marked: the end of the phase that was noted last.
         task: that was asked, once it is known.
@@ -44,12 +34,6 @@ class Account:
     inputs: int = 0
     flagged: int = 0
     phases: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Of the answer."""
-        said = [(b"x-request-id", self.id.encode())]
-        return [*said, (b"traceparent", self.trace.encode())] if self.trace else said
 
     @property
     def seconds(self) -> float:
@@ -82,12 +66,9 @@ class Account:
 _current: ContextVar[Account | None] = ContextVar("account", default=None)
 
 
-def opened(headers: Headers) -> Account:
-    """The account of a request that begins in this context, under the names that its client gave it."""
-    name, trace = headers.get("x-request-id", ""), headers.get("traceparent", "")
-    if not NAME.fullmatch(name):
-        name = f"{PROCESS}-{next(NUMBER):x}"
-    account = Account(name, trace if TRACE.fullmatch(trace) else "")
+def opened(scope: Scope) -> Account:
+    """The account of a request that begins in this context, by the names that `Correlation` found for it."""
+    account = Account(scope["request_id"], scope["traceparent"])
     _current.set(account)
     return account
 

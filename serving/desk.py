@@ -3,9 +3,11 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
+from typing import Any, TypeVar
 
-from bentoml.exceptions import BentoMLException, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
@@ -13,9 +15,10 @@ from redoubt.bundle.types import Floats
 from serving import meters, strict_json
 from serving.account import current
 from serving.admission import Limits
-from serving.answers import Ask, Champion, reply
+from serving.answers import Ask, Champion, check, reply
 from serving.batcher import Batcher, has_left, left
 from serving.errors import SENTENCES, Refused
+from serving.gatekeeper import Answer
 from serving.openapi import example
 from serving.runtime import Runtime
 from serving.schema import CERTIFY, PredictRequest, UploadRequest
@@ -25,6 +28,8 @@ from serving.shadow import Shadow
 READERS = 2
 # Large bodies that may wait to be read.
 LARGE_WAITING = 64
+
+T = TypeVar("T")
 
 
 class Desk:
@@ -77,7 +82,7 @@ class Desk:
             {Ask(each, certify) for each in self.runtime.champions.values() for certify in CERTIFY}
         )
 
-    async def predict(self, _: Scope, body: bytes, receive: Receive) -> bytes:
+    async def predict(self, _: Scope, body: bytes, receive: Receive) -> Answer:
         """Answer JSON; see `schema.PredictRequest`.
 
         Raises:
@@ -89,18 +94,12 @@ class Desk:
             found = await strict_json.read(body, self.runtime.champions)
         if found is None:
             async with self._typed:
-                found = _or_raise(await asyncio.to_thread(self._read, body))
+                found = _or_raise(await asyncio.to_thread(_attempt, partial(self._read, body)))
         del body
-        return await self._answer(*found, receive)
+        return await self._reply(*found, receive)
 
     async def _read_large(self, body: bytes, receive: Receive) -> strict_json.Read | None:
-        if self._reading >= LARGE_WAITING:
-            raise Refused(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self._reading} large requests are waiting already; send less per request, or try again after the"
-                " seconds in Retry-After",
-                reason="readers_busy",
-            )
+        self._check_reading()
         self._reading += 1
         try:
             # One at a time: their pieces would else hold the loop up as often as there are such bodies.
@@ -111,7 +110,49 @@ class Desk:
         finally:
             self._reading -= 1
 
-    async def predict_image(self, scope: Scope, body: bytes, receive: Receive) -> bytes:
+    def _check_reading(self) -> None:
+        if self._reading >= LARGE_WAITING:
+            raise Refused(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{self._reading} large requests are waiting already; send less per request, or try again after the"
+                " seconds in Retry-After",
+                reason="readers_busy",
+            )
+
+    async def read(self, size: int, read: Callable[[], T]) -> T:
+        """Read a body of another protocol: a small one at once, a large one in a thread, few of them at a time.
+
+        Args:
+            size: of the body, in bytes.
+            read: makes what is needed of it; raises BentoMLException.
+
+        Raises:
+            Refused: what came does not fit, or too many large ones wait.
+        """
+        if size <= strict_json.LARGE:
+            return _or_raise(_attempt(read))
+        self._check_reading()
+        self._reading += 1
+        try:
+            async with self._typed:
+                return _or_raise(await asyncio.to_thread(_attempt, read))
+        finally:
+            self._reading -= 1
+
+    def champion(self, task: str) -> Champion:
+        """The champion of a task.
+
+        Raises:
+            Refused: 404, there is none; 503, its bundle was refused.
+        """
+        try:
+            return self.runtime.champion(task)
+        except InvalidArgument as error:
+            raise Refused(HTTPStatus.NOT_FOUND, str(error)) from None
+        except BentoMLException as error:
+            raise _refused(error) from None
+
+    async def predict_image(self, scope: Scope, body: bytes, receive: Receive) -> Answer:
         """Answer a form with one image; see `schema.UploadRequest`; raises as `predict` does."""
         try:
             request = await UploadRequest.from_http_request(Request(scope, _whole(body)), None)
@@ -119,22 +160,39 @@ class Desk:
             raise _refused(error) from None
         del body
         async with self._typed:
-            found = _or_raise(await asyncio.to_thread(self._read_image, request))
-        return await self._answer(*found, receive)
+            found = _or_raise(await asyncio.to_thread(_attempt, partial(self._read_image, request)))
+        return await self._reply(*found, receive)
 
-    async def _answer(self, task: str, ask: Ask, x: Floats, receive: Receive) -> bytes:
+    async def _reply(self, task: str, ask: Ask, x: Floats, receive: Receive) -> Answer:
+        return Answer(reply(task, ask, await self.answer(task, ask, x, receive)))
+
+    async def answer(self, task: str, ask: Ask, x: Floats, receive: Receive) -> list[Any]:
+        """Have inputs answered with whatever else waits.
+
+        Args:
+            task: that the answers are counted for.
+            ask: what is asked of its champion.
+            x: inputs `(inputs, *schema.shape)`.
+            receive: of a request whose body has been read.
+
+        Returns:
+            As `Ask.answer`, all of them finite.
+
+        Raises:
+            Refused: too much waits, its turn did not come in time, or an input has no finite answer.
+        """
         account, model = current(), ask.champion.model
         account.task, account.digest, account.inputs = task, model.digest, len(x)
         account.mark("read")
         rows = await self.batcher.ask(ask, x, receive)
         try:
-            body = reply(task, ask, rows)
+            check(rows)
         except BentoMLException as error:
             raise _refused(error) from None
         if shadow := self.shadows.get(task):
             shadow.offer(ask.champion, x, rows)
         account.flagged = meters.of(task, model.digest).answered(rows, model.threshold, ask.champion.eps)
-        return body
+        return rows
 
     def _ran(self, ask: Ask, rows: int, took: float) -> None:
         champion = ask.champion
@@ -142,23 +200,24 @@ class Desk:
         series.batch.add(rows)
         series.busy.add(took)
 
-    # Mistakes are returned, not raised: an exception that leaves a worker thread is caught in a reference cycle with
-    # all that the request held, and hostile requests would fill the memory faster than it is collected.
-    def _read(self, body: bytes) -> strict_json.Read | Refused:
-        try:
-            request = PredictRequest.parse(body)
-            return (request.task, *self.runtime.read(request))
-        except BentoMLException as error:
-            return _refused(error)
+    def _read(self, body: bytes) -> strict_json.Read:
+        request = PredictRequest.parse(body)
+        return (request.task, *self.runtime.read(request))
 
-    def _read_image(self, request: UploadRequest) -> strict_json.Read | Refused:
-        try:
-            return (request.task, *self.runtime.read_image(request))
-        except BentoMLException as error:
-            return _refused(error)
+    def _read_image(self, request: UploadRequest) -> strict_json.Read:
+        return (request.task, *self.runtime.read_image(request))
 
 
-def _or_raise(found: strict_json.Read | Refused) -> strict_json.Read:
+# Mistakes are returned, not raised: an exception that leaves a worker thread is caught in a reference cycle with all
+# that the request held, and hostile requests would fill the memory faster than it is collected.
+def _attempt(read: Callable[[], T]) -> T | Refused:
+    try:
+        return read()
+    except BentoMLException as error:
+        return _refused(error)
+
+
+def _or_raise(found: T | Refused) -> T:
     if isinstance(found, Refused):
         raise found
     return found

@@ -28,6 +28,9 @@ SENTENCES = {
 NO_WEBSOCKET = "no path takes WebSockets; POST to /predict, see /docs"
 
 
+log = logging.getLogger("bentoml.redoubt")
+
+
 class ErrorDetail(BaseModel):
     """What went wrong.
 
@@ -129,21 +132,34 @@ class Envelope:
         elif scope["path"] not in self._paths:
             await envelope(404, SENTENCES[404])(scope, receive, send)
         else:
-            await self._app(scope, receive, _Rewriter(scope, receive, send))
+            rewriter = _Rewriter(scope, receive, send)
+            try:
+                await self._app(scope, receive, rewriter)
+            except Exception:
+                # Else uvicorn would say so in words of its own.
+                log.exception("a request to %s failed", scope["path"])
+                if not rewriter.begun:
+                    await envelope(500, SENTENCES[500])(scope, receive, send)
 
 
 class _Rewriter:
-    """Sends an answer's messages on, an error answer's as an envelope."""
+    """Sends an answer's messages on, an error answer's as an envelope.
+
+    Attributes:
+        begun: whether some of it is sent.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._start: Message | None = None
         self._body = bytearray()
+        self.begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
             self._start = message
         elif self._start is None:
+            self.begun = True
             await self._send(message)
         else:
             self._body += message.get("body", b"")
@@ -151,6 +167,7 @@ class _Rewriter:
                 await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
+        self.begun = True
         answer = envelope(start["status"], _sentence(start["status"], bytes(self._body)))
         for name, value in MutableHeaders(raw=start["headers"]).items():
             if name not in ("content-type", "content-length"):

@@ -1,10 +1,11 @@
 """What a request must be before anyone parses it: whole, in time, of the right type and not too large."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.message import Message as Fields
 from http import HTTPStatus
+from typing import NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
@@ -15,8 +16,20 @@ from serving.admission import Limits
 from serving.errors import SENTENCES, Refused
 from serving.intake import Memory, Share, discard, read, too_large
 
+NO_PAGES = (
+    "this path takes POST alone, and no calls from pages of another origin; call it from a server, serve the page and"
+    " this service under one origin, or name the page's origin in REDOUBT_CORS_ORIGINS"
+)
 UTF8 = {"utf-8", "utf8", "us-ascii", "ascii"}
 log = logging.getLogger("bentoml.redoubt")
+
+
+class Answer(NamedTuple):
+    """A good answer: its body, the body's type, and further headers."""
+
+    body: bytes
+    media_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -24,34 +37,38 @@ class Route:
     """What answers at a path.
 
     Attributes:
-        media_type: the one content type that it takes.
-        answer: from the scope, the whole body and what comes after it, the answer's JSON; raises Refused.
+        path: by which its requests are counted; of several paths their common form.
+        media_types: the content types that it takes, the usual one first; an empty one stands for none.
+        answer: from the scope, the whole body and what comes after it, the answer; raises Refused.
     """
 
-    media_type: str
-    answer: Callable[[Scope, bytes, Receive], Awaitable[bytes]]
+    path: str
+    media_types: tuple[str, ...]
+    answer: Callable[[Scope, bytes, Receive], Awaitable[Answer]]
 
 
 class Gatekeeper:
     """ASGI application that has each POST answered once its body is whole, and every refusal leave in the envelope."""
 
-    def __init__(self, routes: Mapping[str, Route], limits: Limits) -> None:
+    def __init__(self, find: Callable[[str], Route | None], limits: Limits) -> None:
         """Guard some routes.
 
         Args:
-            routes: by path.
+            find: the route of a path.
             limits: of one request and of all together.
         """
-        self._routes, self._limits = routes, limits
+        self._find, self._limits = find, limits
         self._memory, self._access = Memory(limits), AccessLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; 4xx or 5xx says why not."""
-        headers = Headers(scope=scope)
-        account = opened(headers)
+        route = self._find(scope["path"])
+        if route is None:
+            raise LookupError(scope["path"])
+        account = opened(scope)
         reason = ""
         try:
-            body = await self._answer(scope, headers, receive)
+            answer = await self._answer(route, scope, receive)
         except Refused as refused:
             # The traceback would hold the body.
             status, reason = await self._refuse(refused.with_traceback(None), scope, receive, send), refused.reason
@@ -60,20 +77,20 @@ class Gatekeeper:
             status, reason = await self._refuse(Refused(500, SENTENCES[500]), scope, receive, send), "failure"
         else:
             status = HTTPStatus.OK
-            length = (b"content-length", b"%d" % len(body))
-            answer = [(b"content-type", b"application/json"), length, *account.headers]
-            await send({"type": "http.response.start", "status": status, "headers": answer})
-            await send({"type": "http.response.body", "body": body})
-        account.close(scope["path"], status, reason)
+            length = (b"content-length", b"%d" % len(answer.body))
+            headers = [(b"content-type", answer.media_type), length, *answer.headers]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": answer.body})
+        account.close(route.path, status, reason)
         self._access.write(scope, status, account, reason)
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
-        route = self._routes[scope["path"]]
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Answer:
+        headers = Headers(scope=scope)
         _check_head(scope, headers, self._limits)
         with Share(self._memory) as share:
             body = await read(receive, share, self._limits)
             current().mark("receive")
-            _check_type(scope["path"], headers, body, route.media_type)
+            _check_type(route, headers, body)
             answered = route.answer(scope, body, receive)
             # Whoever answers lets go of it as soon as it is parsed.
             del body
@@ -84,19 +101,14 @@ class Gatekeeper:
         expects = any(name == b"expect" for name, _ in scope["headers"])
         if refused.unread and (expects or not await discard(receive, self._limits)):
             refused.answer.headers["Connection"] = "close"
-        refused.answer.raw_headers.extend(current().headers)
         await refused.answer(scope, receive, send)
         return refused.answer.status_code
 
 
 def _check_head(scope: Scope, headers: Headers, limits: Limits) -> None:
-    if scope["method"] == "OPTIONS":
-        raise Refused(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            "this path takes POST alone, and no calls from pages of another origin; call it from a server, or serve"
-            " the page and this service under one origin",
-            headers={"Allow": "POST"},
-        )
+    if scope["method"] != "POST":
+        sentence = NO_PAGES if scope["method"] == "OPTIONS" else SENTENCES[405]
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, sentence, headers={"Allow": "POST"})
     if sum(len(name) + len(value) for name, value in headers.raw) > limits.header:
         raise Refused(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the headers are larger than {limits.header} bytes", close=True
@@ -114,14 +126,15 @@ def _check_head(scope: Scope, headers: Headers, limits: Limits) -> None:
         raise too_large(limits)
 
 
-def _check_type(path: str, headers: Headers, body: bytes, expected: str) -> None:
+def _check_type(route: Route, headers: Headers, body: bytes) -> None:
+    expected = route.media_types[0]
     said, unsupported = headers.get("content-type", ""), HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     came = said.split(";")[0].strip().lower()
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if not body:
         raise Refused(HTTPStatus.BAD_REQUEST, f"the body is empty; expected {expected}, see /docs")
-    if came != expected:
-        raise Refused(unsupported, f"the content type is {came or 'missing'}; {path} takes {expected}")
+    if came not in route.media_types:
+        raise Refused(unsupported, f"the content type is {came or 'missing'}; {route.path} takes {expected}")
     charset = _charset(said) if ";" in said else None
     if charset is not None and charset.lower() not in UTF8:
         raise Refused(unsupported, f"the charset is {charset[:40]}; send UTF-8")

@@ -28,7 +28,8 @@ async def _docs(_: Request) -> FileResponse:
 
 
 async def _openapi(request: Request) -> JSONResponse:
-    return JSONResponse(document(request.app.state.schemas, request.app.state.threats))
+    state = request.app.state
+    return JSONResponse(document(state.schemas, state.threats, state.examples))
 
 
 pages = Starlette(routes=[Route("/", _index), Route("/docs", _docs), Route("/docs.json", _openapi)])

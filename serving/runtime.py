@@ -1,10 +1,10 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +13,7 @@ from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.bundle.io import digest_folder, read_typed
 from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
-from serving.answers import Ask, Champion, reply
+from serving.answers import Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader
 from serving.schema import PredictRequest, PredictResponse, UploadRequest, short
@@ -44,6 +44,12 @@ class Card(BaseModel):
     passed: bool
     eps: Positive
     threat: Told | None = None
+
+
+class Example(BaseModel):
+    """A request that a bundle was shown beside."""
+
+    inputs: list[Any]
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Runtime:
 
     def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
         """What is asked, and the inputs; raises as `predict` does."""
-        champion = self._champion(request.task)
+        champion = self.champion(request.task)
         return Ask(champion, request.certify), champion.read(request.inputs)
 
     def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
@@ -92,12 +98,18 @@ class Runtime:
             InvalidArgument: unknown task, one that takes no images, or an image that does not fit it.
             ServiceUnavailable: the task's bundle was refused.
         """
-        champion = self._champion(request.task)
+        champion = self.champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
         return Ask(champion, request.certify), decode(request.image, champion.schema)
 
-    def _champion(self, task: str) -> Champion:
+    def champion(self, task: str) -> Champion:
+        """The one of a task.
+
+        Raises:
+            InvalidArgument: there is none.
+            ServiceUnavailable: its bundle was refused.
+        """
         if task in self.problems:
             raise ServiceUnavailable(self.problems[task])
         if task in self.refused:
@@ -204,7 +216,18 @@ def checked(bundle: Path) -> Champion:
     if model.digest != card.digest:
         raise BundleError(f"{bundle} changed while it was read; it is looked at again")
     _check_flags(model)
-    return Champion(model, reader(model.schema), card.eps, card.threat.says if card.threat else "")
+    read = reader(model.schema)
+    return Champion(model, read, card.eps, card.threat.says if card.threat else "", _example(bundle, read))
+
+
+def _example(bundle: Path, read: Callable[[list[Any]], Floats]) -> Any:
+    """The first input of the request beside a bundle, for which nobody vouched; None if there is none that fits."""
+    try:
+        inputs = read_typed(bundle / "example.json", Example).inputs[:1]
+        read(inputs)
+        return inputs[0]
+    except (OSError, BundleError, InvalidArgument, IndexError):
+        return None
 
 
 def _check_flags(model: GuardedModel) -> None:
@@ -223,4 +246,6 @@ def _check_flags(model: GuardedModel) -> None:
 
 
 def _answered(task: str, ask: Ask, x: Floats) -> PredictResponse:
-    return PredictResponse.model_validate_json(reply(task, ask, ask.answer(x)))
+    rows = ask.answer(x)
+    check(rows)
+    return PredictResponse.model_validate_json(reply(task, ask, rows))

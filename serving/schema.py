@@ -24,7 +24,11 @@ INPUTS = {
     "maxItems": MAX_INPUTS,
     "items": {
         "anyOf": [
-            {"type": "object", "description": "A record: a finite number, or a category's name, per column."},
+            {
+                "type": "object",
+                "description": "A record: a finite number, or a category's name, per column; null, or nothing, where"
+                " the task declares what an empty cell counts as.",
+            },
             {"type": "array", "description": "An image: rows of pixels in [0, 1], each a number or its channels."},
         ]
     },
@@ -80,10 +84,15 @@ def _refuse_repeated_keys(body: bytes, request: PredictRequest) -> None:
     keys = len(request.model_fields_set) + sum(len(record) for record in request.inputs if isinstance(record, dict))
     # Every key has its colon: only where there are more, in a text perhaps, is the body read once again.
     if body.count(b":") > keys:
-        json.loads(body.removeprefix(BOM_UTF8), object_pairs_hook=_once)
+        json.loads(body.removeprefix(BOM_UTF8), object_pairs_hook=once)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> None:
+def once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse a key that stands twice in one object, as a hook of Python's JSON.
+
+    Raises:
+        InvalidArgument: names it.
+    """
     names = set()
     for name, _ in pairs:
         if name in names:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bentoml
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import ASGIApp
 
-from serving import instance, logs, port
+from serving import cors, instance, logs, port
 from serving.admin import TOKEN, Admin, token
 from serving.admission import Limits
+from serving.correlation import Correlation
 from serving.errors import Envelope, is_ours
-from serving.front import Front
-from serving.gatekeeper import Gatekeeper, Route
+from serving.gatekeeper import Gatekeeper
 from serving.operations import Operations
 from serving.pages import PAGES, STATIC, pages
 from serving.schema import Certify, PredictBody, PredictRequest, UploadRequest
@@ -47,26 +47,20 @@ class GuardedService(bentoml.Service[Any]):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Make the application that the server runs."""
         from serving import wire
-
-        async def predict(scope: Scope, body: bytes, receive: Receive) -> bytes:
-            return await self.desk.predict(scope, body, receive)
-
-        async def predict_image(scope: Scope, body: bytes, receive: Receive) -> bytes:
-            return await self.desk.predict_image(scope, body, receive)
+        from serving.front import Front
+        from serving.routes import Routes
 
         wire.install()
         expected = token(os.environ.get(TOKEN, ""))
         self.moves = Admin(expected) if expected else None
-        routes = {
-            "/predict": Route("application/json", predict),
-            "/predict_image": Route("multipart/form-data", predict_image),
-        }
+        routes = Routes(lambda: self.desk)
         # Before BentoML's, which forgets options that came by the environment.
-        hot = traced(Gatekeeper(routes, LIMITS))
+        hot = traced(Gatekeeper(routes.find, LIMITS))
         # Every error answer, whoever makes it, leaves in the one envelope.
-        enveloped = Envelope(super().to_asgi(is_main), SYSTEM | set(routes) | PAGES | STATIC)
+        enveloped = Envelope(super().to_asgi(is_main), SYSTEM | PAGES | STATIC)
         rest = Operations(enveloped, lambda: self.desk, self.moves)
-        return Front(rest, hot, frozenset(routes), lambda: self.desk.batcher.backlog.saturated)
+        front = Front(rest, hot, routes.find, lambda: self.desk)
+        return Correlation(cors.open_to(front, os.environ.get(cors.VARIABLE, "")))
 
 
 def describe(runtime: "Runtime") -> None:
@@ -74,6 +68,7 @@ def describe(runtime: "Runtime") -> None:
     champions = runtime.champions.items()
     pages.state.schemas = [champion.schema.model_copy(update={"task": task}) for task, champion in champions]
     pages.state.threats = {task: champion.threat for task, champion in champions if champion.threat}
+    pages.state.examples = {task: champion.example for task, champion in champions if champion.example is not None}
 
 
 @bentoml.service(

@@ -37,25 +37,27 @@ def test_dvc_typed_by_hand_runs_no_command_of_a_name(named: Checkout) -> None:
     assert not (named.folder / "resolved").exists()
 
 
-def test_dvc_typed_by_hand_deletes_nothing_outside_the_project(named: Checkout) -> None:
+@pytest.mark.parametrize("stage", [None, "ingest", "split", "section", "promote"])
+def test_dvc_typed_by_hand_deletes_nothing_outside_the_project(
+    named: Checkout, stage: str | None, tmp_path: Path
+) -> None:
     """DVC removes a stage's outputs before it starts the command that would refuse the name."""
-    kept, params = named.folder.parent / "kept", named.folder / "params.yaml"
+    kept, params = tmp_path / "kept", named.folder / "params.yaml"
     kept.mkdir()
-    for name in ("ingest.json", "promote.json"):
-        (kept / name).write_text("keep")
+    files = (kept / "ingest.json", kept / "promote.json", tmp_path / "kept.npz", tmp_path / "kept.html")
+    for file in files:
+        file.write_text("keep")
     before = params.read_text()
-    name = f"../../{kept.name}"
+    # Enough for the deepest folder that holds a task's files: beyond the root, one stays there.
+    name = "../" * 20 + str(kept.resolve().relative_to("/"))
     try:
         named.change(lambda params: params.update(run=[name], tasks={name: TASK}))
-        done = named.run("dvc", "repro")
+        done = named.run("dvc", "repro", *(["-s", f"{stage}@{name}"] if stage else []))
     finally:
         params.write_text(before)
     assert done.returncode != 0
-    assert f"resolve@{name}" in done.stderr
-    assert sorted((path.name, path.read_text()) for path in kept.iterdir()) == [
-        ("ingest.json", "keep"),
-        ("promote.json", "keep"),
-    ]
+    assert f"{stage or 'resolve'}@{name}" in done.stderr
+    assert [file.read_text() for file in files] == ["keep"] * len(files)
 
 
 @pytest.mark.parametrize("stage", ["summary --check", "resolve", "ingest", "harden", "promote"])

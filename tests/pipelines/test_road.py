@@ -1,5 +1,7 @@
 """The whole road on a user's own small table, by the real `dvc` in a project of its own."""
 
+import asyncio
+import json
 import os
 import re
 import shutil
@@ -8,15 +10,21 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from bentoml.exceptions import InvalidArgument
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
+from redoubt.data import splits
 from redoubt.data.store import read_json, write_json
 from redoubt.tracking.client import MlflowClient
 from redoubt.tracking.uri import store_uri
+from serving import strict_json
+from serving.inputs import reader
 from tests.support.checkout import STORES, TABLE, Checkout, loans
 
 # Whole pipelines: on a busy machine they take their time.
@@ -77,6 +85,34 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Checkout) -> None:
     assert "data:image/svg+xml" in page
     for course in ("course.html", "course.zh-CN.html"):
         assert 'id="estimators"' in (finished.folder / "reports" / course).read_text()
+
+
+def test_an_empty_cell_counts_as_it_did_in_training(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = GuardedModel.load(inside / "models/loans/champion")
+    split, table = splits.read(inside / "data/splits/loans.npz"), loans()
+    # As a network sees it, and of training rows alone: the middle one of what they hold.
+    median = float(np.nanmedian(table["debt"].to_numpy(np.float32)[split.train]))
+    gap: dict[str, Any] = {"income": 3100.0, "debt": None, "age": 41, "housing": "rent"}
+    typed = {**gap, "debt": median}
+    read = reader(model.schema)
+    assert np.array_equal(read([gap]), read([typed]))
+    assert np.array_equal(read([{key: gap[key] for key in ("income", "age", "housing")}]), read([gap]))
+    champions: Any = {"loans": model}
+    for record in (gap, {**gap, "age": None, "housing": None}):
+        body = json.dumps({"task": "loans", "inputs": [record]}).encode()
+        quick = asyncio.run(strict_json.read(body, champions))
+        assert quick is not None
+        assert np.array_equal(quick[2], read([record]))
+    with pytest.raises(InvalidArgument, match="input 0: column 'income' is null; expected a finite number"):
+        read([{**gap, "income": None}])
+    pd.DataFrame([gap, typed, {**gap, "age": None, "housing": None}, {**gap, "income": None}]).to_csv("rows.csv")
+    assert main(["predict", "loans", "rows.csv", "--out", "answers.csv", "--certify"]) == 1
+    answers = pd.read_csv("answers.csv")
+    assert answers.loc[0, "adversarial_score"] == answers.loc[1, "adversarial_score"]
+    assert answers["error"].isna().tolist() == [True, True, True, False]
+    assert answers.loc[3, "error"] == "column 'income' is empty"
+    report = read_json(inside / "reports/loans/validation.json")
+    assert set(report["missing"]) == {"debt", "age", "housing"}
 
 
 def test_every_result_is_in_mlflow(inside: Path) -> None:

@@ -236,7 +236,8 @@ def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: p
     assert decision["champion"] is None
     assert "adversarial: robust accuracy was not measured" in capsys.readouterr().out
     record = RunRecord.model_validate(read_json(Path("reports/risk/records/promote.json")))
-    assert sorted(record.metrics) == ["adversarial/clean", "constant/clean", "linear/clean", "natural/clean"]
+    names = ("adversarial", "constant", "linear", "natural", "trees")
+    assert sorted(record.metrics) == [f"{name}/clean" for name in names]
 
 
 def test_the_card_says_the_threat_in_raw_units(task: Task) -> None:

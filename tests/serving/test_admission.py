@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope
 
 from serving.admission import Backlog, Limits
 from serving.errors import Refused
-from serving.gatekeeper import Gatekeeper, Route
+from serving.gatekeeper import Answer, Gatekeeper, Route
 from serving.intake import Memory, Share
 
 SMALL = Limits(body=1000, silence=0.1, rate=10_000, small=50, held=400, waiting=3, backlog=2.0, header=300)
@@ -25,9 +25,9 @@ class Service:
     def __init__(self) -> None:
         self.open = asyncio.Event()
 
-    async def answer(self, _: Scope, body: bytes, __: Receive) -> bytes:
+    async def answer(self, _: Scope, body: bytes, __: Receive) -> Answer:
         await self.open.wait()
-        return str(len(body)).encode()
+        return Answer(str(len(body)).encode())
 
 
 class Client:
@@ -66,7 +66,7 @@ def tried(scenario: Callable[[Service, Gatekeeper], Awaitable[None]], limits: Li
 
     async def run() -> None:
         service = Service()
-        gate = Gatekeeper({"/": Route("text/plain", service.answer)}, limits)
+        gate = Gatekeeper({"/": Route("/", ("text/plain",), service.answer)}.get, limits)
         await scenario(service, gate)
         assert gate._memory.held == 0
 

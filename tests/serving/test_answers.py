@@ -7,6 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
+from redoubt.bundle.answers import largest_eps
 from redoubt.bundle.certificates import certified_eps
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.types import Floats
@@ -70,7 +71,7 @@ def test_the_budget_is_proven_where_the_radius_reaches_it(champions: dict[str, C
     for one, other in zip(budget, radius, strict=True):
         assert one["certified"]["eps"] in (0.0, champion.eps)
         # A radius is rounded down to a 64th of the range that is searched.
-        assert one["certified"]["eps"] <= other["certified"]["eps"] + champion.largest / 64
+        assert one["certified"]["eps"] <= other["certified"]["eps"] + largest_eps(champion.schema) / 64
         assert one["certified"]["eps"] == champion.eps or other["certified"]["eps"] <= champion.eps
     assert {each["certified"]["eps"] for each in budget} == {0.0, champion.eps}
 
@@ -80,7 +81,7 @@ def test_the_radius_is_that_of_the_draws_of_the_answer(champions: dict[str, Cham
     x = champion.read(orjson.loads((ZOO / "mnist-certified" / "example.json").read_bytes())["inputs"])
     model = GuardedModel.load(ZOO / "mnist-certified", threads=1)
     label = model.predict(x, np.random.default_rng(7)).vote.argmax(axis=1)
-    expected = certified_eps(model, x, label, 7, champion.largest)
+    expected = certified_eps(model, x, label, 7, largest_eps(champion.schema))
     draws = model.guard.draw(np.random.default_rng(7), len(x))
     said = numbers(answer(Ask(champion, "radius"), x, draws))
     assert [each["certified"]["eps"] for each in said] == expected.tolist()

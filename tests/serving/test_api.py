@@ -294,6 +294,14 @@ def test_images_are_answered_with_and_without_their_channel(client: httpx.Client
     assert list(first) == ["label", "probabilities", "adversarial_score", "flagged", "outside", "certified", "variants"]
 
 
+@pytest.mark.parametrize("certify", ["none", "budget", "radius"])
+def test_what_lies_far_outside_is_flagged_and_has_no_certificate(certify: str, client: httpx.Client) -> None:
+    far = [{**RECORD, "cp": -1_000_000}, {**RECORD, "hp": 1e9}]
+    said = client.post("/predict", json={"task": "evolution", "inputs": far, "certify": certify}).json()["predictions"]
+    assert [each["outside"] for each in said] == [["cp"], ["hp"]]
+    assert all(each["flagged"] and each["certified"] is None for each in said)
+
+
 def test_an_upload_is_answered_as_its_pixels(client: httpx.Client) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (8, 8), dtype=np.uint8)
     uploaded = upload(client, encoded(Image.fromarray(pixels))).json()

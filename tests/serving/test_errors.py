@@ -72,3 +72,13 @@ def test_the_log_keeps_what_is_ours(error: Exception, expected: bool) -> None:
     except Exception:
         record = logging.LogRecord("x", logging.ERROR, "", 0, "Exception", (), sys.exc_info())
     assert is_ours(record) is expected
+
+
+def test_who_breaks_leaves_an_envelope_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(*_: object) -> None:
+        raise OSError("secret")
+
+    answer = TestClient(Envelope(broken, ("/",))).get("/")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"] == "the service failed on this request; its log says why"
+    assert "secret" in caplog.text

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from serving.openapi import document
-from tests.support.bundles import SCHEMAS
+from serving.openapi import document, example
+from tests.support.bundles import SCHEMAS, SPECIES
 
-DOCUMENT = document(list(SCHEMAS.values()))
+DOCUMENT = document([SCHEMAS[task] for task in sorted(SCHEMAS)])
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -57,7 +57,8 @@ def test_every_schema_is_a_schema(name: str) -> None:
 
 
 def test_operations_are_complete() -> None:
-    operations = [operation for path in DOCUMENT["paths"].values() for operation in path.values()]
+    paths = DOCUMENT["paths"].values()
+    operations = [path[method] for path in paths for method in ("get", "post") if method in path]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["responses"] and operation["summary"] for operation in operations)
 
@@ -71,9 +72,9 @@ def test_requests_and_answers_fit_it(task: str, asgi: httpx.Client) -> None:
 
 
 def test_it_says_when_to_come_back() -> None:
-    for path in ("/predict", "/predict_image"):
+    for path in ("/predict", "/predict_image", "/invocations", "/v2/models/{model}/infer"):
         answers = DOCUMENT["paths"][path]["post"]["responses"]
-        assert set(answers) == {"200", "400", "408", "413", "415", "429", "431", "503", "504"}
+        assert set(answers) - {"404"} == {"200", "400", "408", "413", "415", "429", "431", "503", "504"}
         told = {status for status, answer in answers.items() if "Retry-After" in answer.get("headers", {})}
         assert told == {"429", "503"}
 
@@ -81,6 +82,45 @@ def test_it_says_when_to_come_back() -> None:
 def test_it_says_when_an_input_is_flagged() -> None:
     for name in ("ClassPrediction", "NumberPrediction"):
         assert "outside its training range" in DOCUMENT["components"]["schemas"][name]["description"]
+
+
+@pytest.mark.parametrize("name", ["digits", "colours", "evolution"])
+def test_each_task_has_its_own_shape(name: str) -> None:
+    request = {"task": name, "inputs": [example(SCHEMAS[name])]}
+    assert validator(f"{name}_request").is_valid(request)
+    for other in set(SCHEMAS) - {name}:
+        assert not validator("PredictRequest").is_valid({**request, "task": other})
+
+
+@pytest.mark.parametrize("task", SCHEMAS)
+@pytest.mark.parametrize("path", ["/invocations", "/v2/models/{model}/infer"])
+def test_other_protocols_examples_are_answered(path: str, task: str, asgi: httpx.Client) -> None:
+    examples = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    answer = asgi.post(path.format(model=task), params={"task": task}, json=examples[task]["value"])
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_task_is_one_that_is_served() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["Task"]["enum"] == sorted(SCHEMAS)
+    assert schemas["PredictResponse"]["properties"]["task"] == {"$ref": "#/components/schemas/Task"}
+    assert schemas["UploadRequest"]["properties"]["task"]["enum"] == ["colours", "digits"]
+    assert schemas["evolution_input"]["properties"]["species"]["enum"] == list(SPECIES)
+
+
+def test_a_real_example_is_shown_where_there_is_one() -> None:
+    said = document(list(SCHEMAS.values()), examples={"evolution": {"cp": 20, "hp": 30, "species": "Eevee"}})
+    examples = said["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    assert examples["evolution"]["value"]["inputs"] == [{"cp": 20, "hp": 30, "species": "Eevee"}]
+
+
+def test_a_service_without_tasks_has_a_document() -> None:
+    for reference in references(empty := document([])):
+        assert reference.removeprefix("#/components/schemas/") in empty["components"]["schemas"]
+
+
+def test_protocol_errors_fit_it(asgi: httpx.Client) -> None:
+    validator("ProtocolError").validate(asgi.post("/v2/models/digits/infer", json={}).json())
 
 
 def test_errors_fit_it(asgi: httpx.Client) -> None:

@@ -16,10 +16,11 @@ spans = InMemorySpanExporter()
 BentoMLContainer.tracer_provider.get().add_span_processor(SimpleSpanProcessor(spans))
 with TestClient(service.Redoubt.to_asgi()) as client:
     caller = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-    client.post("/predict", json={"task": "digits", "inputs": [[[0.5] * 8] * 8]}, headers=caller)
+    answer = client.post("/predict", json={"task": "digits", "inputs": [[[0.5] * 8] * 8]}, headers=caller)
 for span in spans.get_finished_spans():
     if span.kind.name == "SERVER":
         print(span.name, f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}")
+        assert answer.headers["traceparent"] == f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01"
 """
 
 

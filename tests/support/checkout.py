@@ -22,6 +22,7 @@ TASK = {
     "target": "repaid",
     "features": ["income", "debt", "age"],
     "categorical": ["housing"],
+    "missing": {"debt": "median", "age": "mean+indicator", "housing": "category"},
     "split": {"folds": 2},
     "sweep": {"batch_size": [32], "models": [{"kind": "linear"}, {"kind": "mlp", "units": [8]}], "epochs": 3},
     "train": {"epochs": 12, "patience": 4},
@@ -42,7 +43,7 @@ TASK = {
 
 
 def loans(rows: int = 240) -> pd.DataFrame:
-    """A table whose target can be learned."""
+    """A table whose target can be learned, with empty cells as people's tables have them."""
     rng = np.random.default_rng(3)
     table = pd.DataFrame(
         {
@@ -53,7 +54,10 @@ def loans(rows: int = 240) -> pd.DataFrame:
         }
     )
     owns = table["housing"] == "own"
-    return table.assign(repaid=np.where(table["income"] - table["debt"] + 400 * owns > 2200, "yes", "no"))
+    table = table.assign(repaid=np.where(table["income"] - table["debt"] + 400 * owns > 2200, "yes", "no"))
+    for name, share in (("debt", 0.04), ("age", 0.15), ("housing", 0.1)):
+        table.loc[rng.random(rows) < share, name] = np.nan
+    return table
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,27 @@ def _twice(names: Sequence[str]) -> str | None:
     return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 
 
+def _unset(value: object) -> bool:
+    """What is left out of a schema on disk, so that one without it has the bytes and the digest it always had."""
+    return value is None
+
+
+class Missing(BaseModel):
+    """What an empty cell counts as.
+
+    Attributes:
+        how: a statistic of the training rows, or `category`, a category of its own.
+        value: that number or category; None where it is not fitted yet.
+        indicator: whether one more input of the network says that the cell was empty; no attacker reaches it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    how: Literal["median", "mean", "mode", "category"]
+    value: Limit | Text | None = None
+    indicator: bool = False
+
+
 class Column(BaseModel):
     """One column of a table: a number, a whole number, or one of a fixed set of categories.
 
@@ -53,6 +74,8 @@ class Column(BaseModel):
         categories: the values of a category.
         immutable: whether it is beyond an attacker's reach; a category always is.
         limits: smallest and largest valid number; None takes those of the training rows for an attacker's box.
+        missing: what an empty cell counts as; None refuses it.
+        other: the category that an unknown one counts as; None refuses it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +85,8 @@ class Column(BaseModel):
     categories: tuple[Text, ...] = ()
     immutable: bool = False
     limits: tuple[Limit, Limit] | None = None
+    missing: Missing | None = Field(default=None, exclude_if=_unset)
+    other: Text | None = Field(default=None, exclude_if=_unset)
 
     @model_validator(mode="after")
     def _values_fit_the_kind(self) -> Self:
@@ -74,12 +99,33 @@ class Column(BaseModel):
             raise ValueError(f"column {self.name!r} of categories has limits; expected none")
         if self.limits and self.limits[0] > self.limits[1]:
             raise ValueError(f"column {self.name!r} has limits {list(self.limits)}; expected the smaller first")
+        if self.other is not None and self.other not in self.categories:
+            raise ValueError(f"column {self.name!r}: other is {self.other!r}; expected one of its categories")
         return self
+
+    @model_validator(mode="after")
+    def _fills_empty_cells_by_its_kind(self) -> Self:
+        if self.missing is None:
+            return self
+        ways = ("mode", "category") if self.kind == "category" else ("median", "mean", "mode")
+        if self.missing.how not in ways or (self.missing.indicator and self.kind == "category"):
+            raise ValueError(f"column {self.name!r} of kind {self.kind}: missing is {self.missing.how!r}")
+        value = self.missing.value
+        if value is not None and _wrong(self, value):
+            raise ValueError(f"column {self.name!r}: an empty cell counts as {value!r}, which is no valid value of it")
+        return self
+
+    @property
+    def numbers(self) -> tuple[bool, ...]:
+        """Per network input that it takes, whether it is the number itself, and no 0 or 1 that says which it is."""
+        if self.kind == "category":
+            return (False,) * len(self.categories)
+        return (True, False) if self.missing and self.missing.indicator else (True,)
 
     @property
     def inputs(self) -> int:
         """How many network inputs it takes."""
-        return len(self.categories) if self.kind == "category" else 1
+        return len(self.numbers)
 
     @property
     def example(self) -> str | float:
@@ -143,14 +189,16 @@ class Schema(BaseModel):
             name
             for column in self.columns
             for name in (
-                [f"{column.name}={c}" for c in column.categories] if column.kind == "category" else [column.name]
+                [f"{column.name}={c}" for c in column.categories]
+                if column.kind == "category"
+                else [column.name, f"{column.name} is missing"][: column.inputs]
             )
         ]
 
     @property
     def numeric(self) -> NDArray[np.bool_]:
         """Which network inputs of a table are numbers, `(features,)`; one-hot inputs are False."""
-        return self._flags(lambda column: column.kind != "category")
+        return self._flags(lambda column: True)
 
     @property
     def integer(self) -> NDArray[np.bool_]:
@@ -160,29 +208,37 @@ class Schema(BaseModel):
     @property
     def mutable(self) -> NDArray[np.bool_]:
         """Which network inputs of a table an attacker can change, `(features,)`."""
-        return self._flags(lambda column: column.kind != "category" and not column.immutable)
+        return self._flags(lambda column: not column.immutable)
 
     @property
     def limits(self) -> Floats:
         """Smallest and largest valid value per network input of a table, `(features, 2)`; NaN where not declared."""
-        ends = [column.limits or (np.nan, np.nan) for column in self.columns for _ in range(column.inputs)]
+        nothing = (np.nan, np.nan)
+        ends = [
+            (column.limits or nothing) if is_number else nothing
+            for column in self.columns
+            for is_number in column.numbers
+        ]
         return np.array(ends, dtype=np.float32).reshape(-1, 2)
 
     def _flags(self, has: Callable[[Column], bool]) -> NDArray[np.bool_]:
-        return np.array([has(column) for column in self.columns for _ in range(column.inputs)], dtype=bool)
+        flags = [is_number and has(column) for column in self.columns for is_number in column.numbers]
+        return np.array(flags, dtype=bool)
 
     def encode(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """Turn records in raw units into network inputs, categories one-hot.
 
         Args:
-            records: one mapping per row, keyed by column name.
+            records: one mapping per row, keyed by column name. What is None or left out counts as the column's
+                `missing` says.
 
         Returns:
             Array `(rows, features)`, float32.
 
         Raises:
-            InputError: a missing or unknown column, a category never seen, not a finite number, a number that is not
-                whole or outside its limits where the column says so.
+            InputError: a missing or unknown column, an empty cell or a category never seen where the column does not
+                say what it counts as, not a finite number, a number that is not whole or outside its limits where the
+                column says so.
         """
         return np.array(
             [self._encode_one(row, record) for row, record in enumerate(records)], dtype=np.float32
@@ -190,40 +246,66 @@ class Schema(BaseModel):
 
     def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
         names = [column.name for column in self.columns]
-        for name in names:
-            if name not in record:
-                raise InputError(f"input {row}: column '{name}' is missing; expected {', '.join(names)}")
+        for column in self.columns:
+            if column.name not in record and column.missing is None:
+                raise InputError(f"input {row}: column '{column.name}' is missing; expected {', '.join(names)}")
         for key in record:
             if key not in names:
                 raise InputError(f"input {row}: unknown column '{key}'; expected {', '.join(names)}")
-        return [value for column in self.columns for value in _encode_cell(row, column, record[column.name])]
+        return [value for column in self.columns for value in _encode_cell(row, column, record.get(column.name))]
+
+
+def _lookalike(value: str, categories: Sequence[str]) -> str | None:
+    """The category of the same letters in another Unicode form."""
+    alike = {unicodedata.normalize("NFC", category): category for category in categories}
+    return alike.get(unicodedata.normalize("NFC", value))
 
 
 def _unlike(value: Any, categories: Sequence[str]) -> str:
     """What came and what was expected, told apart even where they look alike."""
     if not isinstance(value, str):
         return f"{value!r}, not a text; expected one of {', '.join(map(repr, categories))}"
-    alike = {unicodedata.normalize("NFC", category): category for category in categories}
-    near = alike.get(unicodedata.normalize("NFC", value))
+    near = _lookalike(value, categories)
     if near is not None:
         return f"{value!a}; expected {near!a}, the same letters in another Unicode form"
     return f"{value!r}; expected one of {', '.join(categories)}"
 
 
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
+    if value is None:
+        if column.missing is None or column.missing.value is None:
+            raise InputError(
+                f"input {row}: column '{column.name}' is null; expected {_expected(column)}; its task says nothing of"
+                " what a missing one counts as"
+            )
+        filled = _encode_cell(row, column, column.missing.value)
+        return [filled[0], 1.0] if column.missing.indicator else filled
     if column.kind == "category":
         if value not in column.categories:
-            raise InputError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
+            if column.other is None or not isinstance(value, str) or _lookalike(value, column.categories):
+                raise InputError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
+            value = column.other
         return [float(value == category) for category in column.categories]
+    wrong = _wrong(column, value)
+    if wrong:
+        raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected {wrong}")
+    return [float(value), 0.0][: column.inputs]
+
+
+def _expected(column: Column) -> str:
+    return f"one of {', '.join(column.categories)}" if column.kind == "category" else "a finite number"
+
+
+def _wrong(column: Column, value: Any) -> str:
+    """What a value of a column should be that it is not; empty for a valid one."""
+    if column.kind == "category":
+        return "" if value in column.categories else _expected(column)
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not number or not abs(value) <= LARGEST:
-        raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected a finite number")
+        return "a finite number"
     if column.kind == "integer" and not float(value).is_integer():
-        raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected a whole number")
+        return "a whole number"
     # In the network's own precision, in which an attacked value may lie on the very limit.
     if column.limits and not np.float32(column.limits[0]) <= np.float32(value) <= np.float32(column.limits[1]):
-        low, high = column.limits
-        raise InputError(
-            f"input {row}: column '{column.name}' is {value!r}; expected a number from {low:g} to {high:g}"
-        )
-    return [float(value)]
+        return f"a number from {column.limits[0]:g} to {column.limits[1]:g}"
+    return ""

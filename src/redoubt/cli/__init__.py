@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Never
 
 from redoubt import surroundings
-from redoubt.cli import attack, certify, init, predict, study, verify
+from redoubt.cli import attack, certify, explain, init, predict, study, verify
 from redoubt.errors import as_user_error
 
 
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     attack.add_to(commands)
     certify.add_to(commands)
     predict.add_to(commands)
+    explain.add_to(commands)
     verify.add_to(commands)
     study.add_to(commands)
     try:

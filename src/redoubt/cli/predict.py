@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 FILE is read as `redoubt init` reads it: CSV, Excel, Parquet, ...; or an NPZ file with images x. Columns that the model
-does not take are kept in the answer. A row that cannot be answered gets the reason in the column `error`.
+does not take are kept in the answer. An empty cell, or a category that the model does not know, counts as the task
+declared (`missing`, `levels`). A row that cannot be answered gets the reason in the column `error`.
 
 The answer has these columns beside the file's own:
   label, probability   the most probable class and its probability; of a regression: value
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         BundleError: a bundle that cannot be used.
         SourceError: a file that cannot be read.
     """
-    folder = _bundle(args.model)
+    folder = bundle_folder(args.model)
     model = GuardedModel.load(folder)
     eps = read_typed(folder / "card.json", Card).eps if args.certify else None
     if args.certify and not model.proves:
@@ -103,24 +104,24 @@ def run(args: argparse.Namespace) -> int:
         _images(args.file, model.schema) if model.schema.kind == "image" else _rows(args.file, model.schema)
     )
     good = np.array([not error for error in errors], dtype=bool)
-    answers, finite = _answers(model, x[good], eps, args.seed) if good.any() else (pd.DataFrame(), good[good])
-    answers.index = pd.Index(np.flatnonzero(good))
-    for row in answers.index[~finite]:
+    found, finite = answers(model, x[good], eps, args.seed) if good.any() else (pd.DataFrame(), good[good])
+    found.index = pd.Index(np.flatnonzero(good))
+    for row in found.index[~finite]:
         errors[row], good[row] = NO_ANSWER, False
-    answers = answers[finite]
-    made = table.join(answers.reindex(range(len(table)))).assign(error=errors)
+    found = found[finite]
+    made = table.join(found.reindex(range(len(table)))).assign(error=errors)
     text = (made if any(errors) else made.drop(columns="error")).to_csv(index=False, lineterminator="\n")
     if args.out is None:
         print(text, end="")
     else:
         with whole_file(args.out) as path:
             path.write_text(text, encoding="utf-8")
-        flags = int(answers["flagged"].sum()) if len(answers) else 0
+        flags = int(found["flagged"].sum()) if len(found) else 0
         print(f"{int(good.sum()):,} of {len(table):,} rows answered, {flags:,} flagged: {args.out}")
     return 0 if good.all() else 1
 
 
-def _bundle(model: str) -> Path:
+def bundle_folder(model: str) -> Path:
     """The folder of a task's champion, or the folder itself."""
     if is_name(model) and not Path(model).is_dir():
         champion = Path("models", model, "champion")
@@ -160,7 +161,7 @@ def _rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]]:
     columns = {column.name: _cells(table[column.name], column.kind, file) for column in schema.columns}
     x, errors = np.zeros((len(table), *schema.shape), np.float32), []
     for row in range(len(table)):
-        empty = [name for name, cells in columns.items() if cells[row] is None]
+        empty = [column.name for column in schema.columns if not column.missing and columns[column.name][row] is None]
         if empty:
             errors.append(f"column {listed(map(repr, empty))} is empty")
             continue
@@ -178,7 +179,7 @@ def _cells(cells: "pd.Series[Any]", kind: str, file: Path) -> list[Any]:
     return [None if pd.isna(value) else value for value in typed]
 
 
-def _answers(model: GuardedModel, x: Floats, eps: float | None, seed: int) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+def answers(model: GuardedModel, x: Floats, eps: float | None, seed: int) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
     """The answers, and which of them are finite: far outside its range a network overflows."""
     with np.errstate(all="ignore"):
         said = model.predict(x, np.random.default_rng(seed))

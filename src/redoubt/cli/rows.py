@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.problem import AttackProblem, OfCallable
 from redoubt.cli.recipe import examples_of
 from redoubt.cli.targets import Target
-from redoubt.data import dataset
+from redoubt.data import dataset, missing
 from redoubt.data.arrays import read_npz
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays
@@ -97,11 +97,15 @@ def _of_task(task: str, target: Target) -> tuple[NDArray[Any], NDArray[Any], str
         if found is not None:
             return found
     stored = dataset.load(Path("data/raw", task))
+    schema = target.schema if target.schema and target.schema.shape == stored.schema.shape else stored.schema
     path = Path("data/splits", f"{task}.npz")
     if not path.is_file():
         raise RowsError(f"{path}: no such file; run `dvc repro`, or give examples by --data")
     test = stored.batch.take(Split(**read_arrays(path)).test)
-    return test.x, test.y, f"test split of {task}"
+    x = missing.filled(test.x, missing.of_schema(schema))
+    if np.isnan(x).any():
+        raise RowsError(f"task '{task}' has empty cells that its own models alone fill in; give examples by --data")
+    return x, test.y, f"test split of {task}"
 
 
 def _inputs(x: NDArray[Any], target: Target) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.bundle.io import digest, digest_folder, read_typed
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Name
-from redoubt.data import dataset, splits
+from redoubt.data import dataset, missing, splits
 from redoubt.data.sources import NAMED, SIMULATED
 from redoubt.data.store import write_json
 from redoubt.errors import RedoubtError
@@ -254,7 +254,8 @@ def _data(project: Path, card: Card, schema: Schema) -> Batch:
             f"the data are of kind {ours.kind}, shape {list(ours.shape)} and {len(ours.labels)} classes;"
             f" schema.json says {schema.kind}, {list(schema.shape)} and {len(schema.labels)}, or other names of them"
         )
-    return stored.batch.take(splits.read(project / "data/splits" / f"{card.task}.npz").test)
+    test = stored.batch.take(splits.read(project / "data/splits" / f"{card.task}.npz").test)
+    return Batch(missing.filled(test.x, missing.of_schema(schema)), test.y)
 
 
 def _stage(project: Path, stage: str, item: str) -> None:

@@ -121,3 +121,38 @@ def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dt
 
 def _short(shape: tuple[int, ...]) -> str:
     return f"({', '.join(map(str, shape[:6]))}{', ...' if len(shape) > 6 else ''})"
+
+
+def pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
+    """Images as stored, and the value of a white pixel."""
+    if x.dtype == np.uint8:
+        return x, 255
+    expected = "expected uint8, or floating point from 0 to 1"
+    if not x.size:
+        return x, 1
+    if not np.issubdtype(x.dtype, np.floating):
+        whole = np.issubdtype(x.dtype, np.integer)
+        hint = f"; its largest value is {x.max()}: divide by the largest that is possible" if whole else ""
+        raise SourceError(f"'{path}': x is of type {x.dtype}; {expected}{hint}")
+    if not np.all((x >= 0) & (x <= 1)):
+        raise SourceError(f"'{path}': x spans [{x.min():g}, {x.max():g}]; {expected}: shift and divide it")
+    return x.astype(np.float32), 1
+
+
+def named_classes(y: NDArray[Any], path: Path) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """Class names in their order, and the class of each row; h5py and TensorFlow hold words as bytes."""
+    if np.issubdtype(y.dtype, np.bytes_):
+        y = np.char.decode(y, "utf-8", "replace")
+    if np.issubdtype(y.dtype, np.inexact):
+        broken = ~np.isfinite(y)
+        if broken.any():
+            raise SourceError(
+                f"'{path}': y holds {int(broken.sum())} values that are no class, the first in row "
+                f"{int(np.argmax(broken.ravel()))}: {y[broken][0]}; leave these images out"
+            )
+        y = y.astype(np.int64) if np.issubdtype(y.dtype, np.floating) and np.all((y % 1 == 0) & (abs(y) < 2**53)) else y
+    names, classes = np.unique(y, return_inverse=True)
+    limits.refuse_above(
+        len(names), limits.WORDS, f"'{path}': y has too many classes", "is it a number? images need a class each"
+    )
+    return tuple(str(name) for name in names), classes.reshape(y.shape)

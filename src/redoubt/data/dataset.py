@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from redoubt.bundle.io import digest, first_mistake
-from redoubt.bundle.schema import Schema
+from redoubt.bundle.schema import Column, Schema
+from redoubt.data.kept_together import By
 from redoubt.data.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
 from redoubt.errors import RedoubtError
 from redoubt.types import Batch, Floats, Ints
 
 TABLE, IMAGES, SCHEMA, PROVENANCE = "table.csv", "images.npz", "schema.json", "provenance.json"
-COLUMNS = "columns.json"
+COLUMNS, BY = "columns.json", "split_by.npz"
 
 
 class DatasetError(RedoubtError):
@@ -40,6 +41,7 @@ class Raw:
         levels: the value of a white pixel; `x / levels` is in [0, 1].
         test_from: rows from here on are the source's own test set.
         survey: what was found in the source and how it is used; written by `save`, not read back.
+        by: what keeps rows of a table together or in order when they are split.
     """
 
     schema: Schema
@@ -51,6 +53,7 @@ class Raw:
     levels: int = 1
     test_from: int | None = None
     survey: Survey = field(default_factory=Survey)
+    by: By | None = None
 
     def __len__(self) -> int:
         return len(self.images[0] if self.table is None else self.table)
@@ -72,15 +75,18 @@ class Dataset:
     """Data as the network takes it.
 
     Attributes:
-        batch: x float32 in raw units (pixels in [0, 1], categories one-hot); y class indices int64, or numbers float32.
+        batch: x float32 in raw units (pixels in [0, 1], categories one-hot; NaN, in all inputs of a category, for an
+            empty cell that the scaler fills in); y class indices int64, or numbers float32.
         test_from: rows from here on are the source's own test set.
         sha256: of the canonical content.
+        by: what keeps rows together or in order when they are split.
     """
 
     batch: Batch
     schema: Schema
     test_from: int | None
     sha256: str
+    by: By | None = None
 
 
 def digest_table(table: pd.DataFrame) -> str:
@@ -109,6 +115,8 @@ def save(folder: Path, raw: Raw) -> None:
             text = _text(raw.table)
             sha256 = digest(text)
             (temporary / TABLE).write_bytes(text)
+        if raw.by is not None:
+            write_arrays(temporary / BY, {raw.by.how: raw.by.codes})
         write_json(temporary / SCHEMA, raw.schema.model_dump())
         write_json(temporary / COLUMNS, asdict(raw.survey))
         provenance = {"source": raw.source, "origin": raw.origin, "rows": len(raw), "sha256": sha256}
@@ -128,7 +136,7 @@ def read(folder: Path) -> Raw:
         if schema.kind == "image":
             images = read_arrays(folder / IMAGES)
             return Raw(schema, **known, x=images["x"], y=images["y"])
-        return Raw(schema, **known, table=_read_table(folder / TABLE, schema))
+        return Raw(schema, **known, table=_read_table(folder / TABLE, schema), by=_read_by(folder / BY))
     except ValidationError as error:
         raise DatasetError(
             f"{folder / SCHEMA} cannot be used: {first_mistake(error)}; run the ingest stage again: dvc repro"
@@ -138,20 +146,37 @@ def read(folder: Path) -> Raw:
 
 
 def load(folder: Path) -> Dataset:
-    """Read a data set for training; rows with an empty cell, of which `validate` allowed only so many, are left out.
+    """Read a data set for training.
+
+    Rows with an empty cell that nothing takes the place of, of which `validate` allowed only so many, are left out.
 
     Raises:
         DatasetError: no data set there, or one that `validate` would have refused.
     """
-    raw = read(folder)
-    sha256 = read_json(folder / PROVENANCE)["sha256"]
+    return prepared(read(folder), read_json(folder / PROVENANCE)["sha256"])
+
+
+def prepared(raw: Raw, sha256: str = "") -> Dataset:
+    """A raw data set as `load` gives it.
+
+    Raises:
+        DatasetError: one that `validate` would have refused.
+    """
     if raw.table is None:
         x, y = raw.images
         return Dataset(Batch(_unit(x, raw.levels), y), raw.schema, raw.test_from, sha256)
-    whole = raw.table.notna().all(axis=1).to_numpy()
+    whole = complete(raw.table, raw.schema)
     test_from = None if raw.test_from is None else int(whole[: raw.test_from].sum())
     table = raw.table[whole]
-    return Dataset(Batch(_encode(table, raw.schema), _targets(table, raw.schema)), raw.schema, test_from, sha256)
+    batch = Batch(_encode(table, raw.schema), _targets(table, raw.schema))
+    by = None if raw.by is None else raw.by.take(np.flatnonzero(whole))
+    return Dataset(batch, raw.schema, test_from, sha256, by)
+
+
+def complete(table: pd.DataFrame, schema: Schema) -> NDArray[np.bool_]:
+    """Which rows of a raw table are used: those without an empty cell but such as the schema says a value of."""
+    filled = [column.name for column in schema.columns if column.missing]
+    return np.asarray(table.drop(columns=filled, errors="ignore").notna().all(axis=1), dtype=np.bool_)
 
 
 def _text(table: pd.DataFrame) -> bytes:
@@ -160,6 +185,13 @@ def _text(table: pd.DataFrame) -> bytes:
     alone = any(words[name].str.contains("\r", regex=False).any() for name in words)
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if alone else csv.QUOTE_MINIMAL
     return table.to_csv(index=False, lineterminator="\n", quoting=quoting).encode()
+
+
+def _read_by(path: Path) -> By | None:
+    if not path.is_file():
+        return None
+    ((how, codes),) = read_arrays(path).items()
+    return By("time" if how == "time" else "group", codes)
 
 
 def _read_table(path: Path, schema: Schema) -> pd.DataFrame:
@@ -187,12 +219,25 @@ def _encode(table: pd.DataFrame, schema: Schema) -> Floats:
     inputs: list[NDArray[Any]] = []
     for column in schema.columns:
         cells = _cells(table, column.name)
+        empty = cells.isna() if column.missing else None
         if column.kind == "category":
-            codes = _codes(cells, column.categories)
-            inputs.extend((codes == code).astype(np.float32) for code in range(len(column.categories)))
+            inputs.extend(_one_hot(cells, column))
         else:
-            inputs.append(_floats(cells))
+            inputs.append(_floats(cells, empty))
+        if empty is not None and column.missing and column.missing.indicator:
+            inputs.append(empty.to_numpy(np.float32))
     return np.stack(inputs, axis=1)
+
+
+def _one_hot(cells: "pd.Series[Any]", column: Column) -> Iterator[Floats]:
+    missing = column.missing
+    empty = cells.isna().to_numpy() if missing and missing.how != "category" else np.zeros(len(cells), np.bool_)
+    if missing:
+        # A category of its own; or any, which gives way to NaN.
+        cells = cells.fillna(str(missing.value) if missing.how == "category" else column.categories[0])
+    codes = _codes(cells, column.categories)
+    for code in range(len(column.categories)):
+        yield np.where(empty, np.float32(np.nan), (codes == code).astype(np.float32))
 
 
 def _targets(table: pd.DataFrame, schema: Schema) -> NDArray[Any]:
@@ -206,9 +251,11 @@ def _cells(table: pd.DataFrame, name: str) -> "pd.Series[Any]":
     return table[name]
 
 
-def _floats(cells: "pd.Series[Any]") -> Floats:
+def _floats(cells: "pd.Series[Any]", empty: "pd.Series[bool] | None" = None) -> Floats:
+    """Numbers; NaN where a cell may be empty and is."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    _refuse(cells, ~(np.abs(numbers) <= np.finfo(np.float32).max), "expected a finite number")
+    wrong = ~(np.abs(numbers) <= np.finfo(np.float32).max)
+    _refuse(cells, wrong if empty is None else wrong & ~empty.to_numpy(), "expected a finite number")
     return numbers.astype(np.float32)
 
 

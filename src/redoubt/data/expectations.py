@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
 from redoubt.data.dataset import Raw
+from redoubt.data.dataset import complete as complete_rows
 from redoubt.data.docs_page import FRAME, STYLE
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.splits import needed
@@ -38,6 +39,8 @@ from redoubt.params.sections import JudgedParams, ValidateParams
 LARGEST = float(np.finfo(np.float32).max)
 # The column of a column's values as a network takes them.
 IN_32_BITS = "{} (in 32 bits)"
+EMPTY = "no empty cell"
+POLICY = ", or say what an empty one counts as by missing: {{{}: median}}, or mode, category or drop"
 _SHOWN = 10
 # So many rules at a time: Great Expectations compares each with all others of its suite.
 _SUITE = 60
@@ -93,18 +96,22 @@ def validate(raw: Raw, task: JudgedParams) -> Verdict:
     """
     frame = _derive(raw)
     least = needed(len(raw), task.split, raw.test_from)
-    rules = [*_size_rules(raw.schema, task.checks, least), *_content_rules(raw, task.checks)]
+    rules = [*_size_rules(raw.schema, task.checks, least), *_content_rules(raw, task)]
     result = _run(frame, rules, task.name)
     found = [_finding(rule, outcome) for rule, outcome in zip(rules, _in_order(result), strict=True)]
     report = {"task": task.name, "source": raw.source, "rows": len(raw), "passed": bool(result.success), "rules": found}
+    if task.missing and raw.table is not None:
+        shares = raw.table.isna().mean().round(6)
+        report["missing"] = {str(name): float(share) for name, share in shares.items() if share}
     return Verdict(bool(result.success), report, _page(result, task.name))
 
 
-def _content_rules(raw: Raw, checks: ValidateParams) -> Iterator[Rule]:
+def _content_rules(raw: Raw, task: JudgedParams) -> Iterator[Rule]:
+    checks = task.checks
     if raw.table is None:
         yield from _image_rules(raw.levels)
     else:
-        yield from _table_rules(raw.schema, checks)
+        yield from _table_rules(raw.schema, task)
         yield from _precision_rules(raw.table, raw.schema)
     what = "image" if raw.table is None else "row"
     yield Rule(
@@ -157,7 +164,7 @@ def _size_rules(schema: Schema, checks: ValidateParams, least: int) -> Iterator[
     )
 
 
-def _table_rules(schema: Schema, checks: ValidateParams) -> Iterator[Rule]:
+def _table_rules(schema: Schema, task: JudgedParams) -> Iterator[Rule]:
     """Types, empty cells and ranges, column by column."""
     names = [column.name for column in schema.columns]
     yield Rule(
@@ -167,13 +174,7 @@ def _table_rules(schema: Schema, checks: ValidateParams) -> Iterator[Rule]:
         gxe.ExpectTableColumnsToMatchSet(column_set=[*names, schema.target], exact_match=False),
     )
     for name in [*names, schema.target]:
-        yield Rule(
-            "no empty cell",
-            f"at most {checks.max_missing:.1%} of cells empty",
-            "fill the cells or drop the rows in the source, or raise validate.max_missing in params.yaml "
-            "(rows with an empty cell are then left out)",
-            gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=1.0 - checks.max_missing),
-        )
+        yield _empty_rule(name, task)
     for column in schema.columns:
         if column.kind == "category":
             yield Rule(
@@ -186,6 +187,26 @@ def _table_rules(schema: Schema, checks: ValidateParams) -> Iterator[Rule]:
             yield from _number_rules(column.name)
     if not schema.is_classification:
         yield from _number_rules(schema.target)
+
+
+def _empty_rule(name: str, task: JudgedParams) -> Rule:
+    """Of one column: as many empty cells as are allowed, or what its task says of them."""
+    policy = task.missing.get(name)
+    if policy is not None:
+        return Rule(
+            "empty cells have a policy",
+            f"any share of cells empty, by the policy '{policy}'",
+            "say another policy under 'missing' in params.yaml",
+            gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=0.0),
+        )
+    most = task.checks.max_missing
+    return Rule(
+        EMPTY,
+        f"at most {most:.1%} of cells empty",
+        "fill the cells or drop the rows in the source, or raise validate.max_missing in params.yaml "
+        "(rows with an empty cell are then left out)",
+        gxe.ExpectColumnValuesToNotBeNull(column=name, mostly=1.0 - most),
+    )
 
 
 def _number_rules(name: str) -> Iterator[Rule]:
@@ -264,7 +285,7 @@ def _derive(raw: Raw) -> pd.DataFrame:
     """The frame that is checked: a table's columns, or figures of each image, and what concerns rows as a whole."""
     frame = _image_figures(raw) if raw.table is None else raw.table.copy()
     learnable = np.arange(len(frame)) < (len(frame) if raw.test_from is None else raw.test_from)
-    complete = frame.notna().all(axis=1) & learnable
+    complete = (frame.notna().all(axis=1) if raw.table is None else complete_rows(frame, raw.schema)) & learnable
     if raw.table is not None:
         for name in [column for column in frame if _is_blurred(frame[column])]:
             with np.errstate(over="ignore"):
@@ -369,7 +390,7 @@ def _explain(report: dict[str, Any]) -> str:
         lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
         shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
         lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
-        lines.append(f"  to fix:  {rule['fix']}")
+        lines.append(f"  to fix:  {rule['fix']}" + (POLICY.format(rule["column"]) if rule["rule"] == EMPTY else ""))
     return "\n".join(lines)
 
 

@@ -1,12 +1,14 @@
 """Means, deviations and ranges of the training set: the network's first layer, and the box an attack lives in."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from redoubt.bundle.schema import Schema
+from redoubt.data import missing
 from redoubt.data.precision import LARGEST_STD, SMALLEST_STD
 from redoubt.data.store import plain
 from redoubt.errors import RedoubtError
@@ -28,6 +30,7 @@ class Scaler:
         upper: largest value, likewise.
         target_mean: of a regression target, else 0.
         target_std: of a regression target, else 1.
+        fill: per network input of a table what takes the place of an empty cell; None where none is filled in.
     """
 
     mean: Floats
@@ -36,6 +39,11 @@ class Scaler:
     upper: Floats
     target_mean: float
     target_std: float
+    fill: Floats | None = None
+
+    def impute(self, batch: Batch) -> Batch:
+        """A batch with its empty cells filled in; the same one where none is."""
+        return batch if self.fill is None else replace(batch, x=missing.filled(batch.x, self.fill))
 
     def bounds(self, schema: Schema) -> Bounds:
         """The box of inputs, and the unit of eps: 1 for pixels, a number's standard deviation, 0 if immutable.
@@ -54,20 +62,30 @@ class Scaler:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; float32 values survive exactly."""
-        return dict(plain(asdict(self)))
+        found = dict(plain(asdict(self)))
+        fill = found.pop("fill")
+        # JSON knows no NaN, and a table without policies keeps the bytes that it always had.
+        return found if fill is None else {**found, "fill": [None if math.isnan(each) else each for each in fill]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Scaler":
         """The inverse of `to_json`."""
         arrays = {name: np.array(data[name], dtype=np.float32) for name in ("mean", "std", "lower", "upper")}
-        return cls(**arrays, target_mean=float(data["target_mean"]), target_std=float(data["target_std"]))
+        fill = np.array(data["fill"], dtype=np.float32) if "fill" in data else None
+        return cls(**arrays, target_mean=float(data["target_mean"]), target_std=float(data["target_std"]), fill=fill)
 
 
 def fit(batch: Batch, schema: Schema) -> Scaler:
-    """Statistics of a batch, which must hold training rows only."""
+    """Statistics of a batch, which must hold training rows only.
+
+    Raises:
+        MissingError: a column that is to be filled in is empty in all of them.
+    """
+    fill = missing.fit(batch.x, schema)
+    batch = Batch(missing.filled(batch.x, fill), batch.y)
     mean, std, lower, upper = _channels(batch.x) if schema.kind == "image" else _inputs(batch.x, schema)
     target = (0.0, 1.0) if schema.is_classification else (float(batch.y.mean(dtype=float)), _spread(batch.y))
-    return Scaler(mean, std, lower, upper, *target)
+    return Scaler(mean, std, lower, upper, *target, fill=fill)
 
 
 def require_scalable(scaler: Scaler, schema: Schema) -> None:

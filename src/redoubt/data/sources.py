@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from redoubt.bundle.io import first_mistake
 from redoubt.bundle.schema import Schema
-from redoubt.data import limits, pokemon_go, survey
-from redoubt.data.arrays import read_npz
+from redoubt.data import pokemon_go, survey
+from redoubt.data.arrays import named_classes, pixels, read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
-from redoubt.data.readers import read_csv, read_parquet
+from redoubt.data.readers import Noted, read_csv, read_parquet
 from redoubt.data.tables import Origin, build, numbers
 from redoubt.params.sections import DataParams
 from redoubt.types import Ints
@@ -84,11 +84,15 @@ def fetch(task: DataParams, seed: int) -> Raw:
 
 
 def _fetch(task: DataParams, seed: int) -> Raw:
+    file, suffix = task.split.test_file, ending(Path(task.source))
+    named = task.source in SIMULATED or task.source in NAMED
+    if file and (named or suffix not in READERS or ending(Path(file)) != suffix):
+        must = "a source that is a file too" if named or suffix not in READERS else f"one that ends in '{suffix}'"
+        raise SourceError(f"task '{task.name}': split.test is '{file}'; expected {must}, written as '{task.source}' is")
     if task.source in SIMULATED:
         return SIMULATED[task.source](task, seed)
     if task.source in NAMED:
         return NAMED[task.source](task)
-    suffix = ending(Path(task.source))
     if suffix in READERS:
         return READERS[suffix](task, Path(task.source))
     if Path(task.source).is_dir():
@@ -227,23 +231,47 @@ NAMED: dict[str, Callable[[DataParams], Raw]] = {
 
 
 def _csv(task: DataParams, path: Path) -> Raw:
-    _must_exist(task, path)
-    table, notes = read_csv(path, task.read)
-    return build(table, task, Origin(task.source, notes=notes))
+    return _table(task, path, lambda file: read_csv(file, task.read))
 
 
 def _parquet(task: DataParams, path: Path) -> Raw:
+    wanted = (*task.features, *task.categorical, task.target, *filter(None, [task.split.by]))
+    return _table(task, path, lambda file: read_parquet(file, wanted))
+
+
+def _table(task: DataParams, path: Path, read: Callable[[Path], Noted]) -> Raw:
+    """The source's rows, and those of a file of test rows below them."""
     _must_exist(task, path)
-    table, notes = read_parquet(path, (*task.features, *task.categorical, task.target))
-    return build(table, task, Origin(task.source, notes=notes))
+    table, notes = read(path)
+    if task.split.test_file is None:
+        return build(table, task, Origin(task.source, notes=notes))
+    own = Path(task.split.test_file)
+    _must_exist(task, own, "split.test")
+    test, more = read(own)
+    gone = [str(name) for name in table.columns if name not in test]
+    if gone:
+        raise SourceError(
+            f"'{own}' has no column {survey.listed(map(repr, gone))}; expected test rows with the columns of '{path}'"
+        )
+    said = (*notes, *more, f"the {len(test):,} rows of '{own}' are the test set")
+    both = pd.concat([table, test[list(table.columns)]], ignore_index=True)
+    return build(both, task, Origin(task.source, test_from=len(table), notes=said))
 
 
 def _npz(task: DataParams, path: Path) -> Raw:
     _must_exist(task, path)
-    arrays = read_npz(path, ("x", "y"))
-    x, levels = _pixels(arrays["x"], path)
-    labels, y = _labels(arrays["y"], path)
-    return _images(task, x, y, labels, task.source, levels=levels)
+    arrays, test_from = read_npz(path, ("x", "y")), None
+    if task.split.test_file is not None:
+        own = Path(task.split.test_file)
+        _must_exist(task, own, "split.test")
+        more, test_from = read_npz(own, ("x", "y")), len(arrays["x"])
+        if arrays["x"].shape[1:] != more["x"].shape[1:] or arrays["x"].dtype != more["x"].dtype:
+            kinds = [f"{each['x'].dtype} {each['x'].shape[1:]}" for each in (more, arrays)]
+            raise SourceError(f"'{own}': x holds images of {kinds[0]}; expected {kinds[1]}, as in '{path}'")
+        arrays = {name: np.concatenate([arrays[name], more[name]]) for name in ("x", "y")}
+    x, levels = pixels(arrays["x"], path)
+    labels, y = named_classes(arrays["y"], path)
+    return _images(task, x, y, labels, task.source, levels=levels, test_from=test_from)
 
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
@@ -260,17 +288,17 @@ def ending(path: Path) -> str:
     return "".join(suffixes if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
-def _must_exist(task: DataParams, path: Path) -> None:
+def _must_exist(task: DataParams, path: Path, key: str = "source") -> None:
     if not path.exists():
         project = os.environ.get("DVC_ROOT")
         if project and Path(project, path).exists():
             raise SourceError(
-                f"task '{task.name}': source '{path}' is not in the copy of the project that this experiment runs in, "
+                f"task '{task.name}': {key} '{path}' is not in the copy of the project that this experiment runs in, "
                 f"which holds what git tracks alone: give `dvc exp run` the option `--copy-paths {path}` too"
             )
         raise SourceError(
-            f"task '{task.name}': source '{path}' was not found; looked at {path} "
-            "relative to the project's top folder; correct 'source' in params.yaml"
+            f"task '{task.name}': {key} '{path}' was not found; looked at {path} "
+            f"relative to the project's top folder; correct '{key}' in params.yaml"
         )
 
 
@@ -308,41 +336,6 @@ def _check_shapes(x: NDArray[Any], y: NDArray[Any], task: DataParams) -> None:
         hint = "; of one-hot rows take y.argmax(axis=1)" if y.ndim == 2 and y.shape[1] > 1 else ""
         hint = "; take y.ravel()" if y.shape == (len(x), 1) else hint
         raise SourceError(f"'{task.source}': y has shape {y.shape}; expected ({len(x)},), one class per image{hint}")
-
-
-def _pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
-    """Images as stored, and the value of a white pixel."""
-    if x.dtype == np.uint8:
-        return x, 255
-    expected = "expected uint8, or floating point from 0 to 1"
-    if not x.size:
-        return x, 1
-    if not np.issubdtype(x.dtype, np.floating):
-        whole = np.issubdtype(x.dtype, np.integer)
-        hint = f"; its largest value is {x.max()}: divide by the largest that is possible" if whole else ""
-        raise SourceError(f"'{path}': x is of type {x.dtype}; {expected}{hint}")
-    if not np.all((x >= 0) & (x <= 1)):
-        raise SourceError(f"'{path}': x spans [{x.min():g}, {x.max():g}]; {expected}: shift and divide it")
-    return x.astype(np.float32), 1
-
-
-def _labels(y: NDArray[Any], path: Path) -> tuple[tuple[str, ...], NDArray[Any]]:
-    """Class names in their order, and the class of each row; h5py and TensorFlow hold words as bytes."""
-    if np.issubdtype(y.dtype, np.bytes_):
-        y = np.char.decode(y, "utf-8", "replace")
-    if np.issubdtype(y.dtype, np.inexact):
-        broken = ~np.isfinite(y)
-        if broken.any():
-            raise SourceError(
-                f"'{path}': y holds {int(broken.sum())} values that are no class, the first in row "
-                f"{int(np.argmax(broken.ravel()))}: {y[broken][0]}; leave these images out"
-            )
-        y = y.astype(np.int64) if np.issubdtype(y.dtype, np.floating) and np.all((y % 1 == 0) & (abs(y) < 2**53)) else y
-    names, classes = np.unique(y, return_inverse=True)
-    limits.refuse_above(
-        len(names), limits.WORDS, f"'{path}': y has too many classes", "is it a number? images need a class each"
-    )
-    return tuple(str(name) for name in names), classes.reshape(y.shape)
 
 
 def _public_table(

@@ -9,17 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.data.dataset import digest_arrays
+from redoubt.data.kept_together import By, Learnable, Sizes, SplitError, grouped, learnt, ordered
 from redoubt.data.store import read_arrays, write_arrays
-from redoubt.errors import RedoubtError
 from redoubt.params.sections import SplitParams
 from redoubt.types import Ints, Kind
 
 # Numbers are stratified by that many quantiles, if there are rows enough for each.
 _QUANTILES = 10
-
-
-class SplitError(RedoubtError):
-    """Too few rows or classes; the message gives the numbers and the fix."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,8 @@ class Split:
         train: rows to fit on.
         validation: rows for every choice that is made.
         test: rows for reporting only.
-        fold: aligned with `train`: the fold in which that row is held out, from 0.
+        fold: aligned with `train`: the fold in which that row is held out, from 0; below 0 if it never is, as the
+            earliest rows of a split by time.
     """
 
     train: Ints
@@ -50,20 +47,11 @@ class Split:
 
     def without(self, fold: int) -> Ints:
         """Training rows that a fold is fitted on."""
-        return self.train[self.fold != fold]
+        return self.train[learnt(self.fold, fold)]
 
     def within(self, fold: int) -> Ints:
         """Training rows that a fold holds out."""
         return self.train[self.fold == fold]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many rows go where."""
-
-    train: int
-    validation: int
-    test: int
 
 
 def sizes(rows: int, params: SplitParams, test_from: int | None) -> Sizes:
@@ -81,7 +69,9 @@ def needed(rows: int, params: SplitParams, test_from: int | None) -> int:
     return math.ceil((params.folds + 2) * learnable / max(1, size.train))
 
 
-def split(y: NDArray[Any], kind: Kind, params: SplitParams, test_from: int | None, seed: int) -> Split:
+def split(
+    y: NDArray[Any], kind: Kind, params: SplitParams, test_from: int | None, seed: int, by: By | None = None
+) -> Split:
     """Cut rows into training, validation and test, stratified, and training rows into folds.
 
     Args:
@@ -90,13 +80,22 @@ def split(y: NDArray[Any], kind: Kind, params: SplitParams, test_from: int | Non
         params: shares of all rows, and the number of folds.
         test_from: rows from here on are the test set, in their order; None cuts one.
         seed: of the shuffling.
+        by: what keeps rows together or in order, of all rows; None draws each by itself.
 
     Raises:
-        SplitError: one class only, or too few rows or members of a class.
+        SplitError: one class only, or too few rows, groups, times or members of a class.
     """
     size = sizes(len(y), params, test_from)
     learnable = np.arange(len(y) if test_from is None else test_from)
     strata = _strata(y, kind, learnable, needed(len(y), params, test_from))
+    if by is not None:
+        rows = Learnable(y[learnable], strata, by.codes[learnable], kind)
+        own_test = test_from is not None
+        if by.how == "group":
+            train, validation, test, fold = grouped(rows, size, params, own_test, seed)
+        else:
+            train, validation, test, fold = ordered(rows, size, params, own_test)
+        return Split(train, validation, np.arange(len(learnable), len(y)) if own_test else test, fold)
     if test_from is None:
         rest, test = _cut(learnable, strata, size.test, seed, "test")
     else:

@@ -64,7 +64,7 @@ def of_table(
     """
     used = {column.name: column.kind for column in schema.columns} | {schema.target: "target"}
     columns = tuple(
-        _used(typed[name], table[name], used[name]) if name in used else _left_out(table[name], task)
+        _used(typed[name], table[name], used[name]) if name in used else _not_used(table[name], task)
         for name in map(str, table.columns)
     )
     return Survey(columns, (*noted, *_table_notes(typed, schema, task)))
@@ -97,6 +97,13 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.6g}"
 
 
+def _not_used(cells: "pd.Series[Any]", task: DataParams) -> Found:
+    found = _left_out(cells, task)
+    if found.name != task.split.by:
+        return found
+    return Found(found.name, found.holds, found.shows, "time of the split" if task.split.time else "group of the split")
+
+
 def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
     name = str(cells.name)
     first = cells.dropna().head(50).astype("str")
@@ -116,20 +123,43 @@ def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
 def _table_notes(typed: pd.DataFrame, schema: Schema, task: DataParams) -> Iterator[str]:
     target = typed[schema.target]
     empty = typed.isna()
-    rows = int(empty.any(axis=1).sum())
-    if rows:
-        where = listed(f"{name} {count:,}" for name, count in empty.sum().items() if count)
-        share = f"{task.checks.max_missing:.0%}"
-        yield (
-            f"{rows:,} of {len(typed):,} rows have an empty cell ({where}): they are left out, "
-            f"if validate.max_missing ({share}) lets them pass"
-        )
+    yield from _filled_notes(empty, schema)
+    yield from _dropped_notes(empty.drop(columns=[column.name for column in schema.columns if column.missing]), task)
     for column in schema.columns:
         yield from _column_notes(typed[column.name], target, column.kind)
         yield from _alike(column.categories, f"values of '{column.name}'")
     if schema.is_classification:
         yield from _alike(schema.labels, f"classes of '{schema.target}'")
         yield from _rare({str(key): int(n) for key, n in target.value_counts().items()}, task.checks.min_class_share)
+
+
+def _filled_notes(empty: pd.DataFrame, schema: Schema) -> Iterator[str]:
+    for column in schema.columns:
+        count = int(empty[column.name].sum())
+        if column.missing and count:
+            by = f"by the {column.missing.how} of the training rows"
+            by = f"as a category of its own, '{column.missing.value}'" if column.missing.how == "category" else by
+            flag = ", beside which one more input says so" if column.missing.indicator else ""
+            share = f"{count / len(empty):.1%} of the rows"
+            yield f"column '{column.name}': {count:,} empty cells ({share}) are filled in {by}{flag}"
+
+
+def _dropped_notes(empty: pd.DataFrame, task: DataParams) -> Iterator[str]:
+    """Of columns whose empty cells nothing takes the place of."""
+    asked = [name for name in empty if task.missing.get(str(name)) == "drop"]
+    gone = int(empty[asked].any(axis=1).sum())
+    if gone:
+        where = listed(f"{name} {int(empty[name].sum()):,}" for name in asked if empty[name].any())
+        yield f"{gone:,} of {len(empty):,} rows have an empty cell ({where}) and are left out, as 'missing' says: drop"
+    rest = empty.drop(columns=asked)
+    rows = int(rest.any(axis=1).sum())
+    if rows:
+        where = listed(f"{name} {count:,}" for name, count in rest.sum().items() if count)
+        share = f"{task.checks.max_missing:.0%}"
+        yield (
+            f"{rows:,} of {len(rest):,} rows have an empty cell ({where}): they are left out, "
+            f"if validate.max_missing ({share}) lets them pass"
+        )
 
 
 def _column_notes(cells: "pd.Series[Any]", target: "pd.Series[Any]", kind: str) -> Iterator[str]:

@@ -11,9 +11,13 @@ from redoubt.data import limits, survey
 from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
 from redoubt.data.looks import MISSING, looks_like
+from redoubt.data.missing import LEVEL, declared
 from redoubt.data.readers import is_headless, is_nameless
+from redoubt.data.split_column import split_by
 from redoubt.params.sections import DataParams
 
+# The category of rare and unknown values, where they are grouped.
+OTHER = "other"
 # So many names stand in a message.
 _SHOWN = 30
 
@@ -58,9 +62,11 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     }
     typed = pd.DataFrame(columns).reset_index(drop=True)
     _check_declared(typed, features, task)
+    grouped = [_group(typed, name, most, task) for name, most in task.levels.items()]
     schema = _schema(typed, features, task)
-    found = survey.of_table(table, typed, schema, task, origin.notes)
-    return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found)
+    found = survey.of_table(table, typed, schema, task, (*origin.notes, *grouped))
+    by = split_by(table, task)
+    return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found, by=by)
 
 
 def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float]":
@@ -104,7 +110,7 @@ def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool
 def _numeric_names(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:
     """Every column of numbers but the target; one with more numbers than text counts, so that its text is reported."""
     named = [str(name) for name in table.columns if not is_nameless(str(name))]
-    rest = [name for name in named if name not in (task.target, *task.categorical)]
+    rest = [name for name in named if name not in (task.target, *task.categorical, task.split.by)]
     names = tuple(name for name in rest if _is_numeric(table[name]))
     if not names and not task.categorical:
         raise SourceError(f"'{task.source}' has no column of numbers besides the target '{task.target}'")
@@ -124,6 +130,7 @@ def _check_names(table: pd.DataFrame, task: DataParams) -> None:
     if twice:
         raise SourceError(f"task '{task.name}' names column '{twice[0]}' twice among features, categorical and target")
     there = [str(name) for name in table.columns]
+    wanted += [] if task.split.by is None else [task.split.by]
     missing = [name for name in wanted if name not in there]
     if missing:
         found = [f"'{name}'{_nearest(name, there)}" for name in missing]
@@ -169,18 +176,51 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) ->
             kind="integer" if name in task.integer else "number",
             immutable=name in task.immutable,
             limits=task.ranges.get(name),
+            missing=declared(task.missing.get(name)),
         )
         for name in features
     ]
-    columns += [Column(name=name, kind="category", categories=_values(typed[name], task)) for name in task.categorical]
+    columns += [_category(typed[name], task) for name in task.categorical]
     return Schema(
         task=task.name,
         kind=task.kind,
         target=task.target,
         columns=tuple(columns),
-        shape=(sum(len(column.categories) or 1 for column in columns),),
+        shape=(sum(column.inputs for column in columns),),
         labels=_values(typed[task.target], task) if task.kind == "classification" else (),
     )
+
+
+def _group(typed: pd.DataFrame, name: str, most: int, task: DataParams) -> str:
+    """Keep a category's most frequent values and call the others alike, in place.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        SourceError: there are no others.
+    """
+    counts = typed[name].drop(typed.index[typed[name] == OTHER]).value_counts()
+    # Of values as frequent as each other the first by name.
+    kept = sorted(counts.index, key=lambda value: (-counts[value], value))[:most]
+    rest = typed[name].notna() & ~typed[name].isin(kept)
+    if not rest.any():
+        raise SourceError(
+            f"'{task.source}': levels.{name} is {most}, but the column has {len(counts)} different values, so that "
+            f"none is left to be '{OTHER}'; say fewer, or leave it out of 'levels' in params.yaml"
+        )
+    typed.loc[rest, name] = OTHER
+    return (
+        f"column '{name}': {len(kept):,} of {len(counts):,} values are kept, the most frequent ones; the others, in "
+        f"{int(rest.sum()):,} rows, count as '{OTHER}', and so does any that is not known when the model is asked"
+    )
+
+
+def _category(cells: "pd.Series[Any]", task: DataParams) -> Column:
+    name, missing = str(cells.name), declared(task.missing.get(str(cells.name)))
+    values = set(_values(cells, task)) | ({LEVEL} if missing and missing.how == "category" else set())
+    other = OTHER if name in task.levels else None
+    return Column(name=name, kind="category", categories=tuple(sorted(values)), missing=missing, other=other)
 
 
 def _values(cells: "pd.Series[Any]", task: DataParams) -> tuple[str, ...]:

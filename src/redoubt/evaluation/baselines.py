@@ -1,4 +1,8 @@
-"""Baselines without a network: a constant predictor and a plain linear model. A champion must be worth more."""
+"""Baselines without a network: a constant predictor, a plain linear model and, of tables, gradient-boosted trees.
+
+A champion must be worth more than the first and hardly less than the second. Trees are what a practitioner would take
+for a table; they have no gradient, no certificate and no part in the choice, but whoever loses to them should know.
+"""
 
 import warnings
 from collections.abc import Mapping
@@ -26,6 +30,9 @@ from redoubt.types import Batch, Floats
 # The linear model learns from at most so many training examples: more of them tell its score no better.
 ROWS = 5000
 ITERATIONS = 300
+TREES_ROWS = 100_000
+# A network that scores less than that below the best baseline does as well.
+MARGIN = 0.01
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Baseline:
     """Predictions of a model that is no candidate.
 
     Attributes:
-        name: `constant` or `linear`.
+        name: `constant`, `linear` or `trees`.
         about: what it predicts, or what it was fitted to, in words.
         predictions: per part of the data, classes or values `(examples,)`.
     """
@@ -69,18 +76,63 @@ def linear(
     """
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    some = train
-    if len(train) > ROWS:
-        some = train.take(np.sort(np.random.default_rng(seed).choice(len(train), ROWS, replace=False)))
-    weight = "balanced" if balance == "weights" else None
+    some, weight = _some(train, ROWS, seed), "balanced" if balance == "weights" else None
     model: Any = LogisticRegression(max_iter=ITERATIONS, class_weight=weight) if schema.is_classification else Ridge()
-    # Threads sum in an order of their own; and where it has not converged after so many steps it is still a model.
-    with threadpool_limits(1), warnings.catch_warnings():
+    # Where it has not converged after so many steps it is still a model.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(_flat(some.x, scaler), some.y)
-        found = {name: model.predict(_flat(batch.x, scaler)) for name, batch in parts.items()}
+        found = _fitted(model, some, scaler, parts)
     kind = "logistic regression" if schema.is_classification else "ridge regression"
     return Baseline("linear", f"{kind} on {len(some)} of {len(train)} training examples", found)
+
+
+def trees(
+    train: Batch, schema: Schema, scaler: Scaler, parts: Mapping[str, Batch], balance: Balance, seed: int
+) -> Baseline:
+    """Gradient-boosted trees with scikit-learn's defaults; arguments as of `linear`, with `TREES_ROWS` examples."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    some, weight = _some(train, TREES_ROWS, seed), "balanced" if balance == "weights" else None
+    model: Any = (
+        HistGradientBoostingClassifier(class_weight=weight, early_stopping=False, random_state=seed)
+        if schema.is_classification
+        else HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+    )
+    about = f"gradient-boosted trees on {len(some)} of {len(train)} training examples"
+    return Baseline("trees", about, _fitted(model, some, scaler, parts))
+
+
+def _some(train: Batch, most: int, seed: int) -> Batch:
+    if len(train) <= most:
+        return train
+    return train.take(np.sort(np.random.default_rng(seed).choice(len(train), most, replace=False)))
+
+
+def _fitted(model: Any, train: Batch, scaler: Scaler, parts: Mapping[str, Batch]) -> dict[str, NDArray[Any]]:
+    # Threads sum in an order of their own.
+    with threadpool_limits(1):
+        model.fit(_flat(train.x, scaler), train.y)
+        return {name: model.predict(_flat(batch.x, scaler)) for name, batch in parts.items()}
+
+
+def judgment(natural: Mapping[str, float], beside: Mapping[str, Any], schema: Schema) -> str:
+    """How the natural model compares on the test split with the best of the baselines, in a sentence.
+
+    Args:
+        natural: its figures, as `clean_metrics` names them.
+        beside: as `compared` gives them.
+        schema: of the task.
+    """
+    metric, words = ("balanced_accuracy", "balanced accuracy") if schema.is_classification else ("r2", "R2")
+    own, best = natural[metric], max(beside.values(), key=lambda each: each["test"][metric])
+    other = best["test"][metric]
+    told = f"{own:.3f} {words} on the clean test split against {other:.3f}, {best['about']}"
+    if own >= other - MARGIN:
+        return f"The natural model does as well as any baseline: {told}."
+    return (
+        f"The natural model loses to a baseline: {told}. Where nobody attacks, prefer the baseline; a wider `sweep` or"
+        " more `train.epochs` may close the gap."
+    )
 
 
 def clean_score(predicted: NDArray[Any], batch: Batch, schema: Schema, target_mean: float) -> Score:
@@ -116,7 +168,7 @@ def compared(
     seed: int,
     tolerance: float | None,
 ) -> dict[str, Any]:
-    """What a constant and a linear model score on each part of the data, by their names.
+    """What a constant, a linear model and trees score on each part of the data, by their names.
 
     Args:
         train: what they learn from.
@@ -128,7 +180,8 @@ def compared(
         tolerance: of a regression.
     """
     mean = float(train.y.mean(dtype=float))
-    made = (constant(train, schema, parts), linear(train, schema, scaler, parts, balance, seed))
+    learners = (linear,) if schema.kind == "image" else (linear, trees)
+    made = [constant(train, schema, parts), *(fit(train, schema, scaler, parts, balance, seed) for fit in learners)]
     return {
         each.name: {
             "about": each.about,

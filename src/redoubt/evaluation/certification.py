@@ -45,11 +45,11 @@ def checked_network(
     """
     certified = certified_network(guarded, batch, eps, tolerance)
     for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
-        check_not_refuted(f"L-inf {eps:g}", certified, ~_is_right(guarded.network(point), batch.y, tolerance), where)
+        check_not_refuted(f"L-inf {eps:g}", certified, ~_is_correct(guarded.network(point), batch.y, tolerance), where)
     return certified
 
 
-def _is_right(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> Flags:
+def _is_correct(outputs: Floats, y: NDArray[Any], tolerance: float | None) -> Flags:
     """Where the class is the true one, or a number lies within the tolerance; see `certified_network`."""
     if tolerance is None:
         same: Flags = outputs.argmax(axis=1) == y

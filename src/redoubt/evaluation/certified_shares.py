@@ -70,9 +70,9 @@ class CertifiedShares:
             guarded,
             key,
             self.test,
-            lambda: {"right": checked_network(guarded, self.test, eps, tolerance, bounds, self.settings.seed)},
+            lambda: {"certified": checked_network(guarded, self.test, eps, tolerance, bounds, self.settings.seed)},
         )
-        return found["right"]
+        return found["certified"]
 
     def _classes(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
         """Share of examples whose smoothed class is correct and certified at each radius; at 0 clean accuracy."""

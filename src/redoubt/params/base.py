@@ -11,6 +11,11 @@ from redoubt.errors import RedoubtError
 from redoubt.types import Norm
 
 NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
+# What becomes of an empty cell: its row is left out, a statistic of the training rows takes its place (with an input of
+# the network that says so, or without), or it is a category of its own.
+MissingPolicy = Literal[
+    "drop", "median", "mean", "mode", "indicator", "median+indicator", "mean+indicator", "mode+indicator", "category"
+]
 Balance = Literal["none", "weights"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Ends that no sensible run comes near: a figure above them is a slip, or meant to use up somebody's memory or time.

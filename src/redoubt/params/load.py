@@ -180,10 +180,18 @@ def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
         over = block.get(section, {})
         if not isinstance(over, dict):
             raise ParamsError(f"{path}: {where}.{section} must hold keys and values, got {over!r}")
-        merged = _merge(base, over)
+        merged = _with_test_file(_merge(base, over), base) if section == "split" else _merge(base, over)
         resolved = _parse(model, merged, path, f"{where}.{section}")
         own["checks" if section == "validate" else section] = resolved.model_dump()
     return _parse(Task, {"name": name, **own}, path, where)
+
+
+def _with_test_file(split: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """`test: PATH` in a task's block as `test_file: PATH`; the share stays that of all tasks, and is not used."""
+    test = split.get("test")
+    if not isinstance(test, str) or not Path(test).suffix[1:2].isalpha():
+        return split
+    return {**split, "test": base.get("test"), "test_file": test}
 
 
 def _section_model(section: str, kind: Kind) -> type[Strict]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from redoubt.bundle.types import GuardDraws, Kind, Name, Positive
-from redoubt.params.base import Balance, Count, Curve, Range, Share, Size, Strict, unknown
+from redoubt.params.base import Balance, Count, Curve, MissingPolicy, Range, Share, Size, Strict, unknown
 from redoubt.params.networks import ModelParams
 from redoubt.types import Norm, Threat
 
@@ -15,6 +15,11 @@ from redoubt.types import Norm, Threat
 HARDENED = ("adversarial", "certified", "smoothed")
 # The models that are attacked and may be promoted: the smoothed one is only as good as its noise, which is not served.
 CANDIDATES = ("natural", "adversarial", "certified")
+
+
+def unset(value: object) -> bool:
+    """What is left out of settings on disk, so that a task without it resolves to the bytes that it always did."""
+    return not value
 
 
 class Eps(Strict):
@@ -37,7 +42,36 @@ class Eps(Strict):
         return Threat(norm, self.of(norm))
 
 
-class SplitParams(Strict):
+class SplitSource(Strict):
+    """What of the source a split goes by.
+
+    Attributes:
+        group: a column; rows with the same value stay in one part and one fold.
+        time: a column of numbers or dates; the latest rows test, and each fold is later than what it learns from.
+        test_file: a file of test rows, written as the source is; `test: PATH` says the same.
+    """
+
+    group: str | None = Field(default=None, exclude_if=unset)
+    time: str | None = Field(default=None, exclude_if=unset)
+    test_file: str | None = Field(default=None, exclude_if=unset)
+
+    @property
+    def by(self) -> str | None:
+        """The column that rows are kept together or in order by."""
+        return self.group or self.time
+
+    @model_validator(mode="after")
+    def _goes_by_one_column(self) -> "SplitSource":
+        if self.group is not None and self.time is not None:
+            raise ValueError("rows are kept together by 'group' or in order by 'time', not both: leave one out")
+        return self
+
+
+def _by_chance(split: SplitSource) -> bool:
+    return not (split.by or split.test_file)
+
+
+class SplitParams(SplitSource):
     """Shares of all rows held out, and N of the N-fold cross-validation on the rest."""
 
     test: Annotated[float, Field(gt=0.0, lt=0.9)]
@@ -208,6 +242,16 @@ class Tolerant(Strict):
     tolerance: Positive | None = None
 
 
+class Gaps(Strict):
+    """What becomes of a table's empty cells.
+
+    Attributes:
+        missing: a policy by column; a row with any other empty cell is left out, if `validate.max_missing` lets it.
+    """
+
+    missing: dict[str, MissingPolicy] = Field(default_factory=dict, exclude_if=unset)
+
+
 class ReadParams(Strict):
     """How a table of text is written; the defaults are those of a CSV file.
 
@@ -242,14 +286,16 @@ class ReadParams(Strict):
         return self
 
 
-class DataParams(Strict):
+class DataParams(Gaps):
     """Where a task's data come from, and what their columns are.
 
     Attributes:
         read: how the source is written, if it is a table of text.
         integer: features of whole numbers, which attacks keep whole and the service wants whole.
         immutable: features beyond an attacker's reach.
+        levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
+        split: the columns and the file that the split will need.
         checks: what a first look at the data finds worth a note.
     """
 
@@ -263,6 +309,8 @@ class DataParams(Strict):
     integer: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
     ranges: dict[str, Range] = Field(default_factory=dict)
+    levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
+    split: SplitSource = Field(default=SplitSource(), exclude_if=_by_chance)
     checks: SurveyParams
 
     def check_declared(self, numbers: tuple[str, ...]) -> None:
@@ -274,16 +322,32 @@ class DataParams(Strict):
         Raises:
             ValueError: a name that is no feature, with the nearest that is; nothing left for an attacker to change.
         """
-        valid = {"integer": numbers, "ranges": numbers, "immutable": (*numbers, *self.categorical)}
+        every = (*numbers, *self.categorical)
+        valid = {
+            "integer": numbers,
+            "ranges": numbers,
+            "immutable": every,
+            "levels": self.categorical,
+            "missing": (*every, self.target),
+        }
         for option, names in valid.items():
             for name in getattr(self, option):
                 if name not in names:
                     raise ValueError(f"{option}: {unknown(name, list(names), 'feature')}")
         if numbers and set(numbers) <= set(self.immutable):
             raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
+        for name, policy in self.missing.items():
+            fit = ("drop", "mode", "category") if name in self.categorical else ("drop",)
+            if name not in numbers and policy not in fit:
+                what = "the target" if name == self.target else "a category"
+                raise ValueError(
+                    f"missing.{name}: '{policy}' is for numbers, '{name}' is {what}; say {' or '.join(fit)}"
+                )
+            if name in numbers and policy == "category":
+                raise ValueError(f"missing.{name}: '{name}' is a number; say median, mean or mode, or drop")
 
 
-class JudgedParams(Tolerant):
+class JudgedParams(Tolerant, Gaps):
     """What raw data are judged by: their own rules, and the gates that their examples must be able to show."""
 
     name: Name

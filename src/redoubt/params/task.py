@@ -14,6 +14,7 @@ from redoubt.params.sections import (
     Eps,
     ImageGuard,
     JudgedParams,
+    SplitParams,
     SweepParams,
     TableGuard,
     TrainParams,
@@ -26,6 +27,7 @@ class Task(DataParams, JudgedParams):
     """One task with every section resolved: the kind's defaults, overridden by the task's own block."""
 
     checks: ValidateParams
+    split: SplitParams
     sweep: SweepParams
     train: TrainParams
     harden: HardenParams
@@ -53,10 +55,14 @@ class Task(DataParams, JudgedParams):
     def _fits_its_kind(self) -> Self:
         if self.kind == "regression" and self.tolerance is None:
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
-        of_tables = ("features", "categorical", "integer", "immutable", "ranges")
+        of_tables = ("features", "categorical", "integer", "immutable", "ranges", "missing", "levels")
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":
             raise ValueError("train.balance weighs classes; this task is a regression: leave it out")
+        if self.kind == "image" and self.split.by:
+            raise ValueError(f"split.{'group' if self.split.group else 'time'}: images have no columns")
+        if self.split.by in (*self.missing, self.target):
+            raise ValueError(f"split: '{self.split.by}' is the target, or has a policy for missing cells; take neither")
         if self.kind == "image" and given:
             raise ValueError(f"an image task takes no '{given}'")
         if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):

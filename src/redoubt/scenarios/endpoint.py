@@ -134,7 +134,8 @@ def _record(schema: Schema, index: int, row: Floats) -> dict[str, Any]:
 
 def _cell(index: int, column: Column, values: Floats) -> Any:
     if column.kind != "category":
-        return float(values[0])
+        # An empty cell that is said to be one can be sent only as it is: null.
+        return None if len(values) > 1 and values[1] else float(values[0])
     if sorted(values.tolist()) != [0.0] * (len(values) - 1) + [1.0]:
         raise InputError(f"input {index}: column '{column.name}' holds {values.tolist()}; expected one 1, the rest 0")
     return column.categories[int(values.argmax())]

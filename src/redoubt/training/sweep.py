@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
+from redoubt.data.kept_together import learnt
 from redoubt.data.scaling import Scaler
 from redoubt.errors import RedoubtError
 from redoubt.params.base import Balance, Strict
@@ -50,7 +51,7 @@ class Selected(Strict):
 
 @dataclass(frozen=True)
 class Folds:
-    """The training examples, their folds, a scaler fitted without each fold, and how classes weigh."""
+    """Training examples (empty cells NaN), their folds, a scaler fitted without each fold, and how classes weigh."""
 
     batch: Batch
     fold: np.ndarray
@@ -115,7 +116,8 @@ def cross_validate(
     curves = []
     for number, scaler in enumerate(folds.scalers):
         held_out = folds.fold == number
-        train, validation = folds.batch.take(np.flatnonzero(~held_out)), folds.batch.take(np.flatnonzero(held_out))
+        parts = (learnt(folds.fold, number), held_out)
+        train, validation = (scaler.impute(folds.batch.take(np.flatnonzero(rows))) for rows in parts)
         plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
         key = {
             "plan": plan,

@@ -61,11 +61,12 @@ def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[
         "it is always the same",
         "it tells the target by itself (balanced accuracy 100.0%)",
         "nearly all values differ",
-        "'since' is a time and the rows are in its order",
-        "1 of 120 rows have an empty cell",
+        "'since' is a time and the rows are in its order: the latest rows are the test set",
+        "'spend' has 1 empty cells (0.8%): they count as the median of the training rows",
         "make repro RUN=churn",
     ):
         assert words in said
+    assert (task.missing, task.split.time) == ({"spend": "median"}, "since")
     assert len(sources.fetch(task, seed=0)) == ROWS
     after = Path("params.yaml").read_bytes()
     start = next(place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b)
@@ -141,7 +142,30 @@ def test_who_shares_an_answer_is_no_feature(top: Path, capsys: pytest.CaptureFix
     table.assign(fault=np.where(faulty[device], "yes", "no")).to_csv("sensor.csv", index=False)
     assert main(["init", "sensor", "sensor.csv", "--target", "fault", "--yes"]) == 0
     assert load().task("sensor").categorical == ()
-    assert "rows of one 'device' (40 of them) may fall into training and test both" in capsys.readouterr().out
+    assert "'device' stands for 40 groups of rows: those of one stay together" in capsys.readouterr().out
+    assert load().task("sensor").split.group == "device"
+
+
+def test_what_cannot_be_split_by_is_split_at_random(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(8)
+    days = pd.date_range("2024-01-01", periods=ROWS)
+    table = pd.DataFrame({"heat": rng.normal(size=ROWS), "day": days.astype("str")})
+    table.assign(fault=np.arange(ROWS) > ROWS / 2).to_csv("sensor.csv", index=False)
+    assert main(["init", "sensor", "sensor.csv", "--target", "fault", "--yes"]) == 0
+    assert "rows are split at random after all: split.time leaves no row of class" in capsys.readouterr().out
+    assert load().task("sensor").split.by is None
+
+
+def test_many_words_are_grouped(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(9)
+    towns = [f"town {n}" for n in np.minimum(rng.geometric(0.05, 2000), 90)]
+    table = pd.DataFrame({"v": rng.normal(size=2000), "town": towns, "left": rng.choice(["yes", "no"], 2000)})
+    table.to_csv("own.csv", index=False)
+    assert main(["init", "own", "own.csv", "--target", "left", "--yes"]) == 0
+    task = load().task("own")
+    assert (task.categorical, task.levels) == (("town",), {"town": 20})
+    assert "the 20 most frequent ones are kept" in capsys.readouterr().out
+    assert len(sources.fetch(task, seed=0).schema.columns[1].categories) == 21
 
 
 def excel_like(table: pd.DataFrame, path: Path) -> None:

@@ -27,6 +27,37 @@ def test_a_linear_model_learns_what_is_there_and_a_constant_does_not(name: str) 
     assert np.array_equal(again.predictions["test"], linear.predictions["test"])
 
 
+@pytest.mark.parametrize("name", [TABLE, NUMBER])
+def test_trees_learn_a_table_that_is_no_line(name: str) -> None:
+    train, schema = rows(name, 400), SCHEMAS[name]
+    scaler = fit(train, schema)
+    bent = scaler.std[0] * np.where((train.x[:, 0] > scaler.mean[0]) ^ (train.x[:, 1] > scaler.mean[1]), 1, -1)
+    y = (bent > 0).astype(np.int64) if name == TABLE else bent.astype(np.float32)
+    batch = Batch(train.x, y)
+    found = baselines.compared(batch, schema, scaler, {"test": batch}, "none", 1, TOLERANCE)
+    assert list(found) == ["constant", "linear", "trees"]
+    scores = {name: each["test"]["score"]["value"] for name, each in found.items()}
+    assert scores["trees"] > 0.9 > scores["linear"] + 0.2
+    assert found == baselines.compared(batch, schema, scaler, {"test": batch}, "none", 1, TOLERANCE)
+
+
+def test_images_are_not_a_matter_of_trees() -> None:
+    batch = rows(IMAGE, 60)
+    found = baselines.compared(batch, SCHEMAS[IMAGE], fit(batch, SCHEMAS[IMAGE]), {"test": batch}, "none", 1, None)
+    assert list(found) == ["constant", "linear"]
+
+
+@pytest.mark.parametrize(("own", "says"), [(0.975, "does as well as any baseline"), (0.9, "loses to a baseline")])
+def test_who_loses_to_a_baseline_is_told(own: float, says: str) -> None:
+    beside = {
+        name: {"about": about, "test": {"balanced_accuracy": score}}
+        for name, about, score in (("constant", "'high'", 0.5), ("trees", "trees on 9 of 9", 0.98))
+    }
+    said = baselines.judgment({"balanced_accuracy": own}, beside, SCHEMAS[TABLE])
+    assert says in said
+    assert "against 0.980, trees on 9 of 9" in said
+
+
 def test_figures_are_named_by_the_kind_of_task() -> None:
     for name, metrics in ((IMAGE, {"accuracy", "balanced_accuracy", "mcc"}), (NUMBER, {"mae", "rmse", "r2"})):
         batch = rows(name, 50)

@@ -100,7 +100,7 @@ def reprogram(job: Job) -> Findings:
     found = {
         "boards": f"1 to {board.most} squares on {board.cells} x {board.cells} cells",
         "classes_for_the_counts": ", ".join(job.target.labels[place] for place in done.classes),
-        "counted_rightly": {"network": done.accuracy, "untrained": untrained.accuracy, "guessing": done.chance},
+        "accuracy": {"network": done.accuracy, "untrained": untrained.accuracy, "guessing": done.chance},
     }
     boards = make_boards(np.random.default_rng([job.seed, 1]), SHOWN, board, done.frame.shape)
     answers = AttackProblem(of_network(network), Untargeted(), "linf", bounds).predict(boards.x + done.frame)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from redoubt.cli.init.allowed import allowed
 from redoubt.cli.init.eps import eps_in_words
 from redoubt.cli.init.propose import Proposal, likely_target, propose
 from redoubt.cli.words import AskedError, task_name
-from redoubt.data import sources
-from redoubt.data.dataset import Raw
+from redoubt.data import sources, splits
+from redoubt.data.dataset import Raw, prepared
 from redoubt.data.dialect import detect
+from redoubt.data.kept_together import SplitError
+from redoubt.data.locate import SourceError
 from redoubt.data.sources import TEXT, ending
 from redoubt.data.store import whole_file
 from redoubt.data.survey import listed
@@ -144,8 +147,16 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
         proposal = propose(found.table, _target(args.target, found.table, console))
         _show(console, args.name, len(found.table), proposal)
         plain = block.of_table(proposal, where, found.read, {})
-        task, raw = _tried(before, args.name, plain, found)
-        plain = block.of_table(proposal, where, found.read, allowed(raw, task.checks))
+        try:
+            task, raw = _tried(before, args.name, plain, found)
+        except (SourceError, SplitError) as error:
+            if not proposal.split:
+                raise
+            _say(console, f"note: rows are split at random after all: {error}")
+            proposal = replace(proposal, split={})
+            plain = block.of_table(proposal, where, found.read, {})
+            task, raw = _tried(before, args.name, plain, found)
+        plain = block.of_table(proposal, where, found.read, allowed(raw, task.checks, task.missing))
         remarks = _remarks(proposal)
     remarks["eps"] = eps_in_words(raw, task.eps)
     plain["eps"] = task.eps.model_dump()
@@ -157,13 +168,19 @@ def _tried(before: str, name: str, plain: dict[str, Any], found: source.Found) -
 
     Raises:
         SourceError: data that cannot be used.
-        ParamsError: a block that cannot.
+        SplitError: rows that cannot be split by the proposed column.
+        ParamsError: a block that cannot be used.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, PARAMS)
         path.write_text(block.inserted(before, block.text(name, plain, {}), name), encoding="utf-8")
-        task = load(path).task(name)
-    return task, sources.fetch(task.model_copy(update={"source": str(found.file)}), seed=0)
+        params = load(path)
+    task = params.task(name)
+    raw = sources.fetch(task.model_copy(update={"source": str(found.file)}), seed=0)
+    if task.split.by:
+        data = prepared(raw)
+        splits.split(data.batch.y, task.kind, task.split, data.test_from, params.seed, data.by)
+    return task, raw
 
 
 def _target(asked: str | None, table: pd.DataFrame, console: Console) -> str:
@@ -205,6 +222,10 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
     remarks = {
         "kind": "written by `redoubt init`; docs/your-data.md says what else a task may declare",
         "features": "\n".join(["left out:", *(f"  {reason}" for reason in left)]) if left else "",
+        "missing": "what an empty cell counts as: a statistic of training rows (+indicator: one more input says so),\n"
+        "a category of its own, or drop: its row is left out; the served model takes null likewise",
+        "levels": "so many values are kept, the most frequent ones; rarer and unknown ones count as 'other'",
+        "split": "group: rows with the same value stay together; time: the latest rows test; without either at random",
         "integer": "whole numbers, which an attacker keeps whole",
         "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
         "validate": "what these data need to pass",

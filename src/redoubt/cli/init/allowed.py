@@ -1,6 +1,7 @@
 """What `validate` would refuse of a user's table by its defaults, and has to be allowed for these data."""
 
 import math
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -8,15 +9,17 @@ from redoubt.data.dataset import Raw
 from redoubt.params.sections import ValidateParams
 
 
-def allowed(raw: Raw, defaults: ValidateParams) -> dict[str, float]:
+def allowed(raw: Raw, defaults: ValidateParams, dropped: Collection[str] = ()) -> dict[str, float]:
     """The limits that must be raised or lowered for a table to pass, by their keys in `validate`.
 
     Args:
         raw: the table with the proposed columns.
         defaults: what `validate` allows by itself.
+        dropped: columns a row of which is declared to be left out if its cell is empty.
     """
     table = pd.DataFrame(raw.table)
-    empty = float(table.isna().mean().max())
+    filled = [column.name for column in raw.schema.columns if column.missing]
+    empty = float(table.drop(columns=[*filled, *dropped]).isna().mean().max())
     repeated = float(table.duplicated(keep=False).mean())
     found: dict[str, float] = {}
     if empty > defaults.max_missing:

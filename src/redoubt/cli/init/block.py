@@ -21,9 +21,15 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
     block["target"] = proposal.target
     block["features"] = proposal.named("number", "whole number")
     block["categorical"] = proposal.named("category")
+    if proposal.levels:
+        block["levels"] = proposal.levels
     block["integer"] = proposal.named("whole number")
+    if proposal.missing:
+        block["missing"] = dict(proposal.missing)
     if proposal.tolerance is not None:
         block["tolerance"] = proposal.tolerance
+    if proposal.split:
+        block["split"] = dict(proposal.split)
     if checks:
         block["validate"] = dict(checks)
     if proposal.rare:

@@ -14,18 +14,29 @@ from sklearn.tree import DecisionTreeClassifier
 from redoubt.data.looks import MISSING, looks_like
 from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.readers import is_nameless
+from redoubt.data.tables import words
+from redoubt.params.base import MissingPolicy
 
 Use = Literal["number", "whole number", "category", "left out", "target"]
-# A column of more different words is proposed to be left out; of a number target, more different values.
-CATEGORIES, CLASSES = 50, 20
-# Of the cells; emptier columns are left out, since a row with an empty cell is.
-EMPTY = 0.2
+# Of more different words so many are kept, the most frequent ones; a target of more different numbers is a number.
+CATEGORIES, KEPT_WORDS, CLASSES = 50, 20, 20
+# Of the cells; emptier columns are left out.
+EMPTY = 0.5
+# Of the cells; where more are empty an input of its own says so. And so many rows teach what a category means.
+TELLING, TAUGHT = 0.05, 10
 # Of the rows; a rarer class is weighed up.
 RARE = 0.1
 # A column that tells the target apart this well by itself hardly comes before it.
 LEAK = 0.999
 # On so many rows at most, each class alike.
 FOLDS, SAMPLED = 3, 10_000
+EMPTY_COUNTS = {
+    "drop": "these rows are left out",
+    "median": "they count as the median of the training rows",
+    "median+indicator": "they count as the median of the training rows, and one more input says that they were empty",
+    "category": "they count as a category of its own, 'missing'",
+    "mode": "they count as the most frequent value of the training rows (too few to learn what 'missing' means)",
+}
 AGREE = "whoever they are, all rows of one agree"
 _ID = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|index|idx|row|rownum|no|nr|number|ticket)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE
@@ -35,7 +46,7 @@ _TARGETS = ("target", "label", "class", "y", "left", "churn", "churned", "surviv
 
 @dataclass(frozen=True)
 class Proposed:
-    """A column: what it holds, an excerpt, its use, and why it is left out."""
+    """A column: what it holds, an excerpt, its use, why it is left out, and how many of its words are kept (0: all)."""
 
     name: str
     holds: str
@@ -44,6 +55,7 @@ class Proposed:
     shows: str
     use: Use
     why: str = ""
+    keep: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,8 @@ class Proposal:
         columns: in the table's order.
         tolerance: largest error that counts as right; None of classes.
         rare: whether a class is rare.
+        missing: by used column with empty cells what becomes of them.
+        split: the column that keeps rows together (`group`) or in order (`time`), if one should.
         notes: what its owner should know.
     """
 
@@ -63,11 +77,18 @@ class Proposal:
     columns: tuple[Proposed, ...]
     tolerance: float | None
     rare: bool
+    missing: dict[str, MissingPolicy]
+    split: dict[str, str]
     notes: tuple[str, ...]
 
     def named(self, *uses: Use) -> list[str]:
         """The columns of these uses."""
         return [column.name for column in self.columns if column.use in uses]
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """By category of many words how many of them are kept."""
+        return {column.name: column.keep for column in self.columns if column.use == "category" and column.keep}
 
 
 def likely_target(names: list[str]) -> str:
@@ -119,10 +140,13 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     tolerance = float(f"{goal.values.std() / 2:.2g}") if measured and goal.values is not None else None
     shares = goal.filled.astype("str").value_counts(normalize=True)
     rare = not measured and len(shares) > 0 and float(shares.min()) < RARE
-    notes = [*_empty_note(every, columns, len(table)), *_order_notes(every, columns, len(table))]
+    missing = _missing(columns, len(table))
+    split, said = _split(every, columns, len(table))
+    notes = [*_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
-    return Proposal("regression" if measured else "classification", target, columns, tolerance, rare, tuple(notes))
+    kind: Literal["regression", "classification"] = "regression" if measured else "classification"
+    return Proposal(kind, target, columns, tolerance, rare, missing, split, tuple(notes))
 
 
 def _looked_at(raw: "pd.Series[Any]") -> _Cells:
@@ -162,7 +186,7 @@ def _unusable(cells: _Cells) -> str:
         return "it is empty"
     if len(cells.filled) < (1 - EMPTY) * len(cells.raw):
         share = 1 - len(cells.filled) / len(cells.raw)
-        return f"{share:.0%} of its cells are empty, and a row with an empty cell is left out"
+        return f"{share:.0%} of its cells are empty"
     return "it is always the same" if cells.distinct == 1 else ""
 
 
@@ -177,7 +201,17 @@ def _unlearnable(cells: _Cells) -> str:
         return ""
     if cells.distinct > 0.5 * len(cells.filled):
         return "an identifier or free text: nearly all values differ"
-    return f"{cells.distinct:,} different words, each an input of the network; name it under 'categorical' to use it"
+    if _ID.search(cells.name):
+        return f"an identifier, by its name: {cells.distinct:,} different values"
+    few = f"{cells.distinct:,} different words, fewer than two of which stand in {TAUGHT} rows"
+    return "" if _keep(cells) >= 2 else few
+
+
+def _keep(cells: _Cells) -> int:
+    """How many of a column's many words are kept: the frequent ones; 0 keeps all of a few."""
+    if cells.values is not None or cells.distinct <= CATEGORIES:
+        return 0
+    return min(KEPT_WORDS, int((cells.filled.value_counts() >= TAUGHT).sum()))
 
 
 def _use_of_numbers(values: "pd.Series[Any]", cells: _Cells) -> tuple[Use, str]:
@@ -247,7 +281,10 @@ def _described(cells: _Cells, use: Use, why: str = "") -> Proposed:
         like = looks_like(cells.raw).like
         holds = "words" if like.startswith(("words", "an identifier", "always")) else like
         shows = ", ".join(_cut(str(word)) for word in filled.value_counts().index[:3])
-    return Proposed(cells.name, holds, len(cells.raw) - len(filled), cells.distinct, shows, use, why)
+    # Of words "NA" is one, as the pipeline reads them.
+    as_words = use == "category" or (use == "target" and (values is None or cells.distinct <= CLASSES))
+    empty = int(words(cells.raw).isna().sum()) if as_words else len(cells.raw) - len(filled)
+    return Proposed(cells.name, holds, empty, cells.distinct, shows, use, why, _keep(cells) if use == "category" else 0)
 
 
 def _cut(text: str) -> str:
@@ -255,29 +292,60 @@ def _cut(text: str) -> str:
     return text if len(text) <= 20 else f"{text[:17]}..."
 
 
-def _empty_note(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
-    full = None
-    for cells, column in zip(every, columns, strict=True):
-        if column.use != "left out":
-            full = cells.filled.index if full is None else full.intersection(cells.filled.index)
-    if full is not None and len(full) < rows:
-        yield f"{rows - len(full):,} of {rows:,} rows have an empty cell in a used column and are left out"
+def _missing(columns: tuple[Proposed, ...], rows: int) -> dict[str, MissingPolicy]:
+    found: dict[str, MissingPolicy] = {}
+    for column in columns:
+        if not column.empty or column.use == "left out":
+            continue
+        if column.use == "target":
+            found[column.name] = "drop"
+        elif column.use == "category":
+            found[column.name] = "category" if column.empty >= TAUGHT else "mode"
+        else:
+            found[column.name] = "median+indicator" if column.empty > TELLING * rows else "median"
+    return found
 
 
-def _order_notes(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> Iterator[str]:
+def _empty_notes(columns: tuple[Proposed, ...], missing: dict[str, MissingPolicy], rows: int) -> Iterator[str]:
+    for column in columns:
+        if column.name in missing:
+            yield (
+                f"'{column.name}' has {column.empty:,} empty cells ({column.empty / rows:.1%}): "
+                f"{EMPTY_COUNTS[missing[column.name]]}"
+            )
+
+
+def _level_notes(columns: tuple[Proposed, ...]) -> Iterator[str]:
+    for column in columns:
+        if column.use == "category" and column.keep:
+            yield (
+                f"'{column.name}' has {column.distinct:,} different words: the {column.keep} most frequent ones are "
+                "kept, the others, and those that are not known when the model is asked, count as 'other'"
+            )
+
+
+def _split(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> tuple[dict[str, str], list[str]]:
+    """What a split at random would leak by, and what is said of it."""
+    groups = [column for column in columns if _is_group(column, rows) and not column.empty]
+    said = [
+        f"'{column.name}' stands for {column.distinct:,} groups of rows: those of one stay together when rows are "
+        "split, so that a model is tested on new ones"
+        for column in groups[:1]
+    ]
+    split = {"group": groups[0].name} if groups else {}
     for cells, column in zip(every, columns, strict=True):
-        if cells.is_time:
-            moments = pd.to_datetime(cells.filled, errors="coerce", format="mixed")
-            ordered = " and the rows are in its order" if moments.is_monotonic_increasing else ""
-            yield (
-                f"'{column.name}' is a time{ordered}: rows are split at random, so a model is tested on times between "
-                "those it learnt from; if it is to predict the future, its accuracy there will be lower"
+        if not cells.is_time:
+            continue
+        moments = pd.to_datetime(cells.filled, errors="coerce", format="mixed")
+        if moments.is_monotonic_increasing and not split and not column.empty:
+            split = {"time": column.name}
+            said.append(f"'{column.name}' is a time and the rows are in its order: the latest rows are the test set")
+        else:
+            said.append(
+                f"'{column.name}' is a time; rows are not split by it, so a model is tested on times between those it "
+                f"learnt from: to predict the future, say split: {{time: {column.name}}}"
             )
-        elif _is_group(column, rows):
-            yield (
-                f"rows of one '{column.name}' ({column.distinct:,} of them) may fall into training and test both, since"
-                " rows are split at random: for a new one accuracy may be lower"
-            )
+    return split, said
 
 
 def _is_group(column: Proposed, rows: int) -> bool:

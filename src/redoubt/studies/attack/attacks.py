@@ -76,15 +76,15 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
 def _at_eps(
     curves: Mapping[Norm, Mapping[str, list[float]]], distances: Floats, margins: Mapping[str, Floats]
 ) -> dict[str, float]:
-    found = {f"right_{name}/{norm}": row[AT_EPS] for norm, each in curves.items() for name, row in each.items()}
+    found = {f"accuracy_{name}/{norm}": row[AT_EPS] for norm, each in curves.items() for name, row in each.items()}
     place = int(np.argmin(np.abs(distances - EPS["l2"])))
-    return found | {f"won_at_eps/{name}": float(np.mean(rows[:, place] > 0)) for name, rows in margins.items()}
+    return found | {f"success_at_eps/{name}": float(np.mean(rows[:, place] > 0)) for name, rows in margins.items()}
 
 
 def _misled(victims: Victims) -> dict[str, float]:
     made, noisy = pages.by_proxy(victims)
-    found = {f"misled/{maker}_on_{target}": share for maker, row in made.items() for target, share in row.items()}
-    return found | {"misled/noise_on_CNN": noisy["CNN"]["CNN"]}
+    found = {f"success/{maker}_on_{target}": share for maker, row in made.items() for target, share in row.items()}
+    return found | {"success/noise_on_CNN": noisy["CNN"]["CNN"]}
 
 
 def _percent(share: float) -> str:
@@ -93,11 +93,13 @@ def _percent(share: float) -> str:
 
 def _white(numbers: Mapping[str, float]) -> Table:
     kinds = {
-        "right_noise": Text("random noise of the same size", "同样大小的随机噪声"),
-        "right_fgsm": Text("FGSM: one step to a corner", "FGSM：一步走到顶点"),
-        "right_iterated": Text("iterated FGSM, ten steps", "迭代 FGSM，十步"),
-        "descent_right": Text("gradient descent on the course's loss, away from the truth", "课程的梯度下降，远离真类"),
-        "toward_right": Text("the same, and toward the next digit", "同上，并且靠近“下一个数字”"),
+        "accuracy_noise": Text("random noise of the same size", "同样大小的随机噪声"),
+        "accuracy_fgsm": Text("FGSM: one step to a corner", "FGSM：一步走到顶点"),
+        "accuracy_iterated": Text("iterated FGSM, ten steps", "迭代 FGSM，十步"),
+        "descent_accuracy": Text(
+            "gradient descent on the course's loss, away from the truth", "课程的梯度下降，远离真类"
+        ),
+        "toward_accuracy": Text("the same, and toward the next digit", "同上，并且靠近“下一个数字”"),
     }
     rows: list[list[Cell | Text]] = [[Text("clean", "原图"), *[_percent(numbers["clean"])] * 2]]
     rows += [[said, *(_percent(numbers[f"{name}/{norm}"]) for norm in NORMS)] for name, said in kinds.items()]
@@ -112,13 +114,15 @@ def _white(numbers: Mapping[str, float]) -> Table:
 def _black(numbers: Mapping[str, float]) -> Table:
     asked = int(numbers["copy_queries"])
     kinds = {
-        "misled/noise_on_CNN": Text("nothing: random noise", "什么都不知道：随机噪声"),
-        "misled/MLP_on_CNN": Text("the training data: a proxy of another kind", "训练数据：自己训练一个不同结构的代理"),
-        "copy_misled": Text(
+        "success/noise_on_CNN": Text("nothing: random noise", "什么都不知道：随机噪声"),
+        "success/MLP_on_CNN": Text(
+            "the training data: a proxy of another kind", "训练数据：自己训练一个不同结构的代理"
+        ),
+        "copy_success": Text(
             f"an open interface: a copy trained on {asked} outputs, and FGSM",
             f"开放接口：用 {asked} 次回答训练出的替身，再用 FGSM",
         ),
-        "misled/CNN_on_CNN": Text("the network itself (white box)", "网络本身（白盒）"),
+        "success/CNN_on_CNN": Text("the network itself (white box)", "网络本身（白盒）"),
     }
     rows: list[list[Cell | Text]] = [[said, _percent(numbers[name])] for name, said in kinds.items()]
     return Table(_BLACK, [Text("what the attacker has", "攻击者拥有"), Text("success rate", "攻击成功率")], rows)
@@ -141,14 +145,14 @@ def _others(numbers: Mapping[str, float]) -> Table:
             "reprogrammed/chance",
             Text("chance", "随机猜测"),
         ),
-        "photo_won/plain": (
+        "photo_success/plain": (
             Text("real world: photographed, attack made for the file", "真实世界：拍照后，攻击只针对文件"),
-            "photo_won/untouched",
+            "photo_success/untouched",
             Text("photographed, clean", "拍照后，未攻击"),
         ),
-        "photo_won/expecting": (
+        "photo_success/expecting": (
             Text("real world: photographed, attack made for many photographs (EOT)", "真实世界：拍照后，EOT 攻击"),
-            "photo_won/untouched",
+            "photo_success/untouched",
             Text("photographed, clean", "拍照后，未攻击"),
         ),
     }

@@ -59,7 +59,7 @@ def problem(network: keras.Model, norm: Norm = "linf", criterion: Criterion | No
     return AttackProblem(of_network(network), criterion or Untargeted(), norm, PIXELS)
 
 
-def right(threat: AttackProblem, x: Floats, y: NDArray[Any]) -> float:
+def accuracy(threat: AttackProblem, x: Floats, y: NDArray[Any]) -> float:
     """Robust accuracy."""
     return float(1.0 - threat.criterion.is_adversarial(threat.predict(x), y).mean())
 
@@ -67,14 +67,14 @@ def right(threat: AttackProblem, x: Floats, y: NDArray[Any]) -> float:
 def course_loss(network: keras.Model, batch: Batch) -> dict[str, float]:
     """Descend on the course's loss, away from the truth or also toward the next digit, in both norms."""
     false = np.stack([batch.y, (batch.y + 1) % 10], axis=1)
-    found = {"clean": right(problem(network), batch.x, batch.y)}
+    found = {"clean": accuracy(problem(network), batch.x, batch.y)}
     for norm, eps in EPS.items():
         away, toward = problem(network, norm), problem(network, norm, TowardFalse())
         x_adv = DESCENT(away, batch.x, batch.y, eps=eps, seed=0)
         aimed = DESCENT(toward, batch.x, false, eps=eps, seed=0)
-        found[f"descent_right/{norm}"] = right(away, x_adv, batch.y)
-        found[f"toward_right/{norm}"] = right(away, aimed, batch.y)
-        found[f"toward_reached/{norm}"] = 1.0 - right(toward, aimed, false)
+        found[f"descent_accuracy/{norm}"] = accuracy(away, x_adv, batch.y)
+        found[f"toward_accuracy/{norm}"] = accuracy(away, aimed, batch.y)
+        found[f"toward_reached/{norm}"] = 1.0 - accuracy(toward, aimed, false)
         changes = np.concatenate([x_adv - batch.x, aimed - batch.x])
         found[f"farthest_in_eps/{norm}"] = float(distance(changes, norm, PIXELS).max()) / eps
     return found
@@ -88,11 +88,13 @@ def one_step(network: keras.Model, batch: Batch) -> dict[str, float]:
 
 
 def by_size(network: keras.Model, batch: Batch, norm: Norm) -> dict[str, list[float]]:
-    """Share right at every size of `GRID`: random corners or directions, one step, iterated steps."""
+    """Accuracy at every size of `GRID`: random corners or directions, one step, iterated steps."""
     threat = problem(network, norm)
     attacks: Mapping[str, Attack] = {"noise": Noise(), "fgsm": fgsm(), "iterated": bim(STEPS)}
     return {
-        name: [right(threat, attack(threat, batch.x, batch.y, eps=EPS[norm] * size, seed=0), batch.y) for size in GRID]
+        name: [
+            accuracy(threat, attack(threat, batch.x, batch.y, eps=EPS[norm] * size, seed=0), batch.y) for size in GRID
+        ]
         for name, attack in attacks.items()
     }
 
@@ -105,7 +107,7 @@ def lengths(network: keras.Model, batch: Batch) -> tuple[dict[str, Floats], dict
     for name, x_adv in changed.items():
         found[f"same_length_l2/{name}"] = float(np.mean([pair.l2[name] for pair in pairs]))
         found[f"same_length_linf/{name}"] = float(np.mean([pair.linf[name] for pair in pairs]))
-        found[f"same_length_right/{name}"] = right(problem(network), x_adv, batch.y)
+        found[f"same_length_accuracy/{name}"] = accuracy(problem(network), x_adv, batch.y)
     return changed, found
 
 
@@ -125,7 +127,7 @@ def directions(network: keras.Model, batch: Batch, seed: int) -> tuple[Floats, d
 
 
 def by_proxy(victims: Victims) -> tuple[Table, Table]:
-    """Shares misled of the rows that both networks get right: `[made on][answered by]`, iterated and as noise."""
+    """Success rates on examples that both networks classify correctly: `[made on][answered by]`, iterated and noise."""
     threats = {"CNN": problem(victims.network), "MLP": problem(victims.proxy)}
     x, y, eps = victims.batch.x, victims.batch.y, EPS["linf"]
     return (
@@ -147,7 +149,7 @@ def by_open_interface(victims: Victims, start: Floats, budget: int, seed: int) -
     return {
         "copy_queries": float(rounds[-1].queries),
         "copy_agrees": float(alike.mean()),
-        "copy_misled": 1.0 - right(threat, x_adv, kept.y),
+        "copy_success": 1.0 - accuracy(threat, x_adv, kept.y),
     }
 
 
@@ -183,8 +185,8 @@ def before_a_camera(network: keras.Model, batch: Batch, seed: int) -> dict[str, 
     for name, attack in attacks.items():
         x_adv = attack(threat, batch.x, batch.y, eps=eps, seed=seed)
         seen = survival_rate(threat, batch.x, x_adv, batch.y, CAMERA, draws=4, seed=seed + 1)
-        found |= {f"file_won/{name}": seen.digital, f"photo_won/{name}": seen.photographed}
-        found["photo_won/untouched"] = seen.clean
+        found |= {f"file_success/{name}": seen.digital, f"photo_success/{name}": seen.photographed}
+        found["photo_success/untouched"] = seen.clean
     return found
 
 

@@ -77,17 +77,19 @@ def cross(networks: Mapping[str, keras.Model], batch: Batch, queries: int) -> di
     table: dict[str, dict[str, float]] = {}
     for name, network in networks.items():
         stage.set_weights(network.get_weights())
-        row = {"none": _right(threats["linf"], batch.x, batch)}
+        row = {"none": _accuracy(threats["linf"], batch.x, batch)}
         for attack, (norm, how) in attacks.items():
-            row[attack] = _right(threats[norm], how(threats[norm], batch.x, batch.y, eps=sizes.of(norm), seed=0), batch)
+            row[attack] = _accuracy(
+                threats[norm], how(threats[norm], batch.x, batch.y, eps=sizes.of(norm), seed=0), batch
+            )
         table[name] = row | {"certified": certified(stage, batch, EPS)}
     return table
 
 
 def certified(network: keras.Model, batch: Batch, eps: float) -> float:
-    """Share that interval bounds prove right in the whole L-inf ball."""
+    """Share that interval bounds certify throughout the L-inf ball."""
     return float(certifier(network, PIXELS, Untargeted())(batch, eps).mean())
 
 
-def _right(threat: AttackProblem, x: Floats, batch: Batch) -> float:
+def _accuracy(threat: AttackProblem, x: Floats, batch: Batch) -> float:
     return float(1.0 - threat.criterion.is_adversarial(threat.predict(x), batch.y).mean())

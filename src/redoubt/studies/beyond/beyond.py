@@ -157,7 +157,7 @@ def _compressed(numbers: Mapping[str, float]) -> Table:
     }
     said |= {f"int{bits}": Text(f"weights as {bits}-bit integers", f"{bits} 位整数权重") for bits in BITS}
     rows: list[list[Cell | Text]] = [
-        [said[name], *(f"{numbers[f'small_{kind}/{name}']:.1%}" for kind in ("right", "robust"))]
+        [said[name], *(f"{numbers[f'small_{kind}/{name}']:.1%}" for kind in ("accuracy", "robust"))]
         for name in _variants()
     ]
     heads = [
@@ -187,7 +187,7 @@ def _trust(
     axes[0, 1].legend()
     _explained(axes[1, 0], *explained)
     names = _variants()
-    for kind, colour, label in (("right", GREEN, "clean"), ("robust", RED, "robust")):
+    for kind, colour, label in (("accuracy", GREEN, "clean"), ("robust", RED, "robust")):
         axes[1, 1].plot(names, [numbers[f"small_{kind}/{name}"] for name in names], "o", color=colour, label=label)
     axes[1, 1].set(title="compression", ylabel="accuracy", ylim=(0, 1.05))
     axes[1, 1].tick_params(axis="x", rotation=45)

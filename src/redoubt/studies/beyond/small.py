@@ -34,7 +34,7 @@ def rounded(weights: Sequence[Floats], bits: int) -> list[Floats]:
 
 
 def compression(network: keras.Model, batch: Batch) -> dict[str, float]:
-    """Accuracy, and share right under PGD on the small network itself, by how it was made small."""
+    """Accuracy, and robust accuracy under PGD on the small network itself, by how it was made small."""
     variants: dict[str, Callable[[Sequence[Floats]], list[Floats]]] = {"full": list}
     variants |= {f"pruned_{share:.0%}".rstrip("%"): partial(pruned, share=share) for share in PRUNED}
     variants |= {f"int{bits}": partial(rounded, bits=bits) for bits in BITS}
@@ -49,6 +49,6 @@ def compression(network: keras.Model, batch: Batch) -> dict[str, float]:
         ):
             variable.assign(values)
         x_adv = attack(problem, batch.x, batch.y, eps=EPS, seed=0)
-        for kind, x in (("right", batch.x), ("robust", x_adv)):
+        for kind, x in (("accuracy", batch.x), ("robust", x_adv)):
             found[f"small_{kind}/{name}"] = float(np.mean(problem.predict(x).argmax(axis=1) == batch.y))
     return found

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.studies.beyond.trust import KNOWN, share_right
+from redoubt.studies.beyond.trust import KNOWN, accuracy
 from redoubt.studies.contract import Doubles
 from redoubt.studies.digit_networks import MLP, learn, new_network
 from redoubt.types import Batch, Floats
@@ -27,7 +27,7 @@ def lifelong(train: Batch, test: Batch, epochs: int, seed: int) -> dict[str, flo
     old, new = (train.take(np.flatnonzero(each)) for each in (train.y < HALF, train.y >= HALF))
     tests = {"first": test.take(np.flatnonzero(test.y < HALF)), "second": test.take(np.flatnonzero(test.y >= HALF))}
     network = learn(new_network(MLP, train.x, seed), old, epochs, 64, seed)
-    found = {"lifelong_first/before": share_right(network, tests["first"])}
+    found = {"lifelong_first/before": accuracy(network, tests["first"])}
     weights = network.get_weights()
     kept = np.concatenate([np.flatnonzero(old.y == digit)[:REPLAYED] for digit in range(HALF)])
     # Kept pictures are shown so often that old and new weigh about the same.
@@ -39,7 +39,7 @@ def lifelong(train: Batch, test: Batch, epochs: int, seed: int) -> dict[str, flo
     for name, lesson in lessons.items():
         network.set_weights(weights)
         learn(network, lesson, epochs, 64, seed)
-        found |= {f"lifelong_{task}/{name}": share_right(network, rows) for task, rows in tests.items()}
+        found |= {f"lifelong_{task}/{name}": accuracy(network, rows) for task, rows in tests.items()}
     return found
 
 

@@ -20,7 +20,7 @@ EXPLAINED = 40
 WAYS = ("occlusion", "gradient", "random")
 
 
-def share_right(network: keras.Model, batch: Batch) -> float:
+def accuracy(network: keras.Model, batch: Batch) -> float:
     """Accuracy."""
     return float(np.mean(chances(network, batch.x).argmax(axis=1) == batch.y))
 
@@ -31,7 +31,7 @@ def chances(network: keras.Model, x: Floats) -> Floats:
 
 
 def strangers(known: Floats, unseen: Floats, seed: int) -> dict[str, Floats]:
-    """Pictures that have no right answer: unseen digits, known ones with their pixels shuffled, and noise."""
+    """Images that have no correct answer: unseen digits, known ones with their pixels shuffled, and noise."""
     rng = np.random.default_rng(seed)
     shuffled = rng.permuted(known.reshape(len(known), -1), axis=1).reshape(known.shape)
     return {"unseen": unseen, "shuffled": shuffled, "noise": rng.random(known.shape).astype(np.float32)}
@@ -124,8 +124,8 @@ def clever_hans(train: Batch, test: Batch, epochs: int, seed: int) -> dict[str, 
     seen = marked(test)
     weight = np.abs(gradient_times_input(network, seen.x, seen.y))
     return {
-        "hans/marked": share_right(network, seen),
-        "hans/unmarked": share_right(network, test),
+        "hans/marked": accuracy(network, seen),
+        "hans/unmarked": accuracy(network, test),
         "hans/explained_by_mark": float(weight[:, 0].sum() / weight.sum()),
     }
 
@@ -146,10 +146,10 @@ def turned(x: Floats) -> Floats:
 
 def mismatch(network: keras.Model, train: Batch, test: Batch, epochs: int, seed: int) -> dict[str, float]:
     """Accuracy where tests are unlike training, and on turned digits once turned ones are learned too."""
-    found = {f"mismatch/{name}": share_right(network, Batch(x, test.y)) for name, x in mismatched(test.x).items()}
+    found = {f"mismatch/{name}": accuracy(network, Batch(x, test.y)) for name, x in mismatched(test.x).items()}
     both = Batch(np.concatenate([train.x, turned(train.x)]), np.concatenate([train.y, train.y]))
     wider = learn(new_network(MLP, train.x, seed), both, epochs, 64, seed)
-    found["mismatch/rotated_learned"] = share_right(wider, Batch(turned(test.x), test.y))
+    found["mismatch/rotated_learned"] = accuracy(wider, Batch(turned(test.x), test.y))
     return found
 
 

@@ -76,8 +76,8 @@ def entropy(f: Doubles, y: Doubles) -> Doubles:
     return np.asarray(-(y * np.log(f) + (1 - y) * np.log(1 - f)).mean(axis=-1))
 
 
-def share_right(f: Doubles, y: Doubles) -> Doubles:
-    """Of rows whose probability is on the right side of a half."""
+def accuracy(f: Doubles, y: Doubles) -> Doubles:
+    """Of examples whose probability is on the correct side of a half."""
     return np.asarray(((f > 0.5) == (y == 1)).mean(axis=-1))
 
 
@@ -118,13 +118,13 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
     }
     numbers: dict[str, float] = {}
     for name, (here, there) in models.items():
-        numbers[f"right/{name}"] = float(share_right(here, CLASSES))
+        numbers[f"accuracy/{name}"] = float(accuracy(here, CLASSES))
         numbers[f"loss/{name}"] = float(entropy(here, CLASSES))
-        numbers[f"right_nearby/{name}"] = float(share_right(there, truth))
+        numbers[f"accuracy_nearby/{name}"] = float(accuracy(there, truth))
     lines = expit(answers(rng.normal(size=(sizes.lines, 3)), POINTS[None]))
-    numbers["right/best_line"] = float(share_right(lines, CLASSES).max())
+    numbers["accuracy/best_line"] = float(accuracy(lines, CLASSES).max())
     for units, (cascades, _) in learned.items():
-        numbers[f"solved/{units}_units"] = float(np.mean(share_right(cascades.answer(POINTS), CLASSES) == 1))
+        numbers[f"solved/{units}_units"] = float(np.mean(accuracy(cascades.answer(POINTS), CLASSES) == 1))
     return Result(
         origin=SYNTHETIC,
         numbers=numbers,
@@ -146,13 +146,13 @@ def _models(numbers: dict[str, float]) -> Table:
     rows: list[list[Cell | Text]] = [
         [
             text,
-            f"{4 * numbers[f'right/{name}']:.0f} / 4",
+            f"{4 * numbers[f'accuracy/{name}']:.0f} / 4",
             f"{numbers[f'loss/{name}']:.4f}",
-            f"{100 * numbers[f'right_nearby/{name}']:.1f} %",
+            f"{100 * numbers[f'accuracy_nearby/{name}']:.1f} %",
         ]
         for name, text in named.items()
     ]
-    best = f"{4 * numbers['right/best_line']:.0f} / 4"
+    best = f"{4 * numbers['accuracy/best_line']:.0f} / 4"
     rows.append([Text("best of the random lines", "随机直线中最好的"), best, "-", "-"])
     heads = [
         Text("model", "模型"),

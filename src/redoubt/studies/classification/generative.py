@@ -19,7 +19,7 @@ PAIR = ("Defense", "Sp_Def")
 KINDS: tuple[Covariance, ...] = get_args(Covariance)
 # Defense and Sp_Def of the sea turtle that the course asks about: no row of the training half has them.
 TURTLE = np.array([[103.0, 45.0]])
-# Per cent right that the course reports; two of them are of seven features.
+# Accuracies in per cent that the course reports; two of them are of seven features.
 COURSE = {"2_separate": "47", "6_separate": "64; 54 (7)", "6_shared": "73 (7)", "6_logistic": "79"}
 COURSE_GAUSSIANS = {
     "Water": ((75.0, 71.3), ((874.0, 327.0), (327.0, 929.0))),
@@ -94,12 +94,12 @@ def parameters(features: int, kind: Covariance) -> int:
 
 
 def run(given: Given, sizes: Sizes, seed: int) -> Result:
-    """Fit on the early Pokémon, count right answers on the later ones."""
+    """Fit on the early Pokémon, count correct predictions on the later ones."""
     types = given.types()
     numbers: dict[str, float] = {}
     for columns in (PAIR, STATS):
-        numbers |= gaussians_right(types, columns)
-    numbers |= others_right(types) | singular(types) | line_off(types)
+        numbers |= gaussians_accuracy(types, columns)
+    numbers |= others_accuracy(types) | singular(types) | line_off(types)
     x, y = parts(types.train, PAIR)
     separate = fit_gaussians(x, y, "separate")
     numbers["turtle/water"] = float(expit(separate.log_odds(TURTLE))[0])
@@ -117,19 +117,19 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
     )
 
 
-def share_right(z: Doubles, y: Doubles) -> float:
+def accuracy(z: Doubles, y: Doubles) -> float:
     """Of rows answered Water where z is above 0."""
     return float(np.mean((z > 0) == (y == 1)))
 
 
-def gaussians_right(types: Types, columns: tuple[str, ...]) -> dict[str, float]:
-    """Share right on both halves, for each kind of covariance."""
+def gaussians_accuracy(types: Types, columns: tuple[str, ...]) -> dict[str, float]:
+    """Accuracy on both halves, for each kind of covariance."""
     train, test = parts(types.train, columns), parts(types.test, columns)
     found = {}
     for kind in KINDS:
         model = fit_gaussians(*train, kind)
         for half, (x, y) in {"train": train, "test": test}.items():
-            found[f"{half}/{len(columns)}_{kind}"] = share_right(model.log_odds(x), y)
+            found[f"{half}/{len(columns)}_{kind}"] = accuracy(model.log_odds(x), y)
     return found
 
 
@@ -139,14 +139,14 @@ def logistic_log_odds(train: tuple[Doubles, Doubles], x: Doubles) -> Doubles:
     return answers(fit_logistic((train[0] - middle) / spread, train[1]), (x - middle) / spread)
 
 
-def others_right(types: Types) -> dict[str, float]:
+def others_accuracy(types: Types) -> dict[str, float]:
     """Accuracy of what is not a Gaussian: logistic regression, binary features, constant prediction."""
     train = parts(types.train, STATS)
     found = {}
     for half, table in {"train": types.train, "test": types.test}.items():
         x, y = parts(table, STATS)
-        found[f"{half}/6_logistic"] = share_right(logistic_log_odds(train, x), y)
-        found[f"{half}/6_bernoulli"] = share_right(bernoulli_log_odds(train, x), y)
+        found[f"{half}/6_logistic"] = accuracy(logistic_log_odds(train, x), y)
+        found[f"{half}/6_bernoulli"] = accuracy(bernoulli_log_odds(train, x), y)
         found[f"{half}/majority"] = float(max(y.mean(), 1 - y.mean()))
     return found
 
@@ -159,7 +159,7 @@ def singular(types: Types) -> dict[str, float]:
     found = {"rank/7_features": float(directions.shape[1])}
     for kind in ("separate", "shared"):
         model = fit_gaussians(seven @ directions, y, kind)
-        found[f"test/7_{kind}"] = share_right(model.log_odds(with_total(asked) @ directions), truth)
+        found[f"test/7_{kind}"] = accuracy(model.log_odds(with_total(asked) @ directions), truth)
     return found
 
 

@@ -90,15 +90,15 @@ def two_classes(rng: np.random.Generator, rows: int) -> tuple[Doubles, Doubles]:
 
 
 def descend(loss: str, start: tuple[float, float], x: Doubles, y: Doubles, steps: int) -> Doubles:
-    """The path of (b, w) down the gradient until enough of the rows are right, `(updates + 1, 2)`."""
+    """The path of (b, w) down the gradient until enough examples are classified correctly, `(updates + 1, 2)`."""
     slope = LOSSES[loss][1]
     path = [np.array(start)]
-    while len(path) <= steps and share_right(path[-1], x, y) < RIGHT:
+    while len(path) <= steps and accuracy(path[-1], x, y) < RIGHT:
         path.append(path[-1] - RATE * slope(path[-1], x, y))
     return np.array(path)
 
 
-def share_right(weights: Doubles, x: Doubles, y: Doubles) -> float:
+def accuracy(weights: Doubles, x: Doubles, y: Doubles) -> float:
     """Of rows answered class 1 where b + w x is above 0."""
     return float(np.mean((answers(weights, x) > 0) == (y == 1)))
 
@@ -131,7 +131,7 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
     for (loss, name), path in paths.items():
         numbers[f"slope/{loss}/{name}"] = float(np.linalg.norm(LOSSES[loss][1](path[0], x, y)))
         numbers[f"updates/{loss}/{name}"] = len(path) - 1
-        numbers[f"right/{loss}/{name}"] = share_right(path[-1], x, y)
+        numbers[f"accuracy/{loss}/{name}"] = accuracy(path[-1], x, y)
     grid = surface(sizes.grid)
     for loss in LOSSES:
         numbers[f"not_convex/{loss}"] = share_not_convex(loss, grid, x, y)
@@ -179,7 +179,7 @@ def _descents(numbers: dict[str, float], steps: int) -> Table:
         for loss in LOSSES:
             updates = int(numbers[f"updates/{loss}/{name}"])
             row.append(f"{numbers[f'slope/{loss}/{name}']:.2g}")
-            arrived = numbers[f"right/{loss}/{name}"] >= RIGHT
+            arrived = numbers[f"accuracy/{loss}/{name}"] >= RIGHT
             row.append(updates if arrived else Text(f"not in {steps}", f"{steps} 次内未到"))
         rows.append(row)
     heads = [

@@ -112,12 +112,12 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
         "softmax": logits.argmax(axis=1),
     }
     for name, answer in answers.items():
-        numbers[f"right/{name}"] = float(np.mean(answer == truth))
+        numbers[f"accuracy/{name}"] = float(np.mean(answer == truth))
         off = np.abs(answer - truth)[answer != truth]
         numbers[f"neighbours/{name}"] = float(np.mean(off == 1)) if len(off) else 0.0
     orders = [rng.permutation(np.arange(float(CLASSES))) for _ in range(sizes.numberings)]
     shares = [np.mean(by_integer(scores, order) == truth) for order in orders]
-    numbers |= {"right/numbering_worst": float(min(shares)), "right/numbering_best": float(max(shares))}
+    numbers |= {"accuracy/numbering_worst": float(min(shares)), "accuracy/numbering_best": float(max(shares))}
     return Result(
         origin=of_digits(digits, len(columns)),
         numbers=numbers,
@@ -154,14 +154,14 @@ def _digits_table(numbers: dict[str, float]) -> Table:
         "softmax": Text("softmax with cross-entropy", "softmax 加交叉熵"),
     }
     rows: list[list[Cell | Text]] = [
-        [text, f"{100 * numbers[f'right/{name}']:.1f} %", f"{100 * numbers[f'neighbours/{name}']:.0f} %"]
+        [text, f"{100 * numbers[f'accuracy/{name}']:.1f} %", f"{100 * numbers[f'neighbours/{name}']:.0f} %"]
         for name, text in named.items()
     ]
     for name, text in (
         ("worst", Text("integers, worst numbering drawn", "整数，抽到的最差编号")),
         ("best", Text("integers, best numbering drawn", "整数，抽到的最好编号")),
     ):
-        rows.append([text, f"{100 * numbers[f'right/numbering_{name}']:.1f} %", "-"])
+        rows.append([text, f"{100 * numbers[f'accuracy/numbering_{name}']:.1f} %", "-"])
     heads = [
         Text("model", "模型"),
         Text("test accuracy", "测试正确率"),
@@ -189,7 +189,7 @@ def _numberings(shares: Doubles, numbers: dict[str, float]) -> Figure:
         ("one_hot", "#15803d", "one-hot targets"),
         ("softmax", "#1d4ed8", "softmax"),
     ):
-        axis.axvline(numbers[f"right/{name}"], color=colour, lw=2, label=label)
+        axis.axvline(numbers[f"accuracy/{name}"], color=colour, lw=2, label=label)
     axis.set(xlim=(0, 1), xlabel="test accuracy", ylabel="numberings")
     axis.legend(fontsize=8, loc="upper center")
     return figure
@@ -217,7 +217,7 @@ def _heat(axis: Axes, shares: Doubles, name: str) -> None:
 
 def _takeaway(numbers: dict[str, float]) -> Text:
     worst, best, softmax = (
-        f"{100 * numbers[f'right/{name}']:.0f}" for name in ("numbering_worst", "numbering_best", "softmax")
+        f"{100 * numbers[f'accuracy/{name}']:.0f}" for name in ("numbering_worst", "numbering_best", "softmax")
     )
     return Text(
         "Softmax with cross-entropy has the gradient of both earlier regressions, the difference between target and "

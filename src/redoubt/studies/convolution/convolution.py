@@ -191,8 +191,8 @@ def _smaller_digits(digits: Digits, sizes: Sizes) -> dict[str, float]:
             right.append((neighbours.predict(now) == truth).mean())
             change.append((np.linalg.norm(now - still, axis=1) / np.linalg.norm(still, axis=1)).mean())
         numbers |= {
-            f"right/{reduce}": float((neighbours.predict(still) == truth).mean()),
-            f"right_moved/{reduce}": float(np.mean(right)),
+            f"accuracy/{reduce}": float((neighbours.predict(still) == truth).mean()),
+            f"accuracy_moved/{reduce}": float(np.mean(right)),
             f"change_moved/{reduce}": float(np.mean(change)),
         }
     kernel = np.moveaxis(EDGES, 0, -1)[:, :, None]
@@ -234,8 +234,8 @@ def _digits_table(numbers: dict[str, float]) -> Table:
     rows: list[list[Cell | Text]] = [
         [
             words,
-            f"{100 * numbers[f'right/{reduce}']:.1f}",
-            f"{100 * numbers[f'right_moved/{reduce}']:.1f}",
+            f"{100 * numbers[f'accuracy/{reduce}']:.1f}",
+            f"{100 * numbers[f'accuracy_moved/{reduce}']:.1f}",
             f"{100 * numbers[f'change_moved/{reduce}']:.0f}",
         ]
         for reduce, words in _REDUCTIONS.items()

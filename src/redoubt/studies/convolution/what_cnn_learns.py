@@ -146,8 +146,8 @@ def look_into(
     outputs, of_outputs = classes(network, train, float(gradients.mean()), sizes, rng)
     dreamt, energy = dream(network, test.take(np.arange(SHOWN)))
     numbers = {
-        "accuracy": right(network, test.x, test.y),
-        "under_attack": right(network, attacked, test.y),
+        "accuracy": accuracy(network, test.x, test.y),
+        "under_attack": accuracy(network, attacked, test.y),
         **{f"filter/{key}": value for key, value in of_filters.items()},
         **{f"neuron/{key}": value for key, value in of_neurons.items()},
         **of_outputs,
@@ -157,8 +157,8 @@ def look_into(
     return numbers, Shown(filters, neurons, outputs, gradients[:SHOWN], dreamt)
 
 
-def right(network: keras.Sequential, x: Floats, y: Doubles) -> float:
-    """Share of images answered right."""
+def accuracy(network: keras.Sequential, x: Floats, y: Doubles) -> float:
+    """Share of correct predictions."""
     return float((np.asarray(network(tf.constant(x), training=False)).argmax(axis=1) == y).mean())
 
 
@@ -227,8 +227,8 @@ def pointed_at(
     return {
         "saliency/with_ink": float(np.mean(ink)),
         "saliency/classes": float(np.diag(correlations(*together)).mean()),
-        "flipped/salient": right(network, flipped(test.x, gradients), test.y),
-        "flipped/random": right(network, flipped(test.x, rng.random(gradients.shape)), test.y),
+        "flipped/salient": accuracy(network, flipped(test.x, gradients), test.y),
+        "flipped/random": accuracy(network, flipped(test.x, rng.random(gradients.shape)), test.y),
     }
 
 

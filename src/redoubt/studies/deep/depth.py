@@ -118,8 +118,8 @@ def trained(units: Units, train: Batch, watched: Batch, sizes: Sizes, rate: floa
     return network
 
 
-def right(network: keras.Model, batch: Batch) -> float:
-    """Share answered right."""
+def accuracy(network: keras.Model, batch: Batch) -> float:
+    """Share of correct predictions."""
     return on_rows(network, batch)()["accuracy"]
 
 
@@ -132,17 +132,17 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
     numbers: dict[str, float] = {}
     for units, rates in RATES.items():
         tries = {rate: trained(units, train, watched, sizes, rate, seed) for rate in rates}
-        rate = max(rates, key=lambda each: right(tries[each], watched))
+        rate = max(rates, key=lambda each: accuracy(tries[each], watched))
         name = name_of(units)
         numbers |= {
             f"parameters/{name}": float(tries[rate].count_params() - _scaler_weights(tries[rate])),
             f"rate/{name}": rate,
-            f"right/{name}": right(tries[rate], test),
-            f"right_few/{name}": right(trained(units, few, watched, sizes, rate, seed), test),
+            f"accuracy/{name}": accuracy(tries[rate], test),
+            f"accuracy_few/{name}": accuracy(trained(units, few, watched, sizes, rate, seed), test),
         }
     wide = trained(FATTER, train, watched, sizes, numbers[f"rate/{name_of(FAT)}"], seed)
     numbers[f"parameters/{name_of(FATTER)}"] = float(wide.count_params() - _scaler_weights(wide))
-    numbers[f"right/{name_of(FATTER)}"] = right(wide, test)
+    numbers[f"accuracy/{name_of(FATTER)}"] = accuracy(wide, test)
     numbers |= counted(rng)
     return Result(
         origin=SYNTHETIC,
@@ -172,12 +172,12 @@ def _table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
     rows: list[list[Cell | Text]] = []
     for units in (FAT, DEEP, FATTER):
         name = name_of(units)
-        few = numbers.get(f"right_few/{name}")
+        few = numbers.get(f"accuracy_few/{name}")
         rows.append(
             [
                 name.replace("x", " x "),
                 f"{numbers[f'parameters/{name}']:,.0f}",
-                f"{100 * numbers[f'right/{name}']:.1f}",
+                f"{100 * numbers[f'accuracy/{name}']:.1f}",
                 "" if few is None else f"{100 * few:.1f}",
             ]
         )
@@ -208,7 +208,7 @@ def _figure(numbers: Mapping[str, float]) -> Figure:
     names = [name_of(units) for units in shapes]
     bars.bar(
         [name.replace("x", " x ") for name in names],
-        [100 * numbers[f"right/{name}"] for name in names],
+        [100 * numbers[f"accuracy/{name}"] for name in names],
         color=list(shapes.values()),
     )
     bars.set_axisbelow(True)

@@ -74,8 +74,8 @@ class Learner:
         """An update per row of `(updates, batch)` indices."""
         self._descend(tf.constant(order))
 
-    def right(self, batch: Batch) -> float:
-        """Share of a batch answered right."""
+    def accuracy(self, batch: Batch) -> float:
+        """Share of correct predictions."""
         return float((self.network.predict_on_batch(batch.x).argmax(axis=1) == batch.y).mean())
 
     def _each(self, order: tf.Tensor) -> tf.Tensor:
@@ -100,12 +100,12 @@ def ordered(rows: int, batch: int, updates: int, rng: np.random.Generator) -> Or
 
 
 def curve(learner: Learner, order: Order, test: Batch, marks: Sequence[int]) -> dict[int, float]:
-    """Share right after so many updates, from the first weights on."""
+    """Accuracy after so many updates, from the first weights on."""
     learner.restart()
     found, done = {}, 0
     for mark in marks:
         learner.learn(order[done:mark])
-        found[mark] = learner.right(test)
+        found[mark] = learner.accuracy(test)
         done = mark
     return found
 
@@ -174,8 +174,8 @@ def _compared(curves: Mapping[int, Mapping[int, float]], rows: int, sizes: Sizes
     for batch, points in curves.items():
         numbers |= {
             f"updates_per_epoch/batch_{batch}": float(rows // batch),
-            f"right_equal_epochs/batch_{batch}": points[sizes.epochs * rows // batch],
-            f"right_equal_updates/batch_{batch}": points[sizes.updates],
+            f"accuracy_equal_epochs/batch_{batch}": points[sizes.epochs * rows // batch],
+            f"accuracy_equal_updates/batch_{batch}": points[sizes.updates],
             f"examples_equal_updates/batch_{batch}": float(sizes.updates * batch),
             f"multiply_adds_per_number/batch_{batch}": multiply_adds_per_number(batch, inputs, sizes.width),
         }
@@ -183,7 +183,7 @@ def _compared(curves: Mapping[int, Mapping[int, float]], rows: int, sizes: Sizes
 
 
 def _timed(learner: Learner, rows: int, test: Batch, seed: int) -> dict[str, float]:
-    """Seconds per epoch, and the share right in the time that batch 1 takes for one epoch."""
+    """Seconds per epoch, and the accuracy in the time that batch 1 takes for one epoch."""
     seconds = {batch: seconds_per_epoch(learner, rows, batch) for batch in BATCHES}
     numbers: dict[str, float] = {}
     for batch, each in seconds.items():
@@ -191,7 +191,7 @@ def _timed(learner: Learner, rows: int, test: Batch, seed: int) -> dict[str, flo
         order = ordered(rows, batch, updates, np.random.default_rng([seed, batch]))
         numbers |= {
             f"seconds_per_epoch/batch_{batch}": each,
-            f"right_equal_time/batch_{batch}": curve(learner, order, test, [updates])[updates],
+            f"accuracy_equal_time/batch_{batch}": curve(learner, order, test, [updates])[updates],
         }
     return numbers
 
@@ -216,8 +216,8 @@ def _table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
         row: list[Cell | Text] = [
             batch,
             f"{numbers[f'updates_per_epoch/batch_{batch}']:,.0f}",
-            f"{100 * numbers[f'right_equal_epochs/batch_{batch}']:.1f}",
-            f"{100 * numbers[f'right_equal_updates/batch_{batch}']:.1f}",
+            f"{100 * numbers[f'accuracy_equal_epochs/batch_{batch}']:.1f}",
+            f"{100 * numbers[f'accuracy_equal_updates/batch_{batch}']:.1f}",
             f"{numbers[f'examples_equal_updates/batch_{batch}']:,.0f}",
             f"{numbers[f'multiply_adds_per_number/batch_{batch}']:.1f}",
         ]
@@ -225,7 +225,7 @@ def _table(numbers: Mapping[str, float], sizes: Sizes) -> Table:
             row += [
                 f"{numbers[f'seconds_per_epoch/batch_{batch}']:.2f}",
                 COURSE[batch][0] if batch in COURSE else "",
-                f"{100 * numbers[f'right_equal_time/batch_{batch}']:.1f}",
+                f"{100 * numbers[f'accuracy_equal_time/batch_{batch}']:.1f}",
             ]
         rows.append(row)
     return Table(_TABLE, heads, rows)

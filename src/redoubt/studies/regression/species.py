@@ -138,7 +138,7 @@ def again(rng: np.random.Generator, worlds: int) -> dict[str, float]:
     return {
         "simulated_test/one_line": float(np.median(one)),
         "simulated_test/four_lines": float(np.median(four)),
-        "won_by_four_lines": float((four < one).mean()),
+        "four_lines_better": float((four < one).mean()),
     }
 
 
@@ -225,7 +225,7 @@ def _test(evolutions: Evolutions, weights: Doubles) -> Figure:
 
 
 def _takeaway(numbers: dict[str, float], worlds: int) -> Text:
-    share, won = 100 * numbers["left_over/species"], 100 * numbers["won_by_four_lines"]
+    share, won = 100 * numbers["left_over/species"], 100 * numbers["four_lines_better"]
     return Text(
         "No function of the CP alone could have helped, because the missing factor is another input: one line per "
         f"species leaves {share:.2g} % of a single line's squared error on the training examples. Two Eevees dominate "

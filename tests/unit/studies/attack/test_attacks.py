@@ -18,11 +18,11 @@ def numbers(quick: Run) -> dict[str, float]:
 
 def test_a_random_change_does_little_and_a_gradient_much(numbers: dict[str, float]) -> None:
     for norm in EPS:
-        assert numbers["clean"] - numbers[f"right_noise/{norm}"] < 0.1
-        assert numbers[f"right_fgsm/{norm}"] < numbers[f"right_noise/{norm}"] - 0.5
-        assert numbers[f"right_iterated/{norm}"] <= numbers[f"right_fgsm/{norm}"]
-        assert numbers[f"descent_right/{norm}"] < 0.5
-    assert numbers["won_at_eps/adversarial"] > numbers["won_at_eps/random"] + 0.5
+        assert numbers["clean"] - numbers[f"accuracy_noise/{norm}"] < 0.1
+        assert numbers[f"accuracy_fgsm/{norm}"] < numbers[f"accuracy_noise/{norm}"] - 0.5
+        assert numbers[f"accuracy_iterated/{norm}"] <= numbers[f"accuracy_fgsm/{norm}"]
+        assert numbers[f"descent_accuracy/{norm}"] < 0.5
+    assert numbers["success_at_eps/adversarial"] > numbers["success_at_eps/random"] + 0.5
 
 
 def test_the_fix_step_keeps_every_result_within_eps(numbers: dict[str, float]) -> None:
@@ -35,7 +35,7 @@ def test_one_huge_step_pulled_back_is_fgsm(numbers: dict[str, float]) -> None:
 
 def test_toward_a_false_class_is_harder_than_away_from_the_true_one(numbers: dict[str, float]) -> None:
     for norm in EPS:
-        assert 0.2 < numbers[f"toward_reached/{norm}"] <= 1 - numbers[f"toward_right/{norm}"] + 1e-9
+        assert 0.2 < numbers[f"toward_reached/{norm}"] <= 1 - numbers[f"toward_accuracy/{norm}"] + 1e-9
 
 
 def test_equal_in_l2_and_far_apart_in_linf(numbers: dict[str, float]) -> None:
@@ -45,16 +45,16 @@ def test_equal_in_l2_and_far_apart_in_linf(numbers: dict[str, float]) -> None:
 
 
 def test_a_black_box_is_misled_by_proxy_and_by_copy_more_than_by_noise(numbers: dict[str, float]) -> None:
-    noise = numbers["misled/noise_on_CNN"]
-    for name in ("misled/MLP_on_CNN", "copy_misled"):
-        assert 2 * noise < numbers[name] < numbers["misled/CNN_on_CNN"]
+    noise = numbers["success/noise_on_CNN"]
+    for name in ("success/MLP_on_CNN", "copy_success"):
+        assert 2 * noise < numbers[name] < numbers["success/CNN_on_CNN"]
 
 
 def test_the_other_pages_beat_what_they_stand_beside(numbers: dict[str, float]) -> None:
     assert numbers["universal_fooled"] > 2 * numbers["universal_fooled/random"]
     assert numbers["reprogrammed"] > numbers["reprogrammed/chance"] + 0.15
-    assert numbers["photo_won/expecting"] > numbers["photo_won/plain"] > numbers["photo_won/untouched"]
-    assert numbers["file_won/plain"] > numbers["file_won/expecting"]
+    assert numbers["photo_success/expecting"] > numbers["photo_success/plain"] > numbers["photo_success/untouched"]
+    assert numbers["file_success/plain"] > numbers["file_success/expecting"]
 
 
 def test_rows_kept_back_are_not_learned_from() -> None:

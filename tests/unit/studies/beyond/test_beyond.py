@@ -43,13 +43,13 @@ def test_mismatch_hurts_and_learning_it_helps(numbers: dict[str, float]) -> None
 
 
 def test_eight_bits_cost_nothing_and_two_bits_much(numbers: dict[str, float]) -> None:
-    for kind in ("right", "robust"):
+    for kind in ("accuracy", "robust"):
         full = numbers[f"small_{kind}/full"]
         assert abs(numbers[f"small_{kind}/int8"] - full) < 0.02
         assert numbers[f"small_{kind}/int2"] < full - 0.1
         shares = [numbers[f"small_{kind}/pruned_{share}"] for share in (50, 80, 90, 95)]
         assert shares == sorted(shares, reverse=True)
-    assert numbers["small_right/pruned_50"] > numbers["small_right/full"] - 0.1
+    assert numbers["small_accuracy/pruned_50"] > numbers["small_accuracy/full"] - 0.1
 
 
 def test_a_second_task_is_learned_at_the_cost_of_the_first_unless_replayed(numbers: dict[str, float]) -> None:

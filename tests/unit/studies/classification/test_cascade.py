@@ -8,10 +8,10 @@ from redoubt.studies.classification.cascade import (
     POINTS,
     Cascade,
     Sizes,
+    accuracy,
     distances,
     entropy,
     learn,
-    share_right,
     slopes,
 )
 from redoubt.studies.given import Given
@@ -20,17 +20,17 @@ from tests.unit.studies.conftest import Run, find
 
 def test_a_line_fails_and_the_best_logistic_regression_knows_nothing(quick: Run) -> None:
     numbers = quick("cascade").numbers
-    assert numbers["right/best_line"] == 0.75
+    assert numbers["accuracy/best_line"] == 0.75
     assert numbers["loss/logistic"] == pytest.approx(np.log(2))
-    assert numbers["right_nearby/logistic"] < 0.8
+    assert numbers["accuracy_nearby/logistic"] < 0.8
 
 
 def test_distances_and_a_cascade_solve_it(quick: Run) -> None:
     numbers = quick("cascade").numbers
     for name in ("distances", "cascade"):
-        assert numbers[f"right/{name}"] == 1
+        assert numbers[f"accuracy/{name}"] == 1
         assert numbers[f"loss/{name}"] < 0.1
-        assert numbers[f"right_nearby/{name}"] > 0.85
+        assert numbers[f"accuracy_nearby/{name}"] > 0.85
 
 
 def test_one_unit_never_does_and_more_units_do_more_often(quick: Run) -> None:
@@ -44,7 +44,7 @@ def test_one_unit_never_does_and_more_units_do_more_often(quick: Run) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_claims_are_not_luck(seed: int) -> None:
     numbers = find("cascade").run(Given(course=False, seed=seed), Sizes(starts=20), seed).numbers
-    assert numbers["right/cascade"] == 1
+    assert numbers["accuracy/cascade"] == 1
     assert numbers["solved/8_units"] >= numbers["solved/2_units"] > 0
 
 
@@ -84,4 +84,4 @@ def test_in_the_distances_class_1_is_one_point() -> None:
 
 
 def test_a_half_is_not_class_1() -> None:
-    assert share_right(np.full(4, 0.5), CLASSES) == 0.5
+    assert accuracy(np.full(4, 0.5), CLASSES) == 0.5

@@ -41,7 +41,7 @@ def test_cross_entropy_arrives_from_everywhere_and_square_error_does_not(quick: 
     for start in STARTS:
         assert numbers[f"updates/cross_entropy/{start}"] < 50
     assert numbers["updates/square_error/very far"] == Sizes().steps
-    assert numbers["right/square_error/very far"] < 0.6
+    assert numbers["accuracy/square_error/very far"] < 0.6
     assert numbers["updates/square_error/far"] > 2 * numbers["updates/cross_entropy/far"]
 
 

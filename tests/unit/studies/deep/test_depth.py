@@ -35,7 +35,7 @@ def test_shapes_have_as_many_parameters(quick: Run) -> None:
 
 def test_thin_and_deep_beats_fat_and_shallow(quick: Run) -> None:
     numbers = quick("depth").numbers
-    deep, fat, fatter = (numbers[f"right/{name_of(units)}"] for units in (DEEP, FAT, FATTER))
+    deep, fat, fatter = (numbers[f"accuracy/{name_of(units)}"] for units in (DEEP, FAT, FATTER))
     assert deep > fat + 0.04
     assert deep > fatter + 0.02
 
@@ -43,7 +43,7 @@ def test_thin_and_deep_beats_fat_and_shallow(quick: Run) -> None:
 def test_with_a_fifth_of_the_points_neither_comes_near(quick: Run) -> None:
     numbers = quick("depth").numbers
     for units in (DEEP, FAT):
-        assert numbers[f"right_few/{name_of(units)}"] < numbers[f"right/{name_of(units)}"] - 0.05
+        assert numbers[f"accuracy_few/{name_of(units)}"] < numbers[f"accuracy/{name_of(units)}"] - 0.05
 
 
 def test_folding_doubles_the_pieces_and_a_neuron_adds_one(quick: Run) -> None:

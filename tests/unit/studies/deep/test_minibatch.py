@@ -23,7 +23,7 @@ def learner() -> Learner:
 @pytest.mark.parametrize("data", ["quick", "course"])
 def test_in_equal_epochs_small_batches_get_further(data: str, request: pytest.FixtureRequest) -> None:
     numbers = request.getfixturevalue(data)("minibatch").numbers
-    right = [numbers[f"right_equal_epochs/batch_{batch}"] for batch in BATCHES]
+    right = [numbers[f"accuracy_equal_epochs/batch_{batch}"] for batch in BATCHES]
     assert right == sorted(right, reverse=True)
     assert right[1] > right[2] + 0.1 > right[3] + 0.2
 
@@ -33,7 +33,7 @@ def test_in_equal_updates_one_example_is_worst_and_a_thousand_hardly_better_than
     data: str, request: pytest.FixtureRequest
 ) -> None:
     numbers = request.getfixturevalue(data)("minibatch").numbers
-    one, ten, _, thousand = (numbers[f"right_equal_updates/batch_{batch}"] for batch in BATCHES)
+    one, ten, _, thousand = (numbers[f"accuracy_equal_updates/batch_{batch}"] for batch in BATCHES)
     assert ten > one + 0.05
     assert abs(thousand - ten) < 0.05
 
@@ -91,4 +91,4 @@ def test_seconds_are_kept_out_unless_asked_for(quick: Run) -> None:
     assert all(numbers[f"seconds_per_epoch/batch_{batch}"] > 0 for batch in BATCHES)
     # A thousand updates against one: no load on the machine makes up for that.
     assert numbers["seconds_per_epoch/batch_1"] > numbers["seconds_per_epoch/batch_1000"]
-    assert numbers["right_equal_time/batch_10"] > 0.3
+    assert numbers["accuracy_equal_time/batch_10"] > 0.3

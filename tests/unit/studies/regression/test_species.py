@@ -61,7 +61,7 @@ def test_four_lines_are_one_linear_model(quick: Run) -> None:
 
 def test_four_lines_win_more_often_than_not(quick: Run) -> None:
     numbers = quick("species").numbers
-    assert numbers["won_by_four_lines"] > 0.6
+    assert numbers["four_lines_better"] > 0.6
     assert numbers["simulated_test/four_lines"] < numbers["simulated_test/one_line"]
 
 

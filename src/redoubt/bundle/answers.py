@@ -1,0 +1,137 @@
+"""What a guarded model says of some inputs, as JSON objects; one function for every way in."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redoubt.bundle.certificates import certified_eps, certified_interval
+from redoubt.bundle.guard_config import Draws
+from redoubt.bundle.guarded_model import GuardedModel, Predictions
+from redoubt.bundle.schema import Schema
+from redoubt.bundle.types import Floats
+
+Certify = Literal["none", "budget", "radius"]
+# An answer that is no number: its input lies too far outside what the model was trained on.
+NO_ANSWER = None
+NO_ANSWER_SAYS = "the model has no finite answer; its numbers lie too far outside the range the model was trained on"
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A model that proves for the draws of one answer, whatever generator it is handed."""
+
+    model: GuardedModel
+    draws: Draws
+
+    @property
+    def proves(self) -> bool:
+        """Whether its layers have bounds."""
+        return self.model.proves
+
+    def prove(self, x: Floats, eps: float | Floats, _: np.random.Generator) -> Floats:
+        """As `GuardedModel.prove`."""
+        return self.model.prove_drawn(x, eps, self.draws)
+
+
+def largest_eps(schema: Schema) -> float:
+    """The eps up to which a radius is looked for: there every pixel can be grey; of a table ten deviations."""
+    return 0.5 if schema.kind == "image" else 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is asked of a model.
+
+    Attributes:
+        model: that answers.
+        eps: L-inf size of the threat that its card reports on.
+        certify: which certificates the answers carry.
+    """
+
+    model: GuardedModel
+    eps: float
+    certify: Certify
+
+    def answer(self, x: Floats, draws: Draws) -> list[Any]:
+        """The predictions for inputs and draws of the guard, each as a JSON object.
+
+        Args:
+            x: inputs `(inputs, *schema.shape)`.
+            draws: as `GuardConfig.draw` makes them.
+
+        Returns:
+            Objects whose numbers are NumPy's; `NO_ANSWER` stands for an input without a finite answer.
+        """
+        # Overflow is looked for below.
+        with np.errstate(all="ignore"):
+            said = self.model.predict_drawn(x, draws)
+            make = _classes if self.model.schema.is_classification else _numbers
+            predictions: list[Any] = make(self, said, x, draws)
+        finite = np.isfinite(said.vote).all(axis=1) & np.isfinite(said.score)
+        for index in np.flatnonzero(~finite):
+            predictions[index] = NO_ANSWER
+        return predictions
+
+
+def _classes(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[dict[str, Any]]:
+    model, label = asked.model, said.vote.argmax(axis=1)
+    labels, names, chosen = model.schema.labels, model.variants, said.outputs.argmax(axis=2)
+    outside = model.outside(x) > 0
+    balls = _balls(asked, said, x, draws)
+    if balls is not None:
+        balls[outside.any(axis=1)] = 0.0
+    return [
+        {
+            "label": labels[label[row]],
+            "probabilities": dict(zip(labels, vote, strict=True)),
+            "adversarial_score": said.score[row],
+            "flagged": bool(said.flagged[row]),
+            "outside": _named(model.schema, outside[row]),
+            "certified": None if balls is None else {"norm": "linf", "eps": balls[row]},
+            "variants": {name: labels[index] for name, index in zip(names, chosen[row], strict=True)},
+        }
+        for row, vote in enumerate(said.vote)
+    ]
+
+
+def _balls(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> Floats | None:
+    """The certified eps per input `(inputs,)`; None where none was asked for."""
+    model, label, eps = asked.model, said.vote.argmax(axis=1), asked.eps
+    if asked.certify == "none":
+        return None
+    if asked.certify == "radius":
+        return certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema))
+    balls = np.zeros(len(x), dtype=np.float32)
+    # Where the variants disagree already nothing can be proven of the ball round them.
+    (agreed,) = np.nonzero((said.outputs.argmax(axis=2) == label[:, None]).all(axis=1))
+    if model.proves and len(agreed):
+        leads = model.prove_drawn(x[agreed], eps, {name: each[agreed] for name, each in draws.items()})
+        smallest = leads[np.arange(len(agreed)), :, label[agreed]].min(axis=1)
+        balls[agreed] = np.where(smallest > 0, np.float32(eps), np.float32(0.0))
+    return balls
+
+
+def _numbers(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[dict[str, Any]]:
+    model, eps = asked.model, asked.eps
+    outside = model.outside(x) > 0
+    proves = model.proves and asked.certify != "none"
+    ends = certified_interval(Drawn(model, draws), x, eps, 0) if proves else None
+    return [
+        {
+            "value": said.vote[row, 0],
+            "adversarial_score": said.score[row],
+            "flagged": bool(said.flagged[row]),
+            "outside": _named(model.schema, outside[row]),
+            "certified": None
+            if ends is None or outside[row].any()
+            else {"norm": "linf", "eps": eps, "low": ends[row, 0], "high": ends[row, 1]},
+            "variants": dict(zip(model.variants, each[:, 0], strict=True)),
+        }
+        for row, each in enumerate(said.outputs)
+    ]
+
+
+def _named(schema: Schema, outside: NDArray[np.bool_]) -> list[str]:
+    return [name for name, is_outside in zip(schema.input_names, outside, strict=True) if is_outside]
