@@ -280,8 +280,8 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if value is None:
         if column.missing is None or column.missing.value is None:  # as `fills`, which mypy cannot follow
             raise InputError(
-                f"input {row}: column '{column.name}' is null; expected {_expected(column)}; its task says nothing of"
-                " what a missing one counts as"
+                f"input {row}: column '{column.name}' is null; expected {_expected(column)}: the task declares no"
+                " `missing` policy for it"
             )
         filled = _encode_cell(row, column, column.missing.value)
         return [filled[0], 1.0] if column.missing.indicator else filled
