@@ -7,7 +7,7 @@ CLEAN := PIP_USER=0 PIP_TARGET= PIP_PREFIX= PYTHONSAFEPATH= PYTHONHOME=
 ACTIVE := $(CLEAN) PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 .DEFAULT_GOAL := help
-.PHONY: help repro mnist course test serve ui report format check bench-attacks bench-serving clean
+.PHONY: help repro mnist course test serve ui report format check bench-attacks bench-serving rollback clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +60,11 @@ check: .venv/installed ## Lint and check types
 bench-attacks: .venv/installed ## Compare the speed and strength of each attack with ART, on 1,000 MNIST images
 	@$(ACTIVE) python -m benchmarks.attacks
 
-bench-serving: .venv/installed ## Compare the guarded service with bare servers of the same network, on MNIST
-	@$(ACTIVE) python -W ignore -m benchmarks.serving
+bench-serving: .venv/installed ## Compare the guarded service with bare servers, on MNIST; REQUESTS=200000: endurance
+	@$(ACTIVE) python -W ignore -m benchmarks.$(if $(REQUESTS),endurance --requests $(REQUESTS),serving)
+
+rollback: .venv/installed ## Serve the champion of before on 127.0.0.1:3000; TASK=digits, with REDOUBT_ADMIN_TOKEN set
+	@$(ACTIVE) python -m serving.control rollback $(TASK)
 
 clean: ## Remove results, models and caches; keeps .venv, the MLflow runs and DVC's cache
 	rm -rf data/raw data/splits models reports resolved .redoubt .pytest_cache .mypy_cache .ruff_cache

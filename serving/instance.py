@@ -16,6 +16,8 @@ METRICS = "PROMETHEUS_MULTIPROC_DIR"
 PREFIX = "redoubt-"
 # Seconds after which a process that died is noticed and started again at the latest; BentoML takes 10.
 CHECK = 2.0
+# Bytes that must be free.
+ROOM = 16 * 2**20
 
 
 def claim() -> None:
@@ -33,6 +35,10 @@ def claim() -> None:
     try:
         metrics = Path(_made()) / "metrics"
         metrics.mkdir()
+        # Where there is no room for them, a write to the metrics would later end the process without a word.
+        with (metrics.parent / "room").open("wb") as room:
+            os.posix_fallocate(room.fileno(), 0, ROOM)
+        (metrics.parent / "room").unlink()
     except OSError as error:
         raise SystemExit(
             f"error: no folder can be made in {tempfile.gettempdir()} ({error.strerror}): free some space there, or"

@@ -1,9 +1,11 @@
 """Follows the models folder beside the event loop, and lets what it finds take the place of what is served."""
 
 import asyncio
+import ctypes
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from serving import instance, meters, shadow
@@ -74,4 +76,13 @@ class Watch:
             # One assignment in the event loop: whoever has been read before it is answered by the former champion,
             # whoever is read after it by the new one, and nobody by both.
             self._desk.serve(runtime)
+            if new:
+                self._desk.tidy()
+                await asyncio.to_thread(_give_back)
         return runtime
+
+
+def _give_back() -> None:
+    """Give the memory of what was unloaded back to the system, where its library of C knows how."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

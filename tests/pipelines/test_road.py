@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Checkout) -> None:
         assert 'id="estimators"' in (finished.folder / "reports" / course).read_text()
 
 
-def test_an_empty_cell_counts_as_it_did_in_training(inside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_cell_counts_as_it_did_in_training(inside: Path) -> None:
     model = GuardedModel.load(inside / "models/loans/champion")
     split, table = splits.read(inside / "data/splits/loans.npz"), loans()
     # As a network sees it, and of training rows alone: the middle one of what they hold.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from contextlib import ExitStack
 
 import httpx
 import numpy as np
+import pytest
 
+from benchmarks.load import measure, request
 from serving.service import LIMITS
 
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
@@ -35,6 +38,19 @@ def test_64_clients_are_all_answered(http: httpx.Client) -> None:
 
     with ThreadPoolExecutor(64) as pool:
         assert [status for each in pool.map(ask, range(64)) for status in each] == [200] * 192
+
+
+def memory(http: httpx.Client) -> float:
+    """Bytes that the server says that it holds."""
+    return float(re.findall(r"^redoubt_process_resident_bytes{.*} (\S+)$", http.get("/metrics").text, re.MULTILINE)[0])
+
+
+def test_thousands_of_requests_at_64_connections_fail_nobody_and_leave_the_memory_as_it_was(http: httpx.Client) -> None:
+    url, sent = str(http.base_url), request(BODY)
+    measure(url, sent, 64, 1.0)
+    before, load = memory(http), measure(url, sent, 64, 3.0)
+    assert (len(load.took) > 64, dict(load.others)) == (True, {})
+    assert memory(http) == pytest.approx(before, rel=0.1)
 
 
 def test_who_stops_within_a_body_costs_nobody_a_slot_and_is_told_so(http: httpx.Client) -> None:

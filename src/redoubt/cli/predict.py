@@ -161,7 +161,7 @@ def _rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]]:
     columns = {column.name: _cells(table[column.name], column.kind, file) for column in schema.columns}
     x, errors = np.zeros((len(table), *schema.shape), np.float32), []
     for row in range(len(table)):
-        empty = [column.name for column in schema.columns if not column.missing and columns[column.name][row] is None]
+        empty = [column.name for column in schema.columns if not column.fills and columns[column.name][row] is None]
         if empty:
             errors.append(f"column {listed(map(repr, empty))} is empty")
             continue

@@ -116,9 +116,10 @@ def said(schema: Schema) -> list[str]:
         if column.missing and column.missing.value is not None:
             value = column.missing.value
             shown = repr(value) if isinstance(value, str) else f"{value:g}"
-            how = "a category of its own" if column.missing.how == "category" else f"the {column.missing.how}"
+            of_rows = f"the {column.missing.how} of the training rows"
+            how = "a category of its own" if column.missing.how == "category" else of_rows
             flag = ", and one more input says so" if column.missing.indicator else ""
-            found.append(f"an empty '{column.name}' counts as {shown}, {how} of the training rows{flag}")
+            found.append(f"an empty '{column.name}' counts as {shown}, {how}{flag}")
     return found
 
 

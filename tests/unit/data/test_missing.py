@@ -132,7 +132,7 @@ def test_what_nothing_was_said_of_is_refused(params: Params, tmp_path: Path, nam
     data = loaded(people(), task(params), tmp_path)
     served = missing.fitted(data.schema, fit(data.batch, data.schema).fill)
     record = {column.name: column.example for column in served.columns}
-    says = f"input 0: column '{name}' is null; expected {expected}; its task says nothing of what a missing one counts"
+    says = f"input 0: column '{name}' is null; expected {expected}: the task declares no `missing` policy for it"
     with pytest.raises(InputError, match=says):
         served.encode([{**record, name: None}])
     with pytest.raises(InputError, match=f"column '{name}' is missing; expected age, rooms"):
@@ -142,7 +142,8 @@ def test_what_nothing_was_said_of_is_refused(params: Params, tmp_path: Path, nam
 def test_a_table_without_policies_keeps_its_bytes(params: Params) -> None:
     declared = task(params, missing={})
     raw = build(people(empty=0.0), declared, Origin("own.csv"))
-    assert "missing" not in raw.schema.model_dump_json()
+    keys = {"name", "kind", "categories", "immutable", "limits"}
+    assert all(set(column) == keys for column in raw.schema.model_dump()["columns"])
     assert "fill" not in fit(Batch(np.ones((2, 4), np.float32), np.array([0, 1])), _numbers(raw.schema)).to_json()
     assert "missing" not in settings_of(ValidateSettings, declared, 1).model_dump()
 
