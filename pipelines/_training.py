@@ -35,7 +35,10 @@ def selected(task: str) -> Selected:
 def checkpoint(task: str, name: str, key: dict[str, Any]) -> Path:
     """Where a training's resumable state is kept; another setting, split or code never resumes from it."""
     rows = splits.read(Path("data/splits", f"{task}.npz")).digest
-    mark = digest(dumps({**key, "split": rows, "code": code_digest(f"pipelines.{stage_of(name)}")}).encode())
+    # The same table and rows, but its empty cells filled in otherwise, are other examples.
+    scaler = digest(Path("models", task, "scaler.json").read_bytes())
+    code = code_digest(f"pipelines.{stage_of(name)}")
+    mark = digest(dumps({**key, "split": rows, "scaler": scaler, "code": code}).encode())
     return Path(".redoubt", "checkpoints", f"{task}-{name}-{mark[:16]}.npz")
 
 

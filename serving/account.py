@@ -68,7 +68,7 @@ _current: ContextVar[Account | None] = ContextVar("account", default=None)
 
 def opened(scope: Scope) -> Account:
     """The account of a request that begins in this context, by the names that `Correlation` found for it."""
-    account = Account(scope["request_id"], scope["traceparent"])
+    account = Account(scope.get("request_id", ""), scope.get("traceparent", ""))
     _current.set(account)
     return account
 

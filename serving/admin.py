@@ -77,12 +77,11 @@ class Admin:
 
 
 def state(runtime: "Runtime") -> dict[str, object]:
-    """What is served, and why anything else is not."""
-    return {
-        "ready": runtime.ready,
-        "tasks": {task: champion.model.digest for task, champion in runtime.champions.items()},
-        "not_served": {**runtime.pending, **runtime.problems},
-    }
+    """What is served, as `Served`."""
+    from serving.schema import Served
+
+    tasks = {task: champion.model.digest for task, champion in runtime.champions.items()}
+    return Served(ready=runtime.ready, tasks=tasks, not_served={**runtime.pending, **runtime.problems}).model_dump()
 
 
 def troubles(runtime: "Runtime") -> str:

@@ -9,11 +9,11 @@ import numpy as np
 import orjson
 from bentoml.exceptions import InvalidArgument
 
-from redoubt.bundle.answers import NO_ANSWER, NO_ANSWER_SAYS, Asked
 from redoubt.bundle.guard_config import Draws
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
+from serving.guarded import NO_ANSWER, NO_ANSWER_SAYS, Asked
 from serving.schema import Certify
 
 

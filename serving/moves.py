@@ -11,12 +11,12 @@ from typing import Any
 from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel
 
-from redoubt.bundle.answers import NO_ANSWER
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED
 from redoubt.bundle.io import digest_folder, read_typed
 from serving import meters
 from serving.answers import Ask, Champion
+from serving.guarded import NO_ANSWER
 from serving.kept import Kept, Rollback
 from serving.openapi import example
 from serving.runtime import Runtime, bundles, checked, load, said, vouched

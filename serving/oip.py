@@ -82,8 +82,9 @@ def _read(body: bytes, length: str | None, champion: Champion) -> tuple[InferReq
             raise InvalidArgument(f"unknown input tensor {short(name)}; expected {expected}")
     if len(set(names)) < len(names):
         raise InvalidArgument(f"an input tensor came twice; expected each of {expected} once")
+    filled = [column.name for column in champion.schema.columns if column.fills]
     for name in specs:
-        if name not in names:
+        if name not in names and (name not in filled or not names):
             raise InvalidArgument(f"the input tensor '{name}' is missing; expected {expected}")
     came, rows, start = {}, 0, 0
     for tensor in request.inputs:

@@ -20,7 +20,7 @@ from serving.oip_answers import (
 )
 from serving.oip_schema import InferRequest
 from serving.openapi_tasks import PREFIX, components, ref, tensors, upload
-from serving.schema import PredictRequest, PredictResponse
+from serving.schema import PredictRequest, PredictResponse, Served
 
 if TYPE_CHECKING:
     from redoubt.bundle.schema import Schema
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 REQUESTS: list[type[BaseModel]] = [PredictRequest, InferRequest, InvocationRequest]
 ANSWERS: list[type[BaseModel]] = [
     PredictResponse,
+    Served,
     InferResponse,
     InvocationResponse,
     Live,
@@ -224,7 +225,8 @@ def _told(name: str, summary: str, answer: str, refusals: dict[str, Any]) -> dic
 
 def _probe(path: str) -> dict[str, Any]:
     meaning = PROBES[path]
-    responses = {"200": {"description": meaning, "content": {"text/plain": {"schema": {"type": "string"}}}}}
     if path in ("/readyz", "/ping"):
-        responses["503"] = _response(NOT_READY, "ErrorBody")
+        responses = {"200": _response(meaning, "Served"), "503": _response(NOT_READY, "ErrorBody")}
+    else:
+        responses = {"200": {"description": meaning, "content": {"text/plain": {"schema": {"type": "string"}}}}}
     return {"get": {"operationId": path.strip("/"), "summary": meaning, "responses": responses}}

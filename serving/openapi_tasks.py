@@ -112,11 +112,22 @@ def _array(size: int, items: dict[str, Any]) -> dict[str, Any]:
 
 def _record(task: str, schema: "Schema") -> dict[str, Any]:
     columns = {column.name: _cell(column) for column in schema.columns}
-    return an_object(f"{task}_input", columns, list(columns), "A record in raw units.")
+    required = [column.name for column in schema.columns if not column.fills]
+    return an_object(f"{task}_input", columns, required, "A record in raw units.")
 
 
 def _cell(column: "Column") -> dict[str, Any]:
-    if column.kind == "category":
-        return {"type": "string", "enum": list(column.categories)}
+    """What a column takes; null, which may as well be left out, where its task declares what that counts as."""
     low, high = column.limits or (-LARGEST, LARGEST)
-    return {"type": column.kind, "minimum": low, "maximum": high}
+    found: dict[str, Any] = {"type": column.kind, "minimum": low, "maximum": high}
+    if column.kind == "category":
+        found = {"type": "string", "enum": list(column.categories)}
+    if column.other is not None:
+        found = {
+            "type": "string",
+            "description": f"{', '.join(column.categories)}; any other counts as {column.other}.",
+        }
+    if not column.fills:
+        return found
+    counts = column.missing.value if column.missing else None
+    return {"anyOf": [found, {"type": "null", "description": f"Counts as {counts}."}]}

@@ -227,6 +227,20 @@ class NumberPrediction(BaseModel):
     variants: dict[str, float]
 
 
+class Served(BaseModel):
+    """What is served now, and why anything else is not.
+
+    Attributes:
+        ready: whether there is something to serve and nothing had to be refused.
+        tasks: the digest of each task's model.
+        not_served: a sentence per task whose bundle, or newer bundle, is not served.
+    """
+
+    ready: bool
+    tasks: dict[str, str]
+    not_served: dict[str, str]
+
+
 class PredictResponse(BaseModel):
     """One prediction per input, in order, the digest of the model that made them, and which certificates they carry."""
 

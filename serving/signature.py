@@ -1,5 +1,6 @@
 """The tensors that a champion takes and gives by the Open Inference Protocol."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,15 @@ def encode(champion: Champion, came: Mapping[str, Values], rows: int) -> Floats:
     schema = champion.schema
     if schema.kind == "image":
         return pixels(champion, came[IMAGE], rows)
+    # A number that may be missing is NaN where it is; where a column is missing in all rows its tensor is left out.
+    filled = {column.name for column in schema.columns if column.fills and column.kind != "category"}
     columns = [values.tolist() if isinstance(values, np.ndarray) else values for values in came.values()]
+    columns = [
+        [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in values]
+        if name in filled
+        else values
+        for name, values in zip(came, columns, strict=True)
+    ]
     return champion.read([dict(zip(came, cells, strict=True)) for cells in zip(*columns, strict=True)])
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import orjson
 import pytest
 
-from redoubt.bundle.answers import largest_eps
 from redoubt.bundle.certificates import certified_eps
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.types import Floats
 from serving.answers import Ask, Champion, answer, reply
+from serving.guarded import largest_eps
 from serving.runtime import Runtime, load
 from serving.schema import Certify, PredictResponse
 from tests.support.bundles import SCHEMAS

@@ -130,7 +130,7 @@ BAD: dict[str, tuple[int, str, Any, str]] = {
     "10**400": (400, "digits", {"instances": [[[10**400] * 8] * 8]}, "input 0[0][0] is 1000"),
     "a ragged image": (400, "digits", {"instances": [[[0.5] * 8] * 7]}, "input 0 is a list of 7; expected 8 rows"),
     "an unknown column": (400, "evolution", {"inputs": [{"x": 1}]}, "input 0: column 'cp' is missing"),
-    "a number of null": (400, "evolution", {"inputs": [{**RECORDS[0], "cp": None}]}, "column 'cp' is None"),
+    "a number of null": (400, "evolution", {"inputs": [{**RECORDS[0], "cp": None}]}, "column 'cp' is null"),
     "a row without names": (400, "evolution", {"instances": [[1, 2, 3]]}, "input 0 is a list of 3; expected an object"),
     "too far for an answer": (400, "evolution", {"inputs": [{**RECORDS[0], "cp": 3e38, "hp": -3e38}]}, "no finite"),
 }

@@ -15,7 +15,7 @@ from mlflow.pyfunc.scoring_server import init
 from starlette.testclient import TestClient
 
 from redoubt.bundle.errors import BundleError, InputError
-from redoubt.bundle.mlflow_model import main, pack
+from serving.mlflow_model import main, pack
 
 RECORDS = [{"cp": 300.0, "hp": 50.0, "species": "Eevee"}, {"cp": 20.0, "hp": 40.5, "species": "Caterpie"}]
 IMAGES = np.random.default_rng(4).random((2, 8, 8))

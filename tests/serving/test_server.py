@@ -16,15 +16,8 @@ from tests.support.process import ROOT, serve
 
 HEAVY = ["tensorflow", "keras", "dvc", "great_expectations", "pandas", "mlflow", "onnx", "scipy", "sklearn"]
 LATE = ["numpy", "onnxruntime", "PIL"]
-WORKER = [
-    "serving.service",
-    "serving.desk",
-    "serving.front",
-    "serving.routes",
-    "serving.wire",
-    "serving.watch",
-    "serving.control",
-]
+WORKER = ["serving.service", "serving.desk", "serving.front", "serving.routes", "serving.wire", "serving.watch"]
+WORKER += ["serving.control", "serving.mlflow_model", "serving.pyfunc"]
 BUNDLE = Path("src", "redoubt", "bundle")
 CARRIED = [path.relative_to(ROOT) for path in (ROOT / BUNDLE).glob("*.py")]
 SERVING = [path.relative_to(ROOT) for path in (ROOT / "serving").glob("*.py")]

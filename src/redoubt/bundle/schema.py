@@ -123,6 +123,11 @@ class Column(BaseModel):
         return (True, False) if self.missing and self.missing.indicator else (True,)
 
     @property
+    def fills(self) -> bool:
+        """Whether it is known what an empty cell counts as, so that null is taken."""
+        return self.missing is not None and self.missing.value is not None
+
+    @property
     def inputs(self) -> int:
         """How many network inputs it takes."""
         return len(self.numbers)
@@ -247,7 +252,7 @@ class Schema(BaseModel):
     def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
         names = [column.name for column in self.columns]
         for column in self.columns:
-            if column.name not in record and column.missing is None:
+            if column.name not in record and not column.fills:
                 raise InputError(f"input {row}: column '{column.name}' is missing; expected {', '.join(names)}")
         for key in record:
             if key not in names:
@@ -273,14 +278,15 @@ def _unlike(value: Any, categories: Sequence[str]) -> str:
 
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if value is None:
-        if column.missing is None or column.missing.value is None:
+        if column.missing is None or column.missing.value is None:  # as `fills`, which mypy cannot follow
             raise InputError(
-                f"input {row}: column '{column.name}' is null; expected {_expected(column)}; its task says nothing of"
-                " what a missing one counts as"
+                f"input {row}: column '{column.name}' is null; expected {_expected(column)}: the task declares no"
+                " `missing` policy for it"
             )
         filled = _encode_cell(row, column, column.missing.value)
         return [filled[0], 1.0] if column.missing.indicator else filled
     if column.kind == "category":
+        value = _flag_as_word(value, column.categories)
         if value not in column.categories:
             if column.other is None or not isinstance(value, str) or _lookalike(value, column.categories):
                 raise InputError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
@@ -290,6 +296,12 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if wrong:
         raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected {wrong}")
     return [float(value), 0.0][: column.inputs]
+
+
+def _flag_as_word(value: Any, categories: Sequence[str]) -> Any:
+    """The category that a JSON flag means: True where tables write True, TRUE or true; the value itself otherwise."""
+    spelled = [each for each in categories if isinstance(value, bool) and each.casefold() == str(value).casefold()]
+    return spelled[0] if len(spelled) == 1 else value
 
 
 def _expected(column: Column) -> str:

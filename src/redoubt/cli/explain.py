@@ -208,7 +208,9 @@ class Asked:
         return Line(column.name, value, attacked, moved, self._alone(place))
 
     def _category(self, column: Column) -> Line:
-        value = str(self.record[column.name])
+        # As the network was given it, which an empty or unknown one may only count as.
+        start = self.model.schema.input_names.index(f"{column.name}={column.categories[0]}")
+        value = column.categories[int(self.x[0, start : start + column.inputs].argmax())]
         others = [each for each in column.categories if each != value]
         rows = self.model.schema.encode([{**self.record, column.name: each} for each in others])
         differ = [each for each, differs in zip(others, self.differs(rows), strict=True) if differs] if others else []

@@ -75,6 +75,23 @@ def test_a_wrong_record_is_refused_with_its_row_and_column(name: str) -> None:
         SCHEMA.encode([RECORD, record])
 
 
+@pytest.mark.parametrize("spelled", [("False", "True"), ("FALSE", "TRUE"), ("false", "true", "unknown")])
+def test_a_flag_is_the_category_that_is_spelled_so(spelled: tuple[str, ...]) -> None:
+    column = Column(name="active", kind="category", categories=spelled)
+    schema = SCHEMA.model_copy(update={"columns": (column,), "shape": (len(spelled),)})
+    found = schema.encode([{"active": True}, {"active": spelled[1]}, {"active": False}])
+    assert found.argmax(axis=1).tolist() == [1, 1, 0]
+
+
+def test_a_flag_is_no_other_category() -> None:
+    for categories in (("no", "yes"), ("True", "true")):
+        schema = SCHEMA.model_copy(
+            update={"columns": (Column(name="active", kind="category", categories=categories),), "shape": (2,)}
+        )
+        with pytest.raises(InputError, match="'active' is True, not a text; expected one of"):
+            schema.encode([{"active": True}])
+
+
 BOUND = Schema(
     task="shop",
     kind="regression",

@@ -132,7 +132,7 @@ def test_what_nothing_was_said_of_is_refused(params: Params, tmp_path: Path, nam
     data = loaded(people(), task(params), tmp_path)
     served = missing.fitted(data.schema, fit(data.batch, data.schema).fill)
     record = {column.name: column.example for column in served.columns}
-    says = f"input 0: column '{name}' is null; expected {expected}; its task says nothing of what a missing one counts"
+    says = f"input 0: column '{name}' is null; expected {expected}: the task declares no `missing` policy for it"
     with pytest.raises(InputError, match=says):
         served.encode([{**record, name: None}])
     with pytest.raises(InputError, match=f"column '{name}' is missing; expected age, rooms"):

@@ -1,17 +1,32 @@
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from redoubt.bundle.schema import Missing
 from redoubt.compute import spread
+from redoubt.data.kept_together import learnt
 from redoubt.data.scaling import fit
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.params.networks import Cnn, Linear, Mlp
 from redoubt.params.sections import SweepParams
 from redoubt.training import sweep as module
-from redoubt.training.sweep import Folds, Point, SweepError, best_epoch, cross_validate, describe, grid, score, winner
-from tests.support.tiny import SCHEMAS, TABLE, rows
+from redoubt.training.sweep import (
+    Arrays,
+    Folds,
+    Point,
+    SweepError,
+    best_epoch,
+    cross_validate,
+    describe,
+    grid,
+    score,
+    winner,
+)
+from redoubt.types import Batch
+from tests.support.tiny import COLUMNS, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(8, 4), dropout=0.25)
 
@@ -111,3 +126,29 @@ def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: 
     for point, epochs, seed in others:
         cross_validate(point, folds, SCHEMAS[TABLE], epochs, seed, cache.remember)
     assert len(trained) == 4 + 3 * len(others)
+
+
+@pytest.mark.parametrize("in_time", [False, True])
+def test_a_fold_knows_nothing_of_what_it_holds_out(in_time: bool) -> None:
+    """Neither by what fills in empty cells nor, of folds in time, by later rows."""
+    columns = (COLUMNS[0].model_copy(update={"missing": Missing(how="mean")}), *COLUMNS[1:])
+    schema, batch = SCHEMAS[TABLE].model_copy(update={"columns": columns}), rows(TABLE, 90)
+    x = batch.x.copy()
+    x[::7, 0] = np.nan
+    fold = np.arange(90) // 30 - 1 if in_time else np.arange(90) % 3
+    fitted = [np.flatnonzero(learnt(fold, number)) for number in range(2 if in_time else 3)]
+    scalers = [fit(Batch(x[each], batch.y[each]), schema) for each in fitted]
+    given: list[Arrays] = []
+
+    def remember(key: Mapping[str, Any], arrays: Arrays, compute: Callable[[], Arrays]) -> Arrays:
+        given.append(arrays)
+        return {"val_loss": np.ones(1)}
+
+    cross_validate(Point(LINEAR, 16, 0.1), Folds(Batch(x, batch.y), fold, scalers), schema, 1, 0, remember)
+    for number, (each, arrays) in enumerate(zip(fitted, given, strict=True)):
+        if in_time:
+            assert each.max() < np.flatnonzero(fold == number).min()
+        mean = np.float32(np.nanmean(x[each, 0].astype(float)))
+        for name, places in (("train_x", each), ("x", np.flatnonzero(fold == number))):
+            assert np.array_equal(arrays[name][:, 0], np.where(np.isnan(x[places, 0]), mean, x[places, 0]))
+    assert len({scaler.fill[0] for scaler in scalers if scaler.fill is not None}) == len(scalers)

@@ -1,4 +1,4 @@
-"""Packs a bundle as a model of MLflow: `python -m redoubt.bundle.mlflow_model BUNDLE FOLDER`.
+"""Packs a bundle as a model of MLflow: `python -m serving.mlflow_model BUNDLE FOLDER`.
 
 What `mlflow.pyfunc.load_model` and `mlflow models serve` need, and the bundle in it, byte by byte as it was. MLflow
 itself is not needed here.
@@ -9,13 +9,17 @@ import json
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import redoubt.bundle
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
 
+# What the loader needs of this folder.
+CARRIED = ("__init__.py", "guarded.py", "pyfunc.py")
 NEEDED = ("numpy", "onnxruntime", "pydantic")
 
 
@@ -27,20 +31,18 @@ def pack(bundle: Path, folder: Path) -> None:
         folder: must not exist.
 
     Raises:
-        BundleError: the bundle is not whole, or the folder is there.
+        BundleError: the bundle is not whole or has no card, or the folder is there.
     """
     digest = GuardedModel.load(bundle).digest
+    if not (bundle / "card.json").is_file():
+        raise BundleError(f"{bundle} has no card.json, which says at which eps answers are certified")
     if folder.exists():
         raise BundleError(f"{folder} is there already; give a folder that is not, or remove it")
     (folder / "bundle").mkdir(parents=True)
     for name in (*BUNDLE_FILES, "card.json"):
-        if not (bundle / name).is_file():
-            raise BundleError(f"{bundle} is no whole bundle: {name} missing; run `dvc repro` again")
         shutil.copyfile(bundle / name, folder / "bundle" / name)
-    code = folder / "code" / "redoubt" / "bundle"
-    code.mkdir(parents=True)
-    for source in Path(__file__).parent.glob("*.py"):
-        shutil.copyfile(source, code / source.name)
+    _copy(sorted(Path(redoubt.bundle.__path__[0]).glob("*.py")), folder / "code" / "redoubt" / "bundle")
+    _copy([Path(__file__).with_name(name) for name in CARRIED], folder / "code" / "serving")
     pins = "".join(f"{name}=={version(name)}\n" for name in NEEDED)
     (folder / "requirements.txt").write_text(pins, encoding="utf-8")
     python = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
@@ -49,9 +51,15 @@ def pack(bundle: Path, folder: Path) -> None:
     (folder / "MLmodel").write_text(json.dumps(_described(digest), indent=2) + "\n", encoding="utf-8")
 
 
+def _copy(sources: Sequence[Path], target: Path) -> None:
+    target.mkdir(parents=True)
+    for source in sources:
+        shutil.copyfile(source, target / source.name)
+
+
 def _described(digest: str) -> dict[str, Any]:
     flavor = {
-        "loader_module": "redoubt.bundle.pyfunc",
+        "loader_module": "serving.pyfunc",
         "data": "bundle",
         "code": "code",
         "env": {"virtualenv": "python_env.yaml"},

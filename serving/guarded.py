@@ -1,4 +1,7 @@
-"""What a guarded model says of some inputs, as JSON objects; one function for every way in."""
+"""What a guarded model says of some inputs, as JSON objects; one function for every way in.
+
+It needs redoubt.bundle alone, so that a model packed for MLflow can carry it.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,5 +1,6 @@
 """A bundle as MLflow loads it: `mlflow.pyfunc.load_model` gives the guarded answers of the service."""
 
+import math
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.bundle.answers import NO_ANSWER, NO_ANSWER_SAYS, Asked, Certify
 from redoubt.bundle.errors import InputError
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import read_typed
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats, Positive
+from serving.guarded import NO_ANSWER, NO_ANSWER_SAYS, Asked, Certify
 
 
 class Card(BaseModel):
@@ -71,7 +72,9 @@ def _load_pyfunc(path: str) -> Guarded:
 
 def _records(data: Any) -> list[dict[str, Any]]:
     if hasattr(data, "to_dict"):
-        return [dict(row) for row in data.to_dict("records")]
+        # An empty cell of a data frame is NaN, whatever its column holds.
+        rows = data.to_dict("records")
+        return [{name: None if _is_empty(value) else value for name, value in row.items()} for row in rows]
     if isinstance(data, Mapping):
         columns = {name: np.asarray(values, dtype=object).ravel().tolist() for name, values in data.items()}
         if len({len(values) for values in columns.values()}) != 1:
@@ -80,6 +83,10 @@ def _records(data: Any) -> list[dict[str, Any]]:
     if isinstance(data, list) and all(isinstance(row, Mapping) for row in data):
         return [dict(row) for row in data]
     raise InputError(f"the inputs are {type(data).__name__}; expected a data frame, records, or values by column")
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _images(data: Any, schema: Schema) -> Floats:

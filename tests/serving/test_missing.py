@@ -1,0 +1,86 @@
+"""Null, and what is left out: it counts as the task declared, by every way into the service."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from redoubt.bundle.schema import Column, Missing, Schema
+from serving import service
+from tests.support.bundles import SCHEMAS, write_champion
+
+CP, HP, SPECIES = SCHEMAS["evolution"].columns
+COLUMNS = (
+    CP.model_copy(update={"missing": Missing(how="median", value=310.5)}),
+    HP,
+    Column(name="species", kind="category", categories=("Eevee", "other"), other="other"),
+)
+SCHEMA: Schema = SCHEMAS["evolution"].model_copy(update={"columns": COLUMNS})
+FULL: dict[str, Any] = {"cp": 310.5, "hp": 50, "species": "other"}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The service over one champion that declares what is missing and what is unknown."""
+    folder = tmp_path_factory.mktemp("models")
+    write_champion(folder / "evolution/champion", SCHEMA)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "MODELS", folder)
+        with TestClient(service.Redoubt.to_asgi(), raise_server_exceptions=False) as client:
+            yield client
+
+
+def predicted(client: TestClient, record: dict[str, Any]) -> Any:
+    answer = client.post("/predict", json={"task": "evolution", "inputs": [record], "certify": "none"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["predictions"][0]["variants"]["plain"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{**FULL, "cp": None}, {"hp": 50, "species": "other"}, {**FULL, "species": "Mew"}],
+    ids=["null", "left-out", "unknown"],
+)
+def test_it_is_answered_as_what_it_counts_as(client: TestClient, record: dict[str, Any]) -> None:
+    assert predicted(client, record) == predicted(client, FULL)
+
+
+@pytest.mark.parametrize("record", [{**FULL, "hp": None}, {"cp": 310.5, "species": "other"}], ids=["null", "left-out"])
+def test_what_nothing_was_declared_of_is_refused(client: TestClient, record: dict[str, Any]) -> None:
+    answer = client.post("/predict", json={"task": "evolution", "inputs": [record]})
+    assert answer.status_code == 400
+    assert "column 'hp' is " in answer.json()["error"]["message"]
+
+
+def tensors(cp: float | None) -> tuple[bytes, dict[str, str]]:
+    """An inference request with a binary tensor, which can hold NaN; None leaves it out."""
+    inputs: list[dict[str, Any]] = [
+        {"name": "hp", "datatype": "FP64", "shape": [1, 1], "data": [50.0]},
+        {"name": "species", "datatype": "BYTES", "shape": [1, 1], "data": ["other"]},
+    ]
+    if cp is not None:
+        size = {"binary_data_size": 8}
+        inputs.append({"name": "cp", "datatype": "FP64", "shape": [1, 1], "parameters": size})
+    head = json.dumps({"inputs": inputs, "outputs": [{"name": "variants"}]}).encode()
+    tail = b"" if cp is None else np.float64(cp).tobytes()
+    return head + tail, {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+
+
+def test_tensors_say_it_by_nan_or_by_leaving_it_out(client: TestClient) -> None:
+    found = []
+    for cp in (310.5, float("nan"), None):
+        body, headers = tensors(cp)
+        answer = client.post("/v2/models/evolution/infer", content=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json()["outputs"][0]["data"][0])
+    assert found[0] == found[1] == found[2]
+
+
+def test_the_document_says_so(client: TestClient) -> None:
+    document = client.get("/docs.json").json()
+    record = document["components"]["schemas"]["evolution_input"]
+    assert record["required"] == ["hp", "species"]
+    assert record["properties"]["cp"]["anyOf"][1] == {"type": "null", "description": "Counts as 310.5."}
+    assert "enum" not in record["properties"]["species"]
