@@ -48,12 +48,12 @@ def main() -> None:
     parser.add_argument("--moves", action="store_true", help="replace the champion in every round")
     options = parser.parse_args()
     os.environ[TOKEN] = token = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".endurance-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         models = Path(folder)
         shutil.copytree(Path("zoo", BUNDLE), models / BUNDLE)
         inputs = json.loads((models / BUNDLE / "example.json").read_bytes())["inputs"][:1]
         sent = request(json.dumps({"task": BUNDLE, "inputs": inputs, "certify": "none"}).encode())
-        with redoubt(models.relative_to(Path.cwd())) as url:
+        with redoubt(models) as url:
             measure(url, sent, CLIENTS, WARM)
             before = memory(url)
             print(f"{psutil.cpu_count()} cores, {CLIENTS} connections, {before} MiB before")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from redoubt.bundle.guarded_model import NOT_PROMOTED
@@ -58,6 +59,15 @@ def test_a_new_champion_is_served_once_nobody_writes_to_it(follow: Make, served:
     assert follower.look().pending == {}
     assert digest(follower) == new != before
     assert follower.runtime.champions["evolution"] is other, "what did not change is loaded again"
+
+
+def test_another_example_is_told_of_though_the_model_is_the_same(follow: Make, served: Path) -> None:
+    follower, image = follow(), np.full((8, 8), 0.25).tolist()
+    before = digest(follower)
+    request = {"task": "digits", "inputs": [image]}
+    (served / "digits" / "champion" / "example.json").write_text(json.dumps(request))
+    champion = settled(follower).runtime.champions["digits"]
+    assert (champion.model.digest, champion.example) == (before, image)
 
 
 def test_at_once_waits_for_nothing(follow: Make, served: Path) -> None:

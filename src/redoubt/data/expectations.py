@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -33,21 +32,15 @@ from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.splits import needed
 from redoubt.data.store import plain
 from redoubt.data.survey import listed
-from redoubt.errors import RedoubtError
+from redoubt.data.verdict import EMPTY, Verdict
 from redoubt.params.sections import JudgedParams, ValidateParams
 
 LARGEST = float(np.finfo(np.float32).max)
 # The column of a column's values as a network takes them.
 IN_32_BITS = "{} (in 32 bits)"
-EMPTY = "no empty cell"
-POLICY = ", or say what an empty one counts as by missing: {{{}: median}}, or mode, category or drop"
 _SHOWN = 10
 # So many rules at a time: Great Expectations compares each with all others of its suite.
 _SUITE = 60
-
-
-class ValidationError(RedoubtError):
-    """Data that broke a rule; the message lists each rule, the rows, their values and the fix."""
 
 
 @dataclass(frozen=True)
@@ -58,33 +51,6 @@ class Rule:
     expected: str
     fix: str
     expectation: Expectation
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came out.
-
-    Attributes:
-        passed: whether every rule holds.
-        report: the same as plain sorted data: task, rows, and per rule what was observed and the first offending rows.
-        page: Great Expectations' data docs as one HTML page that loads nothing and is the same on every run.
-    """
-
-    passed: bool
-    report: dict[str, Any]
-    page: str
-
-    def require(self, details: Path) -> None:
-        """Do nothing if every rule holds.
-
-        Args:
-            details: the page, which the message names.
-
-        Raises:
-            ValidationError: one readable block of all that failed.
-        """
-        if not self.passed:
-            raise ValidationError(f"{_explain(self.report)}\nall rules: {details}")
 
 
 def validate(raw: Raw, task: JudgedParams) -> Verdict:
@@ -380,18 +346,6 @@ def _shown(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
-
-
-def _explain(report: dict[str, Any]) -> str:
-    failed = [rule for rule in report["rules"] if not rule["passed"]]
-    lines = [f"{report['source']}: {len(failed)} of {len(report['rules'])} rules failed on {report['rows']} rows"]
-    for rule in failed:
-        where = f"column '{rule['column']}'" if rule["column"] else "table"
-        lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
-        shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
-        lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
-        lines.append(f"  to fix:  {rule['fix']}" + (POLICY.format(rule["column"]) if rule["rule"] == EMPTY else ""))
-    return "\n".join(lines)
 
 
 def _page(result: ExpectationSuiteValidationResult, name: str) -> str:

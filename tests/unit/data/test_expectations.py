@@ -12,8 +12,9 @@ import pytest
 from redoubt.bundle.schema import Column, Schema
 from redoubt.data import sources
 from redoubt.data.dataset import Raw
-from redoubt.data.expectations import ValidationError, validate
+from redoubt.data.expectations import validate
 from redoubt.data.store import dumps
+from redoubt.data.verdict import ValidationError
 from redoubt.params.load import Params
 from redoubt.params.task import Task
 

@@ -16,6 +16,7 @@ from redoubt.data.locate import SourceError
 from redoubt.data.missing import MissingError
 from redoubt.data.scaling import Scaler, fit
 from redoubt.data.tables import Origin, build
+from redoubt.data.verdict import ValidationError
 from redoubt.params.base import MissingPolicy
 from redoubt.params.load import Params, load
 from redoubt.params.resolve import settings as settings_of
@@ -180,7 +181,7 @@ def test_validate_tells_the_shares_and_stops_at_columns_without_a_policy(params:
     assert verdict.passed, verdict.report
     assert verdict.report["missing"] == {name: round(float(table[name].isna().mean()), 6) for name in POLICIES}
     table.loc[3, "height"] = np.nan
-    with pytest.raises(expectations.ValidationError, match=r"(?s)column 'height'.*row 3: empty.*{height: median}"):
+    with pytest.raises(ValidationError, match=r"(?s)column 'height'.*row 3: empty.*{height: median}"):
         expectations.validate(build(table, declared, Origin("own.csv")), settings_).require(Path("page"))
 
 

@@ -28,15 +28,7 @@ from redoubt.params.sections import AttackParams, Eps
 from redoubt.types import Floats, Threat
 from tests.support.tiny import IMAGE, TABLE, Guarded
 
-PARAMS = AttackParams(
-    linf=(0.000001, 0.1, 0.3),
-    l2=(0.3, 0.8),
-    points=60,
-    steps=6,
-    restarts=2,
-    eot=2,
-    queries=30,
-)
+PARAMS = AttackParams(linf=(0.000001, 0.1, 0.3), l2=(0.3, 0.8), points=60, steps=6, restarts=2, eot=2, queries=30)
 EPS = Eps(linf=0.1, l2=0.8)
 THREATS = [Threat(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
 

@@ -1,0 +1,54 @@
+"""What came out of validating raw data, and what to tell the owner of data that broke a rule."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redoubt.errors import RedoubtError
+
+# The rule that a declared policy for missing values does away with.
+EMPTY = "no empty cell"
+POLICY = ", or say what an empty one counts as by missing: {{{}: median}}, or mode, category or drop"
+
+
+class ValidationError(RedoubtError):
+    """Data that broke a rule; the message lists each rule, the rows, their values and the fix."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out.
+
+    Attributes:
+        passed: whether every rule holds.
+        report: the same as plain sorted data: task, rows, and per rule what was observed and the first offending rows.
+        page: Great Expectations' data docs as one HTML page that loads nothing and is the same on every run.
+    """
+
+    passed: bool
+    report: dict[str, Any]
+    page: str
+
+    def require(self, details: Path) -> None:
+        """Do nothing if every rule holds.
+
+        Args:
+            details: the page, which the message names.
+
+        Raises:
+            ValidationError: one readable block of all that failed.
+        """
+        if not self.passed:
+            raise ValidationError(f"{_explain(self.report)}\nall rules: {details}")
+
+
+def _explain(report: dict[str, Any]) -> str:
+    failed = [rule for rule in report["rules"] if not rule["passed"]]
+    lines = [f"{report['source']}: {len(failed)} of {len(report['rules'])} rules failed on {report['rows']} rows"]
+    for rule in failed:
+        where = f"column '{rule['column']}'" if rule["column"] else "table"
+        lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
+        shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
+        lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
+        lines.append(f"  to fix:  {rule['fix']}" + (POLICY.format(rule["column"]) if rule["rule"] == EMPTY else ""))
+    return "\n".join(lines)
