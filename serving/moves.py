@@ -34,7 +34,7 @@ WRITTEN = "its bundle is being written; it is looked at again once nothing chang
 State = list[tuple[str, int, int, int]]
 
 
-class MoveError(Exception):
+class MoveError(BundleError):
     """A move that was asked for and cannot be made; the message is one sentence that says why."""
 
 

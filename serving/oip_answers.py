@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from serving.schema import Certify
 
 
-class ProtocolError(BaseModel):
+class ProtocolErrorBody(BaseModel):
     """The body of every answer below /v2 with a status of 400 or above.
 
     Attributes:

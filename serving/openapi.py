@@ -14,7 +14,7 @@ from serving.oip_answers import (
     Live,
     ModelMetadata,
     ModelReady,
-    ProtocolError,
+    ProtocolErrorBody,
     Ready,
     ServerMetadata,
 )
@@ -37,7 +37,7 @@ ANSWERS: list[type[BaseModel]] = [
     ServerMetadata,
     ModelMetadata,
     ErrorBody,
-    ProtocolError,
+    ProtocolErrorBody,
 ]
 ERRORS = {
     "400": "The request does not fit; the message names the input and what was expected.",
@@ -146,7 +146,7 @@ def _predictions(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dic
 def _protocol(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dict[str, Any]:
     """The Open Inference Protocol's paths."""
     said = {task: {"value": tensors(schema, shown[task])} for task, schema in tasks.items()}
-    ready = {"503": _response(NOT_READY, "ProtocolError")}
+    ready = {"503": _response(NOT_READY, "ProtocolErrorBody")}
     paths: dict[str, Any] = {
         "/v2": {"get": _told("server_metadata", "The service.", "ServerMetadata", {})},
         "/v2/health/live": {"get": _told("server_live", "The process is alive.", "Live", {})},
@@ -155,8 +155,8 @@ def _protocol(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dict[s
     model = {"name": "model", "in": "path", "required": True, "schema": _task(tasks)}
     version = {"name": "version", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     missing = {
-        "404": _response(UNKNOWN["404"], "ProtocolError"),
-        "503": _response("Its bundle was refused.", "ProtocolError"),
+        "404": _response(UNKNOWN["404"], "ProtocolErrorBody"),
+        "503": _response("Its bundle was refused.", "ProtocolErrorBody"),
     }
     for path, prefix, named in (
         ("/v2/models/{model}", "model", [model]),
@@ -176,7 +176,7 @@ def _protocol(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dict[s
             _json("InferRequest", said) | BINARY,
             "InferResponse",
             UNKNOWN,
-            "ProtocolError",
+            "ProtocolErrorBody",
         )
         infer["responses"]["200"]["content"] |= BINARY
         paths[path + "/infer"] = {"parameters": [*named, LENGTH], "post": infer}

@@ -1,15 +1,16 @@
 """Null, and what is left out: it counts as the task declared, by every way into the service."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
 
 from redoubt.bundle.schema import Column, Missing, Schema
-from serving import service
 from tests.support.bundles import SCHEMAS, write_champion
+from tests.support.process import serve
 
 CP, HP, SPECIES = SCHEMAS["evolution"].columns
 COLUMNS = (
@@ -22,17 +23,15 @@ FULL: dict[str, Any] = {"cp": 310.5, "hp": 50, "species": "other"}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The service over one champion that declares what is missing and what is unknown."""
     folder = tmp_path_factory.mktemp("models")
     write_champion(folder / "evolution/champion", SCHEMA)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "MODELS", folder)
-        with TestClient(service.Redoubt.to_asgi(), raise_server_exceptions=False) as client:
-            yield client
+    with serve("serving.service:Redoubt", folder, tmp_path_factory.mktemp("missing")) as client:
+        yield client
 
 
-def predicted(client: TestClient, record: dict[str, Any]) -> Any:
+def predicted(client: httpx.Client, record: dict[str, Any]) -> Any:
     answer = client.post("/predict", json={"task": "evolution", "inputs": [record], "certify": "none"})
     assert answer.status_code == 200, answer.text
     return answer.json()["predictions"][0]["variants"]["plain"]
@@ -43,12 +42,12 @@ def predicted(client: TestClient, record: dict[str, Any]) -> Any:
     [{**FULL, "cp": None}, {"hp": 50, "species": "other"}, {**FULL, "species": "Mew"}],
     ids=["null", "left-out", "unknown"],
 )
-def test_it_is_answered_as_what_it_counts_as(client: TestClient, record: dict[str, Any]) -> None:
+def test_it_is_answered_as_what_it_counts_as(client: httpx.Client, record: dict[str, Any]) -> None:
     assert predicted(client, record) == predicted(client, FULL)
 
 
 @pytest.mark.parametrize("record", [{**FULL, "hp": None}, {"cp": 310.5, "species": "other"}], ids=["null", "left-out"])
-def test_what_nothing_was_declared_of_is_refused(client: TestClient, record: dict[str, Any]) -> None:
+def test_what_nothing_was_declared_of_is_refused(client: httpx.Client, record: dict[str, Any]) -> None:
     answer = client.post("/predict", json={"task": "evolution", "inputs": [record]})
     assert answer.status_code == 400
     assert "column 'hp' is " in answer.json()["error"]["message"]
@@ -68,7 +67,7 @@ def tensors(cp: float | None) -> tuple[bytes, dict[str, str]]:
     return head + tail, {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
 
 
-def test_tensors_say_it_by_nan_or_by_leaving_it_out(client: TestClient) -> None:
+def test_tensors_say_it_by_nan_or_by_leaving_it_out(client: httpx.Client) -> None:
     found = []
     for cp in (310.5, float("nan"), None):
         body, headers = tensors(cp)
@@ -78,7 +77,7 @@ def test_tensors_say_it_by_nan_or_by_leaving_it_out(client: TestClient) -> None:
     assert found[0] == found[1] == found[2]
 
 
-def test_the_document_says_so(client: TestClient) -> None:
+def test_the_document_says_so(client: httpx.Client) -> None:
     document = client.get("/docs.json").json()
     record = document["components"]["schemas"]["evolution_input"]
     assert record["required"] == ["hp", "species"]

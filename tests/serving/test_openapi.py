@@ -120,7 +120,7 @@ def test_a_service_without_tasks_has_a_document() -> None:
 
 
 def test_protocol_errors_fit_it(asgi: httpx.Client) -> None:
-    validator("ProtocolError").validate(asgi.post("/v2/models/digits/infer", json={}).json())
+    validator("ProtocolErrorBody").validate(asgi.post("/v2/models/digits/infer", json={}).json())
 
 
 def test_errors_fit_it(asgi: httpx.Client) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -217,8 +217,12 @@ def test_every_line_of_the_log_is_an_object_and_names_the_request(running: Servi
     assert (answer.headers["x-request-id"], answer.headers["traceparent"]) == ("mine-7", trace)
     refused = running.client.post("/predict", content=b"{", headers={"X-Request-ID": 'a"b\\', "Content-Type": "text/x"})
     assert re.fullmatch(r"[0-9a-f]{32}", refused.headers["x-request-id"])
-    said = {line["request_id"]: line for line in running.lines() if "request_id" in line}
-    good, bad = said["mine-7"], said[refused.headers["x-request-id"]]
+    names, deadline = ("mine-7", refused.headers["x-request-id"]), time.monotonic() + 10.0
+    said: dict[object, Any] = {}
+    # A line is written once the answer is on its way.
+    while not said.keys() >= set(names) and time.monotonic() < deadline:
+        said = {line["request_id"]: line for line in running.lines() if "request_id" in line}
+    good, bad = (said[name] for name in names)
     expected = {"status": 200, "path": "/predict", "task": "digits", "digest": served(running), "inputs": 2}
     assert expected.items() <= good.items()
     assert good["trace"] == trace

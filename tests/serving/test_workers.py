@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from serving.watch import PERIOD
 from serving.wire import DRAIN, Protocol
 from tests.support.process import serve
 
@@ -57,6 +58,15 @@ def answered(client: httpx.Client) -> float:
     return sum(map(float, found))
 
 
+def settled(client: httpx.Client) -> float:
+    """What was answered, once each process has told what it had counted, which it does whenever it looks around."""
+    before = -1.0
+    while (now := answered(client)) != before:
+        before = now
+        time.sleep(1.5 * PERIOD)
+    return now
+
+
 def memories(client: httpx.Client) -> set[int]:
     return set(map(int, re.findall(r'redoubt_process_resident_bytes{pid="(\d+)"}', client.get("/metrics").text)))
 
@@ -89,7 +99,7 @@ def test_a_killed_process_is_back_soon_and_the_other_answers_on(two: httpx.Clien
 
 def test_what_two_processes_answered_is_counted_together(two: httpx.Client) -> None:
     assert soon(lambda: len(workers(two)) == 2)
-    before = answered(two)
+    before = settled(two)
     for _ in range(20):
         httpx.post(f"{two.base_url}/predict", content=BODY, headers=JSON).raise_for_status()
     assert soon(lambda: answered(two) == before + 20)

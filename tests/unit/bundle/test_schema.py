@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "text": ({**RECORD, "age": "1"}, "column 'age' is '1'; expected a finite number"),
     "flag": ({**RECORD, "age": True}, "column 'age' is True; expected a finite number"),
-    "nothing": ({**RECORD, "age": None}, "column 'age' is null; expected a finite number; its task says nothing of"),
+    "nothing": ({**RECORD, "age": None}, "column 'age' is null; expected a finite number: the task declares no"),
     "nan": ({**RECORD, "age": float("nan")}, "column 'age' is nan; expected a finite number"),
     "infinity": ({**RECORD, "age": float("-inf")}, "column 'age' is -inf; expected a finite number"),
     "beyond-float32": ({**RECORD, "age": 1e39}, "column 'age' is 1e\\+39; expected a finite number"),
