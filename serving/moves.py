@@ -6,10 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from bentoml.exceptions import BentoMLException
-from pydantic import BaseModel
 
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED
@@ -19,7 +17,7 @@ from serving.answers import Ask, Champion
 from serving.guarded import NO_ANSWER
 from serving.kept import Kept, Rollback
 from serving.openapi import example
-from serving.runtime import Runtime, bundles, checked, load, said, vouched
+from serving.runtime import Example, Runtime, bundles, checked, load, said, vouched
 from serving.schema import CERTIFY, MAX_INPUTS
 
 # Below BentoML's logger, whose handlers and format the server sets up.
@@ -36,12 +34,6 @@ State = list[tuple[str, int, int, int]]
 
 class MoveError(BundleError):
     """A move that was asked for and cannot be made; the message is one sentence that says why."""
-
-
-class Request(BaseModel):
-    """What is needed of an example.json."""
-
-    inputs: list[Any]
 
 
 @dataclass
@@ -253,7 +245,7 @@ def rehearse(champion: Champion, bundle: Path) -> None:
     """
     try:
         path = bundle / "example.json"
-        inputs = read_typed(path, Request).inputs[:MAX_INPUTS] if path.is_file() else [example(champion.schema)]
+        inputs = read_typed(path, Example).inputs[:MAX_INPUTS] if path.is_file() else [example(champion.schema)]
         x = champion.read(inputs)
         rows = [Ask(champion, certify).answer(x) for certify in CERTIFY]
     except BentoMLException as error:

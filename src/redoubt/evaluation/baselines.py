@@ -116,19 +116,24 @@ def _fitted(model: Any, train: Batch, scaler: Scaler, parts: Mapping[str, Batch]
 
 
 def judgment(natural: Mapping[str, float], beside: Mapping[str, Any], schema: Schema) -> str:
-    """How the natural model compares on the test split with the best of the baselines, in a sentence.
+    """How the natural model compares on the test split with a baseline that was chosen on validation, in a sentence.
 
     Args:
         natural: its figures, as `clean_metrics` names them.
-        beside: as `compared` gives them.
+        beside: as `compared` gives them, of the parts "validation" and "test".
         schema: of the task.
     """
     metric, words = ("balanced_accuracy", "balanced accuracy") if schema.is_classification else ("r2", "R2")
-    own, best = natural[metric], max(beside.values(), key=lambda each: each["test"][metric])
-    other = best["test"][metric]
+    best = max(beside.values(), key=lambda each: each["validation"][metric])
+    own, other, score = natural[metric], best["test"][metric], best["test"]["score"]
     told = f"{own:.3f} {words} on the clean test split against {other:.3f}, {best['about']}"
     if own >= other - MARGIN:
-        return f"The natural model does as well as any baseline: {told}."
+        return f"The natural model does as well as the best baseline: {told}."
+    if own >= score["low"]:
+        return (
+            f"The natural model scores below the best baseline, by no more than chance may explain: {told}, whose 95 %"
+            f" interval is {score['low']:.3f} to {score['high']:.3f} on {score['n']} examples."
+        )
     return (
         f"The natural model loses to a baseline: {told}. Where nobody attacks, prefer the baseline; a wider `sweep` or"
         " more `train.epochs` may close the gap."
