@@ -25,6 +25,7 @@ NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
 # Of ONNX Runtime, unless told otherwise: the same on every machine, as far as a sum depends on it.
 THREADS = 2
+UNPROVEN = "nothing can be certified: a layer of the network has no interval bounds"
 # In widths of the box: an honest input may lie a little outside what the training examples span, none lies far outside.
 FAR = 1.0
 # ONNX Runtime's exceptions have no base of their own.
@@ -95,7 +96,9 @@ class GuardedModel:
         if proof is not None:
             self._proof = _open(proof, threads, PROOF)
             _check_proof(self._proof, schema, guard)
+        self._proof_graph = proof
         self._network: onnxruntime.InferenceSession | None = None
+        self._network_proof: onnxruntime.InferenceSession | None = None
 
     @classmethod
     def load(cls, folder: Path, threads: int = THREADS) -> "GuardedModel":
@@ -199,9 +202,25 @@ class GuardedModel:
             BundleError: the network has no bounds; see `proves`.
         """
         if self._proof is None or not self.proves:
-            raise BundleError("nothing can be certified: a layer of the network has no interval bounds")
+            raise BundleError(UNPROVEN)
         each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
         return _run(self._proof, "proof", {"x": x, "eps": each, **draws})
+
+    def prove_network(self, x: Floats, eps: float) -> Floats:
+        """Prove as `prove` does, of the network alone: `(examples, columns)`, by the same nodes of the same graph.
+
+        Raises:
+            BundleError: the network has no bounds; see `proves`.
+        """
+        if self._proof_graph is None or not self.proves:
+            raise BundleError(UNPROVEN)
+        if self._network_proof is None:
+            # As for `network`.
+            from redoubt.bundle.subgraph import first_variant
+
+            self._network_proof = _open(first_variant(self._proof_graph), self._threads, PROOF)
+        each = np.full(len(x), eps, dtype=np.float32)
+        return _run(self._network_proof, self._network_proof.get_outputs()[0].name, {"x": x, "eps": each})
 
     def _score(self, opinions: Floats) -> Floats:
         fixed = len(self.guard.fixed_variants)
