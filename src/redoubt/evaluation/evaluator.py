@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.base import Attack, check_result
@@ -22,6 +23,7 @@ from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.redraws import Flags, majority, redraws
 from redoubt.evaluation.results import NORMS
+from redoubt.evaluation.shared_network import SharedNetwork, but_threshold
 from redoubt.params.sections import AttackParams, Eps
 from redoubt.types import Batch, Bounds, Floats, Norm
 
@@ -53,33 +55,38 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, eq=False)
 class Evaluator:
-    """A network that has gradients, and the guarded model that is served and scores every perturbation."""
+    """A network that has gradients, and the guarded model that is served and scores every perturbation.
+
+    Attributes:
+        shared: takes the network's weights whenever this evaluator is asked for a problem or an attack; models of one
+            architecture that share it are evaluated one after the other, on the same examples' bounds and aim.
+    """
 
     network: keras.Model
     guarded: GuardedModel
     config: EvaluationConfig
+    shared: SharedNetwork | None = None
 
-    @cached_property
+    @property
     def undefended(self) -> Mapping[Norm, AttackProblem]:
         """The network alone, per norm."""
-        return self._problems(of_network(self.network), "network")
+        self._take_turn()
+        return self._problems["network"]
 
-    @cached_property
+    @property
     def adaptive(self) -> Mapping[Norm, AttackProblem]:
         """The guarded model, as seen by an attacker who knows the guard."""
-        return self._problems(adaptive_outputs(self.network, self.guarded.guard), "guard")
+        self._take_turn()
+        return self._problems["guard"]
 
     def component_problem(self, component: Component, norm: Norm) -> AttackProblem:
         """One part of the guard, its detector included, as seen by an attacker who knows it."""
-        guard, criterion, bounds = self.guarded.guard, self.config.criterion, self.config.bounds
+        self._take_turn()
+        guard, criterion, variants = self.guarded.guard, self.config.criterion, component.variants
         if not component.detects:
-            return AttackProblem(
-                adaptive_outputs(self.network, guard, component.variants), criterion, norm, bounds, component.name
-            )
-        unnoticed = EvadeDetector(criterion, max(guard.threshold, TINY))
-        return AttackProblem(
-            detector_evading_outputs(self.network, guard, component.variants), unnoticed, norm, bounds, component.name
-        )
+            return self._problem(adaptive_outputs(self._seen.network, guard, variants), criterion, norm, component.name)
+        outputs = _in_thresholds(detector_evading_outputs(self._seen.network, guard, variants), self._seen.threshold)
+        return self._problem(outputs, EvadeDetector(criterion, 1.0), norm, component.name)
 
     def query_problem(self, norm: Norm) -> AttackProblem:
         """The guarded model as it is served: outputs only, other draws for other inputs."""
@@ -106,6 +113,7 @@ class Evaluator:
         Returns:
             Perturbed inputs, inside the bounds and the ball; re-checked here, whoever made them.
         """
+        self._take_turn()
         seed = self.config.seed + start
         key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
         key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.config.seed}
@@ -154,9 +162,35 @@ class Evaluator:
         wrong = [self.config.criterion.is_adversarial(component.vote(each, guard, classes), y) for each in answers]
         return majority([flags & ~component.refused(each) for flags, each in zip(wrong, answers, strict=True)])
 
-    def _problems(self, outputs: Outputs, name: str) -> Mapping[Norm, AttackProblem]:
-        config = self.config
-        return {norm: AttackProblem(outputs, config.criterion, norm, config.bounds, name) for norm in NORMS}
+    @cached_property
+    def _seen(self) -> SharedNetwork:
+        """What attacks differentiate: the network's own weights, in a network shared with others or of its own."""
+        return self.shared or SharedNetwork(self.network)
+
+    def _take_turn(self) -> None:
+        self._seen.hold(self.network, max(self.guarded.guard.threshold, TINY))
+
+    @cached_property
+    def _problems(self) -> Mapping[str, Mapping[Norm, AttackProblem]]:
+        network, criterion = self._seen.network, self.config.criterion
+        outputs = {"network": of_network(network), "guard": adaptive_outputs(network, self.guarded.guard)}
+        return {
+            name: {norm: self._problem(each, criterion, norm, name) for norm in NORMS} for name, each in outputs.items()
+        }
+
+    def _problem(self, outputs: Outputs, criterion: Criterion, norm: Norm, name: str) -> AttackProblem:
+        graphs = self._seen.graphs(name, norm, "" if name == "network" else but_threshold(self.guarded.guard))
+        return AttackProblem(outputs, criterion, norm, self.config.bounds, name, graphs)
+
+
+def _in_thresholds(outputs: Outputs, threshold: tf.Variable) -> Outputs:
+    """A detector's score, the last column, as a multiple of its threshold."""
+
+    def scaled(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        each = outputs(x, seed)
+        return tf.concat([each[:, :-1], each[:, -1:] / threshold], axis=1)
+
+    return scaled
 
 
 def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:

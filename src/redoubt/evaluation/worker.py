@@ -91,7 +91,7 @@ def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
         job.cache,
         job.target_mean,
     )
-    evaluators = {name: _evaluator(folder, config) for name, folder in job.folders.items()}
+    evaluators = _evaluators(job.folders, config)
     done = {
         name: {model: Evaluation(each, split.batch, thorough=split.thorough) for model, each in evaluators.items()}
         for name, split in job.splits.items()
@@ -112,12 +112,17 @@ def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
     return found
 
 
-def _evaluator(folder: Path, config: "EvaluationConfig") -> "Evaluator":
+def _evaluators(folders: Mapping[str, Path], config: "EvaluationConfig") -> dict[str, "Evaluator"]:
     from redoubt.bundle.guarded_model import GuardedModel
     from redoubt.evaluation.evaluator import Evaluator
+    from redoubt.evaluation.shared_network import by_architecture
     from redoubt.models.saved import load_network
 
-    return Evaluator(load_network(folder), GuardedModel.load(folder, threads=1), config)
+    networks = [load_network(folder) for folder in folders.values()]
+    return {
+        name: Evaluator(network, GuardedModel.load(folder, threads=1), config, shared)
+        for (name, folder), network, shared in zip(folders.items(), networks, by_architecture(networks), strict=True)
+    }
 
 
 def _measured(job: WorkerJob, done: "Mapping[str, Evaluation]", name: str) -> ModelResult:

@@ -23,6 +23,7 @@ from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.redraws import REDRAWS
 from redoubt.evaluation.results import NORMS, Robustness, ThreatResult, join
+from redoubt.evaluation.shared_network import SharedNetwork
 from redoubt.evaluation.summarize import degenerate, summarize
 from redoubt.params.sections import AttackParams, Eps
 from redoubt.types import Floats, Threat
@@ -33,26 +34,23 @@ EPS = Eps(linf=0.1, l2=0.8)
 THREATS = [Threat(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
 
 
-def fresh_evaluator(guarded: Guarded, cache: Path | None = None, **change: Any) -> Evaluator:
+def evaluator_of(guarded: Guarded, cache: Path | None = None, **change: Any) -> Evaluator:
     case = guarded.case
     mean = case.scaler.target_mean
     config = EvaluationConfig(
         PARAMS.model_copy(update=change), EPS, case.criterion, case.bounds, 1, EvaluationCache(cache), mean
     )
-    return Evaluator(case.network, guarded.model, config)
+    return Evaluator(case.network, guarded.model, config, shared_network(guarded))
 
 
 @functools.cache
-def compiled(guarded: Guarded) -> dict[str, Any]:
-    """What is attacked, the same for every configuration, with what was traced for it, most of this file's time."""
-    shared = fresh_evaluator(guarded)
-    return {"undefended": shared.undefended, "adaptive": shared.adaptive}
+def shared_network(guarded: Guarded) -> SharedNetwork:
+    """What is compiled, the same for every configuration, and most of this file's time."""
+    return SharedNetwork(guarded.case.network)
 
 
 def evaluation(guarded: Guarded, cache: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
-    asked = fresh_evaluator(guarded, cache, **change)
-    vars(asked).update(compiled(guarded))
-    return Evaluation(asked, guarded.case.test, thorough=thorough)
+    return Evaluation(evaluator_of(guarded, cache, **change), guarded.case.test, thorough=thorough)
 
 
 @functools.cache
@@ -212,7 +210,7 @@ def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: 
 
 
 def test_the_same_again(table: Guarded) -> None:
-    anew = Evaluation(fresh_evaluator(table), table.case.test, thorough=True)
+    anew = Evaluation(evaluator_of(table), table.case.test, thorough=True)
     assert anew.run(Threat("linf", 0.1)) == measured(table)[0].at(Threat("linf", 0.1))
 
 

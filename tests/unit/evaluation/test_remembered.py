@@ -1,5 +1,6 @@
 """What was measured of a model that has not changed is not measured again, and makes the same bytes."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.certified_shares import CertifiedShares
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+from redoubt.evaluation.shared_network import SharedNetwork
 from redoubt.evaluation.summarize import summarize
 from redoubt.params.sections import AttackParams, CertifyParams, Eps
 from redoubt.params.stages import CertifySettings
@@ -28,10 +30,16 @@ def refuse(*_: Any, **__: Any) -> Any:
     raise AssertionError("it was measured again")
 
 
+@functools.cache
+def shared_network(guarded: Guarded) -> SharedNetwork:
+    """What is compiled, once for all of these runs."""
+    return SharedNetwork(guarded.case.network)
+
+
 def attacked(guarded: Guarded, cache: EvaluationCache) -> str:
     case = guarded.case
     config = EvaluationConfig(EFFORT, EPS, case.criterion, case.bounds, 1, cache, case.scaler.target_mean)
-    work = Evaluation(Evaluator(case.network, guarded.model, config), case.test, thorough=True)
+    work = Evaluation(Evaluator(case.network, guarded.model, config, shared_network(guarded)), case.test, thorough=True)
     work.run(Threat("linf", EPS.linf))
     return dumps(summarize(work, "linf", [], judge_parts=True).model_dump(mode="json"))
 
