@@ -34,28 +34,38 @@ def adaptive_outputs(network: keras.Model, config: GuardConfig, variants: Sequen
     return lambda x, seed: _mean(_opinions(network, config, chosen, x, seed))
 
 
-def detector_evading_outputs(network: keras.Model, config: GuardConfig, variants: Sequence[str]) -> Outputs:
+def detector_evading_outputs(
+    network: keras.Model, config: GuardConfig, variants: Sequence[str], threshold: tf.Variable | None = None
+) -> Outputs:
     """What an attacker differentiates who must fool the vote and the detector both.
 
+    Args:
+        network: gives logits, or values.
+        config: of the guard.
+        variants: those that vote.
+        threshold: read at every call; None leaves the score as it is.
+
     Returns:
-        As `adaptive_outputs`, with the adversarial score as one more column.
+        As `adaptive_outputs`, with the adversarial score, or its multiple of the threshold, as one more column.
     """
     fixed = config.fixed_variants
     needed = (*fixed, *(name for name in variants if name not in fixed))
     voting = [needed.index(name) for name in variants]
 
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        each = _opinions(network, config, needed, x, seed)
-        said = each if each.shape[-1] == 1 else tf.exp(each)
+        each = tf.unstack(_opinions(network, config, needed, x, seed), len(needed), axis=1)
+        said = [one if one.shape[-1] == 1 else tf.exp(one) for one in each[: len(fixed)]]
         # Rounding is flat where the input changes a little. Let through as in BPDA, its slope would cancel the
         # input's own, and the score would look flat.
         distances = [
-            tf.reduce_sum(tf.abs((tf.stop_gradient if name == "squeezed" else tf.identity)(said[:, i]) - said[:, 0]), 1)
+            tf.reduce_sum(tf.abs((tf.stop_gradient if name == "squeezed" else tf.identity)(said[i]) - said[0]), 1)
             for i, name in enumerate(fixed)
             if i
         ]
         score = tf.reduce_max(tf.stack(distances, axis=1), axis=1, keepdims=True) / config.output_scale
-        return tf.concat([_mean(tf.gather(each, voting, axis=1)), score], axis=1)
+        if threshold is not None:
+            score /= threshold
+        return tf.concat([_mean(tf.stack([each[place] for place in voting], axis=1)), score], axis=1)
 
     return outputs
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.base import Attack, check_result
@@ -85,7 +84,7 @@ class Evaluator:
         guard, criterion, variants = self.guarded.guard, self.config.criterion, component.variants
         if not component.detects:
             return self._problem(adaptive_outputs(self._seen.network, guard, variants), criterion, norm, component.name)
-        outputs = _in_thresholds(detector_evading_outputs(self._seen.network, guard, variants), self._seen.threshold)
+        outputs = detector_evading_outputs(self._seen.network, guard, variants, self._seen.threshold)
         return self._problem(outputs, EvadeDetector(criterion, 1.0), norm, component.name)
 
     def query_problem(self, norm: Norm) -> AttackProblem:
@@ -181,16 +180,6 @@ class Evaluator:
     def _problem(self, outputs: Outputs, criterion: Criterion, norm: Norm, name: str) -> AttackProblem:
         graphs = self._seen.graphs(name, norm, "" if name == "network" else but_threshold(self.guarded.guard))
         return AttackProblem(outputs, criterion, norm, self.config.bounds, name, graphs)
-
-
-def _in_thresholds(outputs: Outputs, threshold: tf.Variable) -> Outputs:
-    """A detector's score, the last column, as a multiple of its threshold."""
-
-    def scaled(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        each = outputs(x, seed)
-        return tf.concat([each[:, :-1], each[:, -1:] / threshold], axis=1)
-
-    return scaled
 
 
 def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:
