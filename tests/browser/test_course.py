@@ -1,9 +1,12 @@
 """The course's pages in a real headless Chromium, on a wide screen and on a phone."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
@@ -54,6 +57,28 @@ def test_a_page_fits_the_screen_and_shows_every_picture(pages: Path, chromium: B
     assert opened.locator("section .takeaway").count() == len(STUDIES)
     assert not said
     opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_in_either_colour_scheme(
+    pages: Path, chromium: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    opened = chromium.new_page(color_scheme=scheme)
+    opened.goto((pages / "course.html").as_uri())
+    paper = luminance(opened.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert (paper < 0.1) == (scheme == "dark")
+    for what in ("body", "a", ".note", "th"):
+        text = luminance(opened.evaluate(f"getComputedStyle(document.querySelector('{what}')).color"))
+        # Of WCAG 2.2, for text of this size.
+        assert (max(text, paper) + 0.05) / (min(text, paper) + 0.05) >= 4.5
+    opened.close()
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `rgb(...)`, by WCAG."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
 
 
 def test_a_click_changes_the_language(pages: Path, chromium: Browser) -> None:
