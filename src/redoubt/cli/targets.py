@@ -12,7 +12,7 @@ from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import digest
 from redoubt.bundle.schema import Schema
-from redoubt.cli.network_file import of_bundle, open_network
+from redoubt.targets.network_file import of_bundle, open_network
 from redoubt.errors import RedoubtError
 from redoubt.scenarios.endpoint import Endpoint
 from redoubt.types import PIXELS, Bounds

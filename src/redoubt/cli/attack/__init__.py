@@ -156,7 +156,7 @@ def _carry_out(job: "Job") -> "Findings":
 def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
     """Networks of the attacker's own, which must take and answer what the target does."""
     from redoubt.attacks.problem import of_network
-    from redoubt.cli.network_file import open_network
+    from redoubt.targets.network_file import open_network
 
     networks = {str(path): open_network(path) for path in paths}
     for path, network in networks.items():
