@@ -30,7 +30,7 @@ def open_mlflow(said: str, opening: Opening) -> Target:
     if not opening.trust:
         own = ", ".join(sorted(flavours - {"python_function"})) or "python_function"
         raise TargetError(
-            f"'{said}' is of flavour {own}, which runs code of its own when it is loaded (a pickle, as a rule): allow it"
+            f"'{said}' is of flavour {own}, which runs code of its own when it is loaded (a pickle mostly): allow it"
             " with --trust"
         )
     target = of_function(_function(folder, flavours, opening, said), said, opening)
