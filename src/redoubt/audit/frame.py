@@ -125,8 +125,8 @@ def frame_of(x: Floats, bounds: tuple[float, float] | None, features: tuple[str,
     low, high = bounds
     if not low < high:
         raise FrameError(f"--bounds are {low:g} {high:g}; the first must be below the second")
-    ends = [np.full(1, end, np.float32) for end in (low, high, 1.0)]
-    return Frame(Bounds(*ends), schema, f"{low:g} to {high:g}, {said}", high - low)
+    lower, upper, scale = (np.full(1, end, np.float32) for end in (low, high, 1.0))
+    return Frame(Bounds(lower, upper, scale), schema, f"{low:g} to {high:g}, {said}", high - low)
 
 
 def _schema(x: Floats, features: tuple[str, ...]) -> Schema:

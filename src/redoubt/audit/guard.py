@@ -42,7 +42,9 @@ def guarded_columns(judge: Judge, batch: Batch, norm: Norm, cell: Cell, clock: C
     target = judge.target
     if target.guarded is None or target.network is None:
         return Columns()
-    params = AttackParams.model_construct(steps=STEPS, restarts=1, eot=EOT, queries=0, points=len(batch))
+    params = AttackParams.model_construct(
+        linf=(), l2=(), steps=STEPS, restarts=1, eot=EOT, queries=0, points=len(batch)
+    )
     eps = Eps.model_construct(linf=cell.eps, l2=cell.eps)
     config = EvaluationConfig(params, eps, judge.criterion, judge.bounds, judge.seed)
     evaluator = Evaluator(target.network, target.guarded, config)

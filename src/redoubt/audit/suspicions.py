@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -19,6 +20,8 @@ from redoubt.types import Batch, Floats
 SAME = 1e-4
 PROBED = 256
 CLEARLY = 0.1
+# Layers that bring inputs to a size near 1, and how far from that is too far.
+SCALING, FAR = ("Normalization", "Rescaling", "BatchNormalization"), 5.0
 
 
 class RandomError(RedoubtError):
@@ -82,6 +85,8 @@ def suspicions(judge: Judge, batch: Batch, clean: Clean) -> Iterator[Check]:
     yield _labels(clean.scores, batch.y, clean.right)
     if judge.target.kind != "http":
         yield _unit(judge, batch, clean)
+    if judge.target.network is not None:
+        yield from _own_scaling(judge.target.network, batch.x)
     yield _logits(clean.scores)
 
 
@@ -139,7 +144,26 @@ def _units(x: Floats) -> Iterator[tuple[str, Floats]]:
         yield "x / 127.5 - 1", x / 127.5 - 1
     axes = tuple(range(x.ndim - 1)) if x.ndim > 2 else (0,)
     spread = x.std(axis=axes)
-    yield "(x - mean) / standard deviation", (x - x.mean(axis=axes)) / np.where(spread > 0, spread, 1)
+    normalized = (x - x.mean(axis=axes)) / np.where(spread > 0, spread, np.float32(1))
+    yield "(x - mean) / standard deviation", normalized.astype(np.float32)
+
+
+def _own_scaling(network: keras.Model, x: Floats) -> Iterator[Check]:
+    """Whether the model's own first layers make of these examples what they were made for."""
+    name, scaled, seen = "the model's own scaling fits the examples", x[:PROBED], False
+    for layer in network.layers:
+        kind = type(layer).__name__
+        if kind not in (*SCALING, "InputLayer"):
+            break
+        if kind != "InputLayer":
+            scaled, seen = layer(scaled, training=False).numpy(), True
+    if not seen:
+        return
+    middle, spread, largest = float(scaled.mean()), float(scaled.std()), float(np.abs(scaled).max())
+    found = f"behind it they have mean {middle:.2g}, standard deviation {spread:.2g} and size up to {largest:.2g}"
+    fits = spread < FAR and abs(middle) < FAR and largest > 1 / 100
+    hint = "" if fits else ": are they scaled already, or in another unit than the model was made for?"
+    yield Check(name=name, passed=fits, found=found + hint)
 
 
 def _logits(scores: Floats) -> Check:

@@ -51,7 +51,7 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
             f"{said} has one output that is no probability: give --tolerance if it answers a number, or two logits,"
             " 0 and the output"
         )
-    notes += _of_precision(network)
+    notes += [*_of_precision(network), *_of_chance(network, opening.sample.x)]
     outputs: Outputs | None = of_network(network)
     if outputs is not None and not reaches_the_input(outputs, opening.sample):
         outputs = None
@@ -145,6 +145,16 @@ def _probabilities(operation: Any) -> str | None:
 def _linear(layer: Any) -> Any:
     config = {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_logits"}
     return type(layer).from_config(config)
+
+
+def _of_chance(network: keras.Model, x: Floats) -> list[str]:
+    """A layer that was called with `training=True`: Keras heeds that in `model(x)` and not in `model.predict(x)`."""
+    told = network(x, training=False).numpy()
+    if np.allclose(told, network(x).numpy(), rtol=1e-3, atol=1e-3, equal_nan=True):
+        return []
+    return [
+        "model(x) answers otherwise, by chance, than model.predict(x): dropout left on? audited is what predict says"
+    ]
 
 
 def _of_precision(network: keras.Model) -> list[str]:

@@ -48,15 +48,15 @@ class Reading:
             raise TargetError(f"{examples} examples got answers of shape {found.shape}; expected one answer each")
         if self.form == "labels":
             return log_scores(np.eye(self.width, dtype=np.float32)[self._numbers(found.reshape(-1))])
-        scores = found.astype(np.float64).reshape(examples, -1)
+        scores: Floats = found.astype(np.float32).reshape(examples, -1)
         if self.form in ("probability", "decision"):
             one = scores[:, 0]
             if self.form == "decision":
-                return np.stack([np.zeros_like(one), one], axis=1).astype(np.float32)
-            scores = np.stack([1.0 - one, one], axis=1)
+                return np.stack([np.zeros_like(one), one], axis=1)
+            scores = np.stack([np.float32(1) - one, one], axis=1)
         if scores.shape[1] != self.width:
             raise TargetError(f"answers of shape {found.shape} came after ones of {self.width} scores each")
-        return log_scores(scores) if self.form in ("probability", "probabilities") else scores.astype(np.float32)
+        return log_scores(scores) if self.form in ("probability", "probabilities") else scores
 
     def _numbers(self, found: NDArray[Any]) -> NDArray[np.int64]:
         if found.dtype.kind in "USO":
