@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redoubt.attacks.base import first_sentence
 from redoubt.attacks.problem import Outputs, of_network
 from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
@@ -149,7 +150,11 @@ def _linear(layer: Any) -> Any:
 
 def _of_chance(network: keras.Model, x: Floats) -> list[str]:
     """A layer that was called with `training=True`: Keras heeds that in `model(x)` and not in `model.predict(x)`."""
-    told = network(x, training=False).numpy()
+    try:
+        told = network(x, training=False).numpy()
+    except (tf.errors.OpError, ValueError, TypeError) as error:
+        said = first_sentence(error) if isinstance(error, tf.errors.OpError) else str(error).strip().splitlines()[0]
+        raise TargetError(f"the model fails on these inputs: {said}") from None
     if np.allclose(told, network(x).numpy(), rtol=1e-3, atol=1e-3, equal_nan=True):
         return []
     return [
@@ -161,4 +166,5 @@ def _of_precision(network: keras.Model) -> list[str]:
     kinds = {str(layer.compute_dtype) for layer in network.layers if layer.weights} - {"float32", "None"}
     quantized = any(getattr(layer, "quantization_mode", None) for layer in network.layers)
     found = sorted(kinds) + (["int8 weights"] if quantized else [])
-    return [f"it computes in {', '.join(found)}: gradients may vanish, and no bound is sound"] if found else []
+    vanish = "gradients may vanish, and " if set(found) - {"float64"} else ""
+    return [f"it computes in {', '.join(found)}: {vanish}no bound here is sound for it"] if found else []

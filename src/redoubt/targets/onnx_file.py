@@ -50,7 +50,8 @@ def open_onnx(said: str, opening: Opening) -> Target:
     check_fits(said, shape, opening.sample.x.shape[1:])
     ask = _asker(session, given, chosen, first, said)
     reading = _read(ask, opening, chosen, said)
-    notes += [SAYS[reading.form]] if SAYS[reading.form] else []
+    if SAYS[reading.form] and not chosen.is_one_logit:
+        notes.append(SAYS[reading.form])
 
     def predict(x: Floats) -> Floats:
         return reading(ask(x), len(x))
@@ -148,7 +149,7 @@ def _checked_gradients(
         gradients = _gradients(translate(chosen.model, chosen.output, name), first, reading.form)
     except TranslationError as error:
         return None, str(error)
-    why = _disagreement(gradients, predict, sample)
+    why = _disagreement(gradients, predict, sample, reading.form)
     return (None, why) if why else (gradients, "")
 
 
@@ -165,7 +166,7 @@ def _gradients(graph: Callable[[tf.Tensor], tf.Tensor], first: bool, form: Form)
     return outputs
 
 
-def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sample: Batch) -> str:
+def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sample: Batch, form: Form) -> str:
     """Why the translated graph cannot stand for the model; empty where it agrees on the examples and near them."""
     noise = np.random.default_rng(0).normal(0.0, 1e-2, sample.x.shape) * max(float(np.abs(sample.x).max()), 1e-6)
     x = np.concatenate([sample.x, sample.x + noise.astype(np.float32)])
@@ -178,6 +179,9 @@ def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sampl
         told = " ".join(str(error).split())
         return f"the graph has no TensorFlow form here ({told[:120]})"
     expected = predict(x)
+    if form in ("probability", "probabilities"):
+        # Of probabilities near 0 the logarithm tells apart what float32 does not.
+        found, expected = np.exp(found), np.exp(expected)
     far = float("inf")
     with contextlib.suppress(ValueError):
         far = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))

@@ -49,6 +49,10 @@ def choose(model: onnx.ModelProto, said: str) -> Chosen:
         more = ", as two: 0 for the first class, and itself for the second" if one else ""
         note = f"its last {what} was unwrapped: what is attacked are the logits before it{more}"
         return _with(copy, node.input[0], (note,), is_logits=not one, is_one_logit=one)
+    one_logit = _pair(node, makers)
+    if one_logit is not None:
+        note = "its last sigmoid was unwrapped: what is attacked are two logits, 0 and the one before it"
+        return _with(copy, one_logit, (note,), is_one_logit=True)
     linear = makers.get(node.input[0]) if node.domain == ML and node.op_type == "Normalizer" else node
     if linear is not None and linear.domain == ML and linear.op_type == "LinearClassifier":
         return _linear(copy, linear)
@@ -69,6 +73,8 @@ def _scores(model: onnx.ModelProto, makers: dict[str, onnx.NodeProto], said: str
     named = [name for name in numbers if "prob" in name.lower()]
     if numbers:
         return (named or numbers)[0]
+    if not model.graph.output:
+        raise TargetError(f"'{said}' holds no ONNX graph")
     labels = [output.name for output in model.graph.output if output.type.WhichOneof("value") == "tensor_type"]
     if not labels:
         raise TargetError(f"'{said}' has no output that is a tensor; expected scores or labels")
@@ -81,6 +87,16 @@ def _through(makers: dict[str, onnx.NodeProto], output: str) -> onnx.NodeProto |
     while node is not None and node.op_type in ("Identity", "Cast") and node.input[0] in makers:
         node = makers[node.input[0]]
     return node
+
+
+def _pair(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> str | None:
+    """What a sigmoid p reads where the node joins 1 - p and p, as scikit-learn's MLP of two classes is exported."""
+    if node.op_type != "Concat" or len(node.input) != 2:
+        return None
+    rest, chance = (makers.get(name) for name in node.input)
+    if rest is None or chance is None or (rest.op_type, chance.op_type) != ("Sub", "Sigmoid"):
+        return None
+    return chance.input[0] if rest.input[1] == node.input[1] else None
 
 
 def _is_over_classes(node: onnx.NodeProto) -> bool:

@@ -102,7 +102,7 @@ def read_answers(ask: Callable[[Floats], Any], opening: Opening, said: str) -> R
     width = found.shape[1]
     if classes > width:
         raise TargetError(f"{said} answers {width} scores; the data have {classes} classes")
-    if (found >= 0).all() and np.allclose(found.astype(float).sum(axis=1), 1.0, atol=ROUNDED):
+    if (found >= -ROUNDED).all() and np.allclose(found.astype(float).sum(axis=1), 1.0, atol=ROUNDED):
         return Reading("probabilities", width)
     return Reading("logits", width)
 
