@@ -80,6 +80,6 @@ class Judge:
 
     def wrong(self, outputs: Floats, y: NDArray[Any]) -> Flags:
         """Where such outputs are wrong, or no finite answer."""
-        finite: Flags = np.isfinite(outputs).all(axis=1)
+        finite: Flags = np.asarray(np.isfinite(outputs).all(axis=1))
         wrong: Flags = ~finite | self.criterion.is_adversarial(np.where(finite[:, None], outputs, 0), y)
         return wrong

@@ -10,7 +10,7 @@ from redoubt.attacks.ensemble import Member
 from redoubt.attacks.query import OracleError, QueryAttack
 from redoubt.audit.budget import Clock
 from redoubt.audit.judge import Judge
-from redoubt.audit.plan import NOISE, Step
+from redoubt.audit.plan import FIRST, NOISE, Step
 from redoubt.bundle.batches import slices
 from redoubt.evaluation.attack_columns import WorstCase
 from redoubt.evaluation.redraws import Flags
@@ -146,6 +146,10 @@ class Measuring:
     def _add(self, cell: Cell, member: Member, rows: Ints, x_adv: Floats, wrong: Flags) -> None:
         whole, flags = cell.worst.kept.copy(), np.zeros(len(self._batch), np.bool_)
         whole[rows], flags[rows] = x_adv, wrong
+        if member.name == FIRST:
+            # What nothing fools is kept as the attack left it: a guard is shown that, not the input itself.
+            left = rows[~cell.worst.is_adversarial[rows]]
+            cell.worst.kept[left] = whole[left]
         cell.worst.add(member, whole, flags)
         if member.uses_gradients:
             cell.by_gradients |= flags

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from redoubt.audit.frame import Frame
-from redoubt.audit.result import Audit
+from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.run import Outcome
 from redoubt.data.store import whole_file, write_json
 from redoubt.evaluation.metrics import Rate
@@ -77,7 +77,7 @@ def card(audit: Audit) -> str:
         "| threat | robust accuracy, at most | certified, at least |",
         "|---|---|---|",
         f"| none | {_percent(audit.clean)} | |",
-        *(f"| {row.says} | {_percent(row.adaptive or row.robust)} | {_percent(row.certified)} |" for row in audit.rows),
+        *(_line(row) for row in audit.rows),
         "",
         f"- Access of the attacker: {audit.access}. Examples: {audit.data['examples']} of {audit.data['source']}.",
         f"- Bounds of the inputs: {audit.bounds}.",
@@ -91,6 +91,13 @@ def card(audit: Audit) -> str:
     lines += ["- Not tried:", *(f"  - {each}" for each in audit.not_tried)]
     lines += ["", f"Measured by Redoubt: `{audit.reproduce}`", ""]
     return "\n".join(lines)
+
+
+def _line(row: EpsRow) -> str:
+    """Of a guarded model, the guarded figures where they were measured."""
+    robust, proven = (row.adaptive, row.certified_guarded) if row.adaptive else (row.robust, row.certified)
+    what = f"{row.says}, guarded" if row.adaptive else row.says
+    return f"| {what} | {_percent(robust)} | {_percent(proven)} |"
 
 
 def _percent(rate: Rate | None) -> str:

@@ -14,6 +14,8 @@ from redoubt.targets.contract import Access
 STEPS, TARGETS, RESTARTS = 40, 9, 2
 # Queries per example: of a first look, and of a thorough search.
 FEW, MANY = 100, 1000
+# The name of the attack that every example meets.
+FIRST = "pgd"
 NOISE = Member("noise", Noise(), uses_gradients=False)
 FGSM = Member("fgsm", fgsm())
 
@@ -63,7 +65,7 @@ def plan(scope: Scope) -> list[Step]:
 
 def pgd(repeats: int) -> Member:
     """The attack that every example meets."""
-    return Member("pgd", PGD(steps=STEPS // 2, eot=repeats))
+    return Member(FIRST, PGD(steps=STEPS // 2, eot=repeats))
 
 
 def _by_gradients(scope: Scope) -> Iterator[Step]:

@@ -99,9 +99,13 @@ class Audit(Found):
     def verdict(self) -> str:
         """The audit in one sentence."""
         row, found = self.headline, self.worst
-        trust = "" if not self.failed else f"NOT TRUSTED, {len(self.failed)} checks failed: "
-        upper = "" if row.certified is None else f", certified {100 * row.certified.share:.1f} %"
+        count = len(self.failed)
+        trust = "" if not count else f"NOT TRUSTED, {count} check{'s' if count > 1 else ''} failed: "
+        proven = row.certified_guarded if row.adaptive is not None else row.certified
+        upper = "" if proven is None else f", certified at least {100 * proven.share:.1f} %"
+        guarded = "" if row.adaptive is None else ", guarded,"
+        robust = f"robust accuracy{guarded} at most {100 * found.share:.1f} %"
         return (
-            f"{trust}clean accuracy {100 * self.clean.share:.1f} %, robust accuracy at most {100 * found.share:.1f} %"
+            f"{trust}clean accuracy {100 * self.clean.share:.1f} %, {robust}"
             f" (95 %: {100 * found.low:.1f} to {100 * found.high:.1f}){upper} at {row.says}, by {self.access}"
         )

@@ -137,11 +137,11 @@ def _unit(judge: Judge, batch: Batch, clean: Clean) -> Check:
 def _units(x: Floats) -> Iterator[tuple[str, Floats]]:
     low, high = float(x.min()), float(x.max())
     if low >= 0 and high <= 1:
-        yield "x * 255", x * 255
-        yield "2 x - 1", 2 * x - 1
+        yield "x * 255", x * np.float32(255)
+        yield "2 x - 1", x * np.float32(2) - np.float32(1)
     if low >= 0 and high > 2:
-        yield "x / 255", x / 255
-        yield "x / 127.5 - 1", x / 127.5 - 1
+        yield "x / 255", x / np.float32(255)
+        yield "x / 127.5 - 1", x / np.float32(127.5) - np.float32(1)
     axes = tuple(range(x.ndim - 1)) if x.ndim > 2 else (0,)
     spread = x.std(axis=axes)
     normalized = (x - x.mean(axis=axes)) / np.where(spread > 0, spread, np.float32(1))

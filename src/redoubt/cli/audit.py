@@ -220,20 +220,26 @@ def _show(found: "Audit", written: list[Path]) -> None:
         return "" if share is None else f"{100 * share:.1f} % ({100 * (low or 0):.1f} to {100 * (high or 0):.1f})"
 
     guarded = any(row.oblivious for row in found.rows)
-    heads = ["eps", "robust, at most", *(["oblivious", "adaptive"] if guarded else []), "certified", "broken by"]
+    heads = [
+        f"{found.norm} eps",
+        "robust, at most",
+        *(["oblivious", "adaptive"] if guarded else []),
+        "certified",
+        "broken by",
+    ]
     table = Table(*heads, title=f"{found.target['name']}: {found.access}", title_justify="left")
     table.add_row("clean", percent(found.clean), *([""] * (len(heads) - 2)))
     for row in found.rows:
+        # What it amounts to is said below: of a table's features that is too long for a cell.
         guard = [percent(row.oblivious), percent(row.adaptive)] if guarded else []
         broken = ", ".join(f"{name} {number}" for name, number in row.broken)
-        table.add_row(row.says, percent(row.robust), *guard, percent(row.certified), broken)
+        table.add_row(f"{row.eps:g}", percent(row.robust), *guard, percent(row.certified), broken)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(table)
     for note in (*found.notes, f"bounds: {found.bounds}"):
         console.print(note)
     for row in found.rows:
-        if row.warning:
-            console.print(f"warning: {row.warning}")
+        console.print(f"warning: {row.warning}" if row.warning else row.says)
     for check in found.failed:
         console.print(f"failed check: {check.name}: {check.found}")
     if found.stopped:

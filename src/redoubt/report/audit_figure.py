@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 
 from redoubt.audit.result import EpsRow
 from redoubt.evaluation.metrics import Rate
-from redoubt.report.attack_figures import CYCLE
 from redoubt.report.figures import NORMS, canvas
 from redoubt.types import Norm
 
 WORST, PROVEN = "#b91c1c", "#15803d"
+# Attacks that may be run on every example.
+COLOURS = {"noise": "#6b7280", "fgsm": "#0e7490", "pgd": "#1d4ed8", "square": "#a16207"}
 
 
 def curve(rows: Sequence[EpsRow], clean: Rate, constant: float | None, norm: Norm) -> Figure:
@@ -25,9 +26,10 @@ def curve(rows: Sequence[EpsRow], clean: Rate, constant: float | None, norm: Nor
     """
     figure, axes = canvas(1, 1, 6.4, 3.6)
     axis: Axes = axes[0, 0]
-    names = sorted({name for row in rows for name in row.by_attack})
-    for colour, name in zip(CYCLE[1:], names, strict=False):
+    for name, colour in COLOURS.items():
         shares = [(row.eps, row.by_attack[name].share) for row in rows if name in row.by_attack]
+        if not shares:
+            continue
         axis.plot(*_points(shares, clean), color=colour, lw=0.9, marker="o", ms=2.5, label=name)
     _with_interval(axis, [(row.eps, row.robust) for row in rows], clean, WORST, "worst case of all")
     for label, colour, name in (("certified", PROVEN, "certified"), ("guarded, adaptive", "#7c3aed", "adaptive")):
