@@ -119,7 +119,7 @@ def logits_of(network: keras.Model) -> tuple[keras.Model, list[str]]:
         notes = [f"{notes[0]}, as two: 0 for the first class, and itself for the second"]
     elif kind == "sigmoid":
         notes = [f"{notes[0]}; it gave a probability per class independently, here each example has one class"]
-    return keras.Model(network.inputs, output), notes
+    return keras.Model(network.inputs[0], output), notes
 
 
 def _last(network: keras.Model) -> tuple[Any, Any]:

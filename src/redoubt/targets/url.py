@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,10 @@ def of_client(http: httpx.Client, said: str, opening: Opening) -> Target:
 
 
 class Questions:
-    """Asks a service, and never the same twice.
+    """Asks a service, and keeps what it answers: an input's first answer, its second one, and so on.
+
+    A run that is repeated asks the same again in the same order, so that it is answered out of the log; a service that
+    answers by chance is found out, since the same input is really asked twice.
 
     Attributes:
         sent: inputs that were sent; those answered out of the log are not among them.
@@ -82,6 +86,7 @@ class Questions:
     def __init__(self, http: httpx.Client, wire: Wire, said: str, log: Path | None) -> None:
         """Take up the log of an earlier run against the same service, if there is one."""
         self.sent = 0
+        self._times: Counter[str] = Counter()
         self._http, self._wire, self._said, self._path = http, wire, said, log
         self._known: dict[str, Any] = _read_log(log, said) if log is not None else {}
         self._log = None
@@ -97,7 +102,7 @@ class Questions:
         Raises:
             UrlError: no answer, or a refusal.
         """
-        keys = [hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest()[:32] for row in x]
+        keys = [self._key(row) for row in x]
         new = [place for place, key in enumerate(keys) if key not in self._known]
         for part in slices(len(new), ROWS_AT_ONCE):
             places = new[part]
@@ -111,6 +116,12 @@ class Questions:
         self._http.close()
         if self._log is not None:
             self._log.close()
+
+    def _key(self, row: Floats) -> str:
+        """Of an input, and how often it was asked before."""
+        key = hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest()[:32]
+        self._times[key] += 1
+        return f"{key}-{self._times[key]}"
 
     def _remember(self, key: str, answer: Any) -> None:
         self._known[key] = answer
