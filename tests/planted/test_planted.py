@@ -1,6 +1,5 @@
 """Models with a known lie inside, and what an audit says of each: refused, unwrapped or stamped, never silence."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ from redoubt.attacks.criteria import Untargeted
 from redoubt.audit.budget import Budget
 from redoubt.audit.frame import frame_of
 from redoubt.audit.judge import Judge
+from redoubt.audit.plan import plan
 from redoubt.audit.run import Outcome, Settings, audit
 from redoubt.audit.suspicions import RandomError, look, suspicions
 from redoubt.errors import RedoubtError
@@ -18,34 +18,9 @@ from redoubt.targets.contract import Opening, Target
 from redoubt.targets.function import of_function
 from redoubt.targets.keras_file import of_model
 from redoubt.types import Batch
+from tests.support.brightness import SIDE, examples, model, nearest
 
 L = keras.layers
-CENTRES = np.array([0.2, 0.5, 0.8], np.float32)
-SIDE, SHARP = 4, 60.0
-
-
-def examples(count: int = 90, seed: int = 0) -> Batch:
-    """Pictures whose class is how bright they are."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(3, size=count)
-    x = np.clip(CENTRES[y][:, None, None, None] + rng.normal(0, 0.1, (count, SIDE, SIDE, 1)), 0, 1)
-    return Batch(x.astype(np.float32), y.astype(np.int64))
-
-
-def nearest(activation: Any = None, sharp: float = SHARP) -> list[Any]:
-    """The class whose centre is nearest, exactly: nothing is trained. What it takes for granted is the unit."""
-    flat, dense = L.Flatten(), L.Dense(3, activation=activation)
-    dense.build((None, SIDE * SIDE))
-    kernel = np.tile(2 * CENTRES / SIDE**2, (SIDE * SIDE, 1))
-    dense.set_weights([sharp * kernel, sharp * -(CENTRES**2)])
-    return [flat, dense]
-
-
-def model(*before: Any, activation: Any = None, sharp: float = SHARP, after: Callable[[Any], Any] | None = None) -> Any:
-    x = inputs = L.Input((SIDE, SIDE, 1))
-    for layer in (*before, *nearest(activation, sharp)):
-        x = layer(x)
-    return keras.Model(inputs, x if after is None else after(x))
 
 
 def opened(network: Any, batch: Batch) -> Target:
@@ -62,6 +37,8 @@ def attacked(network: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch, **chan
     for name in ("MANY", "FEW"):
         monkeypatch.setattr(f"redoubt.audit.plan.{name}", 60)
     monkeypatch.setattr("redoubt.audit.plan.STEPS", 10)
+    # What the checks look at; the worst case is nothing that a lie shows in.
+    monkeypatch.setattr("redoubt.audit.run.plan", lambda scope: [step for step in plan(scope) if step.alone])
     settings = Settings(eps=(0.2,), budget=Budget(60.0), **changes)
     return audit(opened(network, batch), batch, frame_of(batch.x, None), settings)
 

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,14 @@ def of_client(http: httpx.Client, said: str, opening: Opening) -> Target:
         UrlError: it cannot be reached, or refuses.
         TargetError: it speaks no protocol that is known, or answers neither scores nor labels.
     """
-    try:
+    with ExitStack() as closes:
+        closes.callback(http.close)
         wire = find_wire(http, httpx.URL(said), opening)
         asked = Questions(http, wire, said, opening.log)
+        closes.callback(asked.close)
         reading = read_answers(asked, opening, said)
-    except BaseException:
-        http.close()
-        raise
+        # Nothing is closed yet if all went well.
+        closes.pop_all()
     notes = [f"asked by the protocol {wire.name}", *([SAYS[reading.form]] if SAYS[reading.form] else [])]
     return Target(
         said=said,

@@ -64,7 +64,7 @@ def test_a_server_that_falls_ill(server: Server, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDOUBT_AUDIT_HEADER", "Bearer secret")
     monkeypatch.setattr("redoubt.targets.url.FIRST_PAUSE", 0.0)
-    monkeypatch.setattr("redoubt.audit.plan.MANY", 30)
+    monkeypatch.setattr("redoubt.audit.plan.MANY", 12)
     rng = np.random.default_rng(0)
     rows = [
         f"{a:.1f},{i:.0f},{int(a > 50)}" for a, i in zip(rng.uniform(0, 100, 40), rng.uniform(0, 9, 40), strict=True)

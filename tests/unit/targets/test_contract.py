@@ -257,7 +257,7 @@ def test_a_service_that_dies_keeps_what_it_answered(
     scores = first.predict(X[:16])
     assert asked["count"] == 3, "one question was asked twice, since the first try was refused"
     asked["alive"] = False
-    with pytest.raises(UrlError, match=r"503: busy; 16 answers are kept in .*run the same command again"):
+    with pytest.raises(UrlError, match=r"503: busy; 24 answers are kept in .*run the same command again"):
         first.predict(X)
     first.close()
     second = opened()
