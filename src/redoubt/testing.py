@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from redoubt.errors import RedoubtError
 from redoubt.types import Norm
 
 if TYPE_CHECKING:
     from redoubt.audit.result import Audit
 
 
-class RobustnessError(AssertionError):
+class RobustnessError(RedoubtError, AssertionError):
     """A model that is less robust than was asserted, or whose figure cannot be trusted."""
 
 

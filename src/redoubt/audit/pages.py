@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from redoubt.audit.figure import curve
 from redoubt.audit.frame import Frame
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.run import Outcome
 from redoubt.data.store import whole_file, write_json
 from redoubt.evaluation.metrics import Rate
-from redoubt.report.audit_figure import curve
 from redoubt.report.examples import changes, is_picture, perturbed
 from redoubt.report.page import render
 from redoubt.report.svg import to_data_uri

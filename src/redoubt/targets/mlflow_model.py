@@ -48,7 +48,7 @@ def _plain(file: Path, suffix: str, opening: Opening) -> Target:
 
 
 def _downloaded(said: str) -> Path:
-    import mlflow
+    from redoubt.tracking.client import mlflow
 
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=said))
@@ -58,7 +58,7 @@ def _downloaded(said: str) -> Path:
 
 
 def _flavours(folder: Path, said: str) -> set[str]:
-    from mlflow.models import Model
+    from redoubt.tracking.client import Model
 
     try:
         return set(Model.load(str(folder)).flavors)
@@ -69,8 +69,9 @@ def _flavours(folder: Path, said: str) -> set[str]:
 
 def _function(folder: Path, flavours: set[str], opening: Opening, said: str) -> Any:
     """What answers: scores where the model has them, else what its pyfunc says."""
-    import mlflow
     import pandas as pd
+
+    from redoubt.tracking.client import MlflowException, mlflow
 
     try:
         if "sklearn" in flavours:
@@ -85,7 +86,7 @@ def _function(folder: Path, flavours: set[str], opening: Opening, said: str) -> 
     def ask(x: Floats) -> Any:
         named = x.ndim == 2 and bool(opening.features)
         given = pd.DataFrame(x, columns=list(opening.features)) if named else x
-        with contextlib.suppress(mlflow.exceptions.MlflowException):
+        with contextlib.suppress(MlflowException):
             return loaded.predict(given)
         # A signature in double precision takes no float32.
         return loaded.predict(given.astype(np.float64))

@@ -22,7 +22,7 @@ def test_an_evaluator_of_mlflow(tmp_path: Path, empty_store: Path, monkeypatch: 
     import mlflow
     from mlflow.models.evaluation.evaluator_registry import _model_evaluation_registry
 
-    from redoubt.tracking.evaluator import RedoubtEvaluator
+    from redoubt.audit.plugin import RedoubtEvaluator
 
     _model_evaluation_registry.register("redoubt", RedoubtEvaluator)
     monkeypatch.chdir(tmp_path)
@@ -31,7 +31,8 @@ def test_an_evaluator_of_mlflow(tmp_path: Path, empty_store: Path, monkeypatch: 
     mlflow.set_tracking_uri(f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}")
     try:
         table = pd.DataFrame(X.astype(float), columns=["age", "income"]).assign(old=Y)
-        with mlflow.start_run() as run:
+        kept = mlflow.create_experiment("audits", artifact_location=str(tmp_path / "artifacts"))
+        with mlflow.start_run(experiment_id=kept) as run:
             found = mlflow.models.evaluate(
                 lambda rows: above(rows).argmax(axis=1),
                 table,
