@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.criteria import Tolerance, Untargeted
 from redoubt.audit.budget import Budget
 from redoubt.audit.frame import frame_of
 from redoubt.audit.judge import Judge
@@ -45,6 +45,16 @@ def attacked(network: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch, **chan
 
 def test_the_honest_model_passes() -> None:
     assert failed(model(), examples()) == {}
+
+
+def test_an_honest_model_of_numbers_passes() -> None:
+    x = np.random.default_rng(0).uniform(0, 10, (40, 3)).astype(np.float32)
+    batch, network = Batch(x, x @ np.float32([1, 2, 3])), keras.Sequential([L.Input((3,)), L.Dense(1)])
+    network.layers[-1].set_weights([np.array([[1.0], [2.0], [3.0]]), np.zeros(1)])
+    target = of_model(network, "numbers", Opening(batch.take(np.arange(8)), is_number=True))
+    judge = Judge(target, frame_of(x, None), Tolerance(1.0))
+    assert list(suspicions(judge, batch, look(judge, batch))) == []
+    assert target.access == "gradients and bounds"
 
 
 def test_a_softmax_that_saturates_is_unwrapped() -> None:

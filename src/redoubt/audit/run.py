@@ -113,7 +113,7 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
     measuring = _measured(judge, batch, settings, tuple(sorted(set(given))), clean.wrong, clock)
     proven = {eps: _proven(judge, batch, settings.norm, cell) for eps, cell in measuring.cells.items()}
     certified = {eps: rate(flags) for eps, flags in proven.items() if flags is not None}
-    if target.gradients is not None and target.is_classification and measuring.stopped != "interrupted":
+    if target.gradients is not None and measuring.stopped != "interrupted":
         checks += masking_checks(judge, batch, settings.norm, measuring, certified)
     rows = [
         _row(judge, batch, settings.norm, cell, asked=eps in given, certified=certified.get(eps), clock=clock)

@@ -76,7 +76,9 @@ def look(judge: Judge, batch: Batch) -> Clean:
 
 def suspicions(judge: Judge, batch: Batch, clean: Clean) -> Iterator[Check]:
     """Checks on the model and its data, by name, with what was seen."""
-    worthless = degenerate(clean.scores, judge.target.labels or ("class",) * judge.target.width)
+    width = judge.target.width
+    names = tuple(judge.target.labels[:width]) + tuple(map(str, range(len(judge.target.labels), width)))
+    worthless = degenerate(clean.scores, names if judge.target.is_classification else ())
     if worthless is not None:
         yield Check(name="the predictions vary", passed=False, found=worthless)
     if not judge.target.is_classification:
