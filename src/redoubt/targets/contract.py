@@ -1,9 +1,9 @@
 """The contract of everything that can be attacked: scores, perhaps gradients, perhaps a network that has bounds."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -91,8 +91,6 @@ class Opening:
         model: its name at a URL that serves several.
         features: names of a table's columns.
         log: where the queries to a URL are kept, so that another run need not repeat them.
-        bundle: that a URL serves, where it is at hand.
-        options: of one kind alone.
     """
 
     sample: Batch
@@ -103,7 +101,6 @@ class Opening:
     model: str | None = None
     features: tuple[str, ...] = ()
     log: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_fits(said: str, shape: tuple[int | None, ...] | None, given: tuple[int, ...]) -> None:
