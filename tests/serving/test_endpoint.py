@@ -13,7 +13,11 @@ from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.scenarios.endpoint import Endpoint, EndpointError
-from redoubt.types import PIXELS, Bounds, Floats
+from redoubt.targets.contract import Opening
+from redoubt.targets.reading import read_answers
+from redoubt.targets.url import Questions
+from redoubt.targets.wire import find_wire
+from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests.support.bundles import SCHEMAS
 
 DIGITS = np.random.default_rng(0).random((300, 8, 8, 1), np.float32)
@@ -33,6 +37,19 @@ def test_probabilities_arrive_as_their_logarithms(client: httpx.Client, models: 
     assert np.abs(np.exp(scores) - vote(models, "digits", DIGITS)).mean() < 0.02
     labels = Endpoint(client, SCHEMAS["digits"], labels_only=True)(DIGITS)
     assert np.mean(labels.argmax(axis=1) == scores.argmax(axis=1)) > 0.8
+
+
+@pytest.mark.parametrize("protocol", ["redoubt", "oip", "mlflow"])
+def test_an_audit_asks_by_any_of_its_protocols(asgi: httpx.Client, models: Path, protocol: str) -> None:
+    """And finds out that the guard draws anew for the same input."""
+    expected, some = vote(models, "digits", DIGITS), Batch(DIGITS[:8], np.zeros(8, np.int64))
+    opening = Opening(some, SCHEMAS["digits"].labels, protocol=protocol, model="digits")
+    questions = Questions(asgi, find_wire(asgi, asgi.base_url, opening), "the service", None)
+    reading = read_answers(questions, opening, "the service")
+    assert (reading.form, reading.width) == ("probabilities", 10)
+    scores, again = (reading(questions(DIGITS[:64]), 64) for _ in range(2))
+    assert np.abs(np.exp(scores) - expected[:64]).mean() < 0.02
+    assert not np.array_equal(scores, again)
 
 
 def test_values_arrive(client: httpx.Client, models: Path) -> None:

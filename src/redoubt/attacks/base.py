@@ -126,7 +126,7 @@ def check_inputs(problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float)
     except ValueError as error:
         raise AttackError(f"the inputs cannot be attacked: {error}") from None
     except (tf.errors.UnimplementedError, tf.errors.InvalidArgumentError) as error:
-        raise AttackError(f"the model fails on these inputs: {_first_sentence(error)}") from None
+        raise AttackError(f"the model fails on these inputs: {first_sentence(error)}") from None
     if not np.isfinite(outputs).all():
         raise AttackError("the model outputs NaN or infinity for clean inputs")
     if not problem.criterion.is_classification:
@@ -157,7 +157,7 @@ def check_gradient(problem: AttackProblem, x: Floats) -> None:
     problem.compiled["has a gradient"] = True
 
 
-def _first_sentence(error: tf.errors.OpError) -> str:
+def first_sentence(error: tf.errors.OpError) -> str:
     """What TensorFlow says without its colours, the name of its kernel and what it called with."""
     said = re.sub(r"\x1b\[\d*m|\{\{.*?\}\}", "", error.message).strip().splitlines()
     lines = [line.strip() for line in said if line.strip() and not line.startswith("Exception encountered")]

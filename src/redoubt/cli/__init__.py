@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Never
 
 from redoubt import surroundings
-from redoubt.cli import attack, certify, explain, init, predict, study, verify
+from redoubt.cli import attack, audit, certify, explain, init, predict, study, verify
 from redoubt.errors import as_user_error
 
 
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     init.add_to(commands)
     attack.add_to(commands)
+    audit.add_to(commands)
     certify.add_to(commands)
     predict.add_to(commands)
     explain.add_to(commands)
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     study.add_to(commands)
     try:
         args = parser.parse_args(argv)
+        args.words = list(argv) if argv is not None else sys.argv[1:]
         status = int(args.run(args))
         sys.stdout.flush()
         return status

@@ -62,7 +62,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("target", metavar="TARGET", help="a bundle folder or a .keras file")
     add_rows(parser, "the examples", f"number of examples, from the first (default all; under noise {SMOOTHED})")
     bounds = parser.add_argument_group("interval bounds, L-inf")
-    bounds.add_argument("--eps", type=float, nargs="+", help="1 is a pixel's range or a feature's standard deviation")
+    bounds.add_argument("--eps", type=float, nargs="+", help="in the unit of `redoubt attack --eps`")
     noise = parser.add_argument_group("randomized smoothing, L2, for classifiers")
     noise.add_argument("--sigma", type=float, help="standard deviation of the noise, in the units of eps")
     noise.add_argument("--radii", type=float, nargs="+", metavar="R", help=f"default {' '.join(map(str, RADII))}")

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if args.certify and not model.proves:
         raise AskedError(f"--certify: the network of {folder} has no interval bounds")
     table, x, errors = (
-        _images(args.file, model.schema) if model.schema.kind == "image" else _rows(args.file, model.schema)
+        _images(args.file, model.schema) if model.schema.kind == "image" else read_rows(args.file, model.schema)
     )
     good = np.array([not error for error in errors], dtype=bool)
     found, finite = answers(model, x[good], eps, args.seed) if good.any() else (pd.DataFrame(), good[good])
@@ -143,7 +143,7 @@ def _images(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]
     return pd.DataFrame({"image": range(len(x))}), pixels, errors
 
 
-def _rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]]:
+def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[str]]:
     """The file's rows, what the network takes of each, and why it takes it not."""
     with tempfile.TemporaryDirectory() as scratch:
         found = look(file, None, Path(scratch))

@@ -12,9 +12,9 @@ from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import digest
 from redoubt.bundle.schema import Schema
-from redoubt.cli.network_file import of_bundle, open_network
 from redoubt.errors import RedoubtError
 from redoubt.scenarios.endpoint import Endpoint
+from redoubt.targets.network_file import of_bundle, open_network
 from redoubt.types import PIXELS, Bounds
 
 SCHEMES = ("http://", "https://")
@@ -123,7 +123,7 @@ def _bundle(folder: Path) -> Target:
         outputs=of_network(network),
         shape=schema.shape,
         labels=schema.labels,
-        bounds=_bounds(guarded),
+        bounds=bounds_of(guarded),
         digest=guarded.digest,
         task=schema.task,
         network=network,
@@ -170,7 +170,7 @@ def _service(url: str, task: str | None, bundle: Path | None) -> Target:
         outputs=of_callable(oracle, schema.outputs),
         shape=schema.shape,
         labels=schema.labels,
-        bounds=_bounds(guarded),
+        bounds=bounds_of(guarded),
         digest="",
         task=schema.task,
         oracle=oracle,
@@ -181,7 +181,7 @@ def _service(url: str, task: str | None, bundle: Path | None) -> Target:
     )
 
 
-def _bounds(guarded: GuardedModel) -> Bounds:
+def bounds_of(guarded: GuardedModel) -> Bounds:
     """The guard of a table holds the box and the standard deviations of its training set."""
     guard = guarded.guard
     if guard.kind == "image":

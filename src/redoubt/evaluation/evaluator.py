@@ -15,6 +15,7 @@ from redoubt.attacks.problem import BATCH, AttackProblem, Outputs, of_callable, 
 from redoubt.attacks.query import log_scores
 from redoubt.bundle.batches import slices
 from redoubt.bundle.guarded_model import GuardedModel, Predictions
+from redoubt.bundle.schema import Schema
 from redoubt.data.dataset import digest_arrays
 from redoubt.defenses.adaptive import adaptive_outputs, detector_evading_outputs
 from redoubt.defenses.components import Component
@@ -65,6 +66,31 @@ class Evaluator:
     guarded: GuardedModel
     config: EvaluationConfig
     shared: SharedNetwork | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """What holds every example."""
+        return self.config.bounds
+
+    @property
+    def criterion(self) -> Criterion:
+        """What an attacker wants."""
+        return self.config.criterion
+
+    @property
+    def steps(self) -> int:
+        """Of the gradient attacks."""
+        return self.config.params.steps
+
+    @property
+    def seed(self) -> int:
+        """Of everything."""
+        return self.config.seed
+
+    @property
+    def schema(self) -> Schema:
+        """Of the task."""
+        return self.guarded.schema
 
     @property
     def undefended(self) -> Mapping[Norm, AttackProblem]:

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from redoubt.attacks.gradient import loss_gradient
 from redoubt.evaluation.attack_columns import Evaluation
-from redoubt.evaluation.diagnostics import Observed, gradient_masking_checks
-from redoubt.evaluation.evaluator import Evaluator
+from redoubt.evaluation.diagnostics import Observed, Unbounded, gradient_masking_checks
+from redoubt.evaluation.importance import share_of
 from redoubt.evaluation.results import Check
-from redoubt.evaluation.unbounded import unbounded
+from redoubt.evaluation.unbounded import Arena, unbounded
 from redoubt.types import Batch, Floats, Norm
 
 PROBED = 64
@@ -40,8 +40,8 @@ def diagnose(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[
             cells=[cell for cell in evaluation.cells if cell.norm == norm and cell.measured],
             budget=budget.eps,
             is_adversarial=is_adversarial,
-            unbounded=unbounded(evaluation, norm),
-            dead=_dead(evaluator, batch, norm),
+            unbounded=_with_importance(unbounded(evaluator, batch, norm), evaluation),
+            dead=dead_gradients(evaluator, batch, norm),
             repeats=bool(np.array_equal(outputs, again)),
             logits=not (evaluator.config.criterion.is_classification and probabilities),
             draws=evaluator.guarded.guard.draws,
@@ -50,7 +50,14 @@ def diagnose(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[
     )
 
 
-def _dead(evaluator: Evaluator, batch: Batch, norm: Norm) -> float:
+def _with_importance(found: Unbounded, evaluation: Evaluation) -> Unbounded:
+    """How much the features matter that cannot change, where there are any."""
+    if not found.fixed:
+        return found
+    return replace(found, importance=share_of(found.fixed, evaluation.importance))
+
+
+def dead_gradients(evaluator: Arena, batch: Batch, norm: Norm) -> float:
     """The share of examples classified correctly whose gradient leads nowhere."""
     right = ~evaluator.is_adversarial(batch.x, batch.y)
     if not right.any():
@@ -59,5 +66,5 @@ def _dead(evaluator: Evaluator, batch: Batch, norm: Norm) -> float:
     gradient = loss_gradient(
         evaluator.undefended[norm], tf.constant(some.x), tf.constant(some.y), tf.zeros(2, tf.int32)
     )
-    size = np.abs(gradient.numpy() * evaluator.config.bounds.scale).reshape(len(some), -1).max(axis=1)
+    size = np.abs(gradient.numpy() * evaluator.bounds.scale).reshape(len(some), -1).max(axis=1)
     return float((~(np.isfinite(size) & (size > 0))).mean())

@@ -83,7 +83,10 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
 def _add_threat(parser: argparse.ArgumentParser) -> None:
     threat = parser.add_argument_group("the attacker")
     threat.add_argument(
-        "--eps", type=float, help="size of the perturbation; 1 is a pixel's range or a feature's standard deviation"
+        "--eps",
+        type=float,
+        help="size of the perturbation: of a bundle, 1 is a pixel's range or a feature's standard deviation; of a"
+        " .keras file it is in the unit of its --bounds",
     )
     threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
     threat.add_argument("--targeted", metavar="CLASS", help="target class; examples of that class are not counted")
@@ -156,7 +159,7 @@ def _carry_out(job: "Job") -> "Findings":
 def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
     """Networks of the attacker's own, which must take and answer what the target does."""
     from redoubt.attacks.problem import of_network
-    from redoubt.cli.network_file import open_network
+    from redoubt.targets.network_file import open_network
 
     networks = {str(path): open_network(path) for path in paths}
     for path, network in networks.items():

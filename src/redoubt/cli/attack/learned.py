@@ -11,7 +11,6 @@ from tqdm import tqdm
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.problem import AttackError, AttackProblem, of_network
-from redoubt.cli.attack.figures import SHOWN, as_pictures, falling, is_picture
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job, halves
 from redoubt.cli.attack.lengths import same_lengths
@@ -20,6 +19,7 @@ from redoubt.cli.attack.matrix import matrix
 from redoubt.cli.words import AskedError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
+from redoubt.report.examples import SHOWN, as_pictures, falling, is_picture
 from redoubt.scenarios.minimal_eps import attacks, minimal_eps
 from redoubt.scenarios.patch import PatchLearning, fooling_rate
 from redoubt.scenarios.reprogramming import Board, Reprogram, make_boards

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from redoubt.cli.attack.figures import as_pictures, is_picture
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job
 from redoubt.cli.words import AskedError
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
+from redoubt.report.examples import as_pictures, is_picture
 from redoubt.scenarios.course_attack import SameLength, same_length
 from redoubt.types import Floats
 

@@ -16,11 +16,11 @@ from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.attacks.query import OracleError, QueryAttack
 from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.bundle.batches import slices
-from redoubt.cli.attack.figures import changes, is_picture, perturbed
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.redraws import majority, redraws
+from redoubt.report.examples import changes, is_picture, perturbed
 from redoubt.scenarios.physical import Physical, survival_rate
 from redoubt.scenarios.transfer import ensemble_outputs
 from redoubt.types import Batch, Floats, Ints

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from redoubt.cli import main
-from redoubt.cli import network_file as files
-from redoubt.cli.network_file import NetworkFileError, of_bundle, open_network
+from redoubt.targets import network_file as files
+from redoubt.targets.network_file import NetworkFileError, of_bundle, open_network
 from tests.support import tiny
 from tests.support.tiny import IMAGE
 

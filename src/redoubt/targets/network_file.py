@@ -41,8 +41,12 @@ def of_bundle(folder: Path) -> keras.Model:
         return load_network(folder)
 
 
-def open_network(path: Path) -> keras.Model:
+def open_network(path: Path, *, unwraps: bool = False) -> keras.Model:
     """The network of a bundle folder or of a `.keras` file; Keras refuses code inside.
+
+    Args:
+        path: the folder or file.
+        unwraps: the caller looks behind a last sigmoid itself; else a network that ends in one per class is refused.
 
     Raises:
         NetworkFileError: it cannot be read, or has other than one input and one row of outputs.
@@ -62,6 +66,8 @@ def open_network(path: Path) -> keras.Model:
         _check_archive(path)
         network = keras.models.load_model(path, compile=False)
     _check_network(path, network)
+    if not unwraps:
+        _refuse_sigmoids(path, network)
     return network
 
 
@@ -83,8 +89,11 @@ def _check_network(path: Path, network: keras.Model) -> None:
         raise NetworkFileError(
             f"'{path}' takes words; expected numbers: attack the part of it behind the words' numbers"
         )
+
+
+def _refuse_sigmoids(path: Path, network: keras.Model) -> None:
     activation = getattr(network.layers[-1], "activation", None)
-    if activation is keras.activations.sigmoid and answered[1] > 1:
+    if activation is keras.activations.sigmoid and network.output_shape[1] > 1:
         raise NetworkFileError(
             f"'{path}' outputs an independent probability per class (a sigmoid), not logits; give the model without it"
         )

@@ -1,0 +1,125 @@
+"""Which attacks are run, and in which order: cheap ones first, on everything that the access allows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redoubt.attacks.apgd import APGD, APGDT
+from redoubt.attacks.ensemble import Member
+from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.hopskipjump import HopSkipJump
+from redoubt.attacks.noise import Noise
+from redoubt.attacks.square import Square
+from redoubt.targets.contract import Access
+
+STEPS, TARGETS, RESTARTS = 40, 9, 2
+# Queries per example: of a first look, and of a thorough search.
+FEW, MANY = 100, 1000
+# The name of the attack that every example meets.
+FIRST = "pgd"
+NOISE = Member("noise", Noise(), uses_gradients=False)
+FGSM = Member("fgsm", fgsm())
+
+
+@dataclass(frozen=True)
+class Step:
+    """One attack at one eps.
+
+    Attributes:
+        eps: size of the perturbation.
+        member: the attack.
+        alone: on every example, so that attacks compare; else on those that are still robust.
+    """
+
+    eps: float
+    member: Member
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a plan depends on.
+
+    Attributes:
+        access: of the target.
+        given: eps that were asked for, rising; attacked with everything.
+        between: further eps for the curve, attacked with what is cheap.
+        classes: scores of the target.
+        queries: that may be asked per example in all; None sets no limit.
+        repeats: draws of a random model.
+    """
+
+    access: Access
+    given: tuple[float, ...]
+    between: tuple[float, ...]
+    classes: int
+    queries: int | None
+    repeats: int
+
+
+def plan(scope: Scope) -> list[Step]:
+    """The steps, in order."""
+    if scope.access in ("scores", "labels"):
+        return list(_by_queries(scope))
+    return list(_by_gradients(scope))
+
+
+def pgd(repeats: int) -> Member:
+    """The attack that every example meets."""
+    return Member(FIRST, PGD(steps=STEPS // 2, eot=repeats))
+
+
+def _by_gradients(scope: Scope) -> Iterator[Step]:
+    eot, every, given = scope.repeats, sorted({*scope.given, *scope.between}), scope.given
+    stops = eot == 1
+    for member in (NOISE, FGSM, pgd(eot)):
+        yield from (Step(eps, member, alone=True) for eps in every)
+    apgd = Member("apgd-ce", APGD(steps=STEPS, eot=eot, early_stop=stops))
+    yield from (Step(eps, apgd) for eps in every)
+    margin = Member("pgd-margin", PGD(steps=STEPS, eot=eot, loss="margin", early_stop=stops))
+    targeted = Member("apgd-t", APGDT(steps=STEPS, targets=min(TARGETS, max(scope.classes - 1, 1)), eot=eot))
+    for member in (margin, targeted):
+        yield from (Step(eps, member) for eps in given)
+    # Without gradients, on all examples: if it wins where gradients did not, they are masked.
+    yield Step(given[-1], _square(FEW), alone=True)
+    restart = PGD(steps=STEPS, eot=eot, early_stop=stops)
+    for start in range(1, RESTARTS + 1):
+        yield from (Step(eps, Member("pgd restart", restart, restart=start)) for eps in given)
+    yield from (Step(eps, _square(MANY)) for eps in given)
+
+
+def _by_queries(scope: Scope) -> Iterator[Step]:
+    every = sorted({*scope.given, *scope.between})
+    yield from (Step(eps, NOISE, alone=True) for eps in every)
+    left = scope.queries
+    each = MANY if left is None else max(1, min(MANY, left // (2 * len(scope.given))))
+    if scope.access == "scores":
+        yield from (Step(eps, _square(min(FEW, each))) for eps in every)
+        yield from (Step(eps, _square(each)) for eps in scope.given)
+    jump = Member("hopskipjump", HopSkipJump(queries=each), uses_gradients=False)
+    yield from (Step(eps, jump) for eps in scope.given)
+
+
+def _square(queries: int) -> Member:
+    return Member("square", Square(queries=queries), uses_gradients=False)
+
+
+# What no audit tries yet, whatever the access.
+NEVER = (
+    "transfer from a proxy network trained on the model's answers",
+    "attacks that change other things than values within eps: patches, rotations, blur, words",
+    "poisoning of the training set, and theft of the model",
+)
+
+
+def not_tried(access: Access, *, l2: bool) -> list[str]:
+    """What the audit leaves out, in words."""
+    found = []
+    if access in ("scores", "labels"):
+        found.append("attacks that follow gradients: this access has none, so robust accuracy may be far too high")
+    if access == "labels":
+        found.append("attacks on scores: the model gives labels alone")
+    if access != "gradients and bounds":
+        found.append("certificates: bounds need a network of layers that have them")
+    elif l2:
+        found.append("certificates in L2: interval bounds are for L-inf")
+    return [*found, *NEVER]

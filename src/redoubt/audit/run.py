@@ -1,0 +1,232 @@
+"""One audit from beginning to end: look at the model, attack it, check the gradients, prove what can be proven."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from redoubt.attacks.base import check_inputs
+from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.query import BudgetError
+from redoubt.audit.budget import Budget, Clock
+from redoubt.audit.frame import Frame
+from redoubt.audit.guard import Columns, guarded_columns
+from redoubt.audit.judge import Judge
+from redoubt.audit.masking import masking_checks
+from redoubt.audit.measure import Cell, Measuring
+from redoubt.audit.plan import Scope, not_tried, plan
+from redoubt.audit.result import Audit, EpsRow
+from redoubt.audit.suspicions import Clean, look, suspicions
+from redoubt.certify.refute import check_not_refuted, ends, points
+from redoubt.certify.worst_case import certifier
+from redoubt.data.dataset import digest_arrays
+from redoubt.errors import RedoubtError
+from redoubt.evaluation.metrics import Rate, Score, column_score, rate
+from redoubt.evaluation.redraws import Flags
+from redoubt.evaluation.results import Check
+from redoubt.perturbable import immovable
+from redoubt.targets.contract import Target
+from redoubt.types import Batch, Floats, Norm
+
+# Parts of an eps at which the curve has a point, if no other was asked for.
+BETWEEN = (0.25, 0.5)
+
+
+class AuditError(RedoubtError):
+    """What cannot be audited as it was asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an audit is asked to do.
+
+    Attributes:
+        norm: of the perturbations.
+        eps: their sizes; none takes the frame's own.
+        budget: what it may cost.
+        repeats: of a random model; 1 for one that is not.
+        seed: of everything.
+        tolerance: largest error that counts as correct, of a number; None for classes.
+    """
+
+    norm: Norm = "linf"
+    eps: tuple[float, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    repeats: int = 1
+    seed: int = 0
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """An audit, and the adversarial examples at its largest eps.
+
+    Attributes:
+        audit: as data.
+        x_adv: perturbed inputs; the input itself where nothing fooled the model.
+        fooled: which are adversarial and were right before.
+        scores: the model's on `x_adv`.
+    """
+
+    audit: Audit
+    x_adv: Floats
+    fooled: Flags
+    scores: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """The examples, what the model says of them, and where they are from."""
+
+    batch: Batch
+    clean: Clean
+    source: str
+
+
+def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source: str = "arrays") -> Outcome:
+    """Audit a model.
+
+    Args:
+        target: opened.
+        batch: examples with their true labels or values.
+        frame: that holds them.
+        settings: what is asked.
+        source: of the examples, in words.
+
+    Raises:
+        AuditError: an eps that is none, or a budget that is spent before anything is known.
+        FrameError: examples outside of their bounds.
+        AttackError: inputs or outputs that cannot be attacked.
+    """
+    frame.check(batch.x)
+    given = settings.eps or (frame.default_eps(settings.norm),)
+    _check_eps(given, frame, batch, settings.norm)
+    criterion: Criterion = Untargeted() if settings.tolerance is None else Tolerance(settings.tolerance)
+    judge = Judge(target, frame, criterion, settings.seed, settings.repeats, settings.budget.queries)
+    clock = Clock(settings.budget)
+    try:
+        check_inputs(judge.undefended[settings.norm], batch.x, batch.y, max(given))
+        clean = look(judge, batch)
+        checks = list(suspicions(judge, batch, clean))
+    except BudgetError as error:
+        raise AuditError(f"the budget is spent before anything is attacked: {error}") from None
+    measuring = _measured(judge, batch, settings, tuple(sorted(set(given))), clean.wrong, clock)
+    proven = {eps: _proven(judge, batch, settings.norm, cell) for eps, cell in measuring.cells.items()}
+    certified = {eps: rate(flags) for eps, flags in proven.items() if flags is not None}
+    if target.gradients is not None and measuring.stopped != "interrupted":
+        checks += masking_checks(judge, batch, settings.norm, measuring, certified)
+    rows = [
+        _row(judge, batch, settings.norm, cell, asked=eps in given, certified=certified.get(eps), clock=clock)
+        for eps, cell in measuring.cells.items()
+    ]
+    found = _audit(judge, Looked(batch, clean, source), settings, rows, checks, measuring)
+    last = measuring.cells[max(given)].worst
+    return Outcome(found, last.kept, last.is_adversarial & ~clean.wrong, _told(judge, last.kept, measuring))
+
+
+def _check_eps(given: tuple[float, ...], frame: Frame, batch: Batch, norm: Norm) -> None:
+    for eps in given:
+        if not 0 < eps < float("inf"):
+            raise AuditError(f"--eps is {eps:g}; it must be above 0 and finite")
+    fixed = immovable(batch.x, frame.bounds, max(given), frame.schema)
+    if fixed is not None and fixed.everything:
+        raise AuditError(f"robust accuracy is undefined: {fixed.says(norm, max(given))}")
+
+
+def _measured(
+    judge: Judge, batch: Batch, settings: Settings, given: tuple[float, ...], wrong: Flags, clock: Clock
+) -> Measuring:
+    between = tuple(float(f"{part * given[0]:.6g}") for part in BETWEEN) if len(given) == 1 else ()
+    queries = settings.budget.queries
+    scope = Scope(
+        judge.target.access,
+        given,
+        between,
+        judge.target.width,
+        None if queries is None else max(1, (queries - judge.oracle.queries) // len(batch)),
+        settings.repeats,
+    )
+    measuring = Measuring(judge, batch, settings.norm, (*given, *between), wrong)
+    measuring.run(plan(scope), clock)
+    measuring.close()
+    return measuring
+
+
+def _proven(judge: Judge, batch: Batch, norm: Norm, cell: Cell) -> Flags | None:
+    """What bounds prove, held against what was found and against points of each ball."""
+    network, target = judge.target.network, judge.target
+    if target.access != "gradients and bounds" or network is None or norm != "linf" or judge.repeats > 1:
+        return None
+    certified = certifier(network, judge.bounds, judge.criterion)(batch, cell.eps)
+    check_not_refuted("the model", certified, cell.worst.is_adversarial, f"what an attack found within {cell.eps:g}")
+    for where, point in points(batch.x, *ends(batch.x, cell.eps, judge.bounds), judge.seed):
+        check_not_refuted("the model", certified, judge.is_adversarial(point, batch.y), where)
+    return certified
+
+
+def _row(
+    judge: Judge, batch: Batch, norm: Norm, cell: Cell, *, asked: bool, certified: Rate | None, clock: Clock
+) -> EpsRow:
+    guard = guarded_columns(judge, batch, norm, cell, clock) if asked else Columns()
+    return EpsRow(
+        eps=cell.eps,
+        says=judge.frame.says(norm, cell.eps),
+        asked=asked,
+        robust=rate(~cell.worst.is_adversarial),
+        score=_score(judge, ~cell.worst.is_adversarial, batch, per_class=asked),
+        by_attack={name: rate(~flags) for name, flags in cell.alone.items()},
+        broken=[(name, count) for name, count in cell.worst.by_name if count],
+        certified=certified,
+        oblivious=guard.oblivious,
+        adaptive=guard.adaptive,
+        certified_guarded=guard.certified,
+        warning=judge.frame.warning(norm, cell.eps) if asked else None,
+    )
+
+
+def _score(judge: Judge, right: Flags, batch: Batch, *, per_class: bool = True) -> Score | None:
+    if judge.target.is_classification:
+        score = column_score(right, batch.y, judge.target.width, ~right)
+        return score if score is None or per_class else score.model_copy(update={"per_class": ()})
+    mean = np.full((len(batch), 1), float(batch.y.mean()))
+    return column_score(right, batch.y, 1, judge.criterion.is_adversarial(mean, batch.y))
+
+
+def _told(judge: Judge, x_adv: Floats, measuring: Measuring) -> Floats:
+    """What the model says of the adversarial examples; where it answers no more, zeros."""
+    if measuring.stopped is not None and judge.target.kind == "http":
+        return np.zeros((len(x_adv), judge.target.width), np.float32)
+    return judge.target.predict(x_adv)
+
+
+def _audit(
+    judge: Judge, looked: Looked, settings: Settings, rows: list[EpsRow], checks: list[Check], measuring: Measuring
+) -> Audit:
+    target, batch, clean = judge.target, looked.batch, looked.clean
+    tried: list[dict[str, Any]] = [
+        {"eps": each.eps, "attack": each.attack, "examples": each.examples, "of": each.of, "first_to_fool": each.found}
+        for each in measuring.tried
+    ]
+    return Audit(
+        target={"name": target.said, "kind": target.kind, "digest": target.digest},
+        access=target.access,
+        notes=list(target.notes),
+        data={"source": looked.source, "digest": digest_arrays({"x": batch.x, "y": batch.y}), "examples": len(batch)},
+        bounds=judge.frame.said,
+        norm=settings.norm,
+        clean=clean.right,
+        clean_score=_score(judge, ~clean.wrong, batch),
+        constant=clean.constant,
+        rows=rows,
+        checks=checks,
+        tried=tried,
+        not_tried=not_tried(target.access, l2=settings.norm == "l2"),
+        queries=judge.oracle.queries,
+        stopped=measuring.stopped,
+        settings={
+            "seed": settings.seed,
+            "repeats": settings.repeats,
+            "budget": settings.budget.said,
+            "tolerance": settings.tolerance,
+        },
+    )

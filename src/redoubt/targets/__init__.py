@@ -1,0 +1,1 @@
+"""What can be attacked: one contract, one file per kind of model."""

@@ -1,0 +1,37 @@
+"""A bundle of this project as a target: gradients, bounds and its guard; judged by the exported graph."""
+
+from pathlib import Path
+
+from redoubt.attacks.problem import of_network
+from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.certify.interval import is_bounded
+from redoubt.targets.contract import Opening, Target, check_fits
+from redoubt.targets.network_file import of_bundle
+
+
+def open_bundle(said: str, opening: Opening) -> Target:
+    """Open a folder.
+
+    Raises:
+        BundleError: it is no whole bundle.
+        TargetError: the examples have another shape.
+    """
+    folder = Path(said)
+    guarded, network = GuardedModel.load(folder), of_bundle(folder)
+    schema = guarded.schema
+    check_fits(said, schema.shape, opening.sample.x.shape[1:])
+    return Target(
+        said=said,
+        kind="bundle",
+        predict=guarded.network,
+        width=schema.outputs,
+        access="gradients and bounds" if is_bounded(network) else "gradients",
+        shape=schema.shape,
+        labels=schema.labels,
+        digest=guarded.digest,
+        gradients=of_network(network),
+        network=network,
+        guarded=guarded,
+        schema=schema,
+        folder=folder,
+    )

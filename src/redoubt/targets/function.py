@@ -1,0 +1,92 @@
+"""`package.module:function` as a target: any Python function from an array of inputs to scores or labels."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from redoubt.bundle.batches import slices
+from redoubt.targets.contract import Opening, Target, TargetError
+from redoubt.targets.reading import SAYS, read_answers
+from redoubt.types import Floats
+
+ROWS_AT_ONCE = 1024
+
+
+def open_function(said: str, opening: Opening) -> Target:
+    """Import a function and read what it answers.
+
+    Raises:
+        TargetError: it cannot be imported or called, or answers neither scores nor labels.
+    """
+    return of_function(_imported(said), said, opening)
+
+
+def of_function(function: Callable[[Floats], Any], said: str, opening: Opening) -> Target:
+    """A function as a target.
+
+    Args:
+        function: takes float32 inputs `(examples, ...)`; answers scores `(examples, classes)`, probabilities, or
+            labels `(examples,)`.
+        said: what messages call it.
+        opening: see `Opening`.
+
+    Raises:
+        TargetError: it fails on the examples, or answers neither scores nor labels.
+    """
+
+    def ask(x: Floats) -> Any:
+        try:
+            return function(x)
+        except Exception as error:
+            told = str(error).strip().splitlines() or [""]
+            raise TargetError(
+                f"{said} fails on inputs of shape {x.shape}, {x.dtype} ({type(error).__name__}: {told[0][:200]})"
+            ) from None
+
+    reading = read_answers(ask, opening, said)
+
+    def predict(x: Floats) -> Floats:
+        return np.concatenate([reading(ask(x[part]), len(x[part])) for part in slices(len(x), ROWS_AT_ONCE)])
+
+    return Target(
+        said=said,
+        kind="callable",
+        predict=predict,
+        width=reading.width,
+        access="labels" if reading.form == "labels" else "scores",
+        labels=opening.labels,
+        notes=(SAYS[reading.form],) if SAYS[reading.form] else (),
+    )
+
+
+def _imported(said: str) -> Callable[[Floats], Any]:
+    module, _, name = said.partition(":")
+    here = os.getcwd()
+    sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError as error:
+        raise TargetError(f"'{module}' cannot be imported ({error}); give package.module:function") from None
+    finally:
+        sys.path.remove(here)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise TargetError(
+                f"'{module}' has no '{name}'; it has {', '.join(_callables(found)[:10]) or 'no function'}"
+            )
+        found = getattr(found, part)
+    for method in ("predict_proba", "predict"):
+        if not callable(found) and hasattr(found, method):
+            found = getattr(found, method)
+    if not callable(found):
+        raise TargetError(f"'{said}' is a {type(found).__name__}; expected a function from inputs to scores or labels")
+    answer: Callable[[Floats], Any] = found
+    return answer
+
+
+def _callables(module: Any) -> list[str]:
+    return [name for name in vars(module) if not name.startswith("_") and callable(getattr(module, name))]

@@ -1,0 +1,170 @@
+"""A `.keras` file as a target: gradients, bounds where its layers have them, logits behind a last softmax."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from redoubt.attacks.base import first_sentence
+from redoubt.attacks.problem import Outputs, of_network
+from redoubt.bundle.batches import slices
+from redoubt.bundle.io import digest
+from redoubt.certify.interval import is_bounded
+from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
+from redoubt.targets.network_file import open_network
+from redoubt.types import Batch, Floats
+
+ROWS_AT_ONCE = 512
+UNWRAPPED = "its last {what} was unwrapped: what is attacked are the logits before it"
+
+
+def open_keras(said: str, opening: Opening) -> Target:
+    """Open a file.
+
+    Raises:
+        NetworkFileError: it cannot be read, or is of an older format.
+        TargetError: its inputs or outputs are not what the examples need.
+    """
+    path = Path(said)
+    return of_model(open_network(path, unwraps=True), said, opening, digest(path.read_bytes()))
+
+
+def of_model(network: keras.Model, said: str, opening: Opening, content: str = "") -> Target:
+    """A Keras model as a target.
+
+    Args:
+        network: with one input and one row of outputs.
+        said: what messages call it.
+        opening: see `Opening`.
+        content: digest of the file it came from.
+
+    Raises:
+        TargetError: its inputs or outputs are not what the examples need.
+    """
+    shape = tuple(network.input_shape[1:])
+    check_fits(said, shape, opening.sample.x.shape[1:])
+    network, notes = (network, []) if opening.is_number else logits_of(network)
+    width = int(network.output_shape[-1])
+    if width == 1 and not opening.is_number:
+        raise TargetError(
+            f"{said} has one output that is no probability: give --tolerance if it answers a number, or two logits,"
+            " 0 and the output"
+        )
+    notes += [*_of_precision(network), *_of_chance(network, opening.sample.x)]
+    outputs: Outputs | None = of_network(network)
+    if outputs is not None and not reaches_the_input(outputs, opening.sample):
+        outputs = None
+        notes.append("no gradient reaches its inputs, which are looked up, binned or cast: it is attacked by queries")
+    bounded = outputs is not None and is_bounded(network)
+    access: Access = "scores" if outputs is None else "gradients and bounds" if bounded else "gradients"
+    return Target(
+        said=said,
+        kind="keras",
+        predict=asks(network),
+        width=width,
+        access=access,
+        shape=shape,
+        labels=opening.labels,
+        digest=content,
+        notes=tuple(notes),
+        gradients=outputs,
+        network=network,
+    )
+
+
+def asks(network: keras.Model) -> Any:
+    """A function from arrays to a network's float32 outputs at inference, as it is: nothing passes straight through."""
+    graph = tf.function(
+        lambda x: tf.cast(network(x, training=False), tf.float32), autograph=False, reduce_retracing=True
+    )
+
+    def predict(x: Floats) -> Floats:
+        parts = slices(max(len(x), 1), ROWS_AT_ONCE)
+        return np.concatenate([graph(tf.constant(x[part])).numpy() for part in parts])
+
+    return predict
+
+
+def reaches_the_input(outputs: Outputs, sample: Batch) -> bool:
+    """Whether any gradient of the outputs leads back to the inputs."""
+    x = tf.constant(sample.x[:1])
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        found = outputs(x, tf.zeros(2, tf.int32))
+    return tape.gradient(found, x) is not None
+
+
+def logits_of(network: keras.Model) -> tuple[keras.Model, list[str]]:
+    """The network up to a last softmax or sigmoid, and what was done, in words.
+
+    A single sigmoid becomes two logits, 0 and its own, by a fixed Dense layer, so that bounds go through it too.
+    """
+    operation, before = _last(network)
+    kind = _probabilities(operation)
+    if kind is None:
+        return network, []
+    if isinstance(operation, keras.layers.Layer) and operation.weights:
+        layer = _linear(operation)
+        output = layer(before)
+        layer.set_weights(operation.get_weights())
+    else:
+        output = before
+    notes = [UNWRAPPED.format(what=kind)]
+    if kind == "sigmoid" and output.shape[-1] == 1:
+        two = keras.layers.Dense(2, use_bias=False, dtype="float32", name="two_logits")
+        output = two(output)
+        two.set_weights([np.array([[0.0, 1.0]], np.float32)])
+        notes = [f"{notes[0]}, as two: 0 for the first class, and itself for the second"]
+    elif kind == "sigmoid":
+        notes = [f"{notes[0]}; it gave a probability per class independently, here each example has one class"]
+    return keras.Model(network.inputs[0], output), notes
+
+
+def _last(network: keras.Model) -> tuple[Any, Any]:
+    """The operation that gives the outputs, and the tensor that it reads."""
+    operation, index, _ = network.outputs[0]._keras_history
+    while isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
+        # A model that ends in a model: only a chain of them is seen through.
+        return None, None
+    if not operation._inbound_nodes or len(operation._inbound_nodes[index].input_tensors) != 1:
+        return None, None
+    return operation, operation._inbound_nodes[index].input_tensors[0]
+
+
+def _probabilities(operation: Any) -> str | None:
+    """Which of the two the operation is, or ends in; None for anything else."""
+    kind = type(operation).__name__
+    if kind in ("Softmax", "Sigmoid") and type(operation).__module__.startswith("keras."):
+        axis = getattr(operation, "axis", -1)
+        return kind.lower() if axis in (-1, 1, None) else None
+    activation = getattr(operation, "activation", None)
+    return {keras.activations.softmax: "softmax", keras.activations.sigmoid: "sigmoid"}.get(activation)
+
+
+def _linear(layer: Any) -> Any:
+    config = {**layer.get_config(), "activation": "linear", "name": f"{layer.name}_logits"}
+    return type(layer).from_config(config)
+
+
+def _of_chance(network: keras.Model, x: Floats) -> list[str]:
+    """A layer that was called with `training=True`: Keras heeds that in `model(x)` and not in `model.predict(x)`."""
+    try:
+        told = network(x, training=False).numpy()
+    except (tf.errors.OpError, ValueError, TypeError) as error:
+        said = first_sentence(error) if isinstance(error, tf.errors.OpError) else str(error).strip().splitlines()[0]
+        raise TargetError(f"the model fails on these inputs: {said}") from None
+    if np.allclose(told, network(x).numpy(), rtol=1e-3, atol=1e-3, equal_nan=True):
+        return []
+    return [
+        "model(x) answers otherwise, by chance, than model.predict(x): dropout left on? audited is what predict says"
+    ]
+
+
+def _of_precision(network: keras.Model) -> list[str]:
+    kinds = {str(layer.compute_dtype) for layer in network.layers if layer.weights} - {"float32", "None"}
+    quantized = any(getattr(layer, "quantization_mode", None) for layer in network.layers)
+    found = sorted(kinds) + (["int8 weights"] if quantized else [])
+    vanish = "gradients may vanish, and " if set(found) - {"float64"} else ""
+    return [f"it computes in {', '.join(found)}: {vanish}no bound here is sound for it"] if found else []

@@ -1,0 +1,190 @@
+"""An `.onnx` file as a target: ONNX Runtime's scores, and gradients where every operator has a TensorFlow form."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from redoubt.attacks.problem import Outputs
+from redoubt.bundle.batches import slices
+from redoubt.bundle.io import digest
+from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
+from redoubt.targets.keras_file import reaches_the_input
+from redoubt.targets.onnx_gradients import TranslationError, translate
+from redoubt.targets.onnx_output import Chosen, choose
+from redoubt.targets.reading import SAYS, Form, Reading, read_answers
+from redoubt.types import Batch, Floats
+
+ROWS_AT_ONCE = 256
+# Of the largest score, by which the translated graph may differ from ONNX Runtime.
+AGREES = 1e-4
+FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+
+
+def open_onnx(said: str, opening: Opening) -> Target:
+    """Open a file.
+
+    Raises:
+        TargetError: it is no ONNX model, has more than one input, or does not fit the examples.
+    """
+    path = Path(said)
+    try:
+        model = onnx.load(str(path))
+    except (DecodeError, OSError, ValueError) as error:
+        raise TargetError(f"'{said}' is no ONNX model ({type(error).__name__}: {str(error)[:200]})") from None
+    chosen = choose(model, said)
+    session = _session(chosen, path, said)
+    given = _input(session, said)
+    notes = list(chosen.notes)
+    shape = tuple(side if isinstance(side, int) and side > 0 else None for side in given.shape[1:])
+    first = _is_channels_first(shape, opening.sample.x.shape[1:])
+    if first:
+        shape = (*shape[1:], shape[0])
+        notes.append("it takes channels first: the examples, channels last, are turned round for it")
+    check_fits(said, shape, opening.sample.x.shape[1:])
+    ask = _asker(session, given, chosen, first, said)
+    reading = _read(ask, opening, chosen, said)
+    if SAYS[reading.form] and not chosen.is_one_logit:
+        notes.append(SAYS[reading.form])
+
+    def predict(x: Floats) -> Floats:
+        return reading(ask(x), len(x))
+
+    gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.sample)
+    if why:
+        notes.append(f"no gradients: {why}; it is attacked by queries")
+    access: Access = "labels" if reading.form == "labels" else "scores" if gradients is None else "gradients"
+    return Target(
+        said=said,
+        kind="onnx",
+        predict=predict,
+        width=reading.width,
+        access=access,
+        shape=shape,
+        labels=opening.labels,
+        digest=digest(path.read_bytes()),
+        notes=tuple(notes),
+        gradients=gradients,
+    )
+
+
+def _session(chosen: Chosen, path: Path, said: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(
+            chosen.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        # ONNX Runtime's own exceptions have no common base that is public.
+        raise TargetError(f"'{said}' cannot be run by ONNX Runtime: {' '.join(str(error).split())[:300]}") from None
+
+
+def _input(session: onnxruntime.InferenceSession, said: str) -> Any:
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise TargetError(
+            f"'{said}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs[:5])}); expected one: export"
+            " it with one array of all features"
+        )
+    if inputs[0].type not in FLOATS:
+        raise TargetError(f"'{said}' takes {inputs[0].type}; expected floating-point numbers")
+    return inputs[0]
+
+
+def _is_channels_first(shape: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+    def fits(wanted: tuple[int | None, ...]) -> bool:
+        return len(wanted) == len(given) and all(a in (None, b) for a, b in zip(wanted, given, strict=True))
+
+    return len(shape) == len(given) == 3 and not fits(shape) and fits((*shape[1:], shape[0]))
+
+
+def _asker(
+    session: onnxruntime.InferenceSession, given: Any, chosen: Chosen, first: bool, said: str
+) -> Callable[[Floats], Any]:
+    kind = FLOATS[given.type]
+    rows = given.shape[0] if given.shape and isinstance(given.shape[0], int) and given.shape[0] > 0 else None
+
+    def ask(x: Floats) -> Any:
+        x = np.moveaxis(x, -1, 1) if first else x
+        found = []
+        for part in slices(len(x), rows or ROWS_AT_ONCE):
+            some = np.ascontiguousarray(x[part], kind)
+            # A model of a fixed number of examples is asked for that many, the last of them repeated.
+            full = some if rows is None else np.concatenate([some, np.repeat(some[-1:], rows - len(some), 0)])
+            try:
+                answer = session.run([chosen.output], {given.name: full})[0]
+            except Exception as error:
+                told = " ".join(str(error).split())[:300]
+                raise TargetError(f"'{said}' fails on inputs of shape {full.shape}: {told}") from None
+            found.append(np.asarray(answer)[: len(some)])
+        return np.concatenate(found)
+
+    return ask
+
+
+def _read(ask: Callable[[Floats], Any], opening: Opening, chosen: Chosen, said: str) -> Reading:
+    """As any unknown model's answers, but for what the graph itself says of them."""
+    found = np.asarray(ask(opening.sample.x))
+    if chosen.is_one_logit or (chosen.is_logits and found.size == len(found)):
+        return Reading("decision", 2)
+    if chosen.is_logits and found.ndim == 2:
+        return Reading("logits", found.shape[1])
+    return read_answers(ask, opening, said)
+
+
+def _checked_gradients(
+    chosen: Chosen, name: str, first: bool, reading: Reading, predict: Callable[[Floats], Floats], sample: Batch
+) -> tuple[Outputs | None, str]:
+    """Gradients that may be used, or why there are none."""
+    if reading.form == "labels":
+        return None, "it gives labels alone"
+    try:
+        gradients = _gradients(translate(chosen.model, chosen.output, name), first, reading.form)
+    except TranslationError as error:
+        return None, str(error)
+    why = _disagreement(gradients, predict, sample, reading.form)
+    return (None, why) if why else (gradients, "")
+
+
+def _gradients(graph: Callable[[tf.Tensor], tf.Tensor], first: bool, form: Form) -> Outputs:
+    def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        scores = tf.cast(graph(tf.transpose(x, [0, 3, 1, 2]) if first else x), tf.float32)
+        if form in ("decision", "probability"):
+            one = tf.reshape(scores, [-1])
+            scores = tf.stack([tf.zeros_like(one) if form == "decision" else 1.0 - one, one], axis=1)
+        if form in ("probability", "probabilities"):
+            scores = tf.math.log(tf.maximum(scores, np.finfo(np.float32).tiny))
+        return scores
+
+    return outputs
+
+
+def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sample: Batch, form: Form) -> str:
+    """Why the translated graph cannot stand for the model; empty where it agrees on the examples and near them."""
+    noise = np.random.default_rng(0).normal(0.0, 1e-2, sample.x.shape) * max(float(np.abs(sample.x).max()), 1e-6)
+    x = np.concatenate([sample.x, sample.x + noise.astype(np.float32)])
+    signature = [tf.TensorSpec((None, *x.shape[1:]), tf.float32), tf.TensorSpec((2,), tf.int32)]
+    graph = tf.function(gradients, input_signature=signature, autograph=False)
+    try:
+        found = graph(tf.constant(x), tf.zeros(2, tf.int32)).numpy()
+        leads = reaches_the_input(gradients, sample)
+    except (ValueError, TypeError, KeyError, tf.errors.OpError, NotImplementedError) as error:
+        told = " ".join(str(error).split())
+        return f"the graph has no TensorFlow form here ({told[:120]})"
+    expected = predict(x)
+    if form in ("probability", "probabilities"):
+        # Of probabilities near 0 the logarithm tells apart what float32 does not.
+        found, expected = np.exp(found), np.exp(expected)
+    far = float("inf")
+    with contextlib.suppress(ValueError):
+        far = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+    if not far <= AGREES:
+        return f"the translated graph differs from ONNX Runtime by {far:.1e} of the largest score"
+    return "" if leads else "none reaches the inputs"

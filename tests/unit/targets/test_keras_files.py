@@ -1,0 +1,127 @@
+"""Keras models as people hand them in: each is read for what it is, or refused in one sentence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from redoubt.errors import RedoubtError
+from redoubt.targets.contract import Access, Opening, Target
+from redoubt.targets.keras_file import of_model, open_keras
+from redoubt.types import Batch
+
+L = keras.layers
+R = np.random.default_rng(0)
+TABLE, IMAGE = R.random((12, 4), np.float32), R.random((8, 6, 6, 1), np.float32)
+
+
+def opening(x: np.ndarray, **changes: Any) -> Opening:
+    return Opening(Batch(x, np.arange(len(x)) % 3), ("a", "b", "c"), **changes)
+
+
+def chain(*layers: Any, shape: tuple[int | None, ...] = (4,), **how: Any) -> keras.Model:
+    return keras.Sequential([L.Input(shape, **how), *layers])
+
+
+def residual() -> keras.Model:
+    i, d = L.Input((4,)), L.Dense(4, activation="relu")
+    return keras.Model(i, L.Dense(3)(d(i) + 5.0 * i))
+
+
+def negative() -> keras.Model:
+    i = L.Input((4,))
+    return keras.Model(i, keras.ops.negative(L.Dense(3)(i)))
+
+
+def softmax_by_operation() -> keras.Model:
+    i = L.Input((4,))
+    return keras.Model(i, keras.ops.softmax(L.Dense(3)(i)))
+
+
+def average() -> keras.Model:
+    i = L.Input((4,))
+    return keras.Model(i, L.Average()([L.Dense(3)(i), L.Dense(3)(i)]))
+
+
+def open_sides() -> keras.Model:
+    i = L.Input((None, None, 1))
+    return keras.Model(i, L.Dense(3)(L.GlobalAveragePooling2D()(i)))
+
+
+READ: list[tuple[str, Callable[[], keras.Model], np.ndarray, Access, str]] = [
+    ("plain", lambda: chain(L.Dense(3)), TABLE, "gradients and bounds", ""),
+    (
+        "softmax",
+        lambda: chain(L.Dense(3, activation="softmax")),
+        TABLE,
+        "gradients and bounds",
+        "softmax was unwrapped",
+    ),
+    ("softmax layer", lambda: chain(L.Dense(3), L.Softmax()), TABLE, "gradients and bounds", "softmax was unwrapped"),
+    (
+        "softmax activation",
+        lambda: chain(L.Dense(3), L.Activation("softmax")),
+        TABLE,
+        "gradients and bounds",
+        "unwrapped",
+    ),
+    ("softmax operation", softmax_by_operation, TABLE, "gradients and bounds", "softmax was unwrapped"),
+    ("sigmoids", lambda: chain(L.Dense(3, activation="sigmoid")), TABLE, "gradients and bounds", "independently"),
+    ("one sigmoid", lambda: chain(L.Dense(1, activation="sigmoid")), TABLE, "gradients and bounds", "as two: 0 for"),
+    ("operator between", residual, TABLE, "gradients", ""),
+    ("operator after", negative, TABLE, "gradients", ""),
+    ("average of two", average, TABLE, "gradients", ""),
+    ("open sides", open_sides, IMAGE, "gradients", ""),
+    ("looked up", lambda: chain(L.Embedding(10, 2), L.Flatten(), L.Dense(3)), TABLE, "scores", "attacked by queries"),
+    ("binned", lambda: chain(L.Discretization([0.2, 0.5]), L.Rescaling(1.0), L.Dense(3)), TABLE, "scores", "queries"),
+    ("cast", lambda: chain(L.Rescaling(1.0), L.Dense(3), dtype="int32"), TABLE, "scores", "attacked by queries"),
+]
+
+
+@pytest.mark.parametrize(("make", "x", "access", "note"), [case[1:] for case in READ], ids=[case[0] for case in READ])
+def test_a_model_is_read_for_what_it_is(
+    make: Callable[[], keras.Model], x: np.ndarray, access: Access, note: str
+) -> None:
+    network = make()
+    found: Target = of_model(network, "model", opening(x))
+    assert found.access == access
+    assert note in " ".join(found.notes)
+    own = network(x, training=False).numpy()
+    chosen = own.argmax(axis=1) if own.shape[1] > 1 else (own[:, 0] > 0.5).astype(int)
+    assert np.array_equal(found.predict(x).argmax(axis=1), chosen)
+
+
+def first_channels() -> keras.Model:
+    return chain(L.Conv2D(2, 3, data_format="channels_first"), L.Flatten(), L.Dense(3), shape=(1, 6, 6))
+
+
+REFUSED: list[tuple[str, Callable[[], keras.Model], np.ndarray, str]] = [
+    ("another shape", lambda: chain(L.Dense(3)), TABLE[:, :3], r"shape \(3,\); model takes \(4,\)"),
+    ("flat", lambda: chain(L.Dense(3), shape=(36,)), IMAGE, r"flatten them, x.reshape\(len\(x\), -1\)"),
+    ("one number", lambda: chain(L.Dense(1)), TABLE, "one output that is no probability: give --tolerance"),
+    ("channels first", first_channels, IMAGE.transpose(0, 3, 1, 2), "the model fails on these inputs: .*NHWC"),
+]
+
+
+@pytest.mark.parametrize(("make", "x", "expected"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+def test_a_model_that_does_not_fit(make: Callable[[], keras.Model], x: np.ndarray, expected: str) -> None:
+    with pytest.raises(RedoubtError, match=expected):
+        of_model(make(), "model", opening(x))
+
+
+def test_files_that_hold_no_such_model(tmp_path: Any) -> None:
+    i, j = L.Input((4,)), L.Input((2,))
+    models = {
+        "takes words": chain(
+            L.StringLookup(vocabulary=["a"], output_mode="one_hot"), L.Dense(3), shape=(1,), dtype="string"
+        ),
+        "number of classes is undefined": keras.Model(k := L.Input((None, 1)), L.Flatten()(k)),
+        "expected one input": keras.Model([i, j], L.Dense(3)(L.Concatenate()([i, j]))),
+        "cannot be read": chain(L.Lambda(lambda x: x * 2), L.Dense(3)),
+    }
+    for expected, network in models.items():
+        network.save(tmp_path / "model.keras")
+        with pytest.raises(RedoubtError, match=expected):
+            open_keras(str(tmp_path / "model.keras"), opening(TABLE))
