@@ -14,6 +14,7 @@ from redoubt.bundle.batches import slices
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guard_config import Draws, GuardConfig
 from redoubt.bundle.io import LARGEST_BINARY, digest_folder, read_bytes, read_typed
+from redoubt.bundle.quicken import quicken
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
 from redoubt.bundle.untrusted import check_graph
@@ -269,13 +270,14 @@ def _check_ends(verb: str, ends: list[Any], expected: dict[str, list[int]]) -> N
 
 
 def _open(graph: bytes, threads: int, said: str) -> onnxruntime.InferenceSession:
-    check_graph(graph, said)
+    model = check_graph(graph, said)
+    quicken(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     # Else it would take a file of its own other format, whatever else the bytes can be read as.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except _BROKEN_GRAPH as error:
         raise BundleError(f"{said}: {_cause(error)}") from None
