@@ -14,6 +14,7 @@ from redoubt.bundle.batches import slices
 from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guard_config import Draws, GuardConfig
 from redoubt.bundle.io import LARGEST_BINARY, digest_folder, read_bytes, read_typed
+from redoubt.bundle.onnx_repeats import skip_repeats
 from redoubt.bundle.quicken import quicken
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
@@ -272,6 +273,7 @@ def _check_ends(verb: str, ends: list[Any], expected: dict[str, list[int]]) -> N
 def _open(graph: bytes, threads: int, said: str) -> onnxruntime.InferenceSession:
     model = check_graph(graph, said)
     quicken(model)
+    skip_repeats(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4

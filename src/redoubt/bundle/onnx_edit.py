@@ -31,7 +31,7 @@ class EditedGraph:
         self._made: dict[str, Any] = {}
         self._nodes: list[Any] = []
         self._instead: dict[str, str] = {}
-        self._count = 0
+        self._taken = {*self._constants, *(name for node in graph.node for name in node.output)}
         self.public = frozenset(each.name for each in graph.output)
 
     def keep(self, node: Any) -> None:
@@ -105,8 +105,11 @@ class EditedGraph:
             self._made[node.output[0]] = node
 
     def _name(self) -> str:
-        self._count += 1
-        return f"redoubt_{self._count}"
+        name = f"edited_{len(self._taken)}"
+        while name in self._taken:
+            name += "_"
+        self._taken.add(name)
+        return name
 
 
 def attributes(node: Any) -> Mapping[str, Any]:
