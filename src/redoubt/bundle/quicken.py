@@ -16,6 +16,8 @@ from redoubt.bundle.selection import largest
 
 # Elements of a window whose median is taken by comparisons of two at a time; of more, a sort takes no longer.
 WINDOW = 16
+# Numbers that change nothing.
+NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
 # The two that place an image by drawn matrices, as of `randomization.add_resize_and_pad`.
 ROWS, COLUMNS = b"ndij,njwc->ndiwc", b"ndkw,ndiwc->ndikc"
 
@@ -48,15 +50,18 @@ def quicken(model: Any) -> None:
 
 
 def _number(graph: EditedGraph, node: Any) -> str | None:
-    """One number that is added to, or times, an array: of shape [1] ONNX Runtime takes it anew for each element."""
+    """One number beside an array whose last side is 1: without sides of its own, its loop would be over that side."""
     if len(node.input) != 2:
         return None
     x, number = node.input[0], graph.value(node.input[1])
-    if number is None or number.size != 1 or number.ndim > 1 or not _source(graph, x):
+    shape = _source(graph, x)
+    if number is None or number.size != 1 or number.ndim > 1 or not shape:
         return None
-    if number.item() == {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}[node.op_type]:
+    if number.item() == NEUTRAL.get(node.op_type):
         return str(x)
-    return graph.node(node.op_type, x, graph.constant(number.reshape(()))) if number.ndim else None
+    if shape[-1] != 1 or number.ndim == len(shape):
+        return None
+    return graph.node(node.op_type, x, graph.constant(number.reshape([1] * len(shape))))
 
 
 def _source(graph: EditedGraph, name: str) -> list[int]:
@@ -75,6 +80,8 @@ def _ordered(order: Order, graph: EditedGraph, node: Any) -> str | None:
     """The smaller, or the larger, of two values of which one is proven to be nowhere above the other."""
     if len(node.input) != 2:
         return None
+    if graph.value(node.input[1]) is not None:
+        return _number(graph, node)
     for low, high in (node.input, reversed(node.input)):
         if order.holds(low, high):
             return str(low if node.op_type == "Min" else high)
@@ -89,14 +96,15 @@ def _where(graph: EditedGraph, node: Any) -> str | None:
     if condition is None or condition.ndim > 1 or condition.size != 1 or not condition.all():
         return None
     # Of one shape, since one is made of the other element by element.
-    name = chosen
+    name, sides = chosen, len(_source(graph, other))
     for _ in range(DEEPEST):
         maker = graph.maker(name)
         if name == other:
             return chosen
         if maker is None or maker.op_type not in {"Add", "Sub", "Mul", "Div", "Round"} or not maker.input:
             break
-        if len(maker.input) == 2 and getattr(graph.value(maker.input[1]), "ndim", 1) > 0:
+        number = graph.value(maker.input[1]) if len(maker.input) == 2 else None
+        if len(maker.input) != 1 and (number is None or number.size != 1 or number.ndim > sides):
             break
         name = maker.input[0]
     return None
