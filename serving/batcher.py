@@ -212,7 +212,8 @@ class Batcher:
         question, now = taken[0][0].question, perf_counter()
         for job, _ in taken:
             job.begun = job.begun or now
-        x = np.concatenate([job.x[len(job.rows) : len(job.rows) + rows] for job, rows in taken])
+        parts = [job.x[len(job.rows) : len(job.rows) + rows] for job, rows in taken]
+        x = parts[0] if len(parts) == 1 else np.concatenate(parts)
         if self._prices.get(question, 0.0) * len(x) > 2 * SLICE:
             self._threaded = True
             thread = asyncio.get_running_loop().run_in_executor(None, _attempt, question, x)
