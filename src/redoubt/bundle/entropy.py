@@ -3,7 +3,6 @@
 import math
 import os
 import secrets
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,6 @@ class Entropy:
         bits = np.frombuffer(os.urandom(8 * math.prod(shape)), dtype=np.uint64)
         return ((bits >> np.uint64(11)) * 2.0**-53).reshape(shape)
 
-    def standard_normal(self, shape: tuple[int, ...], dtype: type[Any]) -> Floats:
-        """Numbers of the standard normal distribution."""
-        drawn: Floats = np.random.default_rng(secrets.randbits(128)).standard_normal(shape, dtype=dtype)
-        return drawn
+    def standard_normal(self, shape: tuple[int, ...], dtype: type[np.float32]) -> Floats:
+        """Numbers of the standard normal distribution, of the one type that is asked for."""
+        return np.random.default_rng(secrets.randbits(128)).standard_normal(shape, dtype=np.float32)
