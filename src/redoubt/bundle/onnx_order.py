@@ -39,7 +39,7 @@ class Order:
         if kinds == ("Min", "Max"):
             return len(more) == 1 and sorted(one.input) == sorted(other.input)
         if kinds == ("Sub", "Add"):
-            return len(more) == 1 and [*one.input] == [*other.input] and self._is_positive(more[0], deep)
+            return len(more) == 1 and [*one.input] == [*other.input] and self.is_positive(more[0], deep)
         return (
             kinds[0] == kinds[1]
             and more == [*other.input[1:]]
@@ -57,7 +57,7 @@ class Order:
         rises = {"Add": True, "Sub": True, "Mul": (value >= 0).all(), "Div": (value > 0).all()}
         return bool(rises.get(operator, False))
 
-    def _is_positive(self, name: str, deep: int) -> bool:
+    def is_positive(self, name: str, deep: int = DEEPEST) -> bool:
         """Whether none of a value's numbers is proven to be negative."""
         if name not in self._positive:
             self._positive[name] = deep > 0 and self._is_sum(name, deep - 1)
@@ -72,5 +72,5 @@ class Order:
         if node.op_type == "Sub":
             return len(node.input) == 2 and self.holds(node.input[1], node.input[0], deep)
         if node.op_type in SUMS:
-            return all(self._is_positive(each, deep) for each in node.input)
-        return node.op_type in {"Abs", "Relu"} or (node.op_type in MOVES and self._is_positive(node.input[0], deep))
+            return all(self.is_positive(each, deep) for each in node.input)
+        return node.op_type in {"Abs", "Relu"} or (node.op_type in MOVES and self.is_positive(node.input[0], deep))

@@ -33,6 +33,7 @@ def quicken(model: Any) -> None:
     rules: dict[str, Callable[[EditedGraph, Any], str | None]] = {
         **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _number),
         **dict.fromkeys(("Min", "Max"), partial(_ordered, order)),
+        "Abs": lambda _, node: str(node.input[0]) if order.is_positive(node.input[0]) else None,
         "Identity": lambda _, node: str(node.input[0]),
         "Where": _where,
         "Squeeze": _median,
