@@ -51,7 +51,9 @@ async def read(body: bytes, champions: Mapping[str, Champion]) -> Read | None:
         parts.append(x)
         if cut[1] is not None or len(inputs) > TOGETHER:
             await asyncio.sleep(0)
-    return (task, Ask(champion, certify), np.concatenate(parts)) if parts else None
+    if not parts:
+        return None
+    return task, Ask(champion, certify), parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _object(text: bytes) -> dict[str, Any] | None:
