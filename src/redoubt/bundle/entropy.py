@@ -16,7 +16,7 @@ class Entropy:
     def random(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Numbers in [0, 1), each equally likely, of 53 bits as NumPy's are."""
         bits = np.frombuffer(os.urandom(8 * math.prod(shape)), dtype=np.uint64)
-        return ((bits >> np.uint64(11)) * 2.0**-53).reshape(shape)
+        return (bits >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
 
     def standard_normal(self, shape: tuple[int, ...], dtype: type[np.float32]) -> Floats:
         """Numbers of the standard normal distribution, of the one type that is asked for."""
