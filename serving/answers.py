@@ -1,14 +1,13 @@
 """What a champion says of some inputs, as the JSON objects of the answer; one function for every way in."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 from bentoml.exceptions import InvalidArgument
 
+from redoubt.bundle.entropy import Entropy
 from redoubt.bundle.guard_config import Draws
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
@@ -55,7 +54,7 @@ class Ask:
         input without a finite answer.
         """
         guard = self.champion.model.guard
-        return answer(self, x, guard.draw(np.random.default_rng(secrets.randbits(128)), len(x)))
+        return answer(self, x, guard.draw(Entropy(), len(x)))
 
 
 def answer(ask: Ask, x: Floats, draws: Draws) -> list[Any]:

@@ -21,6 +21,7 @@ from redoubt.bundle.types import Floats
 from serving.account import current
 from serving.admission import Backlog, Limits
 from serving.errors import Refused
+from serving.price import Price
 
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
@@ -31,13 +32,15 @@ ROWS = 8
 SLICE = 0.012
 # For so many seconds after a small request large ones go on by one input at a time, so that they keep half of the time.
 CALM = 0.05
+# Of a large request's, while no small one came for CALM: longer runs take less time in all, and hold one up at most.
+LONG = 0.02
+# The price of what has none yet.
+FREE = Price(0.0, 0.0)
 # Passes of the event loop that a large request lets go by after each slice: a request that has just arrived needs three
 # before it can be run, and would otherwise wait for as many slices.
 PASSES = 3
 # Seconds after which a small request is worth a task that watches whether its client is still there.
 WATCH = 0.05
-# Weight of the newest run in the price of an input.
-NEWEST = 0.1
 
 
 class Question(Protocol):
@@ -101,7 +104,7 @@ class Batcher:
         """
         self._limits, self._observe = limits, observe
         self.backlog = Backlog(limits)
-        self._prices: dict[Question, float] = {}
+        self._prices: dict[Question, Price] = {}
         self._small: OrderedDict[Question, deque[Job]] = OrderedDict()
         self._large: deque[Job] = deque()
         self._scheduled = self._threaded = False
@@ -133,11 +136,17 @@ class Batcher:
             self.backlog.remove(job.cost)
 
     def learn(self, question: Question, x: Floats) -> None:
-        """Run a question once for practice and once for its price."""
-        for _ in range(2):
-            began = perf_counter()
-            question.answer(x)
-            self._prices[question] = (perf_counter() - began) / len(x)
+        """Run a question once for practice and once for its price: of one input, and of a whole run if it is short.
+
+        Args:
+            question: about the inputs.
+            x: one input.
+        """
+        alone = _second(question, x)
+        self._prices[question] = Price(alone, alone)
+        if ROWS * alone <= 4 * SLICE:
+            several = _second(question, np.repeat(x, ROWS, axis=0))
+            self._prices[question].more = max(0.0, several - alone) / (ROWS - 1)
 
     def forget_all_but(self, questions: Set[Question]) -> None:
         """Forget the prices of all other questions, unless somebody waits for their answers."""
@@ -146,10 +155,11 @@ class Batcher:
             self._prices = {each: price for each, price in self._prices.items() if each in questions | waiting}
 
     def _admit(self, question: Question, x: Floats) -> Job:
-        price = self._prices.get(question, 0.0)
-        cost = price * len(x)
+        price = self._prices.get(question, FREE)
+        rows = price.inputs(SLICE, ROWS)
+        cost = price.of(rows) * len(x) / rows
         self.backlog.add(cost)
-        large = len(x) > self._rows(price) or price > SLICE
+        large = len(x) > rows or price.alone > SLICE
         job = Job(question, x, cost, large, asyncio.get_running_loop().create_future())
         if large:
             self._large.append(job)
@@ -159,10 +169,9 @@ class Batcher:
         self._wake()
         return job
 
-    @staticmethod
-    def _rows(price: float) -> int:
+    def _rows(self, question: Question, seconds: float = SLICE) -> int:
         """How many inputs make a run of the right length."""
-        return max(1, min(ROWS, int(SLICE / price))) if price else ROWS
+        return self._prices.get(question, FREE).inputs(seconds, ROWS)
 
     def _wake(self) -> None:
         if not self._scheduled and not self._threaded and (self._small or self._large):
@@ -183,7 +192,7 @@ class Batcher:
 
     def _take_small(self) -> list[Taken]:
         question, line = next(iter(self._small.items()))
-        room, taken = self._rows(self._prices.get(question, 0.0)), list[Taken]()
+        room, taken = self._rows(question), list[Taken]()
         # The first one in any case: its price may have risen since it was let in.
         while line and (not taken or line[0].left <= room):
             job = line.popleft()
@@ -201,7 +210,7 @@ class Batcher:
         if job.done.done():
             return []
         calm = perf_counter() - self._small_came > CALM
-        rows = min(job.left, self._rows(self._prices.get(job.question, 0.0)) if calm else 1)
+        rows = min(job.left, self._rows(job.question, LONG) if calm else 1)
         if job.left > rows:
             self._large.append(job)
         return [(job, rows)]
@@ -212,8 +221,9 @@ class Batcher:
         question, now = taken[0][0].question, perf_counter()
         for job, _ in taken:
             job.begun = job.begun or now
-        x = np.concatenate([job.x[len(job.rows) : len(job.rows) + rows] for job, rows in taken])
-        if self._prices.get(question, 0.0) * len(x) > 2 * SLICE:
+        parts = [job.x[len(job.rows) : len(job.rows) + rows] for job, rows in taken]
+        x = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self._prices.get(question, FREE).of(len(x)) > 2 * SLICE:
             self._threaded = True
             thread = asyncio.get_running_loop().run_in_executor(None, _attempt, question, x)
             thread.add_done_callback(partial(self._from_thread, taken))
@@ -230,8 +240,8 @@ class Batcher:
         if isinstance(answers, Exception):
             self._alone(taken, answers)
             return
-        key, price = taken[0][0].question, seconds / len(answers)
-        self._prices[key] = price + (1 - NEWEST) * (self._prices.get(key, price) - price)
+        key = taken[0][0].question
+        self._prices.setdefault(key, Price(seconds / len(answers), seconds / len(answers))).learn(len(answers), seconds)
         self._observe(key, len(answers), seconds)
         start = 0
         for job, rows in taken:
@@ -275,6 +285,14 @@ def _ended(gone: bool, begun: bool, limits: Limits) -> Refused:
         " try again after the seconds in Retry-After",
         reason="waited_too_long",
     )
+
+
+def _second(question: Question, x: Floats) -> float:
+    """Seconds of the second of two runs."""
+    question.answer(x)
+    began = perf_counter()
+    question.answer(x)
+    return perf_counter() - began
 
 
 def _attempt(question: Question, x: Floats) -> tuple[list[Any] | Exception, float]:

@@ -19,6 +19,7 @@ from serving.answers import Ask, Champion, check, reply
 from serving.batcher import Batcher, has_left, left
 from serving.errors import SENTENCES, Refused
 from serving.gatekeeper import Answer
+from serving.images import is_quick
 from serving.openapi import example
 from serving.runtime import Runtime
 from serving.schema import CERTIFY, PredictRequest, UploadRequest
@@ -159,8 +160,11 @@ class Desk:
         except BentoMLException as error:
             raise _refused(error) from None
         del body
+        read = partial(self._read_image, request)
+        if is_quick(request.image):
+            return await self._reply(*_or_raise(_attempt(read)), receive)
         async with self._typed:
-            found = _or_raise(await asyncio.to_thread(_attempt, partial(self._read_image, request)))
+            found = _or_raise(await asyncio.to_thread(_attempt, read))
         return await self._reply(*found, receive)
 
     async def _reply(self, task: str, ask: Ask, x: Floats, receive: Receive) -> Answer:

@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol: POST /invocations takes the forms that `mlflow models serve` takes, all but CSV."""
+"""MLflow's scoring protocol: POST /invocations takes the forms that `mlflow models serve` takes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from redoubt.bundle.types import Floats
-from serving import signature
+from serving import csv_table, signature
 from serving.answers import Ask, Champion
 from serving.errors import Refused
 from serving.gatekeeper import Answer
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from serving.desk import Desk
 
 TASK_HEADER = "x-redoubt-task"
+CSV = "text/csv"
 
 
 class Invocations:
@@ -43,7 +44,8 @@ class Invocations:
         desk = self._desk()
         task = _task(scope, list(desk.runtime.champions))
         champion = desk.champion(task)
-        reading = desk.read(len(body), partial(_read, body, champion))
+        came = Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower()
+        reading = desk.read(len(body), partial(_read_csv if came == CSV else _read, body, champion))
         del body
         certify, x = await reading
         rows = await desk.answer(task, Ask(champion, certify), x, receive)
@@ -68,11 +70,27 @@ def _task(scope: Scope, served: list[str]) -> str:
 def _read(body: bytes, champion: Champion) -> tuple[Certify, Floats]:
     request = InvocationRequest.parse(body)
     rows, image = request.rows(), champion.schema.kind == "image"
+    _check_count(rows)
+    if image and (request.dataframe_split or request.dataframe_records is not None):
+        raise _takes_images(champion)
+    return request.params.certify, _images(rows, champion) if image else champion.read(rows)
+
+
+def _read_csv(body: bytes, champion: Champion) -> tuple[Certify, Floats]:
+    if champion.schema.kind == "image":
+        raise _takes_images(champion)
+    rows = csv_table.records(body, champion.schema)
+    _check_count(rows)
+    return "budget", champion.read(rows)
+
+
+def _check_count(rows: list[Any]) -> None:
     if not 1 <= len(rows) <= MAX_INPUTS:
         raise InvalidArgument(f"{len(rows)} inputs came; expected 1 to {MAX_INPUTS}")
-    if image and (request.dataframe_split or request.dataframe_records is not None):
-        raise InvalidArgument(f"task '{champion.schema.task}' takes images; send them as instances or inputs")
-    return request.params.certify, _images(rows, champion) if image else champion.read(rows)
+
+
+def _takes_images(champion: Champion) -> InvalidArgument:
+    return InvalidArgument(f"task '{champion.schema.task}' takes images; send them as instances or inputs")
 
 
 def _images(rows: list[Any], champion: Champion) -> Floats:

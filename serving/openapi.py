@@ -132,7 +132,7 @@ def _predictions(tasks: "Mapping[str, Schema]", shown: Mapping[str, Any]) -> dic
             "post": {
                 **_operation(
                     "invocations",
-                    "Answer inputs as MLflow's clients send them.",
+                    "Answer inputs as MLflow's clients send them, in JSON; a table may come as text/csv too.",
                     _json("InvocationRequest", instances),
                     "InvocationResponse",
                     UNKNOWN,

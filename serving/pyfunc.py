@@ -1,7 +1,6 @@
 """A bundle as MLflow loads it: `mlflow.pyfunc.load_model` gives the guarded answers of the service."""
 
 import math
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.bundle.entropy import Entropy
 from redoubt.bundle.errors import InputError
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.io import read_typed
@@ -58,7 +58,7 @@ class Guarded:
             )
         schema, guard = self._model.schema, self._model.guard
         x = _images(data, schema) if schema.kind == "image" else schema.encode(_records(data))
-        draws = guard.draw(np.random.default_rng(secrets.randbits(128)), len(x))
+        draws = guard.draw(Entropy(), len(x))
         rows = Asked(self._model, self._eps, certify).answer(x, draws) if len(x) else []
         if NO_ANSWER in rows:
             raise InputError(f"input {rows.index(NO_ANSWER)}: {NO_ANSWER_SAYS}")

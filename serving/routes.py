@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope
 
 from serving.gatekeeper import Answer, Route
-from serving.invocations import Invocations
+from serving.invocations import CSV, Invocations
 from serving.oip import Inference
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Routes:
             for route in (
                 Route("/predict", ("application/json",), predict),
                 Route("/predict_image", ("multipart/form-data",), predict_image),
-                Route("/invocations", ("application/json",), Invocations(desk)),
+                Route("/invocations", ("application/json", CSV), Invocations(desk)),
             )
         }
         # Triton's own client names no type at all.

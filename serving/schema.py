@@ -2,6 +2,7 @@
 
 import json
 from codecs import BOM_UTF8
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from bentoml import IODescriptor
@@ -11,6 +12,8 @@ from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
+
+from serving.forms import FormParser
 
 MAX_INPUTS = 256
 # Which certificates the answers carry: none; at the eps of the model's card, by one pass of interval bounds; or the
@@ -130,14 +133,17 @@ class UploadRequest(IODescriptor):
             InvalidArgument: not a form of exactly one file `image` and one text `task`.
         """
         try:
-            async with request.form(max_files=2, max_fields=8) as form:
+            parser = FormParser(request.headers, request.stream(), max_files=2, max_fields=8)
+            async with AsyncExitStack() as stack:
+                form = await parser.parse()
+                stack.push_async_callback(form.close)
                 names = sorted(name for name, _ in form.multi_items())
                 image, task, certify = form.get("image"), form.get("task"), form.get("certify", "budget")
                 expected = ["certify"] * ("certify" in form) + ["image", "task"]
                 if names == expected and isinstance(image, str):
                     raise InvalidArgument(
-                        "the part 'image' came as text, since its Content-Disposition names no file; send a file with"
-                        ' a plain filename="...", as `curl -F image=@digit.png` does'
+                        "the part 'image' came as text, since its Content-Disposition names no file; send a file, as"
+                        " `curl -F image=@digit.png` does"
                     )
                 if names != expected or not isinstance(image, UploadFile) or not isinstance(task, str):
                     raise InvalidArgument(

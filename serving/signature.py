@@ -22,7 +22,9 @@ def inputs(schema: Schema) -> list[Spec]:
     """Images are one tensor, `input`; a table is one tensor per column, so that categories can be texts."""
     if schema.kind == "image":
         return [Spec(IMAGE, "FP32", (-1, *schema.shape))]
-    return [Spec(column.name, DATATYPES[column.kind], (-1, 1), _told(column)) for column in schema.columns]
+    return [
+        Spec(column.name, DATATYPES[column.kind], (-1, 1), _told(column), column.fills) for column in schema.columns
+    ]
 
 
 def _told(column: Column) -> dict[str, Any]:

@@ -30,12 +30,14 @@ class Spec:
         datatype: BYTES or one of `TYPES`.
         shape: -1 stands for the number of inputs.
         parameters: what the numbers stand for.
+        fills: whether a value may be null, since the task declares what that counts as.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     parameters: dict[str, Any] = field(default_factory=dict)
+    fills: bool = False
 
     def describe(self) -> dict[str, Any]:
         """As the model's metadata have it."""
@@ -64,7 +66,7 @@ def from_json(data: list[Any], spec: Spec, shape: Sequence[int]) -> list[Any]:
         raise InvalidArgument(
             f"tensor '{spec.name}' has {len(values)} values; expected {prod(shape)} for its shape {list(shape)}"
         )
-    allowed = IN_JSON.get(spec.datatype, NUMBERS)
+    allowed = IN_JSON.get(spec.datatype, NUMBERS) | ({type(None)} if spec.fills else set())
     if not set(map(type, values)) <= allowed:
         place = next(place for place, value in enumerate(values) if type(value) not in allowed)
         raise InvalidArgument(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from serving.images import MAX_PIXELS, decode
+from serving.images import MAX_PIXELS, decode, is_quick
 from tests.support.bundles import SCHEMAS
 from tests.support.images import bomb, chunk, encoded
 
@@ -54,6 +54,15 @@ def test_a_photo_is_turned_upright() -> None:
     turned = Image.fromarray(PIXELS).transpose(Image.Transpose.ROTATE_90)
     x = decode(encoded(turned, exif=exif), GREY)
     np.testing.assert_array_equal(x[0, :, :, 0], PIXELS.astype(np.float32) / np.float32(255))
+
+
+def test_quick_is_what_is_small_in_bytes_and_in_pixels() -> None:
+    assert is_quick(encoded(Image.fromarray(PIXELS)))
+    assert not is_quick(encoded(Image.fromarray(PIXELS), "JPEG"))
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), dtype=np.uint8)
+    assert not is_quick(encoded(Image.fromarray(noise))), "many bytes"
+    assert not is_quick(encoded(Image.new("1", (1000, 1000)))), "many pixels in few bytes"
+    assert not is_quick(b"\x89PNG")
 
 
 def jpeg_with(*tags: tuple[int, int, int, bytes], after: bytes = b"") -> bytes:

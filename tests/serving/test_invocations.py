@@ -151,10 +151,56 @@ def test_who_names_no_task_is_told_which_there_are(client: httpx.Client) -> None
 
 
 def test_other_types_and_methods_are_refused(client: httpx.Client) -> None:
-    csv = client.post("/invocations?task=evolution", content="a\n1\n", headers={"content-type": "text/csv"})
-    assert (csv.status_code, csv.headers["content-type"]) == (415, "application/json")
+    xml = client.post("/invocations?task=evolution", content="<a/>", headers={"content-type": "text/xml"})
+    assert (xml.status_code, xml.headers["content-type"]) == (415, "application/json")
     answer = client.get("/invocations")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def csv(client: httpx.Client, content: str | bytes, task: str = "evolution") -> httpx.Response:
+    headers = {"content-type": "text/csv"}
+    return client.post("/invocations", params={"task": task}, content=content, headers=headers)
+
+
+def test_what_pandas_writes_as_csv_is_answered_as_by_predict(client: httpx.Client) -> None:
+    table = pd.DataFrame(RECORDS)
+    for content in (table.to_csv(index=False), table.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")):
+        answer = csv(client, content)
+        assert answer.status_code == 200, answer.text
+        expected = predicted(client, "evolution", RECORDS)
+        for row, other in zip(answer.json()["predictions"], expected, strict=True):
+            assert row["variants"]["plain"] == other["variants"]["plain"]
+
+
+BAD_CSV: dict[str, tuple[str | bytes, str]] = {
+    "an empty line": ("\n", "0 inputs came; expected 1 to 256"),
+    "no record": ("cp,hp,species\n", "0 inputs came; expected 1 to 256"),
+    "a column twice": ("cp,cp\n1,2\n", "the CSV names a column twice"),
+    "a short line": ("cp,hp,species\n1,2,Eevee\n1\n", "input 1 has 1 values; expected 3"),
+    "no number": ("cp,hp,species\nx,2,Eevee\n", "input 0: column 'cp' is"),
+    "not a finite number": ("cp,hp,species\nnan,2,Eevee\n", "input 0: column 'cp' is"),
+    "a number as Python writes it": ("cp,hp,species\n1_0,2,Eevee\n", "input 0: column 'cp' is '1_0'"),
+    "10**400": ("cp,hp,species\n1" + "0" * 400 + ",2,Eevee\n", "input 0: column 'cp' is"),
+    "an empty cell": ("cp,hp,species\n,2,Eevee\n", "input 0: column 'cp' is null"),
+    "an unknown category": ("cp,hp,species\n1,2,Mew\n", "species"),
+    "an open quote": ('cp,hp,species\n"1,2,Eevee\n', "the body is not CSV"),
+    "another encoding": ("cp,hp,species\n1,2,é\n".encode("latin-1"), "the body is not CSV"),
+    "nothing but a mark": (b"\xef\xbb\xbf", "the body is not CSV: it has no line of column names"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CSV)
+def test_bad_csv(name: str, asgi: httpx.Client) -> None:
+    content, sentence = BAD_CSV[name]
+    answer = csv(asgi, content)
+    assert answer.status_code == 400, answer.text
+    assert sentence in answer.json()["error"]["message"]
+
+
+def test_images_do_not_come_as_csv(asgi: httpx.Client) -> None:
+    answer = csv(asgi, "a\n1\n", "digits")
+    assert answer.status_code == 400
+    assert "takes images; send them as instances or inputs" in answer.json()["error"]["message"]
 
 
 def test_ping(client: httpx.Client) -> None:

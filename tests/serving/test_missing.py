@@ -77,6 +77,30 @@ def test_tensors_say_it_by_nan_or_by_leaving_it_out(client: httpx.Client) -> Non
     assert found[0] == found[1] == found[2]
 
 
+def test_tensors_as_json_say_it_by_null(client: httpx.Client) -> None:
+    inputs = [
+        {"name": "cp", "datatype": "FP64", "shape": [2, 1], "data": [310.5, None]},
+        {"name": "hp", "datatype": "FP64", "shape": [2, 1], "data": [[50.0], [50.0]]},
+        {"name": "species", "datatype": "BYTES", "shape": [2, 1], "data": ["other", "other"]},
+    ]
+    answer = client.post("/v2/models/evolution/infer", json={"inputs": inputs, "outputs": [{"name": "variants"}]})
+    assert answer.status_code == 200, answer.text
+    variants = np.array(answer.json()["outputs"][0]["data"]).reshape(2, -1)
+    assert variants[0, 0] == variants[1, 0]
+    inputs[1]["data"] = [50.0, None]
+    answer = client.post("/v2/models/evolution/infer", json={"inputs": inputs})
+    assert answer.status_code == 400
+    assert "tensor 'hp': value 1 is None; expected a number" in answer.json()["error"]
+
+
+def test_a_cell_of_csv_that_is_empty_says_it_too(client: httpx.Client) -> None:
+    csv, headers = "cp,hp,species\n310.5,50,other\n,50,other\n", {"content-type": "text/csv"}
+    answer = client.post("/invocations?task=evolution", content=csv, headers=headers)
+    assert answer.status_code == 200, answer.text
+    full, empty = (row["variants"]["plain"] for row in answer.json()["predictions"])
+    assert full == empty
+
+
 def test_the_document_says_so(client: httpx.Client) -> None:
     document = client.get("/docs.json").json()
     record = document["components"]["schemas"]["evolution_input"]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from redoubt.bundle.entropy import Entropy
 from redoubt.bundle.schema import Shape
 from redoubt.bundle.types import Floats, GuardDraws, Number, Positive
 
@@ -103,7 +104,7 @@ class GuardConfig(BaseModel):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(gap > 0, gap / (upper - lower), 0.0)
 
-    def draw(self, rng: np.random.Generator, rows: int) -> Draws:
+    def draw(self, rng: np.random.Generator | Entropy, rows: int) -> Draws:
         """Draw what the random variants of `rows` inputs need, keyed by the graph's input names.
 
         Returns:
@@ -115,12 +116,11 @@ class GuardConfig(BaseModel):
             scale = np.asarray(self.scale, dtype=np.float32)
             return {"noise": (rng.standard_normal(shape, dtype=np.float32) * self.noise * scale).astype(np.float32)}
         # Example by example, so that the first examples' draws do not depend on how many come after.
-        size, *places = np.moveaxis(rng.random((rows, self.draws, 3)), -1, 0)
-        tables = _offsets(self.shape[:2], self.shrink)
-        level = (size * len(tables[0][0])).astype(np.int64)
+        drawn, tables = rng.random((rows, self.draws, 3)), _offsets(self.shape[:2], self.shrink)
+        level = (drawn[..., 0] * len(tables[0][0])).astype(np.int64)
         return {
-            name: starts[level] + (place * counts[level]).astype(np.int64)
-            for name, place, (starts, counts) in zip(("index_rows", "index_columns"), places, tables, strict=True)
+            name: starts[level] + (drawn[..., place] * counts[level]).astype(np.int64)
+            for name, place, (starts, counts) in zip(("index_rows", "index_columns"), (1, 2), tables, strict=True)
         }
 
     def placements(self, axis: int) -> Floats:
