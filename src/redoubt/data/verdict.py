@@ -48,7 +48,16 @@ def _explain(report: dict[str, Any]) -> str:
     for rule in failed:
         where = f"column '{rule['column']}'" if rule["column"] else "table"
         lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
-        shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
-        lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
+        lines += [f"  {_places(rule['rows'])}"] if rule["rows"] else []
         lines.append(f"  to fix:  {rule['fix']}" + (POLICY.format(rule["column"]) if rule["rule"] == EMPTY else ""))
     return "\n".join(lines)
+
+
+def _places(rows: list[dict[str, Any]]) -> str:
+    """Rows by their numbers, or columns by their names, with the value of each."""
+    of_columns = isinstance(rows[0]["row"], str)
+    shown = [
+        f"{'column' if of_columns else 'row'} {row['row']}: {'empty' if row['value'] is None else row['value']}"
+        for row in rows
+    ]
+    return ", ".join(shown) + ("" if of_columns else " (counted from 0)")

@@ -175,3 +175,46 @@ def test_two_processes_agree_byte_for_byte() -> None:
 
 def test_the_report_is_plain_json(task: Task) -> None:
     assert '"rule": "no empty cell"' in dumps(validate(BROKEN["nan"][0], task).report)
+
+
+def wide_table(columns: int = 120) -> Raw:
+    names = [f"f{place}" for place in range(columns)]
+    cells = np.random.default_rng(2).normal(size=(ROWS, columns))
+    words = pd.DataFrame({"city": ["Ulm"] * ROWS, "grade": np.where(np.arange(ROWS) % 2, "a", "b")}, dtype="str")
+    table = pd.concat([pd.DataFrame(cells, columns=names), words], axis=1)
+    kinds = [Column(name=name, kind="number") for name in names]
+    kinds.append(Column(name="city", kind="category", categories=("Bonn", "Ulm")))
+    schema = Schema(
+        task="own", kind="classification", target="grade", columns=tuple(kinds), shape=(columns + 2,), labels=("a", "b")
+    )
+    return Raw(schema, "own.csv", "own.csv", table=table)
+
+
+def test_a_wide_table_is_checked_by_few_rules_whatever_its_width(task: Task) -> None:
+    verdict = validate(wide_table(), task)
+    assert verdict.passed
+    assert len(verdict.report["rules"]) < 20
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "rule"),
+    [
+        ("f7", 5, np.nan, "no empty cell"),
+        ("f7", 6, -np.inf, "finite"),
+        ("f0", 7, 1e39, "finite"),
+        ("city", 8, "Rom", "known categories"),
+        ("grade", 9, None, "no empty cell"),
+    ],
+)
+def test_a_wide_table_names_the_row_and_the_column_too(
+    column: str, row: int, value: Any, rule: str, task: Task
+) -> None:
+    raw = wide_table()
+    assert raw.table is not None
+    raw.table.loc[[row, row + 20, row + 40], column] = value
+    verdict = validate(raw, task)
+    failed = [found for found in verdict.report["rules"] if not found["passed"]]
+    assert {(found["rule"], found["column"]) for found in failed} >= {(rule, column)}
+    with pytest.raises(ValidationError, match=f"column {column}: ") as error:
+        verdict.require(Path("index.html"))
+    assert f"row {row}: " in str(error.value)
