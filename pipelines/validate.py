@@ -18,7 +18,7 @@ def work(settings: ValidateSettings) -> None:
 
     folder, reports = Path("data/raw", settings.name), Path("reports", settings.name)
     raw = dataset.read(folder)
-    verdict = expectations.validate(raw, settings)
+    verdict = expectations.validate(raw, settings, settings.own)
     write_json(reports / "validation.json", verdict.report)
     with whole_folder(reports / "data_docs") as docs:
         (docs / "index.html").write_text(verdict.page, encoding="utf-8")

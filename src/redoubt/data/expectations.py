@@ -8,7 +8,7 @@ import html
 import itertools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import great_expectations as gx
@@ -25,11 +25,13 @@ from redoubt.data import large
 from redoubt.data.dataset import Raw
 from redoubt.data.dataset import complete as complete_rows
 from redoubt.data.docs_page import FRAME, STYLE
+from redoubt.data.own_rules import own_rules
 from redoubt.data.precision import Precision, measure
 from redoubt.data.rules import IN_32_BITS, Precisions, Rule, content_rules, size_rules
 from redoubt.data.splits import needed
 from redoubt.data.store import plain
 from redoubt.data.verdict import Verdict
+from redoubt.params.own_rules import OwnRule
 from redoubt.params.sections import JudgedParams
 
 _SHOWN = 10
@@ -37,12 +39,16 @@ _SHOWN = 10
 _SUITE = 60
 
 
-def validate(raw: Raw, task: JudgedParams) -> Verdict:
+def validate(raw: Raw, task: JudgedParams, own: Sequence[OwnRule] = ()) -> Verdict:
     """Check raw data against the suite of its task.
 
     Args:
         raw: table or images, as `dataset.read` gives them.
         task: its `validate` section and its folds set the limits.
+        own: rules of the user's.
+
+    Raises:
+        OwnRuleError: one of these that cannot be checked.
     """
     precisions, columns = _precisions(raw), _columns(raw)
     suite, found = _Suite(task.name), []
@@ -52,7 +58,10 @@ def validate(raw: Raw, task: JudgedParams) -> Verdict:
         columns = [name for name in columns if name in broken][: large.DETAILED]
     least = needed(len(raw), task.split, raw.test_from)
     rules = [*size_rules(raw.schema, task.checks, least), *content_rules(raw, task, columns, precisions)]
-    found += suite.check("raw", _derive(raw, [name for name in columns if _is_blurred(precisions.get(name))]), rules)
+    frame = _derive(raw, [name for name in columns if _is_blurred(precisions.get(name))])
+    found += suite.check("raw", frame, rules)
+    if own:
+        found += suite.check("own", frame if raw.table is None else raw.table, own_rules(task.name, own))
     result = suite.result()
     report = {"task": task.name, "source": raw.source, "rows": len(raw), "passed": bool(result.success), "rules": found}
     if task.missing and raw.table is not None:
@@ -142,7 +151,8 @@ class _Suite:
         self._results += outcomes
         for outcome in outcomes:
             outcome.result = plain(outcome.result)
-        return [_finding(rule, outcome) for rule, outcome in zip(rules, _in_order(outcomes), strict=True)]
+        # Of two rules that say the same Great Expectations keeps one.
+        return [_finding(rules[_order(outcome)], outcome) for outcome in sorted(outcomes, key=_order)]
 
     def result(self) -> ExpectationSuiteValidationResult:
         """All that was checked, which is at least one rule."""
@@ -156,8 +166,8 @@ class _Suite:
         return result
 
 
-def _in_order(outcomes: list[ExpectationValidationResult]) -> list[ExpectationValidationResult]:
-    return sorted(outcomes, key=lambda outcome: outcome.expectation_config.meta["order"])
+def _order(outcome: ExpectationValidationResult) -> int:
+    return int(outcome.expectation_config.meta["order"])
 
 
 def _finding(rule: Rule, outcome: ExpectationValidationResult) -> dict[str, Any]:
