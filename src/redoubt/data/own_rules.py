@@ -23,7 +23,7 @@ def own_rules(task: str, rules: Sequence[OwnRule]) -> Iterator[Rule]:
         OwnRuleError: no such expectation, or not with these arguments.
     """
     for place, rule in enumerate(rules, start=1):
-        says = ", ".join(f"{key} {value}" for key, value in rule.kwargs.items() if key != "column")
+        says = ", ".join(f"{key} {value}" for key, value in rule.arguments.items() if key != "column")
         yield Rule(
             "your own rule",
             f"{rule.type.removeprefix('expect_')}{f' ({says})' if says else ''}",
@@ -41,7 +41,7 @@ def _expectation(task: str, place: int, rule: OwnRule) -> Expectation:
             "gallery, such as expect_column_values_to_be_between"
         )
     try:
-        made: Expectation = kind(**rule.kwargs)
+        made: Expectation = kind(**rule.arguments)
     except (Mistake, GreatExpectationsError, TypeError, ValueError) as error:
         said = error.errors()[0] if isinstance(error, Mistake) else {"msg": str(error), "loc": ()}
         where = ".".join(str(part) for part in said["loc"])

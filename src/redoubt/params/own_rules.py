@@ -17,26 +17,19 @@ class OwnRule(Strict):
 
     Attributes:
         type: as Great Expectations calls it, such as expect_column_values_to_be_between.
-        kwargs: what it takes, the column among them.
+        arguments: what it takes, the column among them; `kwargs` in the file.
     """
 
     type: str = Field(pattern=r"^expect_[a-z0-9_]+$")
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-
-
-class _Written(BaseModel):
-    """An expectation as it stands in a file: ids, notes and what else Great Expectations writes are passed over."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    type: str
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 class _Suite(BaseModel):
+    """A suite as it stands in a file: ids, notes and what else Great Expectations writes are passed over."""
+
     model_config = ConfigDict(extra="ignore")
 
-    expectations: list[_Written]
+    expectations: list[dict[str, Any]]
 
 
 def path_of(task: str) -> Path:
@@ -55,7 +48,8 @@ def read_rules(task: str) -> tuple[OwnRule, ...]:
         return ()
     try:
         suite = _Suite.model_validate_json(path.read_bytes())
-        return tuple(OwnRule(type=each.type, kwargs=each.kwargs) for each in suite.expectations)
+        written = [{"type": each.get("type"), "arguments": each.get("kwargs", {})} for each in suite.expectations]
+        return tuple(OwnRule.model_validate(each) for each in written)
     except ValidationError as error:
         raise ParamsError(
             f"{path} is no suite of Great Expectations: {first_mistake(error)}; expected "
@@ -65,5 +59,6 @@ def read_rules(task: str) -> tuple[OwnRule, ...]:
 
 def suite(task: str, rules: tuple[OwnRule, ...]) -> str:
     """A suite's text, as Great Expectations reads it: one rule a line, to be edited by hand."""
-    lines = ",\n".join(f"  {json.dumps(rule.model_dump(), ensure_ascii=False)}" for rule in rules)
+    written = [{"type": rule.type, "kwargs": rule.arguments} for rule in rules]
+    lines = ",\n".join(f"  {json.dumps(each, ensure_ascii=False)}" for each in written)
     return f'{{"name": {json.dumps(task)}, "expectations": [\n{lines}\n]}}\n'

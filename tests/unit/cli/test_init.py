@@ -75,9 +75,9 @@ def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[
     added = len(after) - len(before)
     assert after[:start] + after[start + added :] == before, "every other byte stays"
     assert b"L-inf 0.3 = age " in after
-    rules = {rule.kwargs["column"]: rule for rule in read_rules("churn")}
+    rules = {rule.arguments["column"]: rule for rule in read_rules("churn")}
     assert set(rules) == {*task.features, *task.categorical, "left"}
-    assert rules["left"].kwargs["value_set"] == sorted(customers()["left"].unique())
+    assert rules["left"].arguments["value_set"] == sorted(customers()["left"].unique())
     assert "expectations/churn.json" in said
 
 

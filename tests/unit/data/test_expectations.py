@@ -224,7 +224,7 @@ def test_a_wide_table_names_the_row_and_the_column_too(
 
 
 def own(type_: str, **kwargs: Any) -> OwnRule:
-    return OwnRule(type=type_, kwargs=kwargs)
+    return OwnRule(type=type_, arguments=kwargs)
 
 
 def test_a_rule_of_the_users_names_row_column_rule_and_value(task: Task) -> None:

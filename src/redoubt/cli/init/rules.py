@@ -24,6 +24,6 @@ def _rule(cells: "pd.Series[Any]") -> OwnRule | None:
         return None
     if pd.api.types.is_numeric_dtype(cells):
         limits = {"min_value": float(there.min()), "max_value": float(there.max())}
-        return OwnRule(type="expect_column_values_to_be_between", kwargs={"column": name, **limits})
+        return OwnRule(type="expect_column_values_to_be_between", arguments={"column": name, **limits})
     words = sorted(str(word) for word in there.unique())
-    return OwnRule(type="expect_column_values_to_be_in_set", kwargs={"column": name, "value_set": words})
+    return OwnRule(type="expect_column_values_to_be_in_set", arguments={"column": name, "value_set": words})
