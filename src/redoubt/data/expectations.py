@@ -8,6 +8,7 @@ import html
 import itertools
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -50,24 +51,52 @@ def validate(raw: Raw, task: JudgedParams, own: Sequence[OwnRule] = ()) -> Verdi
     Raises:
         OwnRuleError: one of these that cannot be checked.
     """
-    precisions, columns = _precisions(raw), _columns(raw)
-    suite, found = _Suite(task.name), []
-    if raw.table is not None and large.is_large(raw.table):
-        found = suite.check("columns", large.figures(raw.table, raw.schema, task, precisions), large.column_rules(task))
-        broken = {row["row"] for finding in found for row in finding["rows"]}
-        columns = [name for name in columns if name in broken][: large.DETAILED]
-    least = needed(len(raw), task.split, raw.test_from)
-    rules = [*size_rules(raw.schema, task.checks, least), *content_rules(raw, task, columns, precisions)]
-    frame = _derive(raw, [name for name in columns if _is_blurred(precisions.get(name))])
-    found += suite.check("raw", frame, rules)
-    if own:
-        found += suite.check("own", frame if raw.table is None else raw.table, own_rules(task.name, own))
+    suite, found = _checked(raw, task, own, "SUMMARY")
     result = suite.result()
     report = {"task": task.name, "source": raw.source, "rows": len(raw), "passed": bool(result.success), "rules": found}
     if task.missing and raw.table is not None:
         shares = raw.table.isna().mean().round(6)
         report["missing"] = {str(name): float(share) for name, share in shares.items() if share}
     return Verdict(bool(result.success), report, _page(result, task.name))
+
+
+def broken_rows(raw: Raw, task: JudgedParams, own: Sequence[OwnRule]) -> dict[int, list[str]]:
+    """Rows of a table that break a rule by their own cells, and which; not those of a rare class, or repeated ones.
+
+    Raises:
+        OwnRuleError: a rule of the user's that cannot be checked.
+    """
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for rule, outcome in _checked(raw, task, own, "COMPLETE")[0].failed():
+        column = outcome.expectation_config.kwargs.get("column")
+        # Of figures that were derived the names stand in parentheses.
+        if raw.table is not None and (column is None or column in raw.table):
+            about = f"column '{column}': {rule.name}" if column else rule.name
+            for row in _rows(outcome):
+                found[row].append(f"{about}: expected {rule.expected}")
+    return dict(found)
+
+
+def _checked(raw: Raw, task: JudgedParams, own: Sequence[OwnRule], form: str) -> tuple["_Suite", list[dict[str, Any]]]:
+    precisions, columns = _precisions(raw), _columns(raw)
+    suite, found = _Suite(task.name, form), []
+    if raw.table is not None and large.is_large(raw.table):
+        found = suite.check("columns", large.figures(raw.table, raw.schema, task, precisions), large.column_rules(task))
+        broken = {name for _, outcome in suite.failed() for name in _rows(outcome)}
+        columns = [name for name in columns if name in broken]
+    least = needed(len(raw), task.split, raw.test_from)
+    rules = [*size_rules(raw.schema, task.checks, least), *content_rules(raw, task, columns, precisions)]
+    frame = _derive(raw, [name for name in columns if _is_blurred(precisions.get(name))])
+    found += suite.check("raw", frame, rules)
+    if own:
+        found += suite.check("own", frame if raw.table is None else raw.table, own_rules(task.name, own))
+    return suite, found
+
+
+def _rows(outcome: ExpectationValidationResult) -> list[Any]:
+    """Rows that break a rule, or columns of a large table: all of them, or the first twenty, by the result's form."""
+    found = outcome.result
+    return found.get("unexpected_index_list") or found.get("partial_unexpected_index_list") or []
 
 
 def _columns(raw: Raw) -> list[str]:
@@ -128,9 +157,10 @@ def _digests(flat: NDArray[Any]) -> list[str]:
 class _Suite:
     """Rules checked on one frame after another, and what came out as one result."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, form: str) -> None:
+        self._name, self._form = name, form
         self._results: list[ExpectationValidationResult] = []
+        self._pairs: list[tuple[Rule, ExpectationValidationResult]] = []
         self._last: ExpectationSuiteValidationResult | None = None
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
@@ -146,13 +176,19 @@ class _Suite:
             suite = gx.ExpectationSuite(name=self._name)
             for rule in rules[start : start + _SUITE]:
                 suite.add_expectation(rule.expectation)
-            self._last = batch.validate(suite, result_format="SUMMARY")
+            self._last = batch.validate(suite, result_format=self._form)
             outcomes += self._last.results
         self._results += outcomes
         for outcome in outcomes:
             outcome.result = plain(outcome.result)
         # Of two rules that say the same Great Expectations keeps one.
-        return [_finding(rules[_order(outcome)], outcome) for outcome in sorted(outcomes, key=_order)]
+        pairs = [(rules[_order(outcome)], outcome) for outcome in sorted(outcomes, key=_order)]
+        self._pairs += pairs
+        return [_finding(rule, outcome) for rule, outcome in pairs]
+
+    def failed(self) -> list[tuple[Rule, ExpectationValidationResult]]:
+        """The rules that were broken, with what came out."""
+        return [(rule, outcome) for rule, outcome in self._pairs if not outcome.success]
 
     def result(self) -> ExpectationSuiteValidationResult:
         """All that was checked, which is at least one rule."""

@@ -15,8 +15,6 @@ from redoubt.params.sections import JudgedParams
 # From so many columns or cells on: Great Expectations takes 20 ms for a rule, of which a column has four, and looks at
 # each of a column's cells by itself to find its standard deviation.
 COLUMNS, CELLS = 100, 2**23
-# So many of the columns that break a rule of theirs get rules of their own, which name rows and values.
-DETAILED = 20
 _EMPTY, _NUMBERS, _LOW, _HIGH = "(share of empty cells)", "(is of numbers)", "(smallest value)", "(largest value)"
 _STD, _KEPT, _UNKNOWN = "(standard deviation)", "(share of values kept in 32 bits)", "(cells of no known category)"
 

@@ -94,7 +94,7 @@ def _used(cells: "pd.Series[Any]", raw: "pd.Series[Any]", kind: str) -> Found:
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.6g}"
+    return f"{value:,.0f}" if abs(value) < 1e15 and value % 1 == 0 else f"{value:.6g}"
 
 
 def _not_used(cells: "pd.Series[Any]", task: DataParams) -> Found:

@@ -39,7 +39,11 @@ class Verdict:
             ValidationError: one readable block of all that failed.
         """
         if not self.passed:
-            raise ValidationError(f"{_explain(self.report)}\nall rules: {details}")
+            raise ValidationError(f"{self.explained()}\nall rules: {details}")
+
+    def explained(self) -> str:
+        """All that failed, as one block of lines."""
+        return _explain(self.report)
 
 
 def _explain(report: dict[str, Any]) -> str:
@@ -50,6 +54,9 @@ def _explain(report: dict[str, Any]) -> str:
         lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
         lines += [f"  {_places(rule['rows'])}"] if rule["rows"] else []
         lines.append(f"  to fix:  {rule['fix']}" + (POLICY.format(rule["column"]) if rule["rule"] == EMPTY else ""))
+    if any(rule["rows"] and rule["column"] and not rule["column"].startswith("(") for rule in failed):
+        aside = f"redoubt quarantine {report['task']}, if its block says validate: {{quarantine: true}}"
+        lines.append(f"rows that break a rule can be moved aside: {aside}")
     return "\n".join(lines)
 
 

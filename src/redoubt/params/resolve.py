@@ -47,7 +47,7 @@ def settings(kind: type[S], task: Task, seed: int, **more: Any) -> S:
         seed: of everything that is drawn.
         more: fields that are no task's.
     """
-    given = {"seed": seed, **more}
+    given = {"seed": seed, "own": (), **more}
     values = {field: given[field] if field in given else getattr(task, field) for field in kind.model_fields}
     # By way of its text, which leaves away what the stage's own types do not hold.
     return kind.model_validate_json(kind.model_construct(**values).model_dump_json())
