@@ -9,6 +9,7 @@ from pipelines._stage import begin, item_of
 from redoubt.data.store import StoreError, write_json
 from redoubt.params.base import ParamsError
 from redoubt.params.load import load
+from redoubt.params.own_rules import read_rules
 from redoubt.params.resolve import of_task
 from redoubt.params.stages import FOLDER
 
@@ -25,9 +26,9 @@ def main() -> None:
 
 
 def work(task: str) -> None:
-    """Read params.yaml; write the settings of a task's stages, and remove those of stages and tasks that are gone."""
+    """Read params.yaml and the user's own rules; write the settings of a task's stages, and remove what is of none."""
     params = load()
-    settings = of_task(params, task)
+    settings = of_task(params, task, read_rules(task))
     for stage, each in settings.items():
         write_json(Path(FOLDER, task, f"{stage}.json"), each.model_dump(mode="json"))
     for path in Path(FOLDER, task).glob("*.json"):

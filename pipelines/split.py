@@ -10,8 +10,8 @@ def work(settings: SplitSettings) -> None:
     """Reads the raw data set; writes index arrays."""
     from redoubt.data import dataset, splits
 
-    data = dataset.load(Path("data/raw", settings.name))
-    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed, data.by)
+    data = dataset.answered(dataset.read(Path("data/raw", settings.name)))
+    split = splits.split(data.y, settings.kind, settings.split, data.test_from, settings.seed, data.by)
     splits.write(Path("data/splits", f"{settings.name}.npz"), split)
 
 

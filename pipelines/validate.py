@@ -1,11 +1,15 @@
 """Check raw data against the suite of its task, and stop the pipeline if a rule is broken or a gate out of reach."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines._stage import run
 from redoubt.data.store import read_json, whole_folder, write_json
 from redoubt.params.stages import ValidateSettings
 from redoubt.runs import RunRecord
+
+if TYPE_CHECKING:
+    from redoubt.data.dataset import Answered
 
 
 def work(settings: ValidateSettings) -> None:
@@ -13,7 +17,8 @@ def work(settings: ValidateSettings) -> None:
     from redoubt.data import dataset, expectations
 
     folder, reports = Path("data/raw", settings.name), Path("reports", settings.name)
-    verdict = expectations.validate(dataset.read(folder), settings)
+    raw = dataset.read(folder)
+    verdict = expectations.validate(raw, settings, settings.own)
     write_json(reports / "validation.json", verdict.report)
     with whole_folder(reports / "data_docs") as docs:
         (docs / "index.html").write_text(verdict.page, encoding="utf-8")
@@ -30,19 +35,18 @@ def work(settings: ValidateSettings) -> None:
     )
     write_json(reports / "records" / "validate.json", record.model_dump())
     verdict.require(reports / "data_docs" / "index.html")
-    for note in _check_reach(settings):
+    for note in _check_reach(settings, dataset.answered(raw)):
         print(f"validate@{settings.name}: {note}")
 
 
-def _check_reach(settings: ValidateSettings) -> list[str]:
+def _check_reach(settings: ValidateSettings, data: "Answered") -> list[str]:
     """Whether a perfect model could clear the gates on the rows that the split will put aside for them."""
-    from redoubt.data import dataset, splits
+    from redoubt.data import splits
     from redoubt.evaluation import feasibility as reach
 
-    data = dataset.load(Path("data/raw", settings.name))
-    split = splits.split(data.batch.y, settings.kind, settings.split, data.test_from, settings.seed, data.by)
-    judged = data.batch.y[split.validation][: settings.attack.points]
-    mean = 0.0 if data.schema.is_classification else float(data.batch.y[split.train].mean(dtype=float))
+    split = splits.split(data.y, settings.kind, settings.split, data.test_from, settings.seed, data.by)
+    judged = data.y[split.validation][: settings.attack.points]
+    mean = 0.0 if data.schema.is_classification else float(data.y[split.train].mean(dtype=float))
     return reach.check(settings, judged, data.schema.labels, mean)
 
 

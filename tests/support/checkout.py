@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 
 STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-COPIED = ("pipelines", "src", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml")
+COPIED = ("pipelines", "src", "expectations", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml")
 TABLE = "data/own/loans.csv"
 TASK = {
     "kind": "classification",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Never
 
 from redoubt import surroundings
-from redoubt.cli import attack, audit, certify, explain, init, predict, study, verify
+from redoubt.cli import attack, audit, certify, explain, init, predict, quarantine, study, verify
 from redoubt.errors import as_user_error
 
 
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     init.add_to(commands)
+    quarantine.add_to(commands)
     attack.add_to(commands)
     audit.add_to(commands)
     certify.add_to(commands)

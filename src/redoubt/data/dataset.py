@@ -1,19 +1,19 @@
 """A data set as it came (`Raw`, in `data/raw/TASK`) and as the network takes it (`Dataset`)."""
 
-import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from redoubt.bundle.io import digest, first_mistake
+from redoubt.bundle.io import first_mistake
 from redoubt.bundle.schema import Column, Schema
+from redoubt.data import table_text
 from redoubt.data.kept_together import By
 from redoubt.data.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.data.survey import Survey, listed
@@ -89,9 +89,27 @@ class Dataset:
     by: By | None = None
 
 
+@dataclass(frozen=True)
+class Answered:
+    """The rows that are used, and what is to be predicted of them.
+
+    Attributes:
+        whole: which rows of the raw data set they are.
+        y: class indices int64, or numbers float32, of these.
+        test_from: of these, rows from here on are the source's own test set.
+        by: what keeps them together or in order when they are split.
+    """
+
+    whole: NDArray[np.bool_]
+    y: NDArray[Any]
+    schema: Schema
+    test_from: int | None
+    by: By | None = None
+
+
 def digest_table(table: pd.DataFrame) -> str:
     """SHA-256 of a table's rows as text: names, then cells, numbers in their shortest exact form."""
-    return digest(_text(table))
+    return _digest_of(table_text.written(table))
 
 
 def digest_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -112,9 +130,8 @@ def save(folder: Path, raw: Raw) -> None:
             sha256 = digest_arrays({"x": x, "y": y})
             write_arrays(temporary / IMAGES, {"x": x, "y": y})
         else:
-            text = _text(raw.table)
-            sha256 = digest(text)
-            (temporary / TABLE).write_bytes(text)
+            with (temporary / TABLE).open("wb") as stream:
+                sha256 = _digest_of(_passed_on(table_text.written(raw.table), stream))
         if raw.by is not None:
             write_arrays(temporary / BY, {raw.by.how: raw.by.codes})
         write_json(temporary / SCHEMA, raw.schema.model_dump())
@@ -165,12 +182,25 @@ def prepared(raw: Raw, sha256: str = "") -> Dataset:
     if raw.table is None:
         x, y = raw.images
         return Dataset(Batch(_unit(x, raw.levels), y), raw.schema, raw.test_from, sha256)
+    asked = answered(raw)
+    table = raw.table if asked.whole.all() else raw.table[asked.whole]
+    return Dataset(Batch(_encode(table, raw.schema), asked.y), raw.schema, asked.test_from, sha256, asked.by)
+
+
+def answered(raw: Raw) -> Answered:
+    """What a split needs of a raw data set.
+
+    Raises:
+        DatasetError: a target that `validate` would have refused.
+    """
+    if raw.table is None:
+        y = raw.images[1]
+        return Answered(np.ones(len(y), np.bool_), y, raw.schema, raw.test_from)
     whole = complete(raw.table, raw.schema)
     test_from = None if raw.test_from is None else int(whole[: raw.test_from].sum())
-    table = raw.table[whole]
-    batch = Batch(_encode(table, raw.schema), _targets(table, raw.schema))
     by = None if raw.by is None else raw.by.take(np.flatnonzero(whole))
-    return Dataset(batch, raw.schema, test_from, sha256, by)
+    y = _targets(_cells(raw.table, raw.schema.target)[whole], raw.schema)
+    return Answered(whole, y, raw.schema, test_from, by)
 
 
 def complete(table: pd.DataFrame, schema: Schema) -> NDArray[np.bool_]:
@@ -179,12 +209,17 @@ def complete(table: pd.DataFrame, schema: Schema) -> NDArray[np.bool_]:
     return np.asarray(table.drop(columns=filled, errors="ignore").notna().all(axis=1), dtype=np.bool_)
 
 
-def _text(table: pd.DataFrame) -> bytes:
-    # A carriage return alone would end the row when read back, unless quoted.
-    words = table.select_dtypes(exclude="number")
-    alone = any(words[name].str.contains("\r", regex=False).any() for name in words)
-    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if alone else csv.QUOTE_MINIMAL
-    return table.to_csv(index=False, lineterminator="\n", quoting=quoting).encode()
+def _digest_of(parts: Iterable[bytes]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    return total.hexdigest()
+
+
+def _passed_on(parts: Iterable[bytes], stream: BinaryIO) -> Iterator[bytes]:
+    for part in parts:
+        stream.write(part)
+        yield part
 
 
 def _read_by(path: Path) -> By | None:
@@ -197,14 +232,7 @@ def _read_by(path: Path) -> By | None:
 def _read_table(path: Path, schema: Schema) -> pd.DataFrame:
     words = [column.name for column in schema.columns if column.kind == "category"]
     words += [schema.target] if schema.is_classification else []
-    # Only an empty cell is a missing one: a category may well be called "NA" or "None".
-    return pd.read_csv(
-        path,
-        dtype=dict.fromkeys(words, "str"),
-        keep_default_na=False,
-        na_values=[""],
-        skip_blank_lines=False,
-    )
+    return table_text.read(path, set(words))
 
 
 def _unit(x: NDArray[Any], levels: int) -> Floats:
@@ -216,17 +244,23 @@ def _unit(x: NDArray[Any], levels: int) -> Floats:
 
 def _encode(table: pd.DataFrame, schema: Schema) -> Floats:
     """`Schema.encode` for a whole table at once."""
-    inputs: list[NDArray[Any]] = []
+    # Filled column by column: a list of columns, stacked, would be the data twice.
+    inputs: Floats = np.empty((len(table), *schema.shape), np.float32)
+    for place, column in enumerate(_inputs(table, schema)):
+        inputs[:, place] = column
+    return inputs
+
+
+def _inputs(table: pd.DataFrame, schema: Schema) -> Iterator[NDArray[Any]]:
     for column in schema.columns:
         cells = _cells(table, column.name)
         empty = cells.isna() if column.missing else None
         if column.kind == "category":
-            inputs.extend(_one_hot(cells, column))
+            yield from _one_hot(cells, column)
         else:
-            inputs.append(_floats(cells, empty))
+            yield _floats(cells, empty)
         if empty is not None and column.missing and column.missing.indicator:
-            inputs.append(empty.to_numpy(np.float32))
-    return np.stack(inputs, axis=1)
+            yield empty.to_numpy(np.float32)
 
 
 def _one_hot(cells: "pd.Series[Any]", column: Column) -> Iterator[Floats]:
@@ -240,8 +274,7 @@ def _one_hot(cells: "pd.Series[Any]", column: Column) -> Iterator[Floats]:
         yield np.where(empty, np.float32(np.nan), (codes == code).astype(np.float32))
 
 
-def _targets(table: pd.DataFrame, schema: Schema) -> NDArray[Any]:
-    cells = _cells(table, schema.target)
+def _targets(cells: "pd.Series[Any]", schema: Schema) -> NDArray[Any]:
     return _codes(cells, schema.labels) if schema.is_classification else _floats(cells)
 
 

@@ -8,13 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, cast
 
 import pandas as pd
 
-from redoubt.data import limits
+from redoubt.data import limits, table_text
 from redoubt.data.locate import SourceError
 from redoubt.data.looks import is_number
 from redoubt.data.plain import plain
@@ -32,8 +33,27 @@ _MAGIC = {
     b"\xd0\xcf\x11\xe0": "an Excel .xls file",
 }
 _AGAIN = "export it as CSV in UTF-8, with commas"
+# Bytes from which on a text is read by Arrow, several times as fast as by pandas.
+LARGE = 2**23
 # How pandas calls a column that has no name in the header.
 _NAMELESS = "Unnamed: {}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a text looks like.
+
+    Attributes:
+        names: of its columns.
+        blanks: whether a blank follows each separator.
+        short: how many rows have fewer cells than the header.
+        notes: on what in it is unusual.
+    """
+
+    names: list[str]
+    blanks: bool
+    short: int
+    notes: tuple[str, ...]
 
 
 def is_nameless(name: str) -> bool:
@@ -56,25 +76,31 @@ def read_csv(path: Path, how: ReadParams = PLAIN) -> Noted:
     _refuse_other_formats(path, how)
     previous = csv.field_size_limit(limits.CELL_CHARACTERS)
     try:
-        names, blanks, notes = _look_through(path, how)
-        table = pd.read_csv(
-            path,
-            sep=how.separator,
-            encoding=how.encoding,
-            dtype="str",
-            keep_default_na=False,
-            header=0 if how.header else None,
-            names=names,
-            index_col=False,
-            skipinitialspace=blanks,
-        )
+        look = _look_through(path, how)
+        plainly = is_utf8(how) and not look.blanks and not look.short and path.stat().st_size >= LARGE
+        table = table_text.raw(path, look.names, how.separator, how.header) if plainly else None
+        table = _by_pandas(path, how, look) if table is None else table
     except SourceError:
         raise
     except (ValueError, OSError, csv.Error) as error:
         raise SourceError(f"'{path}' is not {_said(how)}: {error}; {_AGAIN}") from None
     finally:
         csv.field_size_limit(previous)
-    return plain(table, how), notes
+    return plain(table, how), look.notes
+
+
+def _by_pandas(path: Path, how: ReadParams, look: Look) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        sep=how.separator,
+        encoding=how.encoding,
+        dtype="str",
+        keep_default_na=False,
+        header=0 if how.header else None,
+        names=look.names,
+        index_col=False,
+        skipinitialspace=look.blanks,
+    )
 
 
 def read_parquet(path: Path, wanted: tuple[str, ...]) -> Noted:
@@ -185,8 +211,8 @@ def _decoded(path: Path, how: ReadParams) -> Iterator[str]:
             yield line
 
 
-def _look_through(path: Path, how: ReadParams) -> tuple[list[str], bool, tuple[str, ...]]:
-    """The header's names, whether a blank follows each comma, and notes; every row's width is checked."""
+def _look_through(path: Path, how: ReadParams) -> Look:
+    """Look at every row; its width is checked."""
     lines = _lines(path, how)
     first = list(islice(lines, 2))
     blanks = any(_follows_separators(line, how.separator) for line in first)
@@ -210,7 +236,7 @@ def _look_through(path: Path, how: ReadParams) -> tuple[list[str], bool, tuple[s
         count * len(names), limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns"
     )
     notes = _notes(raw if how.header else names, names, blanks, short)
-    return names, blanks, tuple(notes)
+    return Look(names, blanks, short, tuple(notes))
 
 
 def _follows_separators(line: str, separator: str) -> bool:

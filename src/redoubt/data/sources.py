@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from redoubt.bundle.io import first_mistake
 from redoubt.bundle.schema import Schema
-from redoubt.data import pokemon_go, survey
+from redoubt.data import pokemon_go, quarantine, survey
 from redoubt.data.arrays import named_classes, pixels, read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
@@ -230,32 +230,49 @@ NAMED: dict[str, Callable[[DataParams], Raw]] = {
 }
 
 
-def _csv(task: DataParams, path: Path) -> Raw:
-    return _table(task, path, lambda file: read_csv(file, task.read))
+def is_own_table(task: DataParams) -> bool:
+    """Whether a task's source is a file of the user's that holds a table."""
+    named = task.source in SIMULATED or task.source in NAMED
+    return not named and READERS.get(ending(Path(task.source))) is _table
 
 
-def _parquet(task: DataParams, path: Path) -> Raw:
-    wanted = (*task.features, *task.categorical, task.target, *filter(None, [task.split.by]))
-    return _table(task, path, lambda file: read_parquet(file, wanted))
+def own_table(task: DataParams) -> tuple[pd.DataFrame, Origin]:
+    """The rows of a user's table that are used, as they were read, those of a file of test rows below the others.
 
-
-def _table(task: DataParams, path: Path, read: Callable[[Path], Noted]) -> Raw:
-    """The source's rows, and those of a file of test rows below them."""
+    Raises:
+        SourceError: files that cannot be used.
+    """
+    path, own = Path(task.source), task.split.test_file
     _must_exist(task, path)
-    table, notes = read(path)
-    if task.split.test_file is None:
-        return build(table, task, Origin(task.source, notes=notes))
-    own = Path(task.split.test_file)
-    _must_exist(task, own, "split.test")
-    test, more = read(own)
-    gone = [str(name) for name in table.columns if name not in test]
-    if gone:
-        raise SourceError(
-            f"'{own}' has no column {survey.listed(map(repr, gone))}; expected test rows with the columns of '{path}'"
-        )
-    said = (*notes, *more, f"the {len(test):,} rows of '{own}' are the test set")
-    both = pd.concat([table, test[list(table.columns)]], ignore_index=True)
-    return build(both, task, Origin(task.source, test_from=len(table), notes=said))
+    table, notes = _read(task, path)
+    test_from = None
+    if own is not None:
+        _must_exist(task, Path(own), "split.test")
+        test, more = _read(task, Path(own))
+        gone = [str(name) for name in table.columns if name not in test]
+        if gone:
+            raise SourceError(
+                f"'{own}' has no column {survey.listed(map(repr, gone))}; expected test rows with the columns of "
+                f"'{path}'"
+            )
+        notes, test_from = (*notes, *more, f"the {len(test):,} rows of '{own}' are the test set"), len(table)
+        table = pd.concat([table, test[list(table.columns)]], ignore_index=True)
+    found = quarantine.apart(table, task.name) if task.checks.quarantine else None
+    if found is not None:
+        test_from = None if test_from is None else int((~found[0][:test_from]).sum())
+        table, notes = table[~found[0]].reset_index(drop=True), (*notes, found[1])
+    return table, Origin(task.source, test_from=test_from, notes=notes)
+
+
+def _read(task: DataParams, path: Path) -> Noted:
+    if ending(path) != ".parquet":
+        return read_csv(path, task.read)
+    return read_parquet(path, (*task.features, *task.categorical, task.target, *filter(None, [task.split.by])))
+
+
+def _table(task: DataParams, _: Path) -> Raw:
+    table, origin = own_table(task)
+    return build(table, task, origin)
 
 
 def _npz(task: DataParams, path: Path) -> Raw:
@@ -276,8 +293,7 @@ def _npz(task: DataParams, path: Path) -> Raw:
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 READERS: dict[str, Callable[[DataParams, Path], Raw]] = {
-    **dict.fromkeys(TEXT, _csv),
-    ".parquet": _parquet,
+    **dict.fromkeys((*TEXT, ".parquet"), _table),
     ".npz": _npz,
 }
 

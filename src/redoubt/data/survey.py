@@ -94,7 +94,7 @@ def _used(cells: "pd.Series[Any]", raw: "pd.Series[Any]", kind: str) -> Found:
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value % 1 == 0 and abs(value) < 1e15 else f"{value:.6g}"
+    return f"{value:,.0f}" if abs(value) < 1e15 and value % 1 == 0 else f"{value:.6g}"
 
 
 def _not_used(cells: "pd.Series[Any]", task: DataParams) -> Found:
@@ -164,15 +164,19 @@ def _dropped_notes(empty: pd.DataFrame, task: DataParams) -> Iterator[str]:
 
 def _column_notes(cells: "pd.Series[Any]", target: "pd.Series[Any]", kind: str) -> Iterator[str]:
     name, there = str(cells.name), cells.dropna()
-    distinct = there.nunique()
-    if distinct <= 1:
+    if _is_constant(there):
         yield f"column '{name}' is always the same: nothing can be learned from it; leave it out"
     elif cells.equals(target.rename(name)):
         yield f"column '{name}' is a copy of the target '{target.name}': leave it out, or the answer is given away"
-    elif kind == "category" and distinct > _MANY:
-        yield f"column '{name}' has {distinct:,} different values, each an input of the network: is it an identifier?"
-    elif kind != "category" and distinct == len(there) >= _ROWS and _is_monotone(there):
+    elif kind == "category" and there.nunique() > _MANY:
+        distinct = f"{there.nunique():,} different values"
+        yield f"column '{name}' has {distinct}, each an input of the network: is it an identifier?"
+    elif kind != "category" and len(there) >= _ROWS and _is_monotone(there) and there.is_unique:
         yield f"column '{name}' only rises or only falls from row to row: a row number or a time? then leave it out"
+
+
+def _is_constant(cells: "pd.Series[Any]") -> bool:
+    return cells.empty or bool((cells == cells.iloc[0]).all())
 
 
 def _is_monotone(cells: "pd.Series[Any]") -> bool:

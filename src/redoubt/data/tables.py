@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from redoubt.bundle.schema import Column, Schema
 from redoubt.data import limits, survey
@@ -60,7 +62,8 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     columns = {
         name: numbers(table[name], name, task.source) if name in figures else words(table[name]) for name in order
     }
-    typed = pd.DataFrame(columns).reset_index(drop=True)
+    # Without a copy, which would be the data twice.
+    typed = pd.DataFrame(columns, copy=False).reset_index(drop=True)
     _check_declared(typed, features, task)
     grouped = [_group(typed, name, most, task) for name, most in task.levels.items()]
     schema = _schema(typed, features, task)
@@ -102,9 +105,22 @@ def words(cells: "pd.Series[Any]") -> "pd.Series[str]":
 def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool]"]:
     """Numbers, and which cells are neither a number nor missing."""
     text = cells.astype("str")
+    if (plain := _plainly(text.mask(cells.isna()))) is not None:
+        return plain, pd.Series(data=False, index=cells.index)
     missing = cells.isna() | text.str.strip().str.casefold().isin(MISSING)
     found = pd.to_numeric(text.mask(missing), errors="coerce").astype("float64")
     return found, found.isna() & ~missing
+
+
+def _plainly(text: "pd.Series[str]") -> "pd.Series[float] | None":
+    """Numbers of a column that is nothing but numbers and empty cells, by Arrow; None of any other."""
+    cells = pa.array(text, pa.large_string(), from_pandas=True)
+    nothing = pa.scalar(None, pa.large_string())
+    try:
+        found = pc.cast(pc.if_else(pc.equal(cells, ""), nothing, cells), pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return pd.Series(found.to_numpy(zero_copy_only=False), text.index, dtype="float64", name=text.name)
 
 
 def _numeric_names(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:

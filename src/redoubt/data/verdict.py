@@ -39,7 +39,11 @@ class Verdict:
             ValidationError: one readable block of all that failed.
         """
         if not self.passed:
-            raise ValidationError(f"{_explain(self.report)}\nall rules: {details}")
+            raise ValidationError(f"{self.explained()}\nall rules: {details}")
+
+    def explained(self) -> str:
+        """All that failed, as one block of lines."""
+        return _explain(self.report)
 
 
 def _explain(report: dict[str, Any]) -> str:
@@ -48,7 +52,19 @@ def _explain(report: dict[str, Any]) -> str:
     for rule in failed:
         where = f"column '{rule['column']}'" if rule["column"] else "table"
         lines.append(f"- {where}: {rule['rule']}: expected {rule['expected']}; found {rule['observed']}")
-        shown = [f"row {row['row']}: {'empty' if row['value'] is None else row['value']}" for row in rule["rows"]]
-        lines += [f"  {', '.join(shown)} (counted from 0)"] if shown else []
+        lines += [f"  {_places(rule['rows'])}"] if rule["rows"] else []
         lines.append(f"  to fix:  {rule['fix']}" + (POLICY.format(rule["column"]) if rule["rule"] == EMPTY else ""))
+    if any(rule["rows"] and rule["column"] and not rule["column"].startswith("(") for rule in failed):
+        aside = f"redoubt quarantine {report['task']}, if its block says validate: {{quarantine: true}}"
+        lines.append(f"rows that break a rule can be moved aside: {aside}")
     return "\n".join(lines)
+
+
+def _places(rows: list[dict[str, Any]]) -> str:
+    """Rows by their numbers, or columns by their names, with the value of each."""
+    of_columns = isinstance(rows[0]["row"], str)
+    shown = [
+        f"{'column' if of_columns else 'row'} {row['row']}: {'empty' if row['value'] is None else row['value']}"
+        for row in rows
+    ]
+    return ", ".join(shown) + ("" if of_columns else " (counted from 0)")

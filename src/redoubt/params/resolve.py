@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from redoubt.params.base import Strict
 from redoubt.params.harden import HardenSettings
 from redoubt.params.load import Params, StudySizes
+from redoubt.params.own_rules import OwnRule
 from redoubt.params.sections import HARDENED
 from redoubt.params.stages import (
     AttackSettings,
@@ -46,14 +47,19 @@ def settings(kind: type[S], task: Task, seed: int, **more: Any) -> S:
         seed: of everything that is drawn.
         more: fields that are no task's.
     """
-    given = {"seed": seed, **more}
+    given = {"seed": seed, "own": (), **more}
     values = {field: given[field] if field in given else getattr(task, field) for field in kind.model_fields}
     # By way of its text, which leaves away what the stage's own types do not hold.
     return kind.model_validate_json(kind.model_construct(**values).model_dump_json())
 
 
-def of_task(params: Params, name: str) -> dict[str, Strict]:
+def of_task(params: Params, name: str, own: tuple[OwnRule, ...] = ()) -> dict[str, Strict]:
     """The settings of every stage of a task, by the name of its file.
+
+    Args:
+        params: the whole file.
+        name: of the task.
+        own: the user's own rules for its data.
 
     Raises:
         ParamsError: there is no such task.
@@ -63,7 +69,7 @@ def of_task(params: Params, name: str) -> dict[str, Strict]:
         f"harden-{model}": settings(HardenSettings, task, seed, model=model, recipe=task.harden.recipe(model))
         for model in HARDENED
     }
-    return {stage: settings(kind, task, seed) for stage, kind in STAGES.items()} | hardened
+    return {stage: settings(kind, task, seed, own=own) for stage, kind in STAGES.items()} | hardened
 
 
 def sizes_of_study(params: Params, name: str, course: Course) -> dict[str, Any]:

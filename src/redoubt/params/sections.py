@@ -86,10 +86,15 @@ class SplitParams(SplitSource):
 
 
 class SurveyParams(Strict):
-    """What a first look at raw data finds worth a note, as shares of the rows."""
+    """What a first look at raw data finds worth a note, as shares of the rows.
+
+    Attributes:
+        quarantine: rows that were moved aside, by `redoubt quarantine`, are not used.
+    """
 
     max_missing: Share
     min_class_share: Share
+    quarantine: bool = Field(default=False, exclude_if=unset)
 
 
 class ValidateParams(SurveyParams):

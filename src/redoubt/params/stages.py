@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from redoubt.bundle.io import first_mistake
 from redoubt.bundle.types import Kind, Name
 from redoubt.params.base import Curve, ParamsError, Strict
+from redoubt.params.own_rules import OwnRule
 from redoubt.params.sections import (
     AttackParams,
     Balanced,
@@ -22,6 +23,7 @@ from redoubt.params.sections import (
     TableGuard,
     Tolerant,
     TrainParams,
+    unset,
 )
 from redoubt.types import Norm
 
@@ -39,8 +41,13 @@ class IngestSettings(DataParams):
 
 
 class ValidateSettings(JudgedParams):
-    """What the data are judged by, and the seed of the split that the gates are judged on."""
+    """What the data are judged by, and the seed of the split that the gates are judged on.
 
+    Attributes:
+        own: the user's rules beside those that follow from the task.
+    """
+
+    own: tuple[OwnRule, ...] = Field(default=(), exclude_if=unset)
     seed: Seed
 
 

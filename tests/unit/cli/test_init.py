@@ -12,7 +12,9 @@ from PIL import Image
 
 from redoubt.cli import main
 from redoubt.data import sources
+from redoubt.params.base import ParamsError
 from redoubt.params.load import load
+from redoubt.params.own_rules import read_rules
 
 ROWS = 120
 
@@ -73,6 +75,22 @@ def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[
     added = len(after) - len(before)
     assert after[:start] + after[start + added :] == before, "every other byte stays"
     assert b"L-inf 0.3 = age " in after
+    rules = {rule.arguments["column"]: rule for rule in read_rules("churn")}
+    assert set(rules) == {*task.features, *task.categorical, "left"}
+    assert rules["left"].arguments["value_set"] == sorted(customers()["left"].unique())
+    assert "expectations/churn.json" in said
+
+
+def test_rules_that_are_there_stay(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    customers().to_csv("churn.csv", index=False)
+    Path("expectations").mkdir()
+    Path("expectations/churn.json").write_text('{"expectations": [], "meta": {}}')
+    assert main(["init", "churn", "churn.csv", "--target", "left", "--yes"]) == 0
+    assert "expectations/churn.json stays as it is" in capsys.readouterr().out
+    assert read_rules("churn") == ()
+    Path("expectations/churn.json").write_text('{"expectations": [{"type": "column between"}]}')
+    with pytest.raises(ParamsError, match=r"expectations/churn.json is no suite of Great Expectations: .*type"):
+        read_rules("churn")
 
 
 def test_two_tasks_keep_their_comments_apart(top: Path) -> None:

@@ -13,9 +13,11 @@ from redoubt.bundle.schema import Column, Schema
 from redoubt.data import sources
 from redoubt.data.dataset import Raw
 from redoubt.data.expectations import validate
+from redoubt.data.own_rules import OwnRuleError
 from redoubt.data.store import dumps
 from redoubt.data.verdict import ValidationError
 from redoubt.params.load import Params
+from redoubt.params.own_rules import OwnRule
 from redoubt.params.task import Task
 
 ROWS = 120
@@ -147,6 +149,7 @@ def test_the_page_loads_nothing_and_tells_no_time(raw: Raw, task: Task) -> None:
 PROGRAM = """
 from redoubt.bundle.io import digest
 from redoubt.data.expectations import validate
+from redoubt.data.own_rules import OwnRuleError
 from redoubt.data.store import dumps
 from redoubt.data.sources import fetch
 from redoubt.params.load import load
@@ -175,3 +178,84 @@ def test_two_processes_agree_byte_for_byte() -> None:
 
 def test_the_report_is_plain_json(task: Task) -> None:
     assert '"rule": "no empty cell"' in dumps(validate(BROKEN["nan"][0], task).report)
+
+
+def wide_table(columns: int = 120) -> Raw:
+    names = [f"f{place}" for place in range(columns)]
+    cells = np.random.default_rng(2).normal(size=(ROWS, columns))
+    words = pd.DataFrame({"city": ["Ulm"] * ROWS, "grade": np.where(np.arange(ROWS) % 2, "a", "b")}, dtype="str")
+    table = pd.concat([pd.DataFrame(cells, columns=names), words], axis=1)
+    kinds = [Column(name=name, kind="number") for name in names]
+    kinds.append(Column(name="city", kind="category", categories=("Bonn", "Ulm")))
+    schema = Schema(
+        task="own", kind="classification", target="grade", columns=tuple(kinds), shape=(columns + 2,), labels=("a", "b")
+    )
+    return Raw(schema, "own.csv", "own.csv", table=table)
+
+
+def test_a_wide_table_is_checked_by_few_rules_whatever_its_width(task: Task) -> None:
+    verdict = validate(wide_table(), task)
+    assert verdict.passed
+    assert len(verdict.report["rules"]) < 20
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "rule"),
+    [
+        ("f7", 5, np.nan, "no empty cell"),
+        ("f7", 6, -np.inf, "finite"),
+        ("f0", 7, 1e39, "finite"),
+        ("city", 8, "Rom", "known categories"),
+        ("grade", 9, None, "no empty cell"),
+    ],
+)
+def test_a_wide_table_names_the_row_and_the_column_too(
+    column: str, row: int, value: Any, rule: str, task: Task
+) -> None:
+    raw = wide_table()
+    assert raw.table is not None
+    raw.table.loc[[row, row + 20, row + 40], column] = value
+    verdict = validate(raw, task)
+    failed = [found for found in verdict.report["rules"] if not found["passed"]]
+    assert {(found["rule"], found["column"]) for found in failed} >= {(rule, column)}
+    with pytest.raises(ValidationError, match=f"column {column}: ") as error:
+        verdict.require(Path("index.html"))
+    assert f"row {row}: " in str(error.value)
+
+
+def own(type_: str, **kwargs: Any) -> OwnRule:
+    return OwnRule(type=type_, arguments=kwargs)
+
+
+def test_a_rule_of_the_users_names_row_column_rule_and_value(task: Task) -> None:
+    rules = [
+        own("expect_column_values_to_be_between", column="age", min_value=0, max_value=110),
+        own("expect_column_values_to_be_between", column="age", min_value=0.0, max_value=110.0),
+        # The same as one that follows from the task.
+        own("expect_column_values_to_be_in_set", column="grade", value_set=["a", "b"]),
+        own("expect_table_column_count_to_equal", value=3),
+    ]
+    verdict = validate(own_table(), task, rules)
+    with pytest.raises(ValidationError) as error:
+        verdict.require(Path("index.html"))
+    failed = [found for found in verdict.report["rules"] if not found["passed"]]
+    assert [(found["rule"], found["column"]) for found in failed] == [("your own rule", "age")]
+    for words in (
+        "column 'age': your own rule: expected column_values_to_be_between (min_value 0, max_value 110)",
+        "row 110: 110.5",
+        "expectations/own.json",
+    ):
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (own("expect_nothing", column="age"), "rule 1: Great Expectations knows no 'expect_nothing'"),
+        (own("expect_column_values_to_be_between", colum="age", min_value=1), "column: field required"),
+        (own("expect_column_values_to_be_in_set", column="age"), "value_set: field required"),
+    ],
+)
+def test_a_rule_that_cannot_be_checked_is_refused(rule: OwnRule, words: str, task: Task) -> None:
+    with pytest.raises(OwnRuleError, match=re.escape(words)):
+        validate(own_table(), task, [rule])

@@ -19,6 +19,7 @@ from redoubt.cli.init import block, source
 from redoubt.cli.init.allowed import allowed
 from redoubt.cli.init.eps import eps_in_words
 from redoubt.cli.init.propose import Proposal, likely_target, propose
+from redoubt.cli.init.rules import proposed
 from redoubt.cli.words import AskedError, task_name
 from redoubt.data import sources, splits
 from redoubt.data.dataset import Raw, prepared
@@ -30,6 +31,7 @@ from redoubt.data.store import whole_file
 from redoubt.data.survey import listed
 from redoubt.params.base import unknown
 from redoubt.params.load import load
+from redoubt.params.own_rules import path_of, suite
 from redoubt.params.sections import ReadParams
 from redoubt.params.task import Task
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 PARAMS = Path("params.yaml")
 SHOWN = 60
+# Of a wider table only the target gets a rule that its owner may edit.
+WIDE = 100
 EPILOG = """\
 It reads CSV, TSV, Excel, Parquet (files and folders), Feather, JSON lines, gzip and zip of these, NPZ, and a folder of
 images with a folder per class. It finds separator, decimal mark, encoding and header by itself and says what it found;
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         found = source.look(args.path, _read(args), Path(scratch))
         for sentence in found.said:
             _say(console, f"{args.path}: {sentence}")
-        text = _proposed(args, found, before, console)
+        text, raw = _proposed(args, found, before, console)
         console.print(Text(text, style="cyan"), soft_wrap=True)
         if not (args.yes or _confirmed()):
             _say(console, "nothing was written; say --yes to have it written")
@@ -108,8 +112,25 @@ def run(args: argparse.Namespace) -> int:
         source.bring(found, args.name)
     with whole_file(PARAMS) as made:
         made.write_text(block.inserted(before, text, args.name), encoding="utf-8", newline="")
+    if (said := _with_rules(args.name, raw)) is not None:
+        _say(console, said)
     _say(console, f"written to {PARAMS}; change it there if you know better. Next: make repro RUN={args.name}")
     return 0
+
+
+def _with_rules(name: str, raw: Raw) -> str | None:
+    """Write the suite that the user may edit; None for images, whose pixels have no rules of their own."""
+    path = path_of(name)
+    if raw.table is None:
+        return None
+    if path.exists():
+        return f"{path} stays as it is: `validate` holds the data against it"
+    path.parent.mkdir(exist_ok=True)
+    rules = proposed(raw.table, WIDE)
+    with whole_file(path) as made:
+        made.write_text(suite(name, rules), encoding="utf-8")
+    of_all = "" if len(raw.table.columns) <= WIDE else f", of more than {WIDE} columns for the target alone"
+    return f"written to {path}: the ranges and words of these data{of_all}, as rules for you to edit"
 
 
 def _read(args: argparse.Namespace) -> ReadParams | None:
@@ -134,8 +155,8 @@ def _read(args: argparse.Namespace) -> ReadParams | None:
         raise AskedError(first_mistake(error)) from None
 
 
-def _proposed(args: argparse.Namespace, found: source.Found, before: str, console: Console) -> str:
-    """The task's block, after its columns were shown."""
+def _proposed(args: argparse.Namespace, found: source.Found, before: str, console: Console) -> tuple[str, Raw]:
+    """The task's block, after its columns were shown, and the data as the task reads them."""
     where = str(source.place(found, args.name))
     if found.table is None:
         if args.target:
@@ -160,7 +181,7 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
         remarks = _remarks(proposal)
     remarks["eps"] = eps_in_words(raw, task.eps)
     plain["eps"] = task.eps.model_dump()
-    return block.text(args.name, plain, remarks)
+    return block.text(args.name, plain, remarks), raw
 
 
 def _tried(before: str, name: str, plain: dict[str, Any], found: source.Found) -> tuple[Task, Raw]:

@@ -1,0 +1,73 @@
+"""The subcommand `quarantine`: rows that break the validation, moved aside into a file and told."""
+
+import argparse
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from redoubt.cli.words import AskedError, task_name
+from redoubt.params.load import load
+from redoubt.params.own_rules import read_rules
+
+if TYPE_CHECKING:
+    from redoubt.cli import Parser
+
+EPILOG = """\
+It checks every row by the rules of `validate`: those that follow from the task, and your own in expectations/NAME.json.
+A row with a cell that breaks one is copied to data/own/quarantine/NAME.csv, with the rule that it breaks, and is not
+used from then on; your source file stays as it is. Delete a row there, or the file, and it is used again. The task's
+block in params.yaml must allow it: validate: {quarantine: true}.
+"""
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Add the subcommand."""
+    parser = commands.add_parser(
+        "quarantine",
+        help="move rows of a task's table that break its validation aside",
+        description="Move rows that break a task's validation aside. Run it in the project's top folder.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("name", type=task_name, metavar="NAME", help="of the task")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Move rows aside.
+
+    Returns:
+        0 if what is left passes, 1 if it does not yet.
+
+    Raises:
+        AskedError: the task does not allow it, or is no table of the user's, or no row is right.
+        SourceError: data that cannot be used.
+    """
+    from redoubt.data import expectations, quarantine, sources
+
+    params = load()
+    task, own = params.task(args.name), read_rules(args.name)
+    if not sources.is_own_table(task):
+        raise AskedError(
+            f"task '{task.name}': its source '{task.source}' is no table of your own; nothing can be moved"
+        )
+    if not task.checks.quarantine:
+        raise AskedError(
+            f"task '{task.name}' does not allow it: say validate: {{quarantine: true}} in its block in params.yaml"
+        )
+    raw = sources.fetch(task, params.seed)
+    broken = expectations.broken_rows(raw, task, own)
+    if len(broken) == len(raw):
+        raise AskedError(f"all {len(raw):,} rows of '{task.source}' break a rule, so the rule is what to correct")
+    if broken:
+        path = quarantine.move(sources.own_table(task)[0], task.name, broken)
+        print(f"{len(broken):,} of {len(raw):,} rows of '{task.source}' were moved to {path}")
+        for reason, count in Counter(why for reasons in broken.values() for why in reasons).most_common():
+            print(f"- {reason}: {count:,} rows")
+    else:
+        print(f"no row of '{task.source}' breaks a rule by a cell of its own; nothing was moved")
+    verdict = expectations.validate(sources.fetch(task, params.seed) if broken else raw, task, own)
+    if not verdict.passed:
+        print(f"what is left does not pass yet: {verdict.explained()}")
+        return 1
+    print(f"what is left passes. Next: make repro RUN={task.name}")
+    return 0

@@ -1,0 +1,51 @@
+"""The user's own rules: made into expectations."""
+
+from collections.abc import Iterator, Sequence
+
+import great_expectations.expectations as gxe
+from great_expectations.exceptions import GreatExpectationsError
+from great_expectations.expectations.expectation import Expectation
+from pydantic.v1 import ValidationError as Mistake
+
+from redoubt.data.rules import Rule
+from redoubt.errors import RedoubtError
+from redoubt.params.own_rules import OwnRule, path_of
+
+
+class OwnRuleError(RedoubtError):
+    """A rule of the user's that Great Expectations does not know or cannot take; the message says which."""
+
+
+def own_rules(task: str, rules: Sequence[OwnRule]) -> Iterator[Rule]:
+    """The user's rules as they are checked.
+
+    Raises:
+        OwnRuleError: no such expectation, or not with these arguments.
+    """
+    for place, rule in enumerate(rules, start=1):
+        says = ", ".join(f"{key} {value}" for key, value in rule.arguments.items() if key != "column")
+        yield Rule(
+            "your own rule",
+            f"{rule.type.removeprefix('expect_')}{f' ({says})' if says else ''}",
+            f"correct the cells, or change the rule in {path_of(task)}",
+            _expectation(task, place, rule),
+        )
+
+
+def _expectation(task: str, place: int, rule: OwnRule) -> Expectation:
+    name = "".join(word.capitalize() for word in rule.type.split("_"))
+    kind = getattr(gxe, name, None)
+    if kind is None:
+        raise OwnRuleError(
+            f"{path_of(task)}: rule {place}: Great Expectations knows no '{rule.type}'; take one of its "
+            "gallery, such as expect_column_values_to_be_between"
+        )
+    try:
+        made: Expectation = kind(**rule.arguments)
+    except (Mistake, GreatExpectationsError, TypeError, ValueError) as error:
+        said = error.errors()[0] if isinstance(error, Mistake) else {"msg": str(error), "loc": ()}
+        where = ".".join(str(part) for part in said["loc"])
+        raise OwnRuleError(
+            f"{path_of(task)}: rule {place}, {rule.type}: {f'{where}: ' if where else ''}{said['msg']}; correct it"
+        ) from None
+    return made
