@@ -15,7 +15,7 @@ TEMPLATES = "src/redoubt/report/templates"
 # What a stage reads of the code without importing it.
 READ = {
     "section": {f"{TEMPLATES}/section.html"},
-    "report": {f"{TEMPLATES}/index.html", f"{TEMPLATES}/course.html"},
+    "report": {f"{TEMPLATES}/{name}.html" for name in ("course", "index", "style")},
     # It digests the code of every study, wherever that is.
     "resolve_course": {"src/redoubt", "pipelines/study.py"},
 }

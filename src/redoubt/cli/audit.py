@@ -215,13 +215,15 @@ def _show(found: "Audit", written: list[Path]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from redoubt.params.base import NORMS
+
     def percent(rate: object) -> str:
         share, low, high = (getattr(rate, name, None) for name in ("share", "low", "high"))
         return "" if share is None else f"{100 * share:.1f} % ({100 * (low or 0):.1f} to {100 * (high or 0):.1f})"
 
     guarded = any(row.oblivious for row in found.rows)
     heads = [
-        f"{found.norm} eps",
+        f"{NORMS[found.norm]} eps",
         "robust, at most",
         *(["oblivious", "adaptive"] if guarded else []),
         "certified",
