@@ -14,6 +14,7 @@ from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
 from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
+from redoubt.bundle.io import digest
 from redoubt.data import dataset, scaling, splits
 from redoubt.data.dataset import Raw
 from redoubt.data.splits import Split
@@ -92,7 +93,7 @@ def attacked(
         ]
         clean = Rate(share=accuracy, low=accuracy, high=1.0, n=12)
         measured = Robustness(
-            digest=dataset.digest((name + str(low)).encode()),
+            digest=digest((name + str(low)).encode()),
             clean=clean,
             clean_guarded=clean,
             false_positives=share,
@@ -178,11 +179,13 @@ def test_a_champion_is_no_worse_than_a_linear_model_by_more_than_is_declared(tas
 
 
 def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> None:
+    data = dataset.answered(dataset.read(Path("data/raw/risk")))
+    strict = settings(ValidateSettings, task.model_copy(update={"gates": GatesParams(clean=0.9)}), 1)
     with pytest.raises(
         FeasibilityError, match=r"gates.clean needs a lower end of at least 0.9, and the 9 validation examples"
     ):
-        validate._check_reach(settings(ValidateSettings, task.model_copy(update={"gates": GatesParams(clean=0.9)}), 1))
-    notes = validate._check_reach(settings(ValidateSettings, task, 1))
+        validate._check_reach(strict, data)
+    notes = validate._check_reach(settings(ValidateSettings, task, 1), data)
     assert all("examples that models are judged by" in note for note in notes)
 
 
