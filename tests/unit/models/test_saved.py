@@ -2,7 +2,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from redoubt.models.saved import ARCHITECTURE, WEIGHTS, NetworkError, load_network, save_network
-from tests.support.tiny import IMAGE, Case
+from tests.support.tiny import Case
 
 # Trains a little as well, so that no order of variables and no draw is left to chance.
 ELSEWHERE = """
@@ -36,19 +35,19 @@ def test_a_network_comes_back_exactly(case: Case, tmp_path: Path) -> None:
     assert all((again / name).read_bytes() == (tmp_path / name).read_bytes() for name in (ARCHITECTURE, WEIGHTS))
 
 
-@pytest.mark.timeout(120)
-def test_two_processes_write_the_same_bytes(project: Path, trained: Callable[[str], Case], tmp_path: Path) -> None:
-    folders = [tmp_path / "here", tmp_path / "elsewhere"]
+@pytest.mark.timeout(240)
+def test_two_processes_write_the_same_bytes(project: Path, tmp_path: Path) -> None:
+    """Processes of their own, since Keras numbers the optimizers that one process makes."""
+    folders = [tmp_path / "one", tmp_path / "other"]
     for folder in folders:
         folder.mkdir()
-    save_network(trained(IMAGE).network, folders[0])
-    subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(folders[1])],
-        cwd=project,
-        env={"PYTHONPATH": f"{project / 'src'}:{project}", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        check=True,
-        timeout=100,
-    )
+        subprocess.run(
+            [sys.executable, "-c", ELSEWHERE, str(folder)],
+            cwd=project,
+            env={"PYTHONPATH": f"{project / 'src'}:{project}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            check=True,
+            timeout=100,
+        )
     for name in (ARCHITECTURE, WEIGHTS):
         digests = {hashlib.sha256((folder / name).read_bytes()).hexdigest() for folder in folders}
         assert len(digests) == 1, f"{name} differs"
