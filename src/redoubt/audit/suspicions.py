@@ -113,9 +113,9 @@ def _labels(scores: Floats, y: NDArray[np.int64], right: Rate) -> Check:
     renamed = rate(np.arange(len(y)) < counts[truth, as_class].sum())
     if renamed.low < right.high + CLEARLY or right.share > 0.5:
         return Check(name=name, passed=True, found="no other order of the classes fits clearly better")
-    moved = [(int(a), int(b)) for a, b in zip(truth, as_class, strict=True) if a != b and counts[a, b]]
-    shift = {(b - a) % classes for a, b in moved}
-    how = f"y + {min(shift)}" if len(shift) == 1 else ", ".join(f"{a} is the model's {b}" for a, b in moved[:4])
+    confused = [(int(a), int(b)) for a, b in zip(truth, as_class, strict=True) if a != b and counts[a, b]]
+    shift = {(b - a) % classes for a, b in confused}
+    how = f"y + {min(shift)}" if len(shift) == 1 else ", ".join(f"{a} is the model's {b}" for a, b in confused[:4])
     found = (
         f"with the classes renamed ({how}) accuracy would be {100 * renamed.share:.1f} %, not {100 * right.share:.1f} %"
     )
