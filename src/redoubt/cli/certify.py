@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from redoubt.attacks.problem import AttackProblem
     from redoubt.cli import Parser
+    from redoubt.cli.methods import Found
     from redoubt.cli.rows import Rows
     from redoubt.cli.targets import Target
     from redoubt.params.sections import CertifyParams
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
 STEPS = 3
 RADII = (0.25, 0.5, 0.75, 1.0)
 DRAWS, ALPHA, SMOOTHED = 10_000, 0.001, 500
+METHODS, LIMIT = ("interval", "crown", "alpha", "complete"), 30.0
 EPILOG = """\
 Two certificates, each for the network alone:
-  interval bounds (default)   deterministic, L-inf: no input within eps is misclassified. Tight for
-                              networks trained for it (recipe `ibp`), loose for others
+  bounds (default)            deterministic, L-inf: no input within eps is misclassified. By --method, each on what
+                              the one before leaves open:
+    interval (default)        one pass, sound in float32. Tight for networks trained for it (recipe `ibp`),
+                              loose for others
+    crown                     linear bounds (CROWN), in double precision with a margin for rounding
+    alpha                     the same with optimized slopes (alpha-CROWN)
+    complete                  branch and bound: every example is proven, refuted by an adversarial example, or
+                              undecided after --limit seconds. Exact robust accuracy of small networks
   --sigma, smoothing          randomized smoothing, L2: the vote under Gaussian noise is constant in a radius,
                               with probability 1 - alpha per example. Meaningful for networks trained on such noise
 
 examples:
   redoubt certify zoo/mnist-certified --eps 0.1 0.2 0.3         the whole test split of the task, from this project
+  redoubt certify zoo/mnist-adversarial --eps 0.1 --method complete --points 200
   redoubt certify models/mnist/smoothed --sigma 0.5             the first 500 test examples, 10,000 noise draws each
   redoubt certify model.keras --data test.npz --eps 0.1
 
@@ -61,8 +70,12 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.set_defaults(run=run)
     parser.add_argument("target", metavar="TARGET", help="a bundle folder or a .keras file")
     add_rows(parser, "the examples", f"number of examples, from the first (default all; under noise {SMOOTHED})")
-    bounds = parser.add_argument_group("interval bounds, L-inf")
+    bounds = parser.add_argument_group("bounds, L-inf")
     bounds.add_argument("--eps", type=float, nargs="+", help="in the unit of `redoubt attack --eps`")
+    bounds.add_argument("--method", choices=METHODS, help=f"the strongest to try (default {METHODS[0]})")
+    bounds.add_argument(
+        "--limit", type=float, metavar="SECONDS", help=f"of branch and bound for each example (default {LIMIT:g})"
+    )
     noise = parser.add_argument_group("randomized smoothing, L2, for classifiers")
     noise.add_argument("--sigma", type=float, help="standard deviation of the noise, in the units of eps")
     noise.add_argument("--radii", type=float, nargs="+", metavar="R", help=f"default {' '.join(map(str, RADII))}")
@@ -80,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.quiet import import_tensorflow
 
     import_tensorflow()
+    from redoubt.cli import methods
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_target
     from redoubt.data.store import write_json
@@ -94,29 +108,53 @@ def run(args: argparse.Namespace) -> int:
     with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=None)) as target:
         points = args.points or (None if params is None else SMOOTHED)
         rows = load_rows(target, args.data, args.task, points)
-        found = _intervals(args, target, rows) if params is None else _smoothed(params, args.seed, target, rows)
-    given = {} if params is None else {**params.model_dump(exclude={"radii", "points"}), "seed": args.seed}
+        if params is None:
+            found, by_method = _bounds(args, target, rows)
+            given = {} if by_method is None else {"method": args.method, "limit": args.limit or LIMIT}
+        else:
+            found, by_method = _smoothed(params, args.seed, target, rows), None
+            given = {**params.model_dump(exclude={"radii", "points"}), "seed": args.seed}
     path = (args.out or Path("reports", "certificates", folder_name(target))) / "record.json"
-    write_json(path, _record(target, rows, given, found))
-    how = "interval bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
+    more = {} if by_method is None else {"methods": methods.record(by_method)}
+    write_json(path, {**_record(target, rows, given, found), **more})
+    how = "bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
     norm: Norm = "linf" if params is None else "l2"
     sizes = [float(name.split()[1]) for name in found if name.startswith(NORMS[norm])]
     title = f"{how} on {target.said}\nexamples: {len(rows.batch)}, {rows.source}"
-    _show(title, found, _raw_units(target, norm, sizes), path)
+    notes = _raw_units(target, norm, sizes)
+    if by_method is not None:
+        notes = [*methods.said(by_method), *notes]
+    _show(title, _rows_of(found, by_method), notes, path)
     return 0
+
+
+def _rows_of(found: dict[str, Any], by_method: "dict[str, Found] | None") -> list[tuple[str, str, Any]]:
+    """Threat, method and share of each line of the table."""
+    from redoubt.evaluation.metrics import rate
+
+    lines = []
+    for name, share in found.items():
+        if by_method is None or name not in by_method:
+            lines.append((name, "", share))
+        else:
+            lines += [(name, method, rate(each)) for method, each in by_method[name].certified.items()]
+    return lines
 
 
 def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
     """What `--sigma` and its like say; None where interval bounds are wanted."""
     from redoubt.params.sections import CertifyParams
 
+    if args.limit is not None and (args.method != "complete" or not 0 < args.limit < float("inf")):
+        raise CertifyError("--limit is of --method complete, a number of seconds above 0")
     if args.sigma is None:
         for name in ("radii", "draws", "alpha"):
             if getattr(args, name) is not None:
                 raise CertifyError(f"--{name} is of randomized smoothing: say the noise too, with --sigma")
         return None
-    if args.eps is not None:
-        raise CertifyError("--eps is of interval bounds and --sigma of smoothing: leave one of them out")
+    for name in ("eps", "method", "limit"):
+        if getattr(args, name) is not None:
+            raise CertifyError(f"--{name} is of bounds and --sigma of smoothing: leave one of them out")
     try:
         return CertifyParams(
             sigma=args.sigma,
@@ -133,18 +171,24 @@ def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
         raise CertifyError(f"{where}{first['msg'].removeprefix('Value error, ')}{came}") from None
 
 
-def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict[str, Any]:
-    """Certified accuracy within each L-inf eps; at 0 it is clean accuracy.
+def _bounds(
+    args: argparse.Namespace, target: "Target", rows: "Rows"
+) -> "tuple[dict[str, Any], dict[str, Found] | None]":
+    """Certified accuracy within each L-inf eps, at 0 clean accuracy; and by method, where more than intervals is asked.
 
     Raises:
         RefutedError: a proven example is misclassified, at itself or somewhere in its eps-ball.
     """
+    import numpy as np
     from tqdm import tqdm
 
     from redoubt.attacks.base import check_inputs
     from redoubt.attacks.problem import AttackProblem
+    from redoubt.certify.batches import verify_batch
     from redoubt.certify.interval import check_bounded
+    from redoubt.certify.piecewise import piecewise_linear
     from redoubt.certify.worst_case import certifier
+    from redoubt.cli import methods
     from redoubt.cli.rows import check_answers
     from redoubt.cli.threat import bounds_for, criterion_of, size_of
     from redoubt.evaluation.metrics import rate
@@ -157,18 +201,26 @@ def _intervals(args: argparse.Namespace, target: "Target", rows: "Rows") -> dict
         check_inputs(problem, batch.x, batch.y, eps)
     check_bounded(network)
     check_answers(problem, batch.x)
-
-    certified = certifier(network, bounds, criterion)
-
-    def checked(eps: float) -> "NDArray[np.bool_]":
-        found = certified(batch, eps)
-        _check(problem, batch, found, eps, args.seed)
-        return found
-
-    return {
-        f"L-inf {eps:g}": None if _is_vacuous(target, rows, eps) else rate(checked(eps))
-        for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps")
-    }
+    certified, more = certifier(network, bounds, criterion), args.method not in (None, "interval")
+    if more:
+        piecewise_linear(network)
+    found: dict[str, Any] = {}
+    by_method: dict[str, Found] = {}
+    for eps in tqdm(sorted({0.0, *sizes}), desc="interval bounds", unit="eps", disable=more):
+        name = f"L-inf {eps:g}"
+        if _is_vacuous(target, rows, eps):
+            found[name] = None
+            continue
+        proven = certified(batch, eps)
+        if more and eps:
+            left = np.flatnonzero(~proven)
+            how = args.method, args.limit or LIMIT
+            decisions = verify_batch(network, criterion, bounds, batch.take(left), eps, how)
+            by_method[name] = methods.joined(proven, left, decisions, args.method)
+            proven = by_method[name].proven
+        _check(problem, batch, proven, eps, args.seed)
+        found[name] = rate(proven)
+    return found, by_method if more else None
 
 
 def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool_]", eps: float, seed: int) -> None:
@@ -241,20 +293,23 @@ def _record(target: "Target", rows: "Rows", given: dict[str, Any], found: dict[s
     }
 
 
-def _show(title: str, found: dict[str, Any], raw_units: list[str], path: Path) -> None:
+def _show(title: str, lines: list[tuple[str, str, Any]], notes: list[str], path: Path) -> None:
     """Print the table, its sizes in raw units and where the record is."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("threat", "certified accuracy", "95 % interval", title=title, title_justify="left")
-    for name, value in found.items():
+    by_method = any(method for _, method, _ in lines)
+    heads = ("threat", *(["by"] if by_method else []), "certified accuracy", "95 % interval")
+    table = Table(*heads, title=title, title_justify="left")
+    for name, method, value in lines:
+        first = (name, method or "the network's own answers") if by_method else (name,)
         if value is None:
-            table.add_row(name, "not measured", "nothing can be perturbed")
+            table.add_row(*first, "not measured", "nothing can be perturbed")
             continue
         share, low, high = (f"{100 * part:.2f}" for part in (value.share, value.low, value.high))
-        table.add_row(name, f"{share} % of {value.n}", f"{low} to {high}")
+        table.add_row(*first, f"{share} % of {value.n}", f"{low} to {high}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    for said in raw_units:
+    for said in notes:
         console.print(said)
     console.print(path)

@@ -50,6 +50,21 @@ def test_a_number_is_proven_within_its_tolerance(desk: Path, tmp_path: Path) -> 
     assert near <= far == 1.0
 
 
+def test_each_method_is_a_line_of_the_table(desk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (f"{desk}/bars.keras", f"--data={desk}/rows.npz", "--eps=0.1", "--points=12", "--method=complete")
+    found = certify(tmp_path, *words, "--limit=5")
+    by_method = found["methods"]["L-inf 0.1"]["certified"]
+    shares = [by_method[name]["share"] for name in ("interval", "CROWN", "alpha-CROWN", "branch and bound")]
+    assert shares == sorted(shares)
+    assert shares[-1] == found["found"]["L-inf 0.1"]["share"]
+    assert found["given"] == {"method": "complete", "limit": 5.0}
+    rest = found["methods"]["L-inf 0.1"]
+    assert rest["adversarial"] + rest["undecided"] == round(12 * (1 - shares[-1]))
+    said = capsys.readouterr().out
+    assert f"{rest['adversarial']} refuted by an adversarial example, {rest['undecided']} undecided" in said
+    assert "branch and bound" in said
+
+
 def test_under_noise_less_is_certain_the_further_one_goes(desk: Path, tmp_path: Path) -> None:
     words = (f"{desk}/bars.keras", f"--data={desk}/rows.npz", "--sigma=0.25", "--draws=200", "--points=20")
     first = certify(tmp_path / "a", *words, "--radii", "0.5", "0.1")
@@ -62,6 +77,9 @@ def test_under_noise_less_is_certain_the_further_one_goes(desk: Path, tmp_path: 
 
 MISTAKES = {
     "url": ("http://127.0.0.1:9 --eps 0.1", "certify the bundle it serves"),
+    "limit": ("bars.keras --data=rows.npz --eps 0.1 --limit 5", "--limit is of --method complete, a number of seconds"),
+    "no-time": ("bars.keras --data=rows.npz --eps 0.1 --method complete --limit 0", "a number of seconds above 0"),
+    "method": ("bars.keras --data=rows.npz --sigma 1 --method crown", "--method is of bounds and --sigma of smoothing"),
     "two-kinds": ("bars.keras --data=rows.npz --eps 0.1 --sigma 0.5", "leave one of them out"),
     "radii": ("bars.keras --data=rows.npz --radii 0.5", "--radii is of randomized smoothing: say the noise too"),
     "sigma": ("bars.keras --data=rows.npz --sigma 0", "--sigma: Input should be greater than 0; 0.0 came"),

@@ -1,0 +1,74 @@
+"""The examples of a batch, each verified by itself, over the cores of this machine."""
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from redoubt.attacks.criteria import Criterion, Tolerance
+from redoubt.attacks.geometry import must_stay_integer
+from redoubt.certify.piecewise import piecewise_linear
+from redoubt.certify.refute import ends
+from redoubt.certify.verifier import Decision, Method, leads, verify_boxes, within
+from redoubt.compute import spread
+from redoubt.types import Batch, Bounds, Floats
+
+# Examples that a process is given at a time: few, so that the bar moves.
+AT_ONCE = 4
+
+
+def verify_batch(
+    network: keras.Model, criterion: Criterion, bounds: Bounds, batch: Batch, eps: float, how: tuple[Method, float]
+) -> list[Decision]:
+    """Prove or refute each example of a batch within an L-inf eps.
+
+    Args:
+        network: at inference.
+        criterion: what counts as correct: the true class, or a value within a tolerance.
+        bounds: the box inputs live in, and the unit of eps.
+        batch: examples with their labels or values.
+        eps: of the ball.
+        how: the strongest method to try, and the seconds that branch and bound may take for each example.
+
+    Raises:
+        ChainError: the network is more than a chain of layers.
+        LinearBoundError: a layer without linear bounds.
+    """
+    if not len(batch):
+        return []
+    apart, (low, high) = piecewise_linear(network), ends(batch.x, eps, bounds)
+    asked = [_asked(criterion, network.output_shape[-1], y) for y in batch.y]
+    doubles = [part.astype(float).reshape(len(batch), -1) for part in (batch.x, low, high)]
+    boxes = [*doubles, _whole(batch.x, bounds).reshape(len(batch), -1)]
+    jobs = []
+    for first in range(0, len(batch), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        jobs.append((apart, tuple(part[some] for part in boxes), asked[some], how))
+    label = f"{how[0]}, eps {eps:g}"
+    found = [decision for some in spread(verify_boxes, jobs, label) for decision in some]
+    return _confirmed(network, criterion, batch, (low, high), found)
+
+
+def _asked(criterion: Criterion, outputs: int, y: Any) -> Any:
+    return within(float(y), criterion.tolerance) if isinstance(criterion, Tolerance) else leads(outputs, int(y))
+
+
+def _whole(x: Floats, bounds: Bounds) -> Any:
+    return np.broadcast_to(must_stay_integer(x, bounds), x.shape)
+
+
+def _confirmed(
+    network: keras.Model, criterion: Criterion, batch: Batch, box: tuple[Floats, Floats], found: list[Decision]
+) -> list[Decision]:
+    """Only what is adversarial for the network itself, in the precision that it is served in, is called so."""
+    given = {place: decision.point for place, decision in enumerate(found) if decision.point is not None}
+    if not given:
+        return found
+    at, points = list(given), np.stack(list(given.values())).reshape(-1, *batch.x.shape[1:])
+    x_adv = np.clip(points.astype(np.float32), box[0][at], box[1][at])
+    is_adversarial = criterion.is_adversarial(network.predict_on_batch(x_adv), batch.y[at])
+    for place, adversarial in zip(at, is_adversarial, strict=True):
+        if not adversarial:
+            found[place] = replace(found[place], verdict="undecided", point=None)
+    return found
