@@ -65,7 +65,10 @@ class GuardedService(bentoml.Service[Any]):
 
 def describe(runtime: "Runtime") -> None:
     """Have the pages tell of the champions that are served."""
+    from serving.about import about
+
     champions = runtime.champions.items()
+    pages.state.about = about(runtime.champions)
     pages.state.schemas = [champion.schema.model_copy(update={"task": task}) for task, champion in champions]
     pages.state.threats = {task: champion.threat for task, champion in champions if champion.threat}
     pages.state.examples = {task: champion.example for task, champion in champions if champion.example is not None}
