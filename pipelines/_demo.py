@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import orjson
@@ -17,15 +19,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from redoubt.attacks.problem import AttackError
 from redoubt.bundle.certificates import certified_eps
 from redoubt.bundle.guarded_model import GuardedModel, softmax
 from redoubt.bundle.types import Floats
 from redoubt.data.arrays import read_npz
-from redoubt.evaluation.live import LiveAttacks
+from redoubt.errors import RedoubtError
+from redoubt.quiet import import_tensorflow
 from serving.about import of_model
 from serving.errors import envelope
 from serving.guarded import Asked, Certify, largest_eps
+
+if TYPE_CHECKING:
+    from redoubt.evaluation.live import LiveAttacks
 
 PREFIX = "/demo/"
 LARGEST_BODY = 8 * 2**20
@@ -73,19 +78,21 @@ class Alone:
 class Demo:
     """ASGI application before the service: it answers below `/demo/`, and passes everything else on."""
 
-    def __init__(self, service: ASGIApp, live: LiveAttacks, examples: Path) -> None:
-        """Stand before the service.
+    def __init__(self, service: ASGIApp, folders: Mapping[str, Path], examples: Path) -> None:
+        """Stand before the service; TensorFlow is imported beside it, so that the page is there at once.
 
         Args:
             service: takes all other requests.
-            live: attacks, and the models that are asked without a guard.
+            folders: of the bundles that are attacked and asked without a guard, by name.
             examples: `x` uint8 `(examples, height, width)` and `y`, as of `zoo/mnist-examples.npz`.
         """
         stored = read_npz(examples, ("x", "y"))
-        self._service, self._live = service, live
+        self._service = service
+        self._models = {name: GuardedModel.load(folder, threads=1) for name, folder in folders.items()}
+        self._live = ThreadPoolExecutor(1).submit(_live, dict(folders))
         self._images: NDArray[np.uint8] = stored["x"]
         self.labels = [int(label) for label in stored["y"]]
-        self._lock = asyncio.Lock()
+        self._lock = Lock()
         self._own = Starlette(
             routes=[
                 Route(f"{PREFIX}examples", self._examples),
@@ -96,7 +103,7 @@ class Demo:
 
     def told(self) -> dict[str, Any]:
         """What the page is told of the demo: its models, and the labels of the test images."""
-        models = [of_model(name, model) for name, model in self._live.guarded.items()]
+        models = [of_model(name, model) for name, model in self._models.items()]
         return {"models": models, "labels": self.labels, "shape": list(self._images.shape[1:])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,20 +129,18 @@ class Demo:
             return envelope(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST_BODY} bytes")
         try:
             asked = form.model_validate(json.loads(body))
-            if asked.model not in self._live.guarded:
-                raise ValueError(f"unknown model; expected one of {', '.join(self._live.guarded)}")
-            # One at a time: TensorFlow takes all cores for each.
-            async with self._lock:
-                said = await asyncio.to_thread(answer, asked)
+            if asked.model not in self._models:
+                raise ValueError(f"unknown model; expected one of {', '.join(self._models)}")
+            said = await asyncio.to_thread(answer, asked)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return envelope(HTTPStatus.BAD_REQUEST, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
-        except (ValueError, AttackError) as error:
+        except (ValueError, RedoubtError) as error:
             return envelope(HTTPStatus.BAD_REQUEST, str(error))
         return Response(orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
     def _say(self, asked: PredictBody) -> dict[str, Any]:
-        model = self._live.guarded[asked.model]
+        model = self._models[asked.model]
         x = _images(asked.inputs, model)
         if asked.guard:
             eps = largest_eps(model.schema)
@@ -155,10 +160,19 @@ class Demo:
         }
 
     def _perturb(self, asked: AttackBody) -> dict[str, Any]:
-        model = self._live.guarded[asked.model]
+        model = self._models[asked.model]
         x = _images([asked.input], model)
-        x_adv = self._live.attack(asked.attack, (asked.model, asked.guard), x, asked.label, asked.eps)
+        # One at a time: TensorFlow takes all cores for each.
+        with self._lock:
+            x_adv = self._live.result().attack(asked.attack, (asked.model, asked.guard), x, asked.label, asked.eps)
         return {"x_adv": x_adv[0, :, :, 0]}
+
+
+def _live(folders: Mapping[str, Path]) -> "LiveAttacks":
+    import_tensorflow()
+    from redoubt.evaluation.live import LiveAttacks
+
+    return LiveAttacks(folders)
 
 
 def _images(inputs: list[Pixels], model: GuardedModel) -> Floats:

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Timer
 
 from redoubt.errors import RedoubtError
-from redoubt.quiet import import_tensorflow
 
 HOST, PORT = "127.0.0.1", 3000
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
@@ -30,7 +29,6 @@ def main() -> None:
             sys.exit(f"error: port {asked.port} of {HOST} is taken: end the other program, or give another by --port")
     os.environ["REDOUBT_MODELS"] = str(asked.models.resolve())
     url = f"http://{HOST}:{asked.port}"
-    print("Loading the zoo's networks, about ten seconds", flush=True)
     try:
         serve(asked.port, lambda: say(url, asked.open))
     except RedoubtError as error:
@@ -44,16 +42,14 @@ def serve(port: int, ready: Callable[[], None]) -> None:
         RedoubtError: a bundle of the zoo cannot be read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import_tensorflow()
     import uvicorn
 
     from pipelines._demo import Demo
-    from redoubt.evaluation.live import LiveAttacks
     from serving.pages import pages
     from serving.service import Redoubt
 
     names = [NATURAL, *sorted(path.parent.name for path in ZOO.glob("*/card.json"))]
-    demo = Demo(Redoubt.to_asgi(), LiveAttacks({name: ZOO / name for name in names}), ZOO / "mnist-examples.npz")
+    demo = Demo(Redoubt.to_asgi(), {name: ZOO / name for name in names}, ZOO / "mnist-examples.npz")
     pages.state.demo = demo.told()
     ready()
     uvicorn.run(demo, host=HOST, port=port, log_level="warning")

@@ -10,7 +10,8 @@ from redoubt.attacks.base import Attack
 from redoubt.attacks.criteria import Untargeted
 from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.io import read_typed
 from redoubt.defenses.adaptive import adaptive_outputs
 from redoubt.targets.network_file import of_bundle
 from redoubt.types import PIXELS, Floats
@@ -20,20 +21,16 @@ STEPS = 40
 
 
 class LiveAttacks:
-    """Gradient attacks on the bundles of some folders; what an attack compiles is kept for the next one.
-
-    Attributes:
-        guarded: the guarded models by name.
-    """
+    """Gradient attacks on the bundles of some folders; what an attack compiles is kept for the next one."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
-        """Read the bundles.
+        """Read the networks, and the configurations of their guards.
 
         Raises:
-            BundleError: one is not whole.
-            NetworkError: the network of one cannot be read.
+            BundleError: a configuration cannot be read.
+            NetworkError: a network cannot be read.
         """
-        self.guarded = {name: GuardedModel.load(folder, threads=1) for name, folder in folders.items()}
+        self._guards = {name: read_typed(folder / "guard.json", GuardConfig) for name, folder in folders.items()}
         self._networks = {name: of_bundle(folder) for name, folder in folders.items()}
         self._attacks: dict[Name, Attack] = {"fgsm": fgsm(), "pgd": PGD(steps=STEPS)}
         self._problems: dict[tuple[str, bool], AttackProblem] = {}
@@ -61,6 +58,6 @@ class LiveAttacks:
         if target not in self._problems:
             name, knows_guard = target
             network = self._networks[name]
-            outputs = adaptive_outputs(network, self.guarded[name].guard) if knows_guard else of_network(network)
+            outputs = adaptive_outputs(network, self._guards[name]) if knows_guard else of_network(network)
             self._problems[target] = AttackProblem(outputs, Untargeted(), "linf", PIXELS, f"{name} live")
         return self._problems[target]
