@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 from benchmarks.screenshots import browser
 from benchmarks.server import free_port, running
 
-WIDTH, HEIGHT, SHOWN = 1240, 775, 960
+WIDTH, HEIGHT, SHOWN = 1240, 900, 960
 # Frames per second, and the least and most seconds that the recording may last.
 RATE, LONGEST = 5, 21.0
 LARGEST = 2 * 2**20
@@ -34,22 +34,23 @@ STROKE = (
 
 
 class Film:
-    """Frames of a page, each with the moment at which it was seen."""
+    """Frames of a page, each with the moment of the film at which it is shown."""
 
     def __init__(self, page: Page) -> None:
         """Film a page."""
-        self._page, self._started = page, time.monotonic()
+        self._page, self._seconds = page, 0.0
         self._frames: list[tuple[float, Image.Image]] = []
 
-    def watch(self, seconds: float) -> None:
-        """Film for a while."""
+    def watch(self, seconds: float, speed: float = 1.0) -> None:
+        """Film for a while, to be shown at so many times the speed."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             began = time.monotonic()
             shot = Image.open(io.BytesIO(self._page.screenshot(type="png")))
             size = (SHOWN, round(SHOWN * HEIGHT / WIDTH))
-            self._frames.append((began - self._started, shot.convert("RGB").resize(size, Image.Resampling.LANCZOS)))
-            self._page.wait_for_timeout(max(1.0, 1000 * (1 / RATE - (time.monotonic() - began))))
+            self._frames.append((self._seconds, shot.convert("RGB").resize(size, Image.Resampling.LANCZOS)))
+            self._page.wait_for_timeout(max(1.0, 1000 * (speed / RATE - (time.monotonic() - began))))
+            self._seconds += (time.monotonic() - began) / speed
 
     def save(self, path: Path) -> None:
         """Write the frames; one that equals the last only lengthens it."""
@@ -57,7 +58,7 @@ class Film:
         for at, frame in self._frames:
             if not kept or frame.tobytes() != kept[-1][1].tobytes():
                 kept.append((at, frame))
-        ends = [*(at for at, _ in kept[1:]), self._frames[-1][0] + 2.0]
+        ends = [*(at for at, _ in kept[1:]), self._seconds + 2.0]
         # However slow the machine was, the film is not.
         pace = min(1.0, LONGEST / ends[-1])
         lasts = [max(40, round(1000 * pace * (end - at))) for (at, _), end in zip(kept, ends, strict=True)]
@@ -80,20 +81,19 @@ def tour(page: Page, film: Film) -> None:
         slide(eps)
         film.watch(0.8)
     page.get_by_role("radio", name="guard").check()
-    film.watch(2.2)
+    film.watch(2.0)
     page.get_by_label("Model").select_option("mnist-certified")
     film.watch(0.8)
     _draw(page, film)
-    film.watch(0.8)
-    for eps in (0.2, 0.25):
+    for eps in (0.25, 0.3):
         slide(eps)
-        film.watch(0.8)
+        film.watch(1.0)
     page.get_by_label("Model").select_option("mnist-natural")
     slide(0.2)
     page.locator("#live").evaluate("node => node.scrollIntoView({block: 'start', behavior: 'instant'})")
     film.watch(0.6)
     page.locator("#start").click()
-    film.watch(8.0)
+    film.watch(24.0, speed=4.0)
 
 
 def _draw(page: Page, film: Film) -> None:
@@ -108,7 +108,7 @@ def _draw(page: Page, film: Film) -> None:
         page.mouse.move(*point, steps=3)
         film.watch(0.1)
     page.mouse.up()
-    film.watch(1.0)
+    film.watch(1.6)
 
 
 @contextmanager

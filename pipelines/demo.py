@@ -49,7 +49,8 @@ def serve(port: int, ready: Callable[[], None]) -> None:
     from serving.service import Redoubt
 
     names = [NATURAL, *sorted(path.parent.name for path in ZOO.glob("*/card.json"))]
-    demo = Demo(Redoubt.to_asgi(), {name: ZOO / name for name in names}, ZOO / "mnist-examples.npz")
+    service = Redoubt.to_asgi()  # type: ignore[attr-defined]
+    demo = Demo(service, {name: ZOO / name for name in names}, ZOO / "mnist-examples.npz")
     pages.state.demo = demo.told()
     ready()
     uvicorn.run(demo, host=HOST, port=port, log_level="warning")

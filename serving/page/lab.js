@@ -146,7 +146,6 @@ export class Lab {
   limits() {
     const limits = this.demo ? (this.state.guard ? t("adaptive") : "") : `${t("noOff")} ${t("noGradients")}`;
     $("limits").textContent = limits;
-    $("limits").hidden = !limits;
   }
 
   showEps() {

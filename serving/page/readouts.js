@@ -7,7 +7,7 @@ import { bar, colourScale, drawChange, drawImage, el, picture, scoreScale } from
 const LARGEST_SCORE = 2;
 
 export const modelName = (model) =>
-  (has(`name-${model.task}`) ? `MNIST, ${t(`name-${model.task}`)}` : model.task);
+  (has(`name-${model.task}`) ? t(`name-${model.task}`) : model.task);
 
 export function verdict(result) {
   if (!result) return { text: "", kind: "" };

@@ -37,7 +37,7 @@ const EN = {
   square: "Square",
   adaptive: "FGSM and PGD are adaptive here: they differentiate the guard too (BPDA and EOT), though not its detector.",
   noGradients: "FGSM and PGD need gradients, which the service gives to nobody; `make demo` computes them.",
-  eps: "Largest change per pixel, ε (L∞)",
+  eps: "Largest change of a pixel, ε",
   epsValue: "{eps} = {bytes} of 255",
   epsCertified: "Green: proven. Up to {eps} no attack can succeed on this image.",
   epsUncertified: "No part of this range is proven for this image.",
@@ -155,7 +155,7 @@ const ZH = {
   square: "Square",
   adaptive: "这里的 FGSM 和 PGD 是自适应的：连防护一起求导（BPDA 与 EOT），但不针对检测器。",
   noGradients: "FGSM 和 PGD 需要梯度，服务不向任何人提供；`make demo` 会计算。",
-  eps: "每个像素的最大改动 ε（L∞）",
+  eps: "像素的最大改动 ε",
   epsValue: "{eps}，即 255 级中的 {bytes} 级",
   epsCertified: "绿色部分已证明：不超过 {eps} 时，对这张图像的任何攻击都不会成功。",
   epsUncertified: "对这张图像，这个范围内没有证明。",
@@ -274,8 +274,8 @@ export function firstLanguage() {
 export const other = () => (language === "en" ? "zh" : "en");
 
 export function percent(share) {
-  if (share > 0.999 && share < 1) return "> 99.9 %";
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  if (share > 0.999 && share < 1) return ">\u00a099.9\u00a0%";
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}\u00a0%`;
 }
 
 // A certified eps is never rounded up.
