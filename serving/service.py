@@ -10,6 +10,7 @@ import bentoml
 from starlette.types import ASGIApp
 
 from serving import cors, instance, logs, port
+from serving.about import about
 from serving.admin import TOKEN, Admin, token
 from serving.admission import Limits
 from serving.correlation import Correlation
@@ -65,8 +66,6 @@ class GuardedService(bentoml.Service[Any]):
 
 def describe(runtime: "Runtime") -> None:
     """Have the pages tell of the champions that are served."""
-    from serving.about import about
-
     champions = runtime.champions.items()
     pages.state.about = about(runtime.champions)
     pages.state.schemas = [champion.schema.model_copy(update={"task": task}) for task, champion in champions]
