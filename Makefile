@@ -7,7 +7,7 @@ CLEAN := PIP_USER=0 PIP_TARGET= PIP_PREFIX= PYTHONSAFEPATH= PYTHONHOME=
 ACTIVE := $(CLEAN) PATH="$(CURDIR)/$(BIN):$$PATH" DVC_NO_ANALYTICS=1 BENTOML_DO_NOT_TRACK=True TF_CPP_MIN_LOG_LEVEL=3 \
 	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 .DEFAULT_GOAL := help
-.PHONY: help repro mnist course test serve ui report format check bench-attacks bench-serving rollback clean
+.PHONY: help repro demo mnist course test serve ui report format check bench-attacks bench-serving rollback clean
 
 help: ## Show what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ REPRO = python -m pipelines.repro $(if $(RUN),--run $(RUN)) $(if $(COURSE),--cou
 
 repro: .venv/installed ## Run the pipeline, end with the table of champions; RUN="mnist digits": these tasks; JOBS=4
 	@$(ACTIVE) $(REPRO)
+
+demo: .venv/installed ## Attack the zoo's models in the browser, on 127.0.0.1:3000; trains nothing
+	@$(ACTIVE) python -m pipelines.demo --open
 
 mnist: RUN = $(TASK)
 mnist: .venv/installed ## Run the pipeline on real MNIST, write its models to zoo/ (docs/mnist.md); TASK=mnist_01: L-inf 0.1

@@ -10,6 +10,7 @@ import bentoml
 from starlette.types import ASGIApp
 
 from serving import cors, instance, logs, port
+from serving.about import about
 from serving.admin import TOKEN, Admin, token
 from serving.admission import Limits
 from serving.correlation import Correlation
@@ -66,6 +67,7 @@ class GuardedService(bentoml.Service[Any]):
 def describe(runtime: "Runtime") -> None:
     """Have the pages tell of the champions that are served."""
     champions = runtime.champions.items()
+    pages.state.about = about(runtime.champions)
     pages.state.schemas = [champion.schema.model_copy(update={"task": task}) for task, champion in champions]
     pages.state.threats = {task: champion.threat for task, champion in champions if champion.threat}
     pages.state.examples = {task: champion.example for task, champion in champions if champion.example is not None}

@@ -14,11 +14,13 @@ from serving.schema import PredictRequest
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
 BUNDLES = ["mnist-adversarial", "mnist-certified"]
+NATURAL = "mnist-natural"
 every_bundle = pytest.mark.parametrize("name", BUNDLES)
 
 
 def test_it_holds_these_bundles_and_stays_small() -> None:
-    assert sorted(path.name for path in ZOO.iterdir() if path.is_dir()) == BUNDLES
+    assert sorted(path.name for path in ZOO.iterdir() if path.is_dir()) == sorted([*BUNDLES, NATURAL])
+    assert not (ZOO / NATURAL / "card.json").exists(), "without a card it is never served"
     assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) <= 24 * 2**20
 
 

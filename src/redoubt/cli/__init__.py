@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Never
 
 from redoubt import surroundings
-from redoubt.cli import attack, audit, certify, explain, init, predict, quarantine, study, verify
+from redoubt.cli import attack, audit, certify, explain, init, leaderboard, predict, quarantine, study, verify
 from redoubt.errors import as_user_error
 
 
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     predict.add_to(commands)
     explain.add_to(commands)
     verify.add_to(commands)
+    leaderboard.add_to(commands)
     study.add_to(commands)
     try:
         args = parser.parse_args(argv)
