@@ -22,10 +22,12 @@ from redoubt.models.saved import WEIGHTS
 from redoubt.params.base import ParamsError
 from redoubt.params.load import Params, load
 from redoubt.params.task import Task
+from redoubt.report.model_card import model_card
 
 ZOO = ("adversarial", "certified")
 # Trained on clean rows alone: without a card, so that the service never takes it; `make demo` shows it for contrast.
 CONTRAST = "natural"
+MODEL_CARD = "MODEL_CARD.md"
 LARGEST = 24 * 2**20
 
 
@@ -52,7 +54,10 @@ def work(params: Params, task: Task) -> None:
         with whole_folder(Path("zoo", f"{task.name}-{name}")) as folder:
             for file in BUNDLE_FILES:
                 shutil.copyfile(source / file, folder / file)
-            write_json(folder / "card.json", _card(name, params, task, data))
+            card = _card(name, params, task, data)
+            write_json(folder / "card.json", card)
+            told = model_card(f"{task.name}-{name}", card, data.schema)
+            (folder / MODEL_CARD).write_text(told, encoding="utf-8")
             write_json(
                 folder / "example.json", {"task": f"{task.name}-{name}", "inputs": example_request(task.name, data)}
             )

@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from redoubt.bundle.guarded_model import BUNDLE_FILES
 from redoubt.bundle.io import digest_folder
+from redoubt.bundle.schema import Schema
 from redoubt.cli import main
 from redoubt.data.store import read_json
+from redoubt.report.model_card import model_card
 from serving.runtime import load
 from serving.schema import PredictRequest
 
@@ -45,6 +48,17 @@ def test_its_card_tells_the_network_from_the_guarded_model(name: str) -> None:
     clean = read_json(ZOO / name / "card.json")["clean"]
     assert sorted(clean) == ["guarded", "network"]
     assert all(0.9 < figures["accuracy"] < 1.0 for figures in clean.values())
+
+
+@every_bundle
+def test_its_model_card_says_what_its_card_does(name: str) -> None:
+    card, schema = read_json(ZOO / name / "card.json"), Schema.model_validate(read_json(ZOO / name / "schema.json"))
+    text = (ZOO / name / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert text == model_card(name, card, schema)
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["pipeline_tag"] == "image-classification"
+    (result,) = header["model-index"][0]["results"]
+    assert {each["value"] for each in result["metrics"]} >= {card["numbers"]["clean_guarded"]["share"]}
 
 
 def test_a_card_comes_out_of_its_files_again(monkeypatch: pytest.MonkeyPatch) -> None:
