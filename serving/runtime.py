@@ -209,7 +209,7 @@ def checked(bundle: Path) -> Champion:
     # Compared before the graph is opened: what nobody vouched for is not even parsed.
     if digest != card.digest:
         raise BundleError(f"{bundle} has digest {digest}, but its card reports on {card.digest}")
-    model = GuardedModel.load(bundle, threads=1)
+    model = GuardedModel.load(bundle, threads=1, evaluates=False)
     if card.task != model.schema.task:
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
     # It may have been replaced since it was compared.

@@ -88,12 +88,13 @@ class Redoubt:
         from serving.desk import Desk
         from serving.kept import Kept
         from serving.moves import Follower
-        from serving.watch import Watch
+        from serving.watch import Watch, give_back
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
         follower = Follower(MODELS, Kept(instance.folder()))
         desk = Desk(follower.runtime, LIMITS, describe)
         self._watch = Watch(desk, follower, MODELS)
+        give_back()
         Redoubt.desk = desk  # type: ignore[attr-defined]
         if Redoubt.moves is not None:  # type: ignore[attr-defined]
             Redoubt.moves.watch = self._watch  # type: ignore[attr-defined]
