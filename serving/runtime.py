@@ -1,7 +1,7 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,17 +124,18 @@ class Runtime:
         return self.champions[task]
 
 
-def load(folder: Path) -> Runtime:
+def load(folder: Path, found: Mapping[str, Sequence[Path]] | None = None) -> Runtime:
     """Load every bundle whose card reports on its digest; log why any other is refused.
 
     Args:
         folder: the pipeline's models folder, of bundles TASK/champion, each served as its task; or a zoo of bundles,
             each served by its folder's name.
+        found: where the bundles lie, by task; without it, as of `bundles`.
     """
     champions: dict[str, Champion] = {}
     problems: dict[str, str] = {}
     refused: set[str] = set()
-    for task, places in bundles(folder).items():
+    for task, places in (bundles(folder) if found is None else found).items():
         try:
             champion = vouched(folder, task, places)
         except BundleError as error:

@@ -85,13 +85,14 @@ class Redoubt:
 
     def __init__(self) -> None:
         # Here, since BentoML's supervisor imports this module too, and needs neither NumPy nor ONNX Runtime.
+        from serving.aliases import of_environment
         from serving.desk import Desk
         from serving.kept import Kept
         from serving.moves import Follower
         from serving.watch import Watch, give_back
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
-        follower = Follower(MODELS, Kept(instance.folder()))
+        follower = Follower(MODELS, Kept(instance.folder()), of_environment(instance.folder() / "aliases"))
         desk = Desk(follower.runtime, LIMITS, describe)
         self._watch = Watch(desk, follower, MODELS)
         give_back()
