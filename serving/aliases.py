@@ -69,6 +69,8 @@ class Aliases:
                 self.places[task] = self._brought(task, model)
             except (BundleError, OSError) as error:
                 self.problems[task] = f"{model}: {error.strerror if isinstance(error, OSError) else error}"
+            except (AttributeError, LookupError, TypeError):
+                self.problems[task] = f"{model}: {registry.URI} names a server whose answers are not MLflow's"
         for task, why in self.problems.items():
             if before.get(task) != why:
                 log.error("task %s: no other champion is taken from MLflow: %s", task, why)

@@ -150,8 +150,8 @@ class Server:
             elif deep:
                 yield from self._walk(root, path, deep - 1)
 
-    def _json(self, path: str, **query: str) -> Any:
-        with self._open(f"{path}?{urlencode(query)}") as answer:
+    def _json(self, endpoint: str, **query: str) -> Any:
+        with self._open(f"{endpoint}?{urlencode(query)}") as answer:
             try:
                 return json.loads(answer.read(LARGEST_JSON))
             except (OSError, ValueError) as error:

@@ -163,10 +163,13 @@ def test_a_running_service_follows_an_alias_of_a_server(
     with running(command, f"{url}/health", tmp_path, variables):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         client = MlflowClient(url)
+        experiment = client.create_experiment("served")
 
         def register_at_server(number: int) -> str:
             digest = vary(bundle, number)
-            run = client.create_run("0").info
+            run = client.create_run(experiment).info
+            assert run.artifact_uri is not None
+            assert run.artifact_uri.startswith("mlflow-artifacts:")
             client.log_artifacts(run.run_id, str(bundle), "model/bundle")
             version = client.create_model_version(NAME, f"{run.artifact_uri}/model", run.run_id).version
             client.set_registered_model_alias(NAME, ALIAS, version)
