@@ -16,7 +16,7 @@ from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
 from serving.answers import Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader
-from serving.schema import PredictRequest, PredictResponse, UploadRequest, short
+from serving.schema import PredictRequest, PredictResponse, UploadRequest, short, sizes_of
 
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
@@ -89,7 +89,7 @@ class Runtime:
     def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
         """What is asked, and the inputs; raises as `predict` does."""
         champion = self.champion(request.task)
-        return Ask(champion, request.certify), champion.read(request.inputs)
+        return Ask(champion, request.certify, tuple(request.eps or ())), champion.read(request.inputs)
 
     def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
         """What is asked of one uploaded PNG or JPEG, and its pixels.
@@ -101,7 +101,9 @@ class Runtime:
         champion = self.champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
-        return Ask(champion, request.certify), decode(request.image, champion.schema)
+        return Ask(champion, request.certify, sizes_of(request.eps, request.certify)), decode(
+            request.image, champion.schema
+        )
 
     def champion(self, task: str) -> Champion:
         """The one of a task.

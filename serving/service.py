@@ -124,9 +124,10 @@ class Redoubt:
     @bentoml.api(input_spec=PredictBody)
     def predict(self, body: bytes) -> dict[str, Any]:
         """Answer images given as nested lists in [0, 1], or records in raw units; all of them or none."""
-        return self.runtime.predict(PredictRequest.parse(body)).model_dump()
+        return self.runtime.predict(PredictRequest.parse(body)).model_dump(exclude_unset=True)
 
     @bentoml.api(input_spec=UploadRequest)
-    def predict_image(self, image: bytes, task: str, certify: Certify = "budget") -> dict[str, Any]:
+    def predict_image(self, image: bytes, task: str, certify: Certify = "budget", eps: str = "") -> dict[str, Any]:
         """Answer one image uploaded as a PNG or JPEG file."""
-        return self.runtime.predict_image(UploadRequest(image=image, task=task, certify=certify)).model_dump()
+        request = UploadRequest(image=image, task=task, certify=certify, eps=eps)
+        return self.runtime.predict_image(request).model_dump(exclude_unset=True)
