@@ -129,7 +129,7 @@ def _proof(asked: Asked, x: Floats, draws: Draws) -> Floats:
             np.repeat(x, len(eps), axis=0),
             {name: np.repeat(each, len(eps), axis=0) for name, each in draws.items()},
         )
-    proof = asked.model.prove_drawn(x, np.tile(np.float32(eps), len(x) // len(eps)), draws)
+    proof = asked.model.prove_drawn(x, np.tile(np.array(eps, dtype=np.float32), len(x) // len(eps)), draws)
     return proof.reshape(-1, len(eps), *proof.shape[1:])
 
 

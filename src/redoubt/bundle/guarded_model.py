@@ -95,7 +95,7 @@ class GuardedModel:
         self.schema, self.guard, self.digest = schema, guard, digest
         self._numeric = schema.numeric
         self._threads = threads
-        self._graph, self._proof_graph = (graph, proof) if evaluates else (None, None)
+        self._graph, self._proof_graph = (graph if evaluates else None), (proof if evaluates else None)
         _check_fit(schema, guard)
         self._session = _open(graph, threads, MODEL)
         _check_answers(self._session, schema, guard)
