@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -102,7 +102,15 @@ def request(body: bytes, path: str = "/predict", kind: str = "application/json")
     return head.encode() + body
 
 
-def measure(url: str, sent: bytes, clients: int, seconds: float, stalled: int = 0) -> Load:
+def measure(
+    url: str,
+    sent: bytes,
+    clients: int,
+    seconds: float,
+    stalled: int = 0,
+    beside: Sequence[bytes] = (),
+    besides: Load | None = None,
+) -> Load:
     """Have clients ask.
 
     Args:
@@ -111,13 +119,16 @@ def measure(url: str, sent: bytes, clients: int, seconds: float, stalled: int = 
         clients: connections, each with one request at a time.
         seconds: to go on for.
         stalled: connections beside them that send one byte of a body and wait.
+        beside: what further clients send.
+        besides: takes what came of those.
     """
-    return uvloop.run(_measure(url, [sent] * clients + [STALLED] * stalled, clients, seconds))
+    requests = [sent] * clients + [STALLED] * stalled + [*beside]
+    return uvloop.run(_measure(url, requests, clients, seconds, besides or Load()))
 
 
-async def _measure(url: str, requests: Iterable[bytes], counted: int, seconds: float) -> Load:
+async def _measure(url: str, requests: Iterable[bytes], counted: int, seconds: float, idle: Load) -> Load:
     host, port = url.removeprefix("http://").split(":")
-    load, idle, loop = Load(), Load(), asyncio.get_running_loop()
+    load, loop = Load(), asyncio.get_running_loop()
     began = time.perf_counter()
     made = []
     for index, sent in enumerate(requests):

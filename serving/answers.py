@@ -42,10 +42,22 @@ class Champion:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of a champion: the answers, and which certificates."""
+    """What is asked of a champion: the answers, and which certificates.
+
+    Attributes:
+        champion: who is asked.
+        certify: which certificates the answers carry.
+        sizes: further eps at which they are certified; of `budget` alone.
+    """
 
     champion: Champion
     certify: Certify
+    sizes: tuple[float, ...] = ()
+
+    @property
+    def usual(self) -> "Ask":
+        """The same without further eps."""
+        return Ask(self.champion, self.certify)
 
     def answer(self, x: Floats) -> list[Any]:
         """The predictions for inputs `(inputs, *schema.shape)`, each as a JSON object, with fresh draws.
@@ -60,7 +72,7 @@ class Ask:
 def answer(ask: Ask, x: Floats, draws: Draws) -> list[Any]:
     """The predictions for inputs `(inputs, *schema.shape)` and given draws of the guard; see `Ask.answer`."""
     champion = ask.champion
-    return Asked(champion.model, champion.eps, ask.certify).answer(x, draws)
+    return Asked(champion.model, champion.eps, ask.certify, ask.sizes).answer(x, draws)
 
 
 def check(rows: list[Any]) -> None:

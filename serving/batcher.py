@@ -148,6 +148,11 @@ class Batcher:
             several = _second(question, np.repeat(x, ROWS, axis=0))
             self._prices[question].more = max(0.0, several - alone) / (ROWS - 1)
 
+    def suppose(self, question: Question, other: Question, times: int) -> None:
+        """Take a question that was never asked to cost so many times what another one does."""
+        price = self._prices.get(other, FREE)
+        self._prices.setdefault(question, Price(times * price.alone, times * price.more))
+
     def forget_all_but(self, questions: Set[Question]) -> None:
         """Forget the prices of all other questions, unless somebody waits for their answers."""
         waiting = {*self._small, *(job.question for job in self._large)}

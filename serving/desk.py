@@ -188,6 +188,8 @@ class Desk:
         account, model = current(), ask.champion.model
         account.task, account.digest, account.inputs = task, model.digest, len(x)
         account.mark("read")
+        if ask.sizes:
+            self.batcher.suppose(ask, ask.usual, 1 + len(ask.sizes))
         rows = await self.batcher.ask(ask, x, receive)
         try:
             check(rows)

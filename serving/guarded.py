@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.certificates import certified_eps, certified_interval
+from redoubt.bundle.certificates import certified_eps
 from redoubt.bundle.guard_config import Draws
 from redoubt.bundle.guarded_model import GuardedModel, Predictions
 from redoubt.bundle.schema import Schema
@@ -51,11 +51,13 @@ class Asked:
         model: that answers.
         eps: L-inf size of the threat that its card reports on.
         certify: which certificates the answers carry.
+        sizes: further eps at which they are certified, in the same run; of `budget` alone.
     """
 
     model: GuardedModel
     eps: float
     certify: Certify
+    sizes: tuple[float, ...] = ()
 
     def answer(self, x: Floats, draws: Draws) -> list[Any]:
         """The predictions for inputs and draws of the guard, each as a JSON object.
@@ -82,9 +84,10 @@ def _classes(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[d
     model, label = asked.model, said.vote.argmax(axis=1)
     labels, names, chosen = model.schema.labels, model.variants, said.outputs.argmax(axis=2)
     outside = model.outside(x) > 0
-    balls = _balls(asked, said, x, draws)
+    balls, held = _balls(asked, said, x, draws)
     if balls is not None:
         balls[outside.any(axis=1)] = 0.0
+    held[outside.any(axis=1)] = False
     return [
         {
             "label": labels[label[row]],
@@ -92,35 +95,57 @@ def _classes(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[d
             "adversarial_score": said.score[row],
             "flagged": bool(said.flagged[row]),
             "outside": _named(model.schema, outside[row]),
-            "certified": None if balls is None else {"norm": "linf", "eps": balls[row]},
+            "certified": None
+            if balls is None
+            else {"norm": "linf", "eps": balls[row], **_at(asked, [{"holds": bool(each)} for each in held[row]])},
             "variants": {name: labels[index] for name, index in zip(names, chosen[row], strict=True)},
         }
         for row, vote in enumerate(said.vote)
     ]
 
 
-def _balls(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> Floats | None:
-    """The certified eps per input `(inputs,)`; None where none was asked for."""
-    model, label, eps = asked.model, said.vote.argmax(axis=1), asked.eps
+def _balls(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> tuple[Floats | None, NDArray[np.bool_]]:
+    """The certified eps per input `(inputs,)`, None if none was asked for, and which sizes hold `(inputs, sizes)`."""
+    model, label = asked.model, said.vote.argmax(axis=1)
+    holds = np.zeros((len(x), 1 + len(asked.sizes)), dtype=np.bool_)
     if asked.certify == "none":
-        return None
+        return None, holds[:, 1:]
     if asked.certify == "radius":
-        return certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema))
-    balls = np.zeros(len(x), dtype=np.float32)
+        return certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema)), holds[:, 1:]
     # Where the variants disagree already nothing can be proven of the ball round them.
     (agreed,) = np.nonzero((said.outputs.argmax(axis=2) == label[:, None]).all(axis=1))
     if model.proves and len(agreed):
-        leads = model.prove_drawn(x[agreed], eps, {name: each[agreed] for name, each in draws.items()})
-        smallest = leads[np.arange(len(agreed)), :, label[agreed]].min(axis=1)
-        balls[agreed] = np.where(smallest > 0, np.float32(eps), np.float32(0.0))
-    return balls
+        leads = _proof(asked, x[agreed], {name: each[agreed] for name, each in draws.items()})
+        smallest = leads[np.arange(len(agreed)), :, :, label[agreed]].min(axis=2)
+        holds[agreed] = smallest > 0
+    return np.where(holds[:, 0], np.float32(asked.eps), np.float32(0.0)), holds[:, 1:]
+
+
+def _proof(asked: Asked, x: Floats, draws: Draws) -> Floats:
+    """What is proven at the card's eps and at each size, in one run: `(inputs, 1 + sizes, variants, columns)`."""
+    eps = [asked.eps, *asked.sizes]
+    if len(eps) > 1:
+        x, draws = (
+            np.repeat(x, len(eps), axis=0),
+            {name: np.repeat(each, len(eps), axis=0) for name, each in draws.items()},
+        )
+    proof = asked.model.prove_drawn(x, np.tile(np.array(eps, dtype=np.float32), len(x) // len(eps)), draws)
+    return proof.reshape(-1, len(eps), *proof.shape[1:])
+
+
+def _at(asked: Asked, said: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is said of each size, if there are any; each is named as the graph has it, in float32."""
+    if not asked.sizes:
+        return {}
+    return {"at": [{"eps": np.float32(eps), **each} for eps, each in zip(asked.sizes, said, strict=True)]}
 
 
 def _numbers(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[dict[str, Any]]:
     model, eps = asked.model, asked.eps
     outside = model.outside(x) > 0
     proves = model.proves and asked.certify != "none"
-    ends = certified_interval(Drawn(model, draws), x, eps, 0) if proves else None
+    # Those of the variants, averaged as their values are.
+    ends = _proof(asked, x, draws).mean(axis=2) if proves else None
     return [
         {
             "value": said.vote[row, 0],
@@ -129,11 +154,15 @@ def _numbers(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[d
             "outside": _named(model.schema, outside[row]),
             "certified": None
             if ends is None or outside[row].any()
-            else {"norm": "linf", "eps": eps, "low": ends[row, 0], "high": ends[row, 1]},
+            else {"norm": "linf", "eps": eps, **_ends(ends[row, 0]), **_at(asked, [*map(_ends, ends[row, 1:])])},
             "variants": dict(zip(model.variants, each[:, 0], strict=True)),
         }
         for row, each in enumerate(said.outputs)
     ]
+
+
+def _ends(ends: Floats) -> dict[str, Any]:
+    return {"low": ends[0], "high": ends[1]}
 
 
 def _named(schema: Schema, outside: NDArray[np.bool_]) -> list[str]:

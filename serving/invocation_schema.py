@@ -6,7 +6,7 @@ from bentoml.exceptions import InvalidArgument
 from pydantic import Field, ValidationError
 
 from serving.oip_schema import Strict, load, sentence
-from serving.schema import Certify
+from serving.schema import NO_SIZES, Certify, Sizes
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -16,9 +16,11 @@ class Params(Strict):
 
     Attributes:
         certify: which certificates the answers carry, as in /predict.
+        eps: further eps at which they are certified, likewise.
     """
 
     certify: Certify = "budget"
+    eps: Sizes | None = None
 
 
 class Split(Strict):
@@ -77,6 +79,8 @@ class InvocationRequest(Strict):
         except ValidationError as error:
             raise InvalidArgument(sentence(error)) from None
         forms = [form for form in FORMS if getattr(request, form) is not None]
+        if request.params.eps and request.params.certify != "budget":
+            raise InvalidArgument(f"params.{NO_SIZES}")
         if len(forms) != 1:
             raise InvalidArgument(f"{' and '.join(forms) or 'none'} came; expected exactly one of {', '.join(FORMS)}")
         return request

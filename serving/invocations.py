@@ -18,7 +18,7 @@ from serving.errors import Refused
 from serving.gatekeeper import Answer
 from serving.invocation_schema import InvocationRequest
 from serving.openapi_tasks import IMAGE
-from serving.schema import MAX_INPUTS, Certify
+from serving.schema import MAX_INPUTS
 from serving.tensors import Spec, from_json
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Invocations:
         came = Headers(scope=scope).get("content-type", "").split(";")[0].strip().lower()
         reading = desk.read(len(body), partial(_read_csv if came == CSV else _read, body, champion))
         del body
-        certify, x = await reading
-        rows = await desk.answer(task, Ask(champion, certify), x, receive)
+        ask, x = await reading
+        rows = await desk.answer(task, ask, x, receive)
         return Answer(orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
@@ -67,21 +67,22 @@ def _task(scope: Scope, served: list[str]) -> str:
     )
 
 
-def _read(body: bytes, champion: Champion) -> tuple[Certify, Floats]:
+def _read(body: bytes, champion: Champion) -> tuple[Ask, Floats]:
     request = InvocationRequest.parse(body)
     rows, image = request.rows(), champion.schema.kind == "image"
     _check_count(rows)
     if image and (request.dataframe_split or request.dataframe_records is not None):
         raise _takes_images(champion)
-    return request.params.certify, _images(rows, champion) if image else champion.read(rows)
+    ask = Ask(champion, request.params.certify, tuple(request.params.eps or ()))
+    return ask, _images(rows, champion) if image else champion.read(rows)
 
 
-def _read_csv(body: bytes, champion: Champion) -> tuple[Certify, Floats]:
+def _read_csv(body: bytes, champion: Champion) -> tuple[Ask, Floats]:
     if champion.schema.kind == "image":
         raise _takes_images(champion)
     rows = csv_table.records(body, champion.schema)
     _check_count(rows)
-    return "budget", champion.read(rows)
+    return Ask(champion, "budget"), champion.read(rows)
 
 
 def _check_count(rows: list[Any]) -> None:

@@ -13,6 +13,7 @@ from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED
 from redoubt.bundle.io import digest_folder, read_typed
 from serving import meters
+from serving.aliases import Aliases
 from serving.answers import Ask, Champion
 from serving.guarded import NO_ANSWER
 from serving.kept import Kept, Rollback
@@ -70,22 +71,25 @@ class Follower:
         runtime: what is to be served, as of the last look.
     """
 
-    def __init__(self, folder: Path, kept: Kept) -> None:
+    def __init__(self, folder: Path, kept: Kept, aliases: Aliases | None = None) -> None:
         """Load what lies there.
 
         Args:
             folder: see `runtime.load`.
             kept: takes a copy of each champion.
+            aliases: whose bundles take the place of the folder's.
         """
         self._folder, self._kept = folder, kept
+        self._aliases = aliases or Aliases("", "", folder)
         # Before loading: what changes meanwhile is loaded again.
-        states = {task: _state(places) for task, places in bundles(folder).items()}
-        self.runtime = load(folder)
+        found = self._found(at_once=True)
+        states = {task: _state(places) for task, places in found.items()}
+        self.runtime = load(folder, found)
         self._watched = {task: Watched(state, (state, None)) for task, state in states.items()}
-        self._unkept = {task: bundles(folder).get(task, [folder])[0] for task in self.runtime.champions}
+        self._unkept = {task: found.get(task, [folder])[0] for task in self.runtime.champions}
         for task, champion in self.runtime.champions.items():
             meters.serves(task, champion.model.digest)
-        if kept.rollbacks():
+        if kept.rollbacks() or self._aliases.problems:
             self.look(at_once=True)
 
     def look(self, at_once: bool = False) -> Runtime:
@@ -96,7 +100,7 @@ class Follower:
         """
         now = self.runtime
         draft = Draft(dict(now.champions), dict(now.problems), set(now.refused))
-        found, rollbacks = bundles(self._folder), self._kept.rollbacks()
+        found, rollbacks = self._found(at_once), self._kept.rollbacks()
         # A disk that is away for a while takes nothing out of service.
         away = "" if at_once or found or not draft.champions else "there is no bundle in the models folder any more"
         for task in sorted({*found, *self._watched}):
@@ -107,9 +111,17 @@ class Follower:
             meters.waits(task, bool(why))
             if watched.gone and task not in draft.pending:
                 del self._watched[task]
+        for task, why in self._aliases.problems.items():
+            draft.pending.setdefault(task, why)
+            meters.waits(task, True)
         self.runtime = Runtime(draft.champions, draft.problems, frozenset(draft.refused), draft.pending)
         self.keep()
         return self.runtime
+
+    def _found(self, at_once: bool) -> dict[str, list[Path]]:
+        """Where the bundle of each task lies: what an alias names goes before what the folder holds."""
+        self._aliases.look(at_once)
+        return bundles(self._folder) | {task: [place] for task, place in self._aliases.places.items()}
 
     def keep(self) -> None:
         """Copy what is served, as far as that was not done, so that it can be rolled back to."""
@@ -137,7 +149,7 @@ class Follower:
             served = ", ".join(self.runtime.champions) or "none"
             raise MoveError(f"nothing is served for task {task[:60]!r}; tasks served: {served}")
         self.keep()
-        serve, places = self._kept.before(task, champion.model.digest), bundles(self._folder).get(task)
+        serve, places = self._kept.before(task, champion.model.digest), self._found(at_once=False).get(task)
         if serve is None or not places:
             raise MoveError(f"task '{task}': no other champion was served since this instance was started")
         former = self._kept.rollbacks().get(task)
@@ -191,7 +203,7 @@ class Follower:
         try:
             bundle, champion = self._load(task, places, rollback)
         except BundleError as error:
-            why = said(error, self._folder)
+            why = said(error, self._folder).replace(f"{self._aliases.folder}/", "")
             if task in draft.problems:
                 draft.problems[task] = why
             served = draft.champions.get(task)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from serving.schema import CERTIFY, MAX_INPUTS
+from serving.schema import CERTIFY, MAX_INPUTS, MOST_SIZES, SMALLEST
+from serving.schema import LARGEST as LARGEST_SIZE
 
 if TYPE_CHECKING:
     from redoubt.bundle.schema import Column, Schema
@@ -19,6 +20,15 @@ CERTIFY_SCHEMA = {
     "default": "budget",
     "description": "Which certificates the answers carry: none; at the eps of the model's card; or the largest that can"
     " be proven, which takes several times as long.",
+}
+
+EPS_SCHEMA = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": MOST_SIZES,
+    "items": {"type": "number", "minimum": SMALLEST, "maximum": LARGEST_SIZE},
+    "description": "With certify budget, further eps at which the answers are certified, in the same pass; in the"
+    " model's units: pixels in [0, 1], features in standard deviations of the training set.",
 }
 
 
@@ -52,6 +62,7 @@ def components(schemas: "Mapping[str, Schema]") -> dict[str, Any]:
                 "task": {"type": "string", "enum": [task]},
                 "inputs": {"type": "array", "minItems": 1, "maxItems": MAX_INPUTS, "items": ref(f"{task}_input")},
                 "certify": CERTIFY_SCHEMA,
+                "eps": EPS_SCHEMA,
             },
             ["task", "inputs"],
             f"Inputs for the task {task}.",
@@ -75,6 +86,7 @@ def upload(schemas: "Mapping[str, Schema]") -> dict[str, Any]:
         "image": {"type": "string", "format": "binary", "description": "A PNG or JPEG file."},
         "task": {"type": "string", **({"enum": tasks} if tasks else {})},
         "certify": CERTIFY_SCHEMA,
+        "eps": {"type": "string", "description": "As of /predict, with commas between them, such as 0.1,0.3."},
     }
     return an_object("UploadRequest", properties, ["image", "task"], "One image as a PNG or JPEG file, for one task.")
 

@@ -34,7 +34,7 @@ class Guarded:
         Raises:
             BundleError: it is not whole, or cannot be read.
         """
-        self._model = GuardedModel.load(folder, threads=1)
+        self._model = GuardedModel.load(folder, threads=1, evaluates=False)
         self._eps = read_typed(folder / "card.json", Card).eps
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

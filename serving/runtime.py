@@ -1,7 +1,7 @@
 """The promoted bundles in memory: which of them may answer, and their answers."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
 from serving.answers import Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader
-from serving.schema import PredictRequest, PredictResponse, UploadRequest, short
+from serving.schema import PredictRequest, PredictResponse, UploadRequest, short, sizes_of
 
 # Below BentoML's logger, whose handlers and format the server sets up.
 log = logging.getLogger("bentoml.redoubt")
@@ -89,7 +89,7 @@ class Runtime:
     def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
         """What is asked, and the inputs; raises as `predict` does."""
         champion = self.champion(request.task)
-        return Ask(champion, request.certify), champion.read(request.inputs)
+        return Ask(champion, request.certify, tuple(request.eps or ())), champion.read(request.inputs)
 
     def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
         """What is asked of one uploaded PNG or JPEG, and its pixels.
@@ -101,7 +101,9 @@ class Runtime:
         champion = self.champion(request.task)
         if champion.schema.kind != "image":
             raise InvalidArgument(f"task '{request.task}' takes records, not images; POST them to /predict")
-        return Ask(champion, request.certify), decode(request.image, champion.schema)
+        return Ask(champion, request.certify, sizes_of(request.eps, request.certify)), decode(
+            request.image, champion.schema
+        )
 
     def champion(self, task: str) -> Champion:
         """The one of a task.
@@ -124,17 +126,18 @@ class Runtime:
         return self.champions[task]
 
 
-def load(folder: Path) -> Runtime:
+def load(folder: Path, found: Mapping[str, Sequence[Path]] | None = None) -> Runtime:
     """Load every bundle whose card reports on its digest; log why any other is refused.
 
     Args:
         folder: the pipeline's models folder, of bundles TASK/champion, each served as its task; or a zoo of bundles,
             each served by its folder's name.
+        found: where the bundles lie, by task; without it, as of `bundles`.
     """
     champions: dict[str, Champion] = {}
     problems: dict[str, str] = {}
     refused: set[str] = set()
-    for task, places in bundles(folder).items():
+    for task, places in (bundles(folder) if found is None else found).items():
         try:
             champion = vouched(folder, task, places)
         except BundleError as error:
@@ -209,7 +212,7 @@ def checked(bundle: Path) -> Champion:
     # Compared before the graph is opened: what nobody vouched for is not even parsed.
     if digest != card.digest:
         raise BundleError(f"{bundle} has digest {digest}, but its card reports on {card.digest}")
-    model = GuardedModel.load(bundle, threads=1)
+    model = GuardedModel.load(bundle, threads=1, evaluates=False)
     if card.task != model.schema.task:
         raise BundleError(f"{bundle} was made for task '{model.schema.task}', its card for '{card.task}'")
     # It may have been replaced since it was compared.

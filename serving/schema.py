@@ -20,6 +20,11 @@ MAX_INPUTS = 256
 # largest eps that can be proven, searched for, which takes several times as long.
 Certify = Literal["none", "budget", "radius"]
 CERTIFY: tuple[Certify, ...] = get_args(Certify)
+# Further eps at which one request's answers are certified, and what each may be: below, float32 has no digits left
+# beside an input's; above, nothing is proven.
+MOST_SIZES, SMALLEST, LARGEST = 8, 1e-6, 1e6
+Sizes = Annotated[list[Annotated[float, Field(ge=SMALLEST, le=LARGEST)]], Field(min_length=1, max_length=MOST_SIZES)]
+NO_SIZES = "eps: expected certify budget with it, which certifies in one pass at each eps"
 
 INPUTS = {
     "type": "array",
@@ -46,6 +51,7 @@ class PredictRequest(BaseModel):
         inputs: of that task.
         certify: which certificates the answers carry: `none`; `budget`, at the eps of the model's card; or `radius`,
             the largest eps that can be proven, which takes several times as long.
+        eps: with `budget`, further eps at which the answers are certified, in the same pass; in the model's units.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -53,6 +59,7 @@ class PredictRequest(BaseModel):
     task: str
     inputs: Annotated[list[Any], Field(min_length=1, max_length=MAX_INPUTS), WithJsonSchema(INPUTS)]
     certify: Certify = "budget"
+    eps: Sizes | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> "PredictRequest":
@@ -71,6 +78,8 @@ class PredictRequest(BaseModel):
         try:
             request = cls.model_validate(value)
             _refuse_repeated_keys(body, request)
+            if request.eps and request.certify != "budget":
+                raise InvalidArgument(NO_SIZES)
             return request
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
@@ -88,6 +97,37 @@ def _refuse_repeated_keys(body: bytes, request: PredictRequest) -> None:
     # Every key has its colon: only where there are more, in a text perhaps, is the body read once again.
     if body.count(b":") > keys:
         json.loads(body.removeprefix(BOM_UTF8), object_pairs_hook=once)
+
+
+def are_sizes(value: Any) -> bool:
+    """Whether a JSON value is valid as `PredictRequest.eps`."""
+    return (
+        type(value) is list
+        and 1 <= len(value) <= MOST_SIZES
+        and all(type(each) in (int, float) and SMALLEST <= each <= LARGEST for each in value)
+    )
+
+
+def sizes_of(text: str, certify: Certify) -> tuple[float, ...]:
+    """The further eps that a form names, with commas between them.
+
+    Raises:
+        InvalidArgument: they are none, or come with other certificates than those of the budget.
+    """
+    if not text:
+        return ()
+    try:
+        sizes = [float(each) for each in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not are_sizes(sizes):
+        raise InvalidArgument(
+            f"eps is {short(text)}; expected 1 to {MOST_SIZES} numbers from {SMALLEST:g} to {LARGEST:g}, with commas"
+            " between them"
+        )
+    if certify != "budget":
+        raise InvalidArgument(NO_SIZES)
+    return tuple(sizes)
 
 
 def once(pairs: list[tuple[str, Any]]) -> None:
@@ -122,6 +162,7 @@ class UploadRequest(IODescriptor):
     image: Annotated[bytes, WithJsonSchema({"type": "string", "format": "binary"})]
     task: str
     certify: Certify = "budget"
+    eps: str = ""
 
     @classmethod
     async def from_http_request(cls, request: Request, _serde: object) -> "UploadRequest":
@@ -139,7 +180,8 @@ class UploadRequest(IODescriptor):
                 stack.push_async_callback(form.close)
                 names = sorted(name for name, _ in form.multi_items())
                 image, task, certify = form.get("image"), form.get("task"), form.get("certify", "budget")
-                expected = ["certify"] * ("certify" in form) + ["image", "task"]
+                eps = form.get("eps", "")
+                expected = [name for name in ("certify", "eps") if name in form] + ["image", "task"]
                 if names == expected and isinstance(image, str):
                     raise InvalidArgument(
                         "the part 'image' came as text, since its Content-Disposition names no file; send a file, as"
@@ -151,9 +193,37 @@ class UploadRequest(IODescriptor):
                     )
                 if certify not in CERTIFY:
                     raise InvalidArgument(f"certify is {short(certify)}; expected one of {', '.join(CERTIFY)}")
-                return cls(image=await image.read(), task=task, certify=certify)
+                if not isinstance(eps, str):
+                    raise InvalidArgument("the part 'eps' came as a file; send it as a text")
+                return cls(image=await image.read(), task=task, certify=certify, eps=eps)
         except MultiPartException as error:
             raise InvalidArgument(f"the form cannot be read: {error.message}") from None
+
+
+class BallAt(BaseModel):
+    """Whether the label is proven throughout a ball that was asked for.
+
+    Attributes:
+        eps: its size, as the request named it.
+        holds: whether no input of the ball is given another label.
+    """
+
+    eps: float
+    holds: bool
+
+
+class IntervalAt(BaseModel):
+    """Where the value stays for every input of a ball that was asked for.
+
+    Attributes:
+        eps: its size, as the request named it.
+        low: lower end, in the target's units.
+        high: upper end.
+    """
+
+    eps: float
+    low: float
+    high: float
 
 
 class CertifiedBall(BaseModel):
@@ -164,10 +234,12 @@ class CertifiedBall(BaseModel):
         eps: its size in the model's units: pixels in [0, 1], features in standard deviations of the training set. Of
             `budget` the eps of the model's card, of `radius` the largest multiple of a 64th of the search's range that
             was proven; 0 where nothing is proven, and for an input outside the training range.
+        at: of each further eps that was asked for; left out where none was.
     """
 
     norm: str = "linf"
     eps: float
+    at: list[BallAt] = []
 
 
 class CertifiedInterval(BaseModel):
@@ -178,12 +250,14 @@ class CertifiedInterval(BaseModel):
         eps: size of the ball: the threat of the model's card, in standard deviations of each feature.
         low: lower end, in the target's units.
         high: upper end.
+        at: of each further eps that was asked for; left out where none was.
     """
 
     norm: str = "linf"
     eps: float
     low: float
     high: float
+    at: list[IntervalAt] = []
 
 
 class ClassPrediction(BaseModel):

@@ -87,15 +87,17 @@ class Redoubt:
 
     def __init__(self) -> None:
         # Here, since BentoML's supervisor imports this module too, and needs neither NumPy nor ONNX Runtime.
+        from serving.aliases import of_environment
         from serving.desk import Desk
         from serving.kept import Kept
         from serving.moves import Follower
-        from serving.watch import Watch
+        from serving.watch import Watch, give_back
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
-        follower = Follower(MODELS, Kept(instance.folder()))
+        follower = Follower(MODELS, Kept(instance.folder()), of_environment(instance.folder() / "aliases"))
         desk = Desk(follower.runtime, LIMITS, describe)
         self._watch = Watch(desk, follower, MODELS)
+        give_back()
         Redoubt.desk = desk  # type: ignore[attr-defined]
         if Redoubt.moves is not None:  # type: ignore[attr-defined]
             Redoubt.moves.watch = self._watch  # type: ignore[attr-defined]
@@ -124,9 +126,10 @@ class Redoubt:
     @bentoml.api(input_spec=PredictBody)
     def predict(self, body: bytes) -> dict[str, Any]:
         """Answer images given as nested lists in [0, 1], or records in raw units; all of them or none."""
-        return self.runtime.predict(PredictRequest.parse(body)).model_dump()
+        return self.runtime.predict(PredictRequest.parse(body)).model_dump(exclude_unset=True)
 
     @bentoml.api(input_spec=UploadRequest)
-    def predict_image(self, image: bytes, task: str, certify: Certify = "budget") -> dict[str, Any]:
+    def predict_image(self, image: bytes, task: str, certify: Certify = "budget", eps: str = "") -> dict[str, Any]:
         """Answer one image uploaded as a PNG or JPEG file."""
-        return self.runtime.predict_image(UploadRequest(image=image, task=task, certify=certify)).model_dump()
+        request = UploadRequest(image=image, task=task, certify=certify, eps=eps)
+        return self.runtime.predict_image(request).model_dump(exclude_unset=True)

@@ -100,7 +100,8 @@ def load(setting: str, models: Path, champions: Mapping[str, Champion]) -> dict[
         try:
             if task not in champions or not bundle:
                 raise BundleError(f"expected TASK=BUNDLE with a task of {', '.join(champions) or 'none'}")
-            model = GuardedModel.load(models / task / bundle if "/" not in bundle else Path(bundle), threads=1)
+            folder = models / task / bundle if "/" not in bundle else Path(bundle)
+            model = GuardedModel.load(folder, threads=1, evaluates=False)
             if not _alike(model, champions[task]):
                 raise BundleError(f"{bundle} takes other inputs, or gives other labels, than the champion")
             found[task] = Shadow(task, model)

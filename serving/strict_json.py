@@ -16,9 +16,9 @@ from redoubt.bundle.errors import InputError
 from redoubt.bundle.schema import Schema
 from redoubt.bundle.types import Floats
 from serving.answers import Ask, Champion
-from serving.schema import CERTIFY, MAX_INPUTS
+from serving.schema import CERTIFY, MAX_INPUTS, are_sizes
 
-KEYS = {"task", "inputs", "certify"}
+KEYS = {"task", "inputs", "certify", "eps"}
 # Bytes above which a body is read a few inputs at a time, so that the event loop has its turn in between.
 LARGE = 64 * 1024
 TOGETHER = 8
@@ -40,8 +40,9 @@ async def read(body: bytes, champions: Mapping[str, Champion]) -> Read | None:
     task, inputs, certify = said.get("task"), said.get("inputs"), said.get("certify", "budget")
     if not isinstance(task, str) or task not in champions:
         return None
-    champion = champions[task]
-    if certify not in CERTIFY or not isinstance(inputs, list) or len(inputs) > MAX_INPUTS:
+    champion, sizes = champions[task], said.get("eps", [])
+    fits = "eps" not in said or (certify == "budget" and are_sizes(sizes))
+    if not fits or certify not in CERTIFY or not isinstance(inputs, list) or len(inputs) > MAX_INPUTS:
         return None
     parts = []
     for part in _parts(inputs, cut[1]):
@@ -53,7 +54,7 @@ async def read(body: bytes, champions: Mapping[str, Champion]) -> Read | None:
             await asyncio.sleep(0)
     if not parts:
         return None
-    return task, Ask(champion, certify), parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return task, Ask(champion, certify, tuple(sizes)), parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _object(text: bytes) -> dict[str, Any] | None:

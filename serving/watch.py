@@ -78,11 +78,11 @@ class Watch:
             self._desk.serve(runtime)
             if new:
                 self._desk.tidy()
-                await asyncio.to_thread(_give_back)
+                await asyncio.to_thread(give_back)
         return runtime
 
 
-def _give_back() -> None:
-    """Give the memory of what was unloaded back to the system, where its library of C knows how."""
+def give_back() -> None:
+    """Give memory that nothing uses any more back to the system, where its library of C knows how."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,5 +1,6 @@
 """An answer does not depend on what runs beside it, and certificates are what was asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,39 @@ def test_numbers_are_written_by_the_shortest_decimal_that_names_them() -> None:
     values = np.random.default_rng(0).standard_normal(2000).astype(np.float32) ** 5
     written = orjson.dumps(list(values), option=orjson.OPT_SERIALIZE_NUMPY)
     assert orjson.loads(written) == [float(str(value)) for value in values]
+
+
+@pytest.mark.parametrize("name", [*SCHEMAS, "mnist-certified"])
+def test_several_eps_are_certified_as_each_alone(name: str, champions: dict[str, Champion]) -> None:
+    champion = champions[name]
+    x, eps = inputs(champion, 5), champion.eps
+    draws = champion.model.guard.draw(np.random.default_rng(1), len(x))
+    sizes = (eps / 4, eps, 2 * eps)
+    together = numbers(answer(Ask(champion, "budget", sizes), x, draws))
+    plain = numbers(answer(Ask(champion, "budget"), x, draws))
+    for row, each in enumerate(together):
+        assert each["certified"] is not None
+        told = each["certified"].pop("at")
+        assert each == plain[row]
+        assert [at["eps"] for at in told] == pytest.approx(sizes)
+        for at, size in zip(told, sizes, strict=True):
+            (alone,) = numbers(
+                answer(
+                    Ask(replace(champion, eps=size), "budget"),
+                    x[row : row + 1],
+                    {key: value[row : row + 1] for key, value in draws.items()},
+                )
+            )
+            if champion.schema.is_classification:
+                assert at["holds"] == (alone["certified"]["eps"] > 0)
+            else:
+                assert (at["low"], at["high"]) == pytest.approx((alone["certified"]["low"], alone["certified"]["high"]))
+
+
+def test_the_ends_of_a_number_are_those_of_one_pass(champions: dict[str, Champion]) -> None:
+    champion = champions["evolution"]
+    x, model = inputs(champion, 6), champion.model
+    draws = model.guard.draw(np.random.default_rng(1), len(x))
+    expected = model.prove_drawn(x, champion.eps, draws).mean(axis=1)
+    found = [each["certified"] for each in answer(Ask(champion, "budget"), x, draws)]
+    assert np.array_equal([[each["low"], each["high"]] for each in found], expected)

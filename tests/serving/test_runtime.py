@@ -13,6 +13,7 @@ import pytest
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
 from redoubt.bundle.certificates import HALVINGS, certified_eps
+from redoubt.bundle.errors import BundleError
 from redoubt.bundle.guarded_model import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import PredictRequest, PredictResponse
@@ -267,3 +268,11 @@ def test_answers_are_json_of_short_numbers(loaded: Runtime) -> None:
     said = json.loads(predict(loaded, "evolution", [RECORD]).model_dump_json())
     value = said["predictions"][0]["value"]
     assert value == float(str(np.float32(value)))
+
+
+def test_what_evaluation_alone_asks_for_is_not_kept_in_memory(loaded: Runtime) -> None:
+    model = loaded.champions["digits"].model
+    x = np.zeros((1, 8, 8, 1), np.float32)
+    for ask in (lambda: model.network(x), lambda: model.prove_network(x, 0.1)):
+        with pytest.raises(BundleError, match="opened for its guarded answers alone"):
+            ask()

@@ -51,9 +51,10 @@ def records(draw: st.DrawFn) -> str:
 def body(draw: st.DrawFn, inputs: str, task: str) -> str:
     """The object round the inputs."""
     members = [f'"task": "{draw(st.sampled_from([task] * 9 + ["colours", "x]", "true"]))}"', f'"inputs": {inputs}']
-    members += draw(
-        st.sampled_from([[]] * 4 + [['"certify": "none"'], ['"certify": "all"'], ['"task": "digits"'], ['"x": 1']])
-    )
+    eps = [f'"eps": {each}' for each in ("[0.1, 2]", "[]", "[1e9]", "null", "0.1", '["1"]', "[true]", "[[1]]")]
+    more = [['"certify": "none"'], ['"certify": "all"'], ['"task": "digits"'], ['"x": 1'], [eps[0]]]
+    more += [[each] for each in eps] + [['"certify": "radius"', eps[0]]]
+    members += draw(st.sampled_from([[]] * 8 + more))
     members = draw(st.permutations(members))
     return "{" + ", ".join(members) + draw(st.sampled_from(["}"] * 9 + ["} x", "", "}}"]))
 

@@ -75,7 +75,7 @@ class GuardConfig(BaseModel):
 
     @property
     def fixed_variants(self) -> tuple[str, ...]:
-        """The variants that involve no chance, the untouched input first."""
+        """The variants that involve no chance, the unperturbed input first."""
         return ("plain", "median", "squeezed") if self.kind == "image" else ("plain", "squeezed")
 
     @property

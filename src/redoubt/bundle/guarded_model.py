@@ -27,6 +27,7 @@ NOT_PROMOTED = "NOT_PROMOTED"
 ROWS_AT_ONCE = 256
 # Of ONNX Runtime, unless told otherwise: the same on every machine, as far as a sum depends on it.
 THREADS = 2
+NOT_KEPT = "the model was opened for its guarded answers alone; open it with evaluates=True"
 UNPROVEN = "nothing can be certified: a layer of the network has no interval bounds"
 # In widths of the box: an honest input may lie a little outside what the training examples span, none lies far outside.
 FAR = 1.0
@@ -75,6 +76,7 @@ class GuardedModel:
         digest: str = "",
         threads: int = THREADS,
         proof: bytes | None = None,
+        evaluates: bool = True,
     ) -> None:
         """Open a session for answers, and one for proofs.
 
@@ -85,13 +87,15 @@ class GuardedModel:
             digest: of the bundle; empty while it is being made.
             threads: of ONNX Runtime; 0 takes one per core.
             proof: proof.onnx; None where nothing is to be proven.
+            evaluates: whether the unguarded network can be asked too, for which both graphs stay in memory.
 
         Raises:
             BundleError: a graph that is more than nodes and constants, or of other inputs and outputs than these.
         """
         self.schema, self.guard, self.digest = schema, guard, digest
         self._numeric = schema.numeric
-        self._graph, self._threads = graph, threads
+        self._threads = threads
+        self._graph, self._proof_graph = (graph if evaluates else None), (proof if evaluates else None)
         _check_fit(schema, guard)
         self._session = _open(graph, threads, MODEL)
         _check_answers(self._session, schema, guard)
@@ -99,13 +103,17 @@ class GuardedModel:
         if proof is not None:
             self._proof = _open(proof, threads, PROOF)
             _check_proof(self._proof, schema, guard)
-        self._proof_graph = proof
         self._network: onnxruntime.InferenceSession | None = None
         self._network_proof: onnxruntime.InferenceSession | None = None
 
     @classmethod
-    def load(cls, folder: Path, threads: int = THREADS) -> "GuardedModel":
+    def load(cls, folder: Path, threads: int = THREADS, evaluates: bool = True) -> "GuardedModel":
         """Open a bundle.
+
+        Args:
+            folder: of its files.
+            threads: as of `__init__`.
+            evaluates: likewise.
 
         Raises:
             BundleError: a file is missing, cannot be read or does not fit the others; names the file and the field.
@@ -126,7 +134,7 @@ class GuardedModel:
                 raise BundleError("labels.json holds other labels than schema.json")
             graph, proof = (read_bytes(folder / name, LARGEST_BINARY) for name in (MODEL, PROOF))
             read_bytes(folder / "model.weights.h5", LARGEST_BINARY)
-            return cls(graph, schema, guard, digest_folder(folder, BUNDLE_FILES), threads, proof)
+            return cls(graph, schema, guard, digest_folder(folder, BUNDLE_FILES), threads, proof, evaluates)
         except OSError as error:
             raise BundleError(f"{folder} cannot be read: {error}") from None
         except BundleError as error:
@@ -143,7 +151,13 @@ class GuardedModel:
         return self.guard.threshold
 
     def network(self, x: Floats) -> Floats:
-        """The unguarded network's logits or values, `(examples, outputs)`, by the same nodes of the same graph."""
+        """The unguarded network's logits or values, `(examples, outputs)`, by the same nodes of the same graph.
+
+        Raises:
+            BundleError: the model was opened for its guarded answers alone.
+        """
+        if self._graph is None:
+            raise BundleError(NOT_KEPT)
         if self._network is None:
             # Evaluation alone asks for this; the service neither needs nor installs the onnx package.
             from redoubt.bundle.subgraph import extract
@@ -218,10 +232,12 @@ class GuardedModel:
         """Prove as `prove` does, of the network alone: `(examples, columns)`, by the same nodes of the same graph.
 
         Raises:
-            BundleError: the network has no bounds; see `proves`.
+            BundleError: the network has no bounds, see `proves`, or as of `network`.
         """
-        if self._proof_graph is None or not self.proves:
+        if not self.proves:
             raise BundleError(UNPROVEN)
+        if self._proof_graph is None:
+            raise BundleError(NOT_KEPT)
         if self._network_proof is None:
             # As for `network`.
             from redoubt.bundle.subgraph import first_variant

@@ -1,6 +1,6 @@
 """Has the network run no random variant of an image that is the image itself: one in three, where the draw keeps it.
 
-Its answer is the untouched image's, whose row is taken again.
+Its answer is the unperturbed image's, whose row is taken again.
 """
 
 from typing import Any, NamedTuple

@@ -23,6 +23,8 @@ from redoubt.tracking.uri import TrackingError
 
 DIGEST = "redoubt.digest"
 ALIAS = "champion"
+# Files of a bundle besides its graph.
+BESIDE = ("[!.]*.json", "model.weights.h5", "proof.onnx")
 
 
 def register(bundle: Path, experiment: str, run: str | None, client: MlflowClient) -> bool:
@@ -89,7 +91,8 @@ def _log_model(client: MlflowClient, bundle: Path, experiment: str, run: str | N
         input_example=_example(graph),
         pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "onnx", "onnxruntime")],
         onnx_execution_providers=["CPUExecutionProvider"],
-        extra_files=[str(path) for path in sorted([*bundle.glob("[!.]*.json"), *bundle.glob("proof.onnx")])],
+        # With these it holds the whole bundle, so that a service can follow the alias.
+        extra_files=[str(path) for pattern in BESIDE for path in sorted(bundle.glob(pattern))],
         save_as_external_data=False,
     )
     if mlflow.models.get_model_info(model.model_uri).signature is None:
