@@ -90,7 +90,9 @@ def compile_network(model: keras.Model, plan: Plan, rows: int, outputs: int, wei
     metric = keras.metrics.MeanAbsoluteError(name="mae") if regression else _accuracy()
     # One graph call covers many small batches; Keras wants the number to divide an epoch.
     together = max(size for size in range(1, min(steps, 64) + 1) if steps % size == 0)
-    model.compile(keras.optimizers.Adam(rate), loss, metrics=[metric], steps_per_execution=together, jit_compile=False)
+    # Named, since Keras would number it by what the process made before, and the name is part of what is written.
+    optimizer = keras.optimizers.Adam(rate, name="adam")
+    model.compile(optimizer, loss, metrics=[metric], steps_per_execution=together, jit_compile=False)
 
 
 def _accuracy() -> keras.metrics.Metric:
