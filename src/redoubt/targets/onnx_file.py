@@ -43,11 +43,11 @@ def open_onnx(said: str, opening: Opening) -> Target:
     given = _input(session, said)
     notes = list(chosen.notes)
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in given.shape[1:])
-    first = _is_channels_first(shape, opening.sample.x.shape[1:])
+    first = _is_channels_first(shape, opening.examples.x.shape[1:])
     if first:
         shape = (*shape[1:], shape[0])
         notes.append("it takes channels first: the examples, channels last, are turned round for it")
-    check_fits(said, shape, opening.sample.x.shape[1:])
+    check_fits(said, shape, opening.examples.x.shape[1:])
     ask = _asker(session, given, chosen, first, said)
     reading = _read(ask, opening, chosen, said)
     if SAYS[reading.form] and not chosen.is_one_logit:
@@ -56,7 +56,7 @@ def open_onnx(said: str, opening: Opening) -> Target:
     def predict(x: Floats) -> Floats:
         return reading(ask(x), len(x))
 
-    gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.sample)
+    gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.examples)
     if why:
         notes.append(f"no gradients: {why}; it is attacked by queries")
     access: Access = "labels" if reading.form == "labels" else "scores" if gradients is None else "gradients"
@@ -131,7 +131,7 @@ def _asker(
 
 def _read(ask: Callable[[Floats], Any], opening: Opening, chosen: Chosen, said: str) -> Reading:
     """As any unknown model's answers, but for what the graph itself says of them."""
-    found = np.asarray(ask(opening.sample.x))
+    found = np.asarray(ask(opening.examples.x))
     if chosen.is_one_logit or (chosen.is_logits and found.size == len(found)):
         return Reading("decision", 2)
     if chosen.is_logits and found.ndim == 2:
@@ -174,7 +174,7 @@ def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sampl
     graph = tf.function(gradients, input_signature=signature, autograph=False)
     try:
         found = graph(tf.constant(x), tf.zeros(2, tf.int32)).numpy()
-        leads = reaches_the_input(gradients, sample)
+        leads = reaches_the_input(gradients, sample.x)
     except (ValueError, TypeError, KeyError, tf.errors.OpError, NotImplementedError) as error:
         told = " ".join(str(error).split())
         return f"the graph has no TensorFlow form here ({told[:120]})"
