@@ -11,6 +11,7 @@ import onnxruntime
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from redoubt.attacks.base import first_sentence
 from redoubt.attacks.problem import Outputs
 from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
@@ -176,7 +177,7 @@ def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sampl
         found = graph(tf.constant(x), tf.zeros(2, tf.int32)).numpy()
         leads = reaches_the_input(gradients, sample.x)
     except (ValueError, TypeError, KeyError, tf.errors.OpError, NotImplementedError) as error:
-        told = " ".join(str(error).split())
+        told = first_sentence(error) if isinstance(error, tf.errors.OpError) else " ".join(str(error).split())
         return f"the graph has no TensorFlow form here ({told[:120]})"
     expected = predict(x)
     if form in ("probability", "probabilities"):
