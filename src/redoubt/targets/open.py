@@ -24,7 +24,7 @@ def open_target(said: str, opening: Opening) -> Target:
     if said.startswith(SCHEMES) and opening.bundle is not None:
         from redoubt.targets.served_bundle import open_served
 
-        return open_served(said, opening.bundle, opening.sample)
+        return open_served(said, opening.bundle, opening)
     if said.startswith(SCHEMES):
         from redoubt.targets.url import open_url
 

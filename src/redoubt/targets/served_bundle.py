@@ -2,21 +2,24 @@
 
 from pathlib import Path
 
+import httpx
+
 from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.scenarios.endpoint import Endpoint
+from redoubt.http import client
+from redoubt.scenarios.endpoint import SECONDS, Endpoint, EndpointError
 from redoubt.targets.bundle_folder import bounds_of
-from redoubt.targets.contract import Target, check_fits
-from redoubt.types import Batch
+from redoubt.targets.contract import Opening, Target, check_fits
+from redoubt.targets.pace import paced
 
 
-def open_served(said: str, folder: Path, sample: Batch | None) -> Target:
+def open_served(said: str, folder: Path, opening: Opening) -> Target:
     """Open a service of which the bundle that it serves is at hand: records, classes and bounds come from there.
 
     Args:
         said: the URL.
         folder: of the bundle.
-        sample: a few of the examples.
+        opening: see `Opening`.
 
     Raises:
         BundleError: the folder is no whole bundle.
@@ -25,13 +28,16 @@ def open_served(said: str, folder: Path, sample: Batch | None) -> Target:
     """
     guarded = GuardedModel.load(folder)
     schema = guarded.schema
-    if sample is not None:
-        check_fits(said, schema.shape, sample.x.shape[1:])
-    endpoint = Endpoint(said, schema)
+    if opening.sample is not None:
+        check_fits(said, schema.shape, opening.sample.x.shape[1:])
+    try:
+        http = client(said, base_url=said, timeout=SECONDS, event_hooks=paced(opening.rate))
+    except httpx.InvalidURL as error:
+        raise EndpointError(f"{said!r} is not a URL ({error}); expected such as http://HOST:3000") from None
     return Target(
         said=said,
         kind="http",
-        predict=Oracle(endpoint),
+        predict=Oracle(Endpoint(http, schema)),
         width=schema.outputs,
         access="scores",
         shape=schema.shape,
@@ -39,5 +45,5 @@ def open_served(said: str, folder: Path, sample: Batch | None) -> Target:
         schema=schema,
         folder=folder,
         bounds=bounds_of(guarded),
-        close=endpoint.__exit__,
+        close=http.close,
     )
