@@ -19,7 +19,6 @@ from redoubt.audit.proxy import Proxy, proxy_of, transfer
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.suspicions import Clean, look, suspicions
 from redoubt.certify.refute import check_not_refuted, ends, points
-from redoubt.certify.worst_case import certifier
 from redoubt.data.dataset import digest_arrays
 from redoubt.errors import RedoubtError
 from redoubt.evaluation.metrics import Rate, Score, column_score, rate
@@ -161,10 +160,10 @@ def _scope(judge: Judge, examples: int, settings: Settings, given: tuple[float, 
 
 def _proven(judge: Judge, batch: Batch, norm: Norm, cell: Cell) -> Flags | None:
     """What bounds prove, held against what was found and against points of each ball."""
-    network, target = judge.target.network, judge.target
-    if target.access != "gradients and bounds" or network is None or norm != "linf" or judge.repeats > 1:
+    certifier = judge.target.certifier
+    if certifier is None or norm != "linf" or judge.repeats > 1:
         return None
-    certified = certifier(network, judge.bounds, judge.criterion)(batch, cell.eps)
+    certified = certifier(judge.bounds, judge.criterion)(batch, cell.eps)
     check_not_refuted("the model", certified, cell.worst.is_adversarial, f"what an attack found within {cell.eps:g}")
     for where, point in points(batch.x, *ends(batch.x, cell.eps, judge.bounds), judge.seed):
         check_not_refuted("the model", certified, judge.is_adversarial(point, batch.y), where)

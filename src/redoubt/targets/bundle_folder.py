@@ -1,5 +1,6 @@
 """A bundle of this project as a target: gradients, bounds and its guard; judged by the exported graph."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from redoubt.attacks.problem import of_network
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.certify.interval import is_bounded
+from redoubt.certify.worst_case import certifier
 from redoubt.targets.contract import Opening, Target, check_fits
 from redoubt.targets.network_file import of_bundle
 from redoubt.types import PIXELS, Bounds
@@ -35,6 +37,7 @@ def open_bundle(said: str, opening: Opening) -> Target:
         digest=guarded.digest,
         gradients=of_network(network),
         network=network,
+        certifier=partial(certifier, network) if is_bounded(network) else None,
         guarded=guarded,
         schema=schema,
         folder=folder,

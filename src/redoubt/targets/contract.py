@@ -7,7 +7,9 @@ from typing import Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
+from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.problem import Outputs, of_callable
 from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
@@ -19,6 +21,8 @@ from redoubt.types import PIXELS, Batch, Bounds, Floats
 SAMPLE = 8
 
 Kind = Literal["bundle", "keras", "onnx", "callable", "mlflow", "http"]
+# From bounds and a criterion to a function of examples and eps: which of them are proven; see `certify.worst_case`.
+Certifier = Callable[[Bounds, Criterion], Callable[[Batch, float], NDArray[np.bool_]]]
 # What an attacker gets to see, from most to least.
 Access = Literal["gradients and bounds", "gradients", "scores", "labels"]
 
@@ -48,7 +52,8 @@ class Target:
         digest: SHA-256 of the content that is attacked; empty where nobody sees it.
         notes: what was done to the model or found in it that a reader must know, one sentence each.
         gradients: the same scores as differentiable graph code; None without that access.
-        network: the scores as a Keras network, for bounds.
+        network: the scores as a Keras network, where it is one.
+        certifier: by bounds, where all of it has them.
         guarded: of a bundle.
         schema: of its task, if it is known.
         folder: of a bundle, also of one that a service serves.
@@ -67,6 +72,7 @@ class Target:
     notes: tuple[str, ...] = ()
     gradients: Outputs | None = None
     network: keras.Model | None = None
+    certifier: Certifier | None = None
     guarded: GuardedModel | None = None
     schema: Schema | None = None
     folder: Path | None = None

@@ -1,5 +1,6 @@
 """A `.keras` file as a target: gradients, bounds where its layers have them, logits behind a last softmax."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from redoubt.attacks.problem import Outputs, of_network
 from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
 from redoubt.certify.interval import is_bounded
+from redoubt.certify.worst_case import certifier
 from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
 from redoubt.targets.network_file import open_network
 from redoubt.types import Floats
@@ -75,6 +77,7 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
         notes=tuple(notes),
         gradients=outputs,
         network=network,
+        certifier=partial(certifier, network) if bounded else None,
     )
 
 

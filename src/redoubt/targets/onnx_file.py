@@ -15,8 +15,10 @@ from redoubt.attacks.base import first_sentence
 from redoubt.attacks.problem import Outputs
 from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
-from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
+from redoubt.certify.interval import Box, IntervalError
+from redoubt.targets.contract import Access, Certifier, Opening, Target, TargetError, check_fits
 from redoubt.targets.keras_file import reaches_the_input
+from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
 from redoubt.targets.onnx_gradients import TranslationError, translate
 from redoubt.targets.onnx_output import Chosen, choose
 from redoubt.targets.reading import SAYS, Form, Reading, read_answers
@@ -60,7 +62,11 @@ def open_onnx(said: str, opening: Opening) -> Target:
     gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.examples)
     if why:
         notes.append(f"no gradients: {why}; it is attacked by queries")
+    proves, unproven = (None, "") if gradients is None else _certifier(chosen, given, first, reading)
+    if unproven:
+        notes.append(f"no bounds: {unproven}")
     access: Access = "labels" if reading.form == "labels" else "scores" if gradients is None else "gradients"
+    access = "gradients and bounds" if proves is not None else access
     return Target(
         said=said,
         kind="onnx",
@@ -72,6 +78,7 @@ def open_onnx(said: str, opening: Opening) -> Target:
         digest=digest(path.read_bytes()),
         notes=tuple(notes),
         gradients=gradients,
+        certifier=proves,
     )
 
 
@@ -165,6 +172,33 @@ def _gradients(graph: Callable[[tf.Tensor], tf.Tensor], first: bool, form: Form)
         return scores
 
     return outputs
+
+
+def _certifier(chosen: Chosen, given: Any, first: bool, reading: Reading) -> tuple[Certifier | None, str]:
+    """Bounds of the whole graph, or why there are none."""
+    if reading.form not in ("logits", "decision", "value") or given.type != "tensor(float)":
+        return None, "the scores are probabilities, or not in single precision"
+
+    def turned(x: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(x, [0, 3, 1, 2]) if first else x
+
+    def scores(box: Box) -> Box:
+        found = graph(box)
+        ends = [
+            tf.reshape(end, [-1, 1] if reading.form != "logits" else [-1, reading.width])
+            for end in (found.low, found.high)
+        ]
+        if reading.form == "decision":
+            ends = [tf.concat([tf.zeros_like(end), end], axis=1) for end in ends]
+        return Box(*ends)
+
+    shape = [side if isinstance(side, int) and side > 0 else 1 for side in given.shape[1:]]
+    try:
+        graph = bounds_of_graph(chosen.model, chosen.output, given.name)
+        graph(Box(tf.zeros([1, *shape]), tf.ones([1, *shape])))
+    except (IntervalError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        return None, str(error) if isinstance(error, IntervalError) else "an operator has no sound bound here"
+    return lambda bounds, criterion: certifier_of_graph(scores, turned, bounds, criterion), ""
 
 
 def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sample: Batch, form: Form) -> str:
