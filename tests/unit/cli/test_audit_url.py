@@ -24,7 +24,9 @@ LOSES_HEART = 30
 class Server(ThreadingHTTPServer):
     """MLflow's scoring protocol by a model that looks at one feature; after some answers it is unwell."""
 
-    asked, alive, tokens, times, refuses = 0, True, (), (), 0
+    asked, alive, refuses = 0, True, 0
+    tokens: tuple[str | None, ...] = ()
+    times: tuple[float, ...] = ()
 
 
 class Handler(BaseHTTPRequestHandler):
