@@ -11,13 +11,12 @@ from numpy.typing import ArrayLike
 from redoubt.audit.budget import parse
 from redoubt.audit.frame import frame_of
 from redoubt.audit.run import AuditError, Outcome, Settings, audit
-from redoubt.targets.contract import Opening, Target
+from redoubt.targets.contract import Opening, Target, a_few
 from redoubt.targets.function import of_function
 from redoubt.targets.keras_file import of_model
 from redoubt.targets.open import open_target
 from redoubt.types import Batch, Norm
 
-SAMPLE = 8
 BUDGET = "1m"
 
 
@@ -53,10 +52,8 @@ def audit_arrays(
         )
     batch = _batch(x, y)
     labels = tuple(options.get("labels", ())) or tuple(str(each) for each in range(int(batch.y.max()) + 1))
-    _, first = np.unique(batch.y, return_index=True)
-    some = np.unique(np.concatenate([np.arange(min(SAMPLE, len(batch))), first[:SAMPLE]]))
     features = tuple(options.get("features", ()))
-    opening = Opening(batch.take(some), labels, trust=bool(options.get("trust", False)), features=features)
+    opening = Opening(a_few(batch), labels, trust=bool(options.get("trust", False)), features=features)
     settings = Settings(
         norm, eps, parse(options.get("budget", BUDGET)), int(options.get("repeats", 1)), int(options.get("seed", 0))
     )

@@ -46,6 +46,7 @@ class Scope:
         classes: scores of the target.
         queries: that may be asked per example in all; None sets no limit.
         repeats: draws of a random model.
+        transfer: from a proxy, where that is tried.
     """
 
     access: Access
@@ -54,6 +55,7 @@ class Scope:
     classes: int
     queries: int | None
     repeats: int
+    transfer: Member | None = None
 
 
 def plan(scope: Scope) -> list[Step]:
@@ -91,7 +93,10 @@ def _by_queries(scope: Scope) -> Iterator[Step]:
     every = sorted({*scope.given, *scope.between})
     yield from (Step(eps, NOISE, alone=True) for eps in every)
     left = scope.queries
-    each = MANY if left is None else max(1, min(MANY, left // (2 * len(scope.given))))
+    if scope.transfer is not None:
+        yield from (Step(eps, scope.transfer) for eps in every)
+        left = None if left is None else left - len(every)
+    each = MANY if left is None else max(1, min(MANY, (left - len(every)) // (2 * len(scope.given))))
     if scope.access == "scores":
         yield from (Step(eps, _square(min(FEW, each))) for eps in every)
         yield from (Step(eps, _square(each)) for eps in scope.given)
@@ -105,17 +110,18 @@ def _square(queries: int) -> Member:
 
 # What no audit tries yet, whatever the access.
 NEVER = (
-    "transfer from a proxy network trained on the model's answers",
     "attacks that change other things than values within eps: patches, rotations, blur, words",
     "poisoning of the training set, and theft of the model",
 )
 
 
-def not_tried(access: Access, *, l2: bool) -> list[str]:
+def not_tried(access: Access, *, l2: bool, transfer: bool) -> list[str]:
     """What the audit leaves out, in words."""
     found = []
     if access in ("scores", "labels"):
         found.append("attacks that follow gradients: this access has none, so robust accuracy may be far too high")
+    if not transfer:
+        found.append("transfer from a network trained on the model's answers")
     if access == "labels":
         found.append("attacks on scores: the model gives labels alone")
     if access != "gradients and bounds":

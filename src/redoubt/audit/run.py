@@ -15,10 +15,10 @@ from redoubt.audit.judge import Judge
 from redoubt.audit.masking import masking_checks
 from redoubt.audit.measure import Cell, Measuring
 from redoubt.audit.plan import Scope, not_tried, plan
+from redoubt.audit.proxy import Proxy, proxy_of, transfer
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.suspicions import Clean, look, suspicions
 from redoubt.certify.refute import check_not_refuted, ends, points
-from redoubt.certify.worst_case import certifier
 from redoubt.data.dataset import digest_arrays
 from redoubt.errors import RedoubtError
 from redoubt.evaluation.metrics import Rate, Score, column_score, rate
@@ -110,7 +110,10 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
         checks = list(suspicions(judge, batch, clean))
     except BudgetError as error:
         raise AuditError(f"the budget is spent before anything is attacked: {error}") from None
-    measuring = _measured(judge, batch, settings, tuple(sorted(set(given))), clean.wrong, clock)
+    proxy = proxy_of(judge, batch, clean.scores, max(given))
+    measuring = Measuring(judge, batch, settings.norm, _sizes(given), clean.wrong)
+    measuring.run(plan(_scope(judge, len(batch), settings, given, proxy)), clock)
+    measuring.close()
     proven = {eps: _proven(judge, batch, settings.norm, cell) for eps, cell in measuring.cells.items()}
     certified = {eps: rate(flags) for eps, flags in proven.items() if flags is not None}
     if target.gradients is not None and measuring.stopped != "interrupted":
@@ -120,6 +123,8 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
         for eps, cell in measuring.cells.items()
     ]
     found = _audit(judge, Looked(batch, clean, source), settings, rows, checks, measuring)
+    if proxy is not None and proxy.said is not None:
+        found = found.model_copy(update={"notes": [*found.notes, proxy.said]})
     last = measuring.cells[max(given)].worst
     return Outcome(found, last.kept, last.is_adversarial & ~clean.wrong, _told(judge, last.kept, measuring))
 
@@ -133,31 +138,32 @@ def _check_eps(given: tuple[float, ...], frame: Frame, batch: Batch, norm: Norm)
         raise AuditError(f"robust accuracy is undefined: {fixed.says(norm, max(given))}")
 
 
-def _measured(
-    judge: Judge, batch: Batch, settings: Settings, given: tuple[float, ...], wrong: Flags, clock: Clock
-) -> Measuring:
-    between = tuple(float(f"{part * given[0]:.6g}") for part in BETWEEN) if len(given) == 1 else ()
+def _sizes(given: tuple[float, ...]) -> tuple[float, ...]:
+    """Those that were asked for, and where it is one alone some below it for the curve."""
+    between = tuple(float(f"{part * given[0]:.6g}") for part in BETWEEN) if len(set(given)) == 1 else ()
+    return tuple(sorted({*given, *between}))
+
+
+def _scope(judge: Judge, examples: int, settings: Settings, given: tuple[float, ...], proxy: Proxy | None) -> Scope:
     queries = settings.budget.queries
-    scope = Scope(
+    asked = judge.oracle.queries + (0 if proxy is None else proxy.answers - examples)
+    return Scope(
         judge.target.access,
-        given,
-        between,
+        tuple(sorted(set(given))),
+        tuple(each for each in _sizes(given) if each not in given),
         judge.target.width,
-        None if queries is None else max(1, (queries - judge.oracle.queries) // len(batch)),
+        None if queries is None else max(1, (queries - asked) // examples),
         settings.repeats,
+        transfer(proxy),
     )
-    measuring = Measuring(judge, batch, settings.norm, (*given, *between), wrong)
-    measuring.run(plan(scope), clock)
-    measuring.close()
-    return measuring
 
 
 def _proven(judge: Judge, batch: Batch, norm: Norm, cell: Cell) -> Flags | None:
     """What bounds prove, held against what was found and against points of each ball."""
-    network, target = judge.target.network, judge.target
-    if target.access != "gradients and bounds" or network is None or norm != "linf" or judge.repeats > 1:
+    certifier = judge.target.certifier
+    if certifier is None or norm != "linf" or judge.repeats > 1:
         return None
-    certified = certifier(network, judge.bounds, judge.criterion)(batch, cell.eps)
+    certified = certifier(judge.bounds, judge.criterion)(batch, cell.eps)
     check_not_refuted("the model", certified, cell.worst.is_adversarial, f"what an attack found within {cell.eps:g}")
     for where, point in points(batch.x, *ends(batch.x, cell.eps, judge.bounds), judge.seed):
         check_not_refuted("the model", certified, judge.is_adversarial(point, batch.y), where)
@@ -220,7 +226,11 @@ def _audit(
         rows=rows,
         checks=checks,
         tried=tried,
-        not_tried=not_tried(target.access, l2=settings.norm == "l2"),
+        not_tried=not_tried(
+            target.access,
+            l2=settings.norm == "l2",
+            transfer=any(each.attack.startswith("transfer") for each in measuring.tried),
+        ),
         queries=judge.oracle.queries,
         stopped=measuring.stopped,
         settings={

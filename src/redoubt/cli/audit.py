@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redoubt.cli.words import AskedError, check_out, count
+from redoubt.cli.words import AskedError, add_access, check_access, check_out, count
 
 if TYPE_CHECKING:
     from redoubt.audit.frame import Frame
@@ -59,6 +59,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("target", metavar="TARGET", help="what is attacked; see below")
     _add_data(parser)
     _add_attacker(parser)
+    add_access(parser)
     parser.add_argument("--json", action="store_true", help="print audit.json instead of a table")
     parser.add_argument("--fail-under", type=float, metavar="SHARE", help="a gate on robust accuracy, such as 0.7")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/audits/TARGET")
@@ -85,9 +86,6 @@ def _add_attacker(parser: argparse.ArgumentParser) -> None:
     attacker.add_argument("--norm", choices=("linf", "l2"), default="linf", help="default: linf")
     attacker.add_argument("--budget", default="5m", help="minutes (5m) or queries (20000q); default 5m")
     attacker.add_argument("--random", type=count, default=1, metavar="N", help="the model is random: N repeats decide")
-    attacker.add_argument("--protocol", help="of a URL: redoubt, oip, mlflow or tensorflow-serving (default: ask it)")
-    attacker.add_argument("--model", metavar="NAME", help="of a URL that serves several models or tasks")
-    attacker.add_argument("--trust", action="store_true", help="a model of MLflow may run its own code")
     attacker.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
 
 
@@ -121,13 +119,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     from redoubt.audit.budget import parse
-    from redoubt.targets.wire import PROTOCOLS
 
     parse(args.budget)
     if args.seed < 0:
         raise AskedError(f"--seed is {args.seed}; it must be >= 0")
-    if args.protocol is not None and args.protocol not in PROTOCOLS:
-        raise AskedError(f"--protocol is '{args.protocol}'; expected {', '.join(PROTOCOLS)}")
+    check_access(args)
     if args.fail_under is not None and not 0 <= args.fail_under <= 1:
         raise AskedError(f"--fail-under is {args.fail_under:g}; expected a share from 0 to 1")
     if args.tolerance is not None and not args.tolerance > 0:
@@ -158,23 +154,19 @@ def _examples(args: argparse.Namespace) -> "Examples":
 
 
 def _opened(args: argparse.Namespace, examples: "Examples", folder: Path) -> "Target":
-    import numpy as np
-
-    from redoubt.targets.contract import Opening
+    from redoubt.targets.contract import Opening, a_few
     from redoubt.targets.open import open_target
 
-    # Of every class one, where there are so many: by them an unknown model's answers are read.
-    _, first = np.unique(examples.batch.y, return_index=True)
-    some = np.unique(np.concatenate([np.arange(min(8, len(examples.batch))), first[:8]]))
     return open_target(
         args.target,
         Opening(
-            sample=examples.batch.take(some),
+            sample=a_few(examples.batch),
             labels=examples.labels,
             is_number=args.tolerance is not None,
             trust=args.trust,
             protocol=args.protocol,
             model=args.model,
+            rate=args.rate,
             features=examples.features,
             log=folder / "queries.jsonl",
         ),
@@ -183,14 +175,13 @@ def _opened(args: argparse.Namespace, examples: "Examples", folder: Path) -> "Ta
 
 def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> "Frame":
     from redoubt.audit.frame import Frame, frame_of
-    from redoubt.cli.targets import bounds_of
 
     if target.guarded is None or target.schema is None:
         bounds = None if args.bounds is None else (args.bounds[0], args.bounds[1])
         return frame_of(examples.batch.x, bounds, examples.features)
     if args.bounds is not None:
         raise AskedError(f"--bounds: '{args.target}' has its own; leave it out")
-    box = bounds_of(target.guarded)
+    box = target.bounds
     image = target.schema.kind == "image"
     box = box if image else box.covering(examples.batch.x)
     said = "0 to 1, the bundle's" if image else "of each feature, the bundle's; eps is in standard deviations"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
     from redoubt.cli.methods import Found
     from redoubt.cli.rows import Rows
-    from redoubt.cli.targets import Target
     from redoubt.params.sections import CertifyParams
+    from redoubt.targets.contract import Target
     from redoubt.types import Batch, Norm
 
 # Of the attack that every proven example must withstand.
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     import_tensorflow()
     from redoubt.cli import methods
     from redoubt.cli.rows import load_rows
-    from redoubt.cli.targets import open_target
+    from redoubt.cli.targets import open_asked
     from redoubt.data.store import write_json
     from redoubt.params.base import NORMS
     from redoubt.training.determinism import make_deterministic
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         raise CertifyError(
             "a URL gives predictions only, and a certificate needs the network; certify the bundle it serves"
         )
-    with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=None)) as target:
+    with closing(open_asked(args)) as target:
         points = args.points or (None if params is None else SMOOTHED)
         rows = load_rows(target, args.data, args.task, points)
         if params is None:

@@ -21,7 +21,7 @@ from redoubt.types import Batch, Bounds, Floats
 if TYPE_CHECKING:
     from redoubt.attacks.criteria import Criterion
     from redoubt.cli import Parser
-    from redoubt.cli.targets import Target
+    from redoubt.targets.contract import Target
 
 # Values of a feature that are tried on each side of its own; between the last that keeps the answer and the first that
 # does not, as many halvings.
@@ -122,9 +122,10 @@ def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: 
 
     import_tensorflow()
     from redoubt.attacks.problem import AttackProblem
-    from redoubt.cli.targets import open_target
     from redoubt.cli.threat import bounds_for, criterion_of
     from redoubt.scenarios.nearest_change import nearest_change
+    from redoubt.targets.bundle_folder import open_bundle
+    from redoubt.targets.contract import Opening
     from redoubt.training.determinism import make_deterministic
 
     schema = model.schema
@@ -133,7 +134,7 @@ def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: 
     except InputError as error:
         raise AskedError(f"'{args.file}': {str(error).removeprefix('input 0: ')}") from None
     make_deterministic(args.seed)
-    target = open_target(str(folder), bounds=None, task=None, bundle=None)
+    target = open_bundle(str(folder), Opening())
     criterion, bounds = criterion_of(target, args.tolerance), bounds_for(target, x)
     outputs = model.network(x)
     if not np.isfinite(outputs).all():

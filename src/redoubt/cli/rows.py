@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.problem import AttackProblem, OfCallable
 from redoubt.cli.recipe import examples_of
-from redoubt.cli.targets import Target
 from redoubt.data import dataset, missing
 from redoubt.data.arrays import read_npz
 from redoubt.data.splits import Split
 from redoubt.data.store import read_arrays
 from redoubt.errors import RedoubtError
+from redoubt.targets.contract import Target, a_few, check_fits
 from redoubt.types import Batch
 
 
@@ -59,6 +59,24 @@ def load_rows(target: Target, data: Path | None, task: str | None, points: int |
     return some
 
 
+def examples_at(said: str, data: Path | None, task: str | None) -> tuple[Batch, tuple[str, ...]]:
+    """A few of the examples, for a target that is not opened yet, and the numbers of their classes, as words.
+
+    Raises:
+        RowsError: no examples, or such as no target takes.
+        SourceError: a file that is none, or larger than the limits on data.
+        DatasetError: the task has not been ingested.
+    """
+    if data is None and task is None:
+        raise RowsError("no examples: give an NPZ file with x and y by --data, or a task by --task")
+    x, y, source = _from_file(data) if data is not None else _of_task(str(task), None)
+    if not len(x):
+        raise RowsError(f"{source} holds no examples")
+    whole = np.issubdtype(y.dtype, np.number) and bool(np.all(y == np.round(y))) and y.min() >= 0
+    labels = tuple(map(str, range(int(y.max()) + 1))) if whole else ()
+    return a_few(Batch(_real(x), y)), labels
+
+
 def check_answers(problem: AttackProblem, x: NDArray[np.float32]) -> None:
     """Refuse a network that has no finite answer for some of the examples: the first class would be taken for one.
 
@@ -79,7 +97,7 @@ def check_answers(problem: AttackProblem, x: NDArray[np.float32]) -> None:
 
 def no_rows(target: Target) -> Rows:
     """For an attack that makes its own inputs."""
-    shape = [side or 0 for side in target.shape]
+    shape = [side or 0 for side in target.shape or ()]
     return Rows(Batch(np.zeros((0, *shape), np.float32), np.zeros(0, np.int64)), "none")
 
 
@@ -91,13 +109,14 @@ def _from_file(path: Path) -> tuple[NDArray[Any], NDArray[Any], str]:
     return x, y, str(path)
 
 
-def _of_task(task: str, target: Target) -> tuple[NDArray[Any], NDArray[Any], str]:
+def _of_task(task: str, target: Target | None) -> tuple[NDArray[Any], NDArray[Any], str]:
     if not Path("data/raw", task).exists():
-        found = examples_of(target.folder, task)
+        found = examples_of(None if target is None else target.folder, task)
         if found is not None:
             return found
     stored = dataset.load(Path("data/raw", task))
-    schema = target.schema if target.schema and target.schema.shape == stored.schema.shape else stored.schema
+    own = None if target is None else target.schema
+    schema = own if own and own.shape == stored.schema.shape else stored.schema
     path = Path("data/splits", f"{task}.npz")
     if not path.is_file():
         raise RowsError(f"{path}: no such file; run `dvc repro`, or give examples by --data")
@@ -109,8 +128,11 @@ def _of_task(task: str, target: Target) -> tuple[NDArray[Any], NDArray[Any], str
 
 
 def _inputs(x: NDArray[Any], target: Target) -> NDArray[np.float32]:
-    if not target.fits(x.shape[1:]):
-        raise RowsError(f"the examples have shape {x.shape[1:]}; {target.said} takes {target.shape}")
+    check_fits(target.said, target.shape, x.shape[1:])
+    return _real(x)
+
+
+def _real(x: NDArray[Any]) -> NDArray[np.float32]:
     if not np.issubdtype(x.dtype, np.number) or np.issubdtype(x.dtype, np.complexfloating):
         raise RowsError(f"x holds {x.dtype}; expected real numbers in raw units")
     return x.astype(np.float32)

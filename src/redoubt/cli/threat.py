@@ -4,17 +4,17 @@ from typing import Any
 
 from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
 from redoubt.cli.recipe import recipe_of
-from redoubt.cli.targets import Target
 from redoubt.cli.words import AskedError
 from redoubt.params.base import ParamsError
 from redoubt.params.load import load
 from redoubt.params.sections import Eps
+from redoubt.targets.contract import Target
 from redoubt.types import Bounds, Floats, Norm
 
 
 def bounds_for(target: Target, x: Floats) -> Bounds:
     """The target's; a table's widened to hold examples that were not among its training examples."""
-    table = target.kind != "network" and len(target.shape) == 1
+    table = target.schema is not None and len(x.shape) == 2
     return target.bounds.covering(x) if table else target.bounds
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from redoubt.bundle.types import NAME_RULE, is_name
 from redoubt.errors import RedoubtError
 
 if TYPE_CHECKING:
-    from redoubt.cli.targets import Target
+    from redoubt.targets.contract import Target
 
 
 class AskedError(RedoubtError):
@@ -27,12 +28,49 @@ def add_rows(parser: argparse.ArgumentParser, title: str, points: str) -> argpar
     )
     rows.add_argument("--points", type=count, metavar="N", help=points)
     rows.add_argument(
-        "--bounds", type=float, nargs=2, metavar=("LO", "HI"), help="of a .keras file's inputs (default 0 1)"
+        "--bounds",
+        type=float,
+        nargs=2,
+        metavar=("LO", "HI"),
+        help="of the inputs, of anything but a bundle (default 0 1)",
     )
     rows.add_argument(
         "--tolerance", type=float, metavar="ERROR", help="regression: an error above this counts as wrong"
     )
     return rows
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a target is got at: of a URL, and of a model of MLflow."""
+    access = parser.add_argument_group("how the target is got at")
+    access.add_argument("--protocol", help="of a URL: redoubt, oip, mlflow or tensorflow-serving")
+    access.add_argument("--model", metavar="NAME", help="of a URL that serves several models or tasks")
+    access.add_argument(
+        "--rate", type=_rate, metavar="N", help="of a URL: requests per second at most (default: no limit)"
+    )
+    access.add_argument("--trust", action="store_true", help="a model of MLflow may run its own code")
+
+
+def check_access(args: argparse.Namespace) -> None:
+    """Refuse a protocol that nobody speaks.
+
+    Raises:
+        AskedError: names those that are known.
+    """
+    from redoubt.targets.wire import PROTOCOLS
+
+    if args.protocol is not None and args.protocol not in PROTOCOLS:
+        raise AskedError(f"--protocol is '{args.protocol}'; expected {', '.join(PROTOCOLS)}")
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    return value
 
 
 def check_rows(args: argparse.Namespace) -> None:
@@ -79,8 +117,10 @@ def task_name(text: str) -> str:
 def folder_name(target: "Target") -> str:
     """What results on a target are kept under."""
     said = target.said
-    if target.kind == "network":
+    if target.kind in ("keras", "onnx"):
         return Path(said).stem
+    if target.kind in ("callable", "mlflow"):
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", said).strip("-")
     parts = (
         [said.split("://")[1].replace(":", "-")] if "://" in said else Path(said).with_suffix("").absolute().parts[-2:]
     )

@@ -7,14 +7,22 @@ from typing import Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
+from redoubt.attacks.criteria import Criterion
 from redoubt.attacks.problem import Outputs, of_callable
+from redoubt.attacks.query import Oracle
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.errors import RedoubtError
-from redoubt.types import Batch, Floats
+from redoubt.types import PIXELS, Batch, Bounds, Floats
+
+# Of the examples, how many an unknown model's answers are read by, and of how many classes one more.
+SAMPLE = 8
 
 Kind = Literal["bundle", "keras", "onnx", "callable", "mlflow", "http"]
+# From bounds and a criterion to a function of examples and eps: which of them are proven; see `certify.worst_case`.
+Certifier = Callable[[Bounds, Criterion], Callable[[Batch, float], NDArray[np.bool_]]]
 # What an attacker gets to see, from most to least.
 Access = Literal["gradients and bounds", "gradients", "scores", "labels"]
 
@@ -44,10 +52,12 @@ class Target:
         digest: SHA-256 of the content that is attacked; empty where nobody sees it.
         notes: what was done to the model or found in it that a reader must know, one sentence each.
         gradients: the same scores as differentiable graph code; None without that access.
-        network: the scores as a Keras network, for bounds.
+        network: the scores as a Keras network, where it is one.
+        certifier: by bounds, where all of it has them.
         guarded: of a bundle.
         schema: of its task, if it is known.
-        folder: of a bundle.
+        folder: of a bundle, also of one that a service serves.
+        bounds: the box inputs live in and the unit of eps, where it is known; may be too narrow for some examples.
         close: lets go of a connection.
     """
 
@@ -62,15 +72,32 @@ class Target:
     notes: tuple[str, ...] = ()
     gradients: Outputs | None = None
     network: keras.Model | None = None
+    certifier: Certifier | None = None
     guarded: GuardedModel | None = None
     schema: Schema | None = None
     folder: Path | None = None
+    bounds: Bounds = PIXELS
     close: Callable[[], None] = nothing
 
     @property
     def is_classification(self) -> bool:
         """Whether the scores are those of classes; else a number."""
         return self.width > 1
+
+    @property
+    def task(self) -> str | None:
+        """That it was made for, if it says so."""
+        return None if self.schema is None else self.schema.task
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of a table's network inputs, if they are known."""
+        return () if self.schema is None else tuple(self.schema.input_names)
+
+    @property
+    def oracle(self) -> Oracle | None:
+        """What counts its answers, if anybody does."""
+        return self.predict if isinstance(self.predict, Oracle) else None
 
     @property
     def outputs(self) -> Outputs:
@@ -83,7 +110,8 @@ class Opening:
     """What a model is opened with.
 
     Attributes:
-        sample: a few of the examples, by whose answers unknown models are read.
+        sample: a few of the examples, see `a_few`, by whose answers unknown models are read; only a model that tells
+            its own shape can do without.
         labels: names of the classes in the data, in the order of their numbers; empty of numbers.
         is_number: the user said that the model answers a number, not a class.
         trust: code of the model's own may run: a pickle, a custom flavour.
@@ -91,9 +119,11 @@ class Opening:
         model: its name at a URL that serves several.
         features: names of a table's columns.
         log: where the queries to a URL are kept, so that another run need not repeat them.
+        bundle: folder of the bundle that a URL serves, where it is known.
+        rate: requests per second to a URL at most; None sets no limit.
     """
 
-    sample: Batch
+    sample: Batch | None = None
     labels: tuple[str, ...] = ()
     is_number: bool = False
     trust: bool = False
@@ -101,6 +131,25 @@ class Opening:
     model: str | None = None
     features: tuple[str, ...] = ()
     log: Path | None = None
+    bundle: Path | None = None
+    rate: float | None = None
+
+    @property
+    def examples(self) -> Batch:
+        """The sample, for a model that needs one.
+
+        Raises:
+            TargetError: there is none.
+        """
+        if self.sample is None:
+            raise TargetError("the model is read by its answers to examples: give some with --data")
+        return self.sample
+
+
+def a_few(batch: Batch) -> Batch:
+    """The first examples, and the first of every class where there are so many."""
+    _, first = np.unique(batch.y, return_index=True)
+    return batch.take(np.unique(np.concatenate([np.arange(min(SAMPLE, len(batch))), first[:SAMPLE]])))
 
 
 def check_fits(said: str, shape: tuple[int | None, ...] | None, given: tuple[int, ...]) -> None:

@@ -1,5 +1,6 @@
 """A `.keras` file as a target: gradients, bounds where its layers have them, logits behind a last softmax."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from redoubt.attacks.problem import Outputs, of_network
 from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
 from redoubt.certify.interval import is_bounded
+from redoubt.certify.worst_case import certifier
 from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
 from redoubt.targets.network_file import open_network
-from redoubt.types import Batch, Floats
+from redoubt.types import Floats
 
 ROWS_AT_ONCE = 512
 UNWRAPPED = "its last {what} was unwrapped: what is attacked are the logits before it"
@@ -44,7 +46,11 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
         TargetError: its inputs or outputs are not what the examples need.
     """
     shape = tuple(network.input_shape[1:])
-    check_fits(said, shape, opening.sample.x.shape[1:])
+    if opening.sample is not None:
+        check_fits(said, shape, opening.sample.x.shape[1:])
+        some = opening.sample.x
+    else:
+        some = np.zeros((1, *(side or 1 for side in shape)), np.float32)
     network, notes = (network, []) if opening.is_number else logits_of(network)
     width = int(network.output_shape[-1])
     if width == 1 and not opening.is_number:
@@ -52,9 +58,9 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
             f"{said} has one output that is no probability: give --tolerance if it answers a number, or two logits,"
             " 0 and the output"
         )
-    notes += [*_of_precision(network), *_of_chance(network, opening.sample.x)]
+    notes += [*_of_precision(network), *_of_chance(network, some)]
     outputs: Outputs | None = of_network(network)
-    if outputs is not None and not reaches_the_input(outputs, opening.sample):
+    if outputs is not None and not reaches_the_input(outputs, some):
         outputs = None
         notes.append("no gradient reaches its inputs, which are looked up, binned or cast: it is attacked by queries")
     bounded = outputs is not None and is_bounded(network)
@@ -71,6 +77,7 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
         notes=tuple(notes),
         gradients=outputs,
         network=network,
+        certifier=partial(certifier, network) if bounded else None,
     )
 
 
@@ -87,9 +94,9 @@ def asks(network: keras.Model) -> Any:
     return predict
 
 
-def reaches_the_input(outputs: Outputs, sample: Batch) -> bool:
+def reaches_the_input(outputs: Outputs, some: Floats) -> bool:
     """Whether any gradient of the outputs leads back to the inputs."""
-    x = tf.constant(sample.x[:1])
+    x = tf.constant(some[:1])
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         found = outputs(x, tf.zeros(2, tf.int32))

@@ -11,11 +11,14 @@ import onnxruntime
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from redoubt.attacks.base import first_sentence
 from redoubt.attacks.problem import Outputs
 from redoubt.bundle.batches import slices
 from redoubt.bundle.io import digest
-from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
+from redoubt.certify.interval import Box, IntervalError
+from redoubt.targets.contract import Access, Certifier, Opening, Target, TargetError, check_fits
 from redoubt.targets.keras_file import reaches_the_input
+from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
 from redoubt.targets.onnx_gradients import TranslationError, translate
 from redoubt.targets.onnx_output import Chosen, choose
 from redoubt.targets.reading import SAYS, Form, Reading, read_answers
@@ -43,11 +46,11 @@ def open_onnx(said: str, opening: Opening) -> Target:
     given = _input(session, said)
     notes = list(chosen.notes)
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in given.shape[1:])
-    first = _is_channels_first(shape, opening.sample.x.shape[1:])
+    first = _is_channels_first(shape, opening.examples.x.shape[1:])
     if first:
         shape = (*shape[1:], shape[0])
         notes.append("it takes channels first: the examples, channels last, are turned round for it")
-    check_fits(said, shape, opening.sample.x.shape[1:])
+    check_fits(said, shape, opening.examples.x.shape[1:])
     ask = _asker(session, given, chosen, first, said)
     reading = _read(ask, opening, chosen, said)
     if SAYS[reading.form] and not chosen.is_one_logit:
@@ -56,10 +59,14 @@ def open_onnx(said: str, opening: Opening) -> Target:
     def predict(x: Floats) -> Floats:
         return reading(ask(x), len(x))
 
-    gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.sample)
+    gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.examples)
     if why:
         notes.append(f"no gradients: {why}; it is attacked by queries")
+    proves, unproven = (None, "") if gradients is None else _certifier(chosen, given, first, reading)
+    if unproven:
+        notes.append(f"no bounds: {unproven}")
     access: Access = "labels" if reading.form == "labels" else "scores" if gradients is None else "gradients"
+    access = "gradients and bounds" if proves is not None else access
     return Target(
         said=said,
         kind="onnx",
@@ -71,6 +78,7 @@ def open_onnx(said: str, opening: Opening) -> Target:
         digest=digest(path.read_bytes()),
         notes=tuple(notes),
         gradients=gradients,
+        certifier=proves,
     )
 
 
@@ -131,7 +139,7 @@ def _asker(
 
 def _read(ask: Callable[[Floats], Any], opening: Opening, chosen: Chosen, said: str) -> Reading:
     """As any unknown model's answers, but for what the graph itself says of them."""
-    found = np.asarray(ask(opening.sample.x))
+    found = np.asarray(ask(opening.examples.x))
     if chosen.is_one_logit or (chosen.is_logits and found.size == len(found)):
         return Reading("decision", 2)
     if chosen.is_logits and found.ndim == 2:
@@ -166,6 +174,33 @@ def _gradients(graph: Callable[[tf.Tensor], tf.Tensor], first: bool, form: Form)
     return outputs
 
 
+def _certifier(chosen: Chosen, given: Any, first: bool, reading: Reading) -> tuple[Certifier | None, str]:
+    """Bounds of the whole graph, or why there are none."""
+    if reading.form not in ("logits", "decision", "value") or given.type != "tensor(float)":
+        return None, "the scores are probabilities, or not in single precision"
+
+    def turned(x: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(x, [0, 3, 1, 2]) if first else x
+
+    def scores(box: Box) -> Box:
+        found = graph(box)
+        ends = [
+            tf.reshape(end, [-1, 1] if reading.form != "logits" else [-1, reading.width])
+            for end in (found.low, found.high)
+        ]
+        if reading.form == "decision":
+            ends = [tf.concat([tf.zeros_like(end), end], axis=1) for end in ends]
+        return Box(*ends)
+
+    shape = [side if isinstance(side, int) and side > 0 else 1 for side in given.shape[1:]]
+    try:
+        graph = bounds_of_graph(chosen.model, chosen.output, given.name)
+        graph(Box(tf.zeros([1, *shape]), tf.ones([1, *shape])))
+    except (IntervalError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
+        return None, str(error) if isinstance(error, IntervalError) else "an operator has no sound bound here"
+    return lambda bounds, criterion: certifier_of_graph(scores, turned, bounds, criterion), ""
+
+
 def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sample: Batch, form: Form) -> str:
     """Why the translated graph cannot stand for the model; empty where it agrees on the examples and near them."""
     noise = np.random.default_rng(0).normal(0.0, 1e-2, sample.x.shape) * max(float(np.abs(sample.x).max()), 1e-6)
@@ -174,9 +209,9 @@ def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sampl
     graph = tf.function(gradients, input_signature=signature, autograph=False)
     try:
         found = graph(tf.constant(x), tf.zeros(2, tf.int32)).numpy()
-        leads = reaches_the_input(gradients, sample)
+        leads = reaches_the_input(gradients, sample.x)
     except (ValueError, TypeError, KeyError, tf.errors.OpError, NotImplementedError) as error:
-        told = " ".join(str(error).split())
+        told = first_sentence(error) if isinstance(error, tf.errors.OpError) else " ".join(str(error).split())
         return f"the graph has no TensorFlow form here ({told[:120]})"
     expected = predict(x)
     if form in ("probability", "probabilities"):

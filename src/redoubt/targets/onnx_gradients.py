@@ -34,11 +34,11 @@ def translate(model: onnx.ModelProto, output: str, given: str) -> Callable[[tf.T
     Raises:
         TranslationError: an operator without a TensorFlow form here.
     """
-    nodes = _needed(model.graph, output)
-    unknown = sorted({_name(node) for node in nodes if _name(node) not in KNOWN})
+    nodes = needed(model.graph, output)
+    unknown = sorted({name_of(node) for node in nodes if name_of(node) not in KNOWN})
     if unknown:
         raise TranslationError(f"operator {', '.join(unknown)} has no gradient here")
-    constants = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    constants = constants_of(model)
 
     def run(x: tf.Tensor) -> tf.Tensor:
         values: dict[str, Any] = {**constants, given: x, "": None}
@@ -50,7 +50,12 @@ def translate(model: onnx.ModelProto, output: str, given: str) -> Callable[[tf.T
     return run
 
 
-def _needed(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
+def constants_of(model: onnx.ModelProto) -> dict[str, Any]:
+    """The tensors that a graph holds, by name."""
+    return {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+
+
+def needed(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
     """The nodes on which a tensor depends, in order."""
     wanted, found = {output}, []
     for node in reversed(graph.node):
@@ -60,17 +65,26 @@ def _needed(graph: onnx.GraphProto, output: str) -> list[onnx.NodeProto]:
     return found[::-1]
 
 
-def _name(node: onnx.NodeProto) -> str:
+def name_of(node: onnx.NodeProto) -> str:
+    """An operator's name, with its domain where that is not ONNX's own."""
     return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
 def _apply(node: onnx.NodeProto, inputs: list[Any]) -> tuple[Any, ...]:
-    attributes: Mapping[str, Any] = {each.name: _value(each) for each in node.attribute}
     if any(isinstance(value, tf.Tensor) for value in inputs):
-        return _tuple(KNOWN[_name(node)](inputs, attributes))
-    # Constants alone: computed once, outside of any graph, so that shapes stay numbers.
+        return _tuple(KNOWN[name_of(node)](inputs, attributes_of(node)))
+    return folded(node, inputs)
+
+
+def folded(node: onnx.NodeProto, inputs: list[Any]) -> tuple[Any, ...]:
+    """What an operator makes of constants alone: computed once, outside of any graph, so that shapes stay numbers."""
     with tf.init_scope():
-        return tuple(np.asarray(each) for each in _tuple(KNOWN[_name(node)](inputs, attributes)))
+        return tuple(np.asarray(each) for each in _tuple(KNOWN[name_of(node)](inputs, attributes_of(node))))
+
+
+def attributes_of(node: onnx.NodeProto) -> Mapping[str, Any]:
+    """An operator's attributes as Python has them."""
+    return {each.name: _value(each) for each in node.attribute}
 
 
 def _value(attribute: onnx.AttributeProto) -> Any:

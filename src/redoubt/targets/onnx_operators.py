@@ -127,6 +127,9 @@ def _reshape(inputs: Inputs, attributes: Attributes) -> Any:
     sides = [None if side is None else int(side) for side in x.shape]
     zero = attributes.get("allowzero", 0)
     target = [(sides[place] or -1) if side == 0 and not zero else side for place, side in enumerate(target)]
+    if sides[0] is None and target[0] > 0:
+        # Exported for so many examples, one mostly: for any number of them here.
+        target[0] = -1
     if target.count(-1) > 1:
         # The first stands for any number of examples, see `_shape`: what the other one is follows from the rest.
         rest = math.prod(side for side in target[1:] if side > 0)

@@ -21,6 +21,10 @@ def open_target(said: str, opening: Opening) -> Target:
         TargetError: it is nothing of that, or does not fit the examples.
     """
     path = Path(said)
+    if said.startswith(SCHEMES) and opening.bundle is not None:
+        from redoubt.targets.served_bundle import open_served
+
+        return open_served(said, opening.bundle, opening)
     if said.startswith(SCHEMES):
         from redoubt.targets.url import open_url
 

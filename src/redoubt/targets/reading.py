@@ -84,7 +84,7 @@ def read_answers(ask: Callable[[Floats], Any], opening: Opening, said: str) -> R
     Raises:
         TargetError: answers that are neither scores nor labels.
     """
-    x = opening.sample.x
+    x = opening.examples.x
     found = _array(ask(x))
     if found.shape[:1] != (len(x),) or found.ndim > 2:
         raise TargetError(

@@ -16,6 +16,7 @@ from redoubt.attacks.query import OracleError
 from redoubt.bundle.batches import slices
 from redoubt.http import client
 from redoubt.targets.contract import Opening, Target, TargetError
+from redoubt.targets.pace import paced
 from redoubt.targets.reading import SAYS, read_answers
 from redoubt.targets.wire import Wire, find_wire
 from redoubt.types import Floats
@@ -41,7 +42,7 @@ def open_url(said: str, opening: Opening) -> Target:
     try:
         url = httpx.URL(said)
         host = f"{url.scheme}://{url.netloc.decode()}"
-        http = client(said, base_url=host, timeout=SECONDS, headers=_header())
+        http = client(said, base_url=host, timeout=SECONDS, headers=_header(), event_hooks=paced(opening.rate))
     except httpx.InvalidURL as error:
         raise TargetError(f"'{said}' is not a URL ({error}); expected such as http://HOST:3000") from None
     return of_client(http, said, opening)
@@ -147,10 +148,10 @@ class Questions:
         return rows
 
     def _post(self, body: dict[str, Any]) -> httpx.Response:
-        why = ""
+        why, asked = "", 0.0
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE))
+                time.sleep(min(max(asked, FIRST_PAUSE * 2.0 ** (attempt - 1)), LONGEST_PAUSE))
             try:
                 answer = self._http.post(self._wire.path, json=body)
             except httpx.HTTPError as error:
@@ -161,6 +162,8 @@ class Questions:
             why = f"refuses with status {answer.status_code}: {answer.text[:200]}"
             if answer.status_code not in AGAIN:
                 break
+            later = answer.headers.get("retry-after", "")
+            asked = float(later) if later.isdecimal() else 0.0
         kept = ""
         if self._path is not None and self._known:
             kept = f"; {len(self._known)} answers are kept in {self._path}: run the same command again to go on"

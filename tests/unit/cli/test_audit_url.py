@@ -3,7 +3,9 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import numpy as np
 import pytest
 
 from redoubt.cli import main
+from redoubt.targets.contract import Opening
+from redoubt.targets.open import open_target
+from redoubt.types import Batch
 
 LOSES_HEART = 30
 
@@ -19,7 +24,9 @@ LOSES_HEART = 30
 class Server(ThreadingHTTPServer):
     """MLflow's scoring protocol by a model that looks at one feature; after some answers it is unwell."""
 
-    asked, alive, tokens = 0, True, ()
+    asked, alive, refuses = 0, True, 0
+    tokens: tuple[str | None, ...] = ()
+    times: tuple[float, ...] = ()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,6 +38,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.tokens = (*self.server.tokens, self.headers.get("authorization"))
+        self.server.times = (*self.server.times, time.monotonic())
+        if self.server.refuses:
+            self.server.refuses -= 1
+            return self._send(429, "slowly", {"retry-after": "1"})
         if not self.server.alive or self.server.asked >= LOSES_HEART:
             return self._send(503, "unwell")
         self.server.asked += 1
@@ -39,8 +50,10 @@ class Handler(BaseHTTPRequestHandler):
         one = 1 / (1 + np.exp(-(np.array(table["data"])[:, 0] - 50) / 5))
         return self._send(200, json.dumps({"predictions": np.stack([1 - one, one], axis=1).tolist()}))
 
-    def _send(self, status: int, text: str) -> None:
+    def _send(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("content-length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())
@@ -93,6 +106,20 @@ def test_a_server_that_falls_ill(server: Server, tmp_path: Path, monkeypatch: py
     assert main(words) == 0, "all of it out of the log"
     assert server.asked == 0
     assert first == LOSES_HEART
+
+
+def test_requests_are_spaced_and_a_server_that_asks_for_time_gets_it(server: Server) -> None:
+    x = np.random.default_rng(0).uniform(0, 100, (8, 2)).astype(np.float32)
+    batch = Batch(x, (x[:, 0] > 50).astype(np.int64))
+    opening = Opening(batch, ("no", "yes"), protocol="mlflow", features=("age", "income"), rate=20.0)
+    with closing(open_target(f"http://127.0.0.1:{server.server_port}", opening)) as target:
+        for place in range(4):
+            target.predict(x + np.float32(place + 1))
+        # Five requests in all, the first of them to read the answers; how late one arrives is not ours.
+        assert server.times[-1] - server.times[0] > 0.8 * 4 / 20
+        server.refuses = 1
+        assert target.predict(x - 1).shape == (8, 2)
+        assert 0.9 < server.times[-1] - server.times[-2] < 5
 
 
 @pytest.mark.parametrize(

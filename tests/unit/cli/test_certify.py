@@ -91,10 +91,9 @@ MISTAKES = {
     "labels-noise": ("bars.keras --data=labels.npz --sigma 1", "labels span 0..3; the model has classes 0..2"),
     "nan": ("bars.keras --data=nan.npz --eps 0.1", "inputs hold NaN or infinity"),
     "bytes": ("bars.keras --data=bytes.npz --eps 0.1", "outside their bounds"),
-    "softmax": ("softmax.keras --data=rows.npz --eps 0.1", "the outputs are probabilities"),
     "eps-missing": ("bars.keras --data=rows.npz", "say how large a perturbation may be with --eps"),
     "rows": ("bars.keras --eps 0.1", "no examples: give an NPZ file with x and y by --data"),
-    "number": ("price.keras --data=price.npz --bounds -9 5000 --sigma 1", "--sigma is for classifiers: give --eps"),
+    "number": ("price.keras --data=price.npz --bounds -9 5000 --sigma 1", "no probability: give --tolerance"),
     "layer": ("wavy.keras --data=rows.npz --eps 0.1", "wave"),
 }
 

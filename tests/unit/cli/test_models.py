@@ -74,35 +74,25 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], str, str]] = {
     "two networks": (lambda: functional(average), CERTIFY, "(Average) reads 2 tensors"),
     "float16": (lambda: chain(dense(3, dtype="mixed_float16")), CERTIFY, "computes in float16"),
     "float64": (lambda: chain(dense(3, dtype="float64")), CERTIFY, "computes in float64"),
-    "softmax in float16": (
-        lambda: chain(dense(5, activation="softmax", dtype="float16")),
-        PGD,
-        "the outputs are probabilities",
-    ),
     "never built": (lambda: keras.Sequential([layers.Dense(3)]), PGD, "was never built"),
     "looked up": (
         lambda: chain(layers.Embedding(10, 4), layers.Flatten(), dense(3)),
         PGD,
-        "no gradient of the model reaches its inputs",
+        "no gradient reaches its inputs",
     ),
     "binned": (
         lambda: chain(layers.Discretization(bin_boundaries=[0.2, 0.5]), layers.Rescaling(1.0), dense(3)),
         "attack carlini-wagner m.keras --eps 0.1 --steps 3",
-        "no gradient of the model reaches its inputs",
+        "no gradient reaches its inputs",
     ),
-    "whole numbers": (lambda: chain(layers.Rescaling(1.0), dense(3), dtype="int32"), PGD, "such as square"),
+    "whole numbers": (lambda: chain(layers.Rescaling(1.0), dense(3), dtype="int32"), PGD, "same-length, square, "),
     "words": (
         lambda: chain(layers.StringLookup(vocabulary=["a", "b"], output_mode="multi_hot"), dense(3), dtype="string"),
         PGD,
         "takes words; expected numbers",
     ),
     "open width": (open_width, PGD, "the number of classes is undefined"),
-    "one sigmoid": (lambda: chain(dense(1, activation="sigmoid")), PGD, "give --tolerance"),
-    "multi-label": (
-        lambda: chain(dense(3, activation="sigmoid")),
-        PGD,
-        "an independent probability per class (a sigmoid), not logits",
-    ),
+    "one number": (lambda: chain(dense(1)), PGD, "give --tolerance"),
     "two inputs": (
         lambda: keras.Model(made := [keras.Input((4,)), keras.Input((2,))], dense(3)(layers.Concatenate()(made))),
         PGD,
@@ -125,6 +115,23 @@ def test_what_cannot_be_done_rightly_is_refused_in_one_sentence(
     assert len([line for line in told.err.splitlines() if line.startswith("error")]) == 1
     assert "│" not in told.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("width", "activation", "says"),
+    [(3, "softmax", "last softmax was unwrapped"), (1, "sigmoid", "as two"), (3, "sigmoid", "independently")],
+)
+def test_probabilities_are_unwrapped_and_it_is_said(
+    width: int, activation: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = chain(dense(width, activation=activation))
+    told = answers(network)
+    save(network, tmp_path, (network(X).numpy()[:, 0] > 0.5).astype(np.int64) if width == 1 else told)
+    assert run(PGD, tmp_path) == 0
+    assert says in capsys.readouterr().out
+    found = json.loads((tmp_path / "out/record.json").read_text())
+    assert says in found["notes"][0]
+    assert found["found"]["clean_accuracy"]["share"] == 1.0
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "float64"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from redoubt.cli.words import AskedError, add_rows, check_rows, count, folder_name
+from redoubt.cli.words import AskedError, add_access, add_rows, check_access, check_rows, count, folder_name
 from redoubt.scenarios.catalogue import CATALOGUE, Entry, find
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
     from redoubt.cli.attack.findings import Findings
     from redoubt.cli.attack.job import Job
-    from redoubt.cli.targets import Target
+    from redoubt.targets.contract import Target
 
 SEED = 0
 EFFORT = {
@@ -54,20 +54,24 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "attack",
-        help="attack a bundle, a .keras file or a URL; write a record and a figure",
-        description="Attack a model and measure its robust accuracy. Classifiers must output logits, regressors a"
-        " number; perturbations stay within eps and within the bounds of the inputs.",
+        help="attack a bundle, a Keras or ONNX file, a function or a URL; write a record and a figure",
+        description="Attack a model and measure its robust accuracy. A last softmax or sigmoid is unwrapped to logits;"
+        " perturbations stay within eps and within the bounds of the inputs.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     parser.add_argument("name", nargs="?", metavar="NAME", help="name of the attack; see --list")
     parser.add_argument(
-        "target", nargs="?", metavar="TARGET", help="a bundle folder, a .keras file, or http://HOST:PORT"
+        "target",
+        nargs="?",
+        metavar="TARGET",
+        help="a bundle folder, a .keras or .onnx file, package.module:function, models:/NAME@ALIAS or a URL",
     )
     parser.add_argument("--list", action="store_true", help="list every attack and exit")
     _add_rows(parser)
     _add_threat(parser)
+    add_access(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/attacks/TARGET/NAME")
 
 
@@ -86,7 +90,7 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
         "--eps",
         type=float,
         help="size of the perturbation: of a bundle, 1 is a pixel's range or a feature's standard deviation; of a"
-        " .keras file it is in the unit of its --bounds",
+        " other targets it is in the unit of their --bounds",
     )
     threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
     threat.add_argument("--targeted", metavar="CLASS", help="target class; examples of that class are not counted")
@@ -120,11 +124,11 @@ def run(args: argparse.Namespace) -> int:
 
     import_tensorflow()
     from redoubt.cli.attack.findings import show, write
-    from redoubt.cli.targets import open_target
+    from redoubt.cli.targets import open_asked
     from redoubt.training.determinism import make_deterministic
 
     make_deterministic(args.seed)
-    with closing(open_target(args.target, bounds=args.bounds, task=args.task, bundle=args.bundle)) as target:
+    with closing(open_asked(args, reads="data" not in entry.ignores)) as target:
         job = _job(entry, args, target)
         started = time.perf_counter()
         findings = _carry_out(job)
@@ -158,18 +162,21 @@ def _carry_out(job: "Job") -> "Findings":
 
 def _proxies(paths: list[Path], target: "Target") -> "dict[str, Outputs]":
     """Networks of the attacker's own, which must take and answer what the target does."""
-    from redoubt.attacks.problem import of_network
-    from redoubt.targets.network_file import open_network
+    from redoubt.targets.contract import Opening
+    from redoubt.targets.open import open_target
 
-    networks = {str(path): open_network(path) for path in paths}
-    for path, network in networks.items():
-        given, width = tuple(network.input_shape[1:]), network.output_shape[-1]
-        if given != target.shape or width != target.width:
+    found: dict[str, Outputs] = {}
+    for path in map(str, paths):
+        proxy = open_target(path, Opening(is_number=target.width == 1))
+        if proxy.gradients is None:
+            raise AskedError(f"{path} gives no gradients; expected a bundle folder or a .keras file")
+        if target.shape not in (None, proxy.shape) or proxy.width != target.width:
             raise AskedError(
-                f"{path} takes {given} and has {width} outputs; {target.said} takes {target.shape}"
+                f"{path} takes {proxy.shape} and has {proxy.width} outputs; {target.said} takes {target.shape}"
                 f" and gives {target.width}: a proxy must have the same inputs and outputs"
             )
-    return {path: of_network(network) for path, network in networks.items()}
+        found[path] = proxy.gradients
+    return found
 
 
 def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
@@ -177,9 +184,10 @@ def _job(entry: Entry, args: argparse.Namespace, target: "Target") -> "Job":
     from redoubt.cli.attack.job import Job
     from redoubt.cli.rows import load_rows, no_rows
 
-    if target.network is None and entry.knows == "gradients":
+    if target.gradients is None and entry.knows == "gradients":
         raise AskedError(
-            f"{entry.name} is a white-box attack, and a URL gives no gradients; {_without_gradients()} do without"
+            f"{entry.name} is a white-box attack, and {target.said} gives no gradients"
+            f"{f' ({target.notes[-1]})' if target.notes else ''}; {_without_gradients()} do without"
         )
     if args.knows_guard and target.guarded is None:
         raise AskedError(f"--knows-guard is for bundles; {target.said} has no guard to differentiate")
@@ -213,6 +221,7 @@ def _refuse_unread(entry: Entry, args: argparse.Namespace) -> None:
     if entry.name == "transfer" and not args.proxy:
         raise AskedError("transfer needs a proxy network of the attacker's: name at least one with --proxy")
     check_rows(args)
+    check_access(args)
 
 
 def _without_gradients() -> str:

@@ -68,6 +68,7 @@ def _record(job: Job, findings: Findings) -> dict[str, Any]:
     return {
         "attack": {"name": job.entry.name, "paper": job.entry.paper, "knows": job.entry.knows, **job.options},
         "target": {"name": target.said, "kind": target.kind, "task": target.task, "digest": target.digest},
+        "notes": list(target.notes),
         "data": {"source": job.rows.source, "digest": job.rows.digest, "examples": len(job.batch)},
         "given": given,
         "answers": None if target.oracle is None else target.oracle.queries,
@@ -93,6 +94,8 @@ def show(job: Job, findings: Findings, seconds: float, written: list[Path]) -> N
     table.add_row("seconds", f"{seconds:.1f}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
+    for note in job.target.notes:
+        console.print(note, markup=False)
     for path in written:
         console.print(path)
 

@@ -18,8 +18,10 @@ from redoubt.cli import main
 from redoubt.cli.attack import plain
 from redoubt.cli.attack.learned import LEARNED
 from redoubt.data.store import read_arrays
+from redoubt.models.export import add_network
+from redoubt.models.onnx_graph import Graph
 from redoubt.scenarios.catalogue import CATALOGUE, Entry
-from tests.support import tiny
+from tests.support import brightness, tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE
 
 EFFORT = {"steps": 5, "restarts": 2, "queries": 40}
@@ -325,3 +327,27 @@ def test_what_was_done_is_kept(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert last.endswith("partial results are kept and marked incomplete")
+
+
+def test_what_audit_takes_is_attacked_and_certified_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An ONNX file by its gradients and a function by its scores: there is one way to open a target."""
+    batch = brightness.examples(12)
+    monkeypatch.chdir(tmp_path)
+    np.savez("d.npz", x=batch.x, y=batch.y)
+    network, graph = brightness.model(), Graph()
+    output = add_network(graph, network, "x")
+    Path("m.onnx").write_bytes(graph.build({"x": ("n", *batch.x.shape[1:])}, {"y": (output, ("n", 3))}))
+    Path("function_of_mine.py").write_text("import onnxruntime\ns = onnxruntime.InferenceSession('m.onnx')\n")
+    with Path("function_of_mine.py").open("a") as file:
+        file.write("def scores(x):\n    return s.run(None, {'x': x})[0]\n")
+    given = ["--data=d.npz", "--eps=0.2"]
+    for words in (["pgd", "m.onnx"], ["square", "function_of_mine:scores", "--queries=50"]):
+        assert main(["attack", *words, *given, "--out=out"]) == 0
+        found = json.loads(Path("out/record.json").read_text())
+        assert found["found"]["clean_accuracy"]["share"] == 1.0
+        assert found["found"]["robust_accuracy"]["share"] < 1.0
+    assert found["answers"] > 0
+    assert main(["attack", "pgd", "function_of_mine:scores", *given]) == 2
+    assert "function_of_mine:scores gives no gradients" in capsys.readouterr().err

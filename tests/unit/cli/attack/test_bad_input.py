@@ -19,7 +19,7 @@ MISTAKES = {
         "--eps does not apply to patch, whose effort is set by --steps",
     ),
     "bounds": (f"pgd bars.keras {ROWS} --eps 0.1 --bounds 1 0", "--bounds are 1 0; the first must be below the second"),
-    "bounds-of-bundle": (f"pgd BUNDLE {ROWS} --bounds 0 1", "--bounds is for .keras files; 'BUNDLE' has its own"),
+    "bounds-of-bundle": (f"pgd BUNDLE {ROWS} --bounds 0 1", "--bounds: 'BUNDLE' has its own; leave it out"),
     "labels": ("pgd bars.keras --data=labels.npz --eps 0.1", "labels span 0..3; the model has classes 0..2"),
     "halves": ("pgd bars.keras --data=halves.npz --eps 0.1", "expected class numbers 0..2"),
     "words": ("pgd bars.keras --data=words.npz --eps 0.1", "y holds <U3; expected class numbers from 0"),
@@ -27,18 +27,16 @@ MISTAKES = {
     "nan": ("pgd bars.keras --data=nan.npz --eps 0.1", "cannot be attacked: inputs hold NaN or infinity"),
     "bytes": ("pgd bars.keras --data=bytes.npz --eps 0.1", "inputs span [0, 254], outside their bounds"),
     "shape": ("pgd bars.keras --data=shape.npz --eps 0.1", "examples have shape (5, 6, 1); bars.keras takes (6, 6, 1)"),
-    "softmax": (
-        f"pgd softmax.keras {ROWS} --eps 0.1",
-        "the outputs are probabilities (they sum to 1); attack the logits",
-    ),
-    "softmax-study": (f"patch softmax.keras {ROWS}", "the outputs are probabilities"),
     "two-outputs": (f"pgd two.keras {ROWS} --eps 0.1", "expected one input and outputs of shape (batch, classes)"),
     "broken": (f"pgd broken.keras {ROWS} --eps 0.1", "'broken.keras' cannot be read as a .keras file ("),
     "nothing": (
         f"pgd nowhere {ROWS} --eps 0.1",
-        "'nowhere' does not exist; give a bundle folder, a .keras file or a URL",
+        "'nowhere' does not exist; give a bundle folder, a .keras or .onnx file",
     ),
-    "no-network": (f"pgd notes.txt {ROWS} --eps 0.1", "'notes.txt' is no .keras file; give a bundle folder"),
+    "no-network": (
+        f"pgd notes.txt {ROWS} --eps 0.1",
+        "'notes.txt' is no model that is known here; give a bundle folder",
+    ),
     "no-bundle": (f"pgd . {ROWS} --eps 0.1", ". is no whole bundle: "),
     "no-target": ("pgd", "say which attack and on what: redoubt attack NAME TARGET"),
     "name": (f"pdg bars.keras {ROWS}", "no attack 'pdg'; did you mean 'pgd'? known attacks: noise, fgsm, "),
@@ -79,7 +77,10 @@ MISTAKES = {
         "no class '7' in bars.keras; its classes are 0, 1, 2",
     ),
     "target-only": ("pgd bars.keras --data=all-top.npz --eps 0.1 --targeted 0", "every example already has class 0"),
-    "number": ("pgd price.keras --data=price.npz --eps 0.1", "price.keras is a regressor: give --tolerance"),
+    "number": (
+        "pgd price.keras --data=price.npz --eps 0.1",
+        "price.keras has one output that is no probability: give --tolerance",
+    ),
     "number-class": ("course price.keras --data=price.npz --bounds -9 5000 --eps 0.1 --tolerance 9", "use pgd"),
     "number-copied": ("substitute price.keras --data=price.npz --bounds -9 5000 --eps 1 --tolerance 9", "use square"),
     "tolerance": (
@@ -94,7 +95,7 @@ MISTAKES = {
     "proxy-unread": (f"pgd bars.keras {ROWS} --eps 0.1 --proxy bars.keras", "pgd does not take --proxy"),
     "proxy-other": (
         f"transfer bars.keras {ROWS} --eps 0.1 --proxy price.keras",
-        "a proxy must have the same inputs and outputs",
+        "price.keras has one output that is no probability",
     ),
     "proxy-itself": (
         f"transfer-matrix bars.keras {ROWS} --eps 0.1 --proxy bars.keras",
@@ -128,7 +129,7 @@ MISTAKES = {
     ),
     "url-gradients": (
         f"pgd {URL} {ROWS} --eps 0.1 --bundle BUNDLE",
-        "pgd is a white-box attack, and a URL gives no gradients; noise, ",
+        f"pgd is a white-box attack, and {URL} gives no gradients; noise, ",
     ),
     "url-task": (f"square {URL} {ROWS} --eps 0.1", f"{URL} serves more than one task: say which with --task NAME"),
     "url-bundle": (

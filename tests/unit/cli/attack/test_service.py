@@ -84,7 +84,7 @@ def test_who_needs_no_gradient_attacks_a_url(words: str, guarded: tiny.Guarded, 
     with serving(guarded.model, 10**6) as (url, seen):
         assert main(["attack", name, url, *given, *extra]) == 0
     found = json.loads((tmp_path / "record.json").read_text())
-    assert (found["complete"], found["target"]["kind"], found["target"]["task"]) == (True, "service", "bars")
+    assert (found["complete"], found["target"]["kind"], found["target"]["task"]) == (True, "http", "bars")
     assert found["answers"] == sum(seen)
     assert {"robust_accuracy", "success_rate", "local"} & set(found["found"])
 
