@@ -192,6 +192,8 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) ->
             kind="integer" if name in task.integer else "number",
             immutable=name in task.immutable,
             limits=task.ranges.get(name),
+            direction="up" if name in task.raise_only else "down" if name in task.lower_only else None,
+            unit=task.units.get(name),
             missing=declared(task.missing.get(name)),
         )
         for name in features
