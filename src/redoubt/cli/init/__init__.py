@@ -163,7 +163,8 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
             raise AskedError(f"--target {args.target}: '{args.path}' holds images, whose target is their class")
         plain, remarks = block.of_images(where), {"": "written by `redoubt init`"}
         task, raw = _tried(before, args.name, plain, found)
-        _say(console, _pictured(raw))
+        for sentence in (_pictured(raw), *raw.survey.notes):
+            _say(console, sentence)
     else:
         proposal = propose(found.table, _target(args.target, found.table, console))
         _show(console, args.name, len(found.table), proposal)
@@ -252,7 +253,7 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
         "validate": "what these data need to pass",
         "train": "balance: rare classes weigh as much as frequent ones; threshold: from which probability on the\n"
         "second class is the answer is chosen on validation examples, for the best balanced accuracy",
-        "": "immutable: [...]        features that an attacker cannot change; raise_only, lower_only: not the other way\n"
+        "": "immutable: [...]        features that an attacker cannot change; raise_only, lower_only: one way only\n"
         "ranges: {name: [0, 1]}  values that an attacker cannot leave (else: those of the training rows)",
     }
     return remarks
