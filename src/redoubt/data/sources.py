@@ -23,7 +23,7 @@ from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.layouts import read_images
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
 from redoubt.data.readers import Noted, read_csv, read_parquet
-from redoubt.data.tables import Origin, build, numbers
+from redoubt.data.tables import Origin, build, misfits, numbers
 from redoubt.params.sections import DataParams
 from redoubt.types import Ints
 
@@ -274,7 +274,12 @@ def _read(task: DataParams, path: Path) -> Noted:
 
 def _table(task: DataParams, _: Path) -> Raw:
     table, origin = own_table(task)
-    return build(table, task, origin)
+    try:
+        return build(table, task, origin)
+    except SourceError as error:
+        if not (task.checks.quarantine and misfits(table, task)):
+            raise
+        raise SourceError(f"{error}; or move such rows aside: redoubt quarantine {task.name}") from None
 
 
 def _npz(task: DataParams, path: Path) -> Raw:
