@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 500
 
 def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:
     """The L-inf ball of size eps (in units of `bounds.scale`) around each example, cut at the bounds."""
-    down, up = (eps * each for each in (bounds.scale, bounds.scale))
+    down = up = eps * bounds.scale
     if bounds.one_sided:
         down, up = down * np.float32(bounds.falls), up * np.float32(bounds.rises)
     return Box(

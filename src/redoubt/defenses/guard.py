@@ -31,7 +31,8 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
         upper=tuple(bounds.upper.tolist()),
         scale=tuple(bounds.scale.tolist()),
         output_scale=output_scale,
-        **({"falls": tuple(bounds.falls.tolist()), "rises": tuple(bounds.rises.tolist())} if bounds.one_sided else {}),
+        falls=tuple(np.asarray(bounds.falls).tolist()) if bounds.one_sided else (),
+        rises=tuple(np.asarray(bounds.rises).tolist()) if bounds.one_sided else (),
         **params.model_dump(),
     )
 
@@ -109,7 +110,10 @@ def _add_ball(graph: Graph, config: GuardConfig) -> tuple[str, str]:
     """Both ends of the L-inf ball; pixels stay in [0, 1], a number may leave its training range."""
     eps = graph.node("Reshape", "eps", graph.constant(np.array([-1] + [1] * len(config.shape))))
     if config.kind == "table":
-        down, up = (_add_reach(graph, config, eps, each) for each in (config.falls, config.rises))
+        ways = dict.fromkeys((config.falls, config.rises))
+        # One node for both ways where they are alike, as it was before an attacker could be held to one.
+        reach = {may: _add_reach(graph, config, eps, may) for may in ways}
+        down, up = reach[config.falls], reach[config.rises]
         return graph.node("Sub", "x", down), graph.node("Add", "x", up)
     low, high = graph.node("Sub", "x", eps), graph.node("Add", "x", eps)
     black, white = graph.constant(np.float32(0.0)), graph.constant(np.float32(1.0))
