@@ -22,6 +22,7 @@ from redoubt.progress import progress_bar
 from redoubt.runs import RunRecord
 from redoubt.training.fit import History, seconds_spent
 from redoubt.training.sweep import Selected
+from redoubt.training.threshold import with_threshold
 
 # A sum is split over threads, and its last bit depends on their number: fixed, so that other machines agree.
 THREADS = 2
@@ -95,7 +96,8 @@ def write_training(
     """
     reports, folder = Path("reports", settings.name), Path("models", settings.name, name)
     config = configure(settings.guard, data.schema, data.bounds, data.output_scale)
-    calibrated = write_bundle(folder, network, data.schema, config, data.validation.x)
+    schema = with_threshold(network, data.validation, data.schema, settings.train.threshold)
+    calibrated = write_bundle(folder, network, schema, config, data.validation.x)
     table = pd.DataFrame(history)
     table.insert(0, "epoch", range(1, len(history) + 1))
     with whole_file(reports / "history" / f"{name}.csv") as path:
@@ -106,7 +108,12 @@ def write_training(
         stage=stage_of(name),
         task=settings.name,
         params={**chosen, **{f"guard/{key}": value for key, value in settings.guard.model_dump().items()}},
-        metrics={"epochs": len(history), "guard_threshold": calibrated.threshold, "best_val_loss": best["val_loss"]},
+        metrics={
+            "epochs": len(history),
+            "guard_threshold": calibrated.threshold,
+            "best_val_loss": best["val_loss"],
+            **({} if schema.threshold is None else {"decision_threshold": schema.threshold}),
+        },
         curves=by_epoch(history),
         tags={"dataset": data.sha256, "digest": digest_folder(folder, BUNDLE_FILES)},
         artifacts=[f"reports/{settings.name}/history/{name}.csv"],

@@ -8,6 +8,8 @@ import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
+from redoubt.bundle.io import read_typed
+from redoubt.bundle.schema import Schema
 from redoubt.data import dataset
 from redoubt.data.store import read_json, write_json
 from redoubt.evaluation.baselines import compared
@@ -86,11 +88,18 @@ def _card(settings: PromoteSettings, data: TaskData, chosen: Candidate, report: 
         "eps": settings.eps.linf,
         "threat": threat_of(data.schema, data.bounds, norm, settings.eps, settings.trained_elsewhere),
         "balance": settings.train.balance,
+        **_decided(Path("models", settings.name, chosen.name)),
         "comparable": report["terms"],
         "selection": chosen.model_dump(),
         "numbers": measured["test"],
         "clean": clean_figures(measured),
     }
+
+
+def _decided(bundle: Path) -> dict[str, float]:
+    """The threshold that was chosen for two classes, where one was."""
+    threshold = read_typed(bundle / "schema.json", Schema).threshold
+    return {} if threshold is None else {"threshold": threshold}
 
 
 def example_request(task: str, data: TaskData) -> list[Any]:

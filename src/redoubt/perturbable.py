@@ -78,12 +78,13 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
         eps: >= 0.
     """
     size = eps * np.asarray(bounds.scale, np.float64)
-    if not np.any(bounds.integer) and np.all(size > 0) and np.all(bounds.lower < bounds.upper):
+    plain = not np.any(bounds.integer) and not bounds.one_sided
+    if plain and np.all(size > 0) and np.all(bounds.lower < bounds.upper):
         return np.ones(x.shape, np.bool_)
     up, down = np.minimum(x + size, bounds.upper), np.maximum(x - size, bounds.lower)
     whole = bounds.integer & (x == np.round(x))
     up, down = (np.where(whole, np.floor(up + SLACK), up), np.where(whole, np.ceil(down - SLACK), down))
-    return (size > 0) & ((up > x) | (down < x))
+    return (size > 0) & (((up > x) & bounds.rises) | ((down < x) & bounds.falls))
 
 
 def immovable(x: Floats, bounds: Bounds, eps: float, schema: Schema) -> Immovable | None:
@@ -156,7 +157,8 @@ def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
         )
         return f"{NORMS[norm]} {eps:g} = {number(BYTE * each)} of {BYTE}{spread}"
     sizes = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
-    said = f"{NORMS[norm]} {eps:g} standard deviations = {listed(sizes) or 'no change of any feature'}"
+    unit = "standard deviations" + (" or declared units" if any(each.unit for each in schema.columns) else "")
+    said = f"{NORMS[norm]} {eps:g} {unit} = {listed(sizes) or 'no change of any feature'}"
     return said if norm == "linf" or not sizes else f"{said}, if one changes alone"
 
 
@@ -164,6 +166,9 @@ def in_both_norms(eps: Eps, schema: Schema, bounds: Bounds) -> str:
     """A task's two sizes, and what an attacker cannot change whatever its size."""
     said = "; ".join(in_raw_units(schema, bounds, norm, eps.of(norm)) for norm in NORMS)
     fixed = [name for name, size in raw_units(schema, bounds, np.inf).items() if not size > 0]
+    for way, verb in (("up", "raise"), ("down", "lower")):
+        names = [column.name for column in schema.columns if column.direction == way]
+        said += f"; an attacker can only {verb} {listed(names)}" if names else ""
     return said + (f"; an attacker cannot change {listed(fixed)}" if fixed else "")
 
 

@@ -31,12 +31,16 @@ class Bounds:
         scale: what eps = 1 means: 1 for pixels, a feature's standard deviation on the training set for tables,
             0 for an input that must not change (one-hot categories, immutable features).
         integer: which inputs are whole numbers and stay so; robustness is then a statement about real records.
+        falls: which inputs an attacker may lower.
+        rises: which inputs an attacker may raise.
     """
 
     lower: Floats
     upper: Floats
     scale: Floats
     integer: NDArray[np.bool_] | np.bool_ = np.False_
+    falls: NDArray[np.bool_] | np.bool_ = np.True_
+    rises: NDArray[np.bool_] | np.bool_ = np.True_
 
     def __post_init__(self) -> None:
         if np.any(self.lower > self.upper):
@@ -44,10 +48,27 @@ class Bounds:
         if np.any(self.scale < 0):
             raise ValueError(f"scale must not be negative; got {self.scale.min()}")
 
+    @property
+    def one_sided(self) -> bool:
+        """Whether some input may only be raised, or only lowered."""
+        return not (np.all(self.falls) and np.all(self.rises))
+
     def covering(self, x: Floats) -> "Bounds":
         """The same bounds, widened to hold rows that were not among the training rows."""
         lower, upper = np.minimum(self.lower, x.min(axis=0)), np.maximum(self.upper, x.max(axis=0))
         return replace(self, lower=lower, upper=upper)
+
+    def allowed(self, x: Floats, x_adv: Floats) -> Floats:
+        """What of a perturbation an attacker may do: each input at its own value where it went the wrong way."""
+        if not self.one_sided:
+            return x_adv
+        wrong = ((x_adv > x) & ~self.rises) | ((x_adv < x) & ~self.falls)
+        return np.where(wrong, x, x_adv).astype(np.float32)
+
+    def ends(self, x: Floats, eps: float) -> tuple[Floats, Floats]:
+        """Lowest and highest values within an L-inf eps of x, which need not lie in the box."""
+        reach = np.float32(eps) * self.scale
+        return self.allowed(x, x - reach), self.allowed(x, x + reach)
 
     def check(self, x: Floats) -> None:
         """Refuse inputs that are not finite or lie outside.

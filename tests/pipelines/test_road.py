@@ -79,7 +79,9 @@ def test_a_killed_run_goes_on_to_a_champion(finished: Checkout) -> None:
     bundle = finished.folder / "models/loans/champion"
     card = read_json(bundle / "card.json")
     assert card["passed"]
-    assert card["digest"] == GuardedModel.load(bundle).digest
+    model = GuardedModel.load(bundle)
+    assert card["digest"] == model.digest
+    assert card["threshold"] == model.schema.threshold is not None
     page = (finished.folder / "reports/index.html").read_text()
     assert "loans" in page
     assert "data:image/svg+xml" in page

@@ -25,7 +25,7 @@ TASK = {
     "missing": {"debt": "median", "age": "mean+indicator", "housing": "category"},
     "split": {"folds": 2},
     "sweep": {"batch_size": [32], "models": [{"kind": "linear"}, {"kind": "mlp", "units": [8]}], "epochs": 3},
-    "train": {"epochs": 12, "patience": 4},
+    "train": {"epochs": 12, "patience": 4, "threshold": "balanced"},
     "harden": {"adversarial": {"epochs": 6, "steps": 2}, "certified": {"epochs": 6}, "smoothed": {"epochs": 4}},
     "eps": {"linf": 0.1, "l2": 0.1},
     "attack": {

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from redoubt.attacks.active_rows import State, while_active
 from redoubt.attacks.base import GradientAttack
-from redoubt.attacks.geometry import project
+from redoubt.attacks.geometry import inside, project
 from redoubt.attacks.gradient import per_example
 from redoubt.attacks.problem import AttackProblem, redrawn
 from redoubt.types import Bounds
@@ -100,7 +100,7 @@ class CarliniWagner(GradientAttack):
         nearer = adversarial & (distance < state["distance"])
         return {
             **state,
-            "x_adv": tf.clip_by_value(x_adv - size * first / (tf.sqrt(second) + TINY), bounds.lower, bounds.upper),
+            "x_adv": inside(x, x_adv - size * first / (tf.sqrt(second) + TINY), bounds),
             "first": first,
             "second": second,
             "objective": objective,

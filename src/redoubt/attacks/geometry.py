@@ -12,10 +12,12 @@ TINY = 1e-12
 
 
 def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
-    """Size of each example's perturbation, `(examples,)`; infinite where an immutable input changed."""
+    """Size of each example's perturbation, `(examples,)`; infinite where an input changed that must not, or not so."""
     scale = np.broadcast_to(bounds.scale, change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = np.where(change == 0, 0.0, np.abs(change.astype(np.float64)) / scale)
+    if bounds.one_sided:
+        unit[((change > 0) & ~bounds.rises) | ((change < 0) & ~bounds.falls)] = np.inf
     flat = unit.reshape(len(change), math.prod(change.shape[1:]))
     return flat.max(axis=1) if norm == "linf" else np.sqrt(np.square(flat).sum(axis=1))
 
@@ -45,7 +47,7 @@ def project(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: 
 
     In this order no length is given away: what clipping cuts off is not cut off again by the ball.
     """
-    change = tf.clip_by_value(x_adv, bounds.lower, bounds.upper) - x
+    change = _allowed(tf.clip_by_value(x_adv, bounds.lower, bounds.upper) - x, bounds)
     if norm == "linf":
         change = tf.clip_by_value(change, -eps * bounds.scale, eps * bounds.scale)
     else:
@@ -54,6 +56,19 @@ def project(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: 
         change = unit * tf.minimum(1.0, eps / tf.maximum(_length(unit), TINY)) * bounds.scale
     # Rounding alone can leave the box now.
     return tf.clip_by_value(x + change, bounds.lower, bounds.upper)
+
+
+def inside(x: tf.Tensor, x_adv: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """Clip into the bounds, and back to x where an input went a way that it may not go."""
+    clipped = tf.clip_by_value(x_adv, bounds.lower, bounds.upper)
+    return x + _allowed(clipped - x, bounds) if bounds.one_sided else clipped
+
+
+def _allowed(change: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """A change without what goes up in an input that may only be lowered, and down in one that may only be raised."""
+    if not bounds.one_sided:
+        return change
+    return tf.where(bounds.falls, tf.where(bounds.rises, change, tf.minimum(change, 0.0)), tf.maximum(change, 0.0))
 
 
 def round_integers(x: Floats, x_adv: Floats, bounds: Bounds) -> Floats:

@@ -154,6 +154,7 @@ class _Hunt:
     def _inside(self, rows: Ints, candidates: Floats) -> Floats:
         """Inside the box, whole where that must be, unchanged where nothing may change."""
         inside = np.clip(candidates, self.bounds.lower, self.bounds.upper).astype(np.float32)
+        inside = self.bounds.allowed(self.x[rows], inside)
         return round_integers(self.x[rows], np.where(self.movable, inside, self.x[rows]), self.bounds)
 
     def _drawn_back(self, rows: Ints, radius: NDArray[np.float64]) -> Floats:

@@ -229,7 +229,7 @@ class _Sphere(_Search):
     Attributes:
         origin: inputs before the attack, `(examples, inputs)`.
         whole: which of them must stay whole numbers, likewise.
-        box: lower, upper and scale per flat input, `(3, inputs)`.
+        box: lower, upper, scale, and whether it may fall and rise, per flat input, `(5, inputs)`.
         eps: size of the perturbation.
     """
 
@@ -264,8 +264,9 @@ class _Sphere(_Search):
 
     def _land(self, places: Ints, change: Floats) -> Floats:
         """Values in raw units after a change in units of the scale, clipped and whole where they must be."""
-        lower, upper, scale = self.box[:, places]
+        lower, upper, scale, falls, rises = self.box[:, places]
         origin = _at(self.origin, places)
+        change = np.where(((change > 0) & (rises == 0)) | ((change < 0) & (falls == 0)), 0.0, change)
         values = np.where(scale > 0, np.clip(origin + change * scale, lower, upper), origin)
         if self.whole.any():
             values = np.where(_at(self.whole, places), origin + np.trunc(values - origin), values)
@@ -275,14 +276,15 @@ class _Sphere(_Search):
 def _search(problem: AttackProblem, x: Floats, eps: float) -> _Search:
     bounds, shape = problem.bounds, x.shape[1:]
     flat = x.reshape(len(x), math.prod(shape))
-    box = np.stack([np.broadcast_to(side, shape).ravel() for side in (bounds.lower, bounds.upper, bounds.scale)])
+    sides = (bounds.lower, bounds.upper, bounds.scale, bounds.falls, bounds.rises)
+    box = np.stack([np.broadcast_to(side, shape).astype(np.float32).ravel() for side in sides])
     movable = box[2] > 0
     layout = _Image(*shape) if len(shape) == 3 else _Table(len(movable), np.flatnonzero(movable))
     if problem.norm == "l2":
         whole = np.broadcast_to(must_stay_integer(x, bounds), x.shape).reshape(flat.shape)
         return _Sphere(layout, flat.copy(), flat, whole, box, eps)
-    reach = np.float32(eps) * bounds.scale
-    ends = np.maximum(x - reach, bounds.lower), np.minimum(x + reach, bounds.upper)
+    low, high = bounds.ends(x, eps)
+    ends = np.maximum(low, bounds.lower), np.minimum(high, bounds.upper)
     low, high = (
         np.where(movable, round_integers(x, end.astype(np.float32), bounds).reshape(flat.shape), flat) for end in ends
     )

@@ -17,6 +17,11 @@ Draws = dict[str, NDArray[Any]]
 Unit = Annotated[float, Field(ge=0.0, le=1e38, allow_inf_nan=False)]
 
 
+def _every(flags: object) -> bool:
+    """What is left out of a guard on disk, so that one without it has the bytes and the digest it always had."""
+    return not flags
+
+
 class GuardConfig(BaseModel):
     """The guard of one model.
 
@@ -33,7 +38,9 @@ class GuardConfig(BaseModel):
         lower: lower end per feature of the box that training and attacks saw: the declared limit, else the training
             minimum (tables).
         upper: upper end, likewise.
-        scale: training standard deviation of each feature, 0 for what must not change (tables).
+        scale: training standard deviation or declared unit of each feature, 0 for what must not change (tables).
+        falls: which features an attacker may lower, empty if all (tables).
+        rises: which features an attacker may raise, likewise.
         output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
     """
 
@@ -51,6 +58,8 @@ class GuardConfig(BaseModel):
     lower: tuple[Number, ...] = ()
     upper: tuple[Number, ...] = ()
     scale: tuple[Unit, ...] = ()
+    falls: tuple[bool, ...] = Field(default=(), exclude_if=_every)
+    rises: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     output_scale: Positive = 1.0
 
     @model_validator(mode="after")
@@ -68,6 +77,9 @@ class GuardConfig(BaseModel):
             values, expected = getattr(self, name), 0 if image else self.shape[0]
             if len(values) != expected:
                 raise ValueError(f"{name} holds {len(values)} numbers; expected {expected}, one per feature of a table")
+        for name in ("falls", "rises"):
+            if len(getattr(self, name)) not in (0, len(self.scale)):
+                raise ValueError(f"{name} holds {len(getattr(self, name))} flags; expected {len(self.scale)}, or none")
         for place, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):
             if low > high:
                 raise ValueError(f"lower is {low:g} and upper {high:g} at feature {place}; expected no reversed range")

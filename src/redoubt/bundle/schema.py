@@ -73,7 +73,9 @@ class Column(BaseModel):
     Attributes:
         categories: the values of a category.
         immutable: whether it is beyond an attacker's reach; a category always is.
+        direction: the only way that an attacker may change it; None lets him raise and lower it.
         limits: smallest and largest valid number; None takes those of the training rows for an attacker's box.
+        unit: of eps in raw units, 0 lets nothing change; None takes the training rows' standard deviation.
         missing: what an empty cell counts as; None refuses it.
         other: the category that an unknown one counts as; None refuses it.
     """
@@ -85,6 +87,10 @@ class Column(BaseModel):
     categories: tuple[Text, ...] = ()
     immutable: bool = False
     limits: tuple[Limit, Limit] | None = None
+    direction: Literal["up", "down"] | None = Field(default=None, exclude_if=_unset)
+    unit: Annotated[float, Field(ge=0.0, le=LARGEST, allow_inf_nan=False)] | None = Field(
+        default=None, exclude_if=_unset
+    )
     missing: Missing | None = Field(default=None, exclude_if=_unset)
     other: Text | None = Field(default=None, exclude_if=_unset)
 
@@ -97,6 +103,8 @@ class Column(BaseModel):
             raise ValueError(f"column {self.name!r} has category {twice!r} twice")
         if self.limits and self.kind == "category":
             raise ValueError(f"column {self.name!r} of categories has limits; expected none")
+        if self.kind == "category" and (self.direction or self.unit is not None):
+            raise ValueError(f"column {self.name!r} of categories has a direction or a unit; expected none")
         if self.limits and self.limits[0] > self.limits[1]:
             raise ValueError(f"column {self.name!r} has limits {list(self.limits)}; expected the smaller first")
         if self.other is not None and self.other not in self.categories:
@@ -149,6 +157,9 @@ class Schema(BaseModel):
         columns: the table's columns in the network's order; empty for images.
         shape: of one network input, `(features,)` or `(height, width, channels)`.
         labels: class names in the order of the logits; empty for regression.
+        threshold: of two classes, the probability of the second from which on it is the answer, by the logits as they
+            were trained; the last bias holds it, so that the larger logit of the network is the answer. None if it was
+            not chosen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -159,6 +170,7 @@ class Schema(BaseModel):
     columns: tuple[Column, ...] = ()
     shape: Shape
     labels: tuple[Text, ...] = ()
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(default=None, exclude_if=_unset)
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -214,6 +226,24 @@ class Schema(BaseModel):
     def mutable(self) -> NDArray[np.bool_]:
         """Which network inputs of a table an attacker can change, `(features,)`."""
         return self._flags(lambda column: not column.immutable)
+
+    @property
+    def directions(self) -> dict[str, NDArray[np.bool_] | np.bool_]:
+        """Which network inputs of a table an attacker may lower (`falls`) and raise (`rises`), `(features,)` or all."""
+        if all(column.direction is None for column in self.columns):
+            return {"falls": np.True_, "rises": np.True_}
+        ways = [column.direction if number else None for column in self.columns for number in column.numbers]
+        return {name: np.array([way != other for way in ways]) for name, other in (("falls", "up"), ("rises", "down"))}
+
+    @property
+    def units(self) -> Floats:
+        """Declared unit of eps per network input of a table, `(features,)`; NaN where it is the standard deviation."""
+        units = [
+            np.nan if column.unit is None or not number else column.unit
+            for column in self.columns
+            for number in column.numbers
+        ]
+        return np.array(units, dtype=np.float32)
 
     @property
     def limits(self) -> Floats:

@@ -17,9 +17,9 @@ class RefutedError(RedoubtError):
 
 def ends(x: Floats, eps: float, bounds: Bounds) -> tuple[Floats, Floats]:
     """Lower and upper ends of the L-inf eps-balls round x, as `margins.ball` has them."""
-    reach = np.float32(eps) * bounds.scale
-    low = np.minimum(x, np.maximum(x - reach, bounds.lower))
-    return low.astype(np.float32), np.maximum(x, np.minimum(x + reach, bounds.upper)).astype(np.float32)
+    low, high = bounds.ends(x, eps)
+    low, high = np.minimum(x, np.maximum(low, bounds.lower)), np.maximum(x, np.minimum(high, bounds.upper))
+    return low.astype(np.float32), high.astype(np.float32)
 
 
 def points(x: Floats, low: Floats, high: Floats, seed: int) -> Iterator[tuple[str, Floats]]:

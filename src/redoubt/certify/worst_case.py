@@ -19,10 +19,12 @@ ROWS_AT_ONCE = 500
 
 def ball(x: tf.Tensor, eps: Any, bounds: Bounds) -> Box:
     """The L-inf ball of size eps (in units of `bounds.scale`) around each example, cut at the bounds."""
-    reach = eps * bounds.scale
+    down = up = eps * bounds.scale
+    if bounds.one_sided:
+        down, up = down * np.float32(bounds.falls), up * np.float32(bounds.rises)
     return Box(
-        tf.minimum(x, tf.maximum(x - reach, bounds.lower)),
-        tf.maximum(x, tf.minimum(x + reach, bounds.upper)),
+        tf.minimum(x, tf.maximum(x - down, bounds.lower)),
+        tf.maximum(x, tf.minimum(x + up, bounds.upper)),
     )
 
 

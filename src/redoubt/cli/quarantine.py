@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redoubt.cli.words import AskedError, task_name
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from redoubt.cli import Parser
 
 EPILOG = """\
-It checks every row by the rules of `validate`: those that follow from the task, and your own in expectations/NAME.json.
+It checks every row by the rules of `validate`: those that follow from the task, and your own in expectations/NAME.json;
+and by what `ingest` takes: text in a column of numbers, a part of a whole number, a number outside of its `ranges`.
 A row with a cell that breaks one is copied to data/own/quarantine/NAME.csv, with the rule that it breaks, and is not
 used from then on; your source file stays as it is. Delete a row there, or the file, and it is used again. The task's
 block in params.yaml must allow it: validate: {quarantine: true}.
@@ -42,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
         AskedError: the task does not allow it, or is no table of the user's, or no row is right.
         SourceError: data that cannot be used.
     """
-    from redoubt.data import expectations, quarantine, sources
+    import numpy as np
+
+    from redoubt.data import expectations, quarantine, sources, tables
 
     params = load()
     task, own = params.task(args.name), read_rules(args.name)
@@ -54,18 +58,23 @@ def run(args: argparse.Namespace) -> int:
         raise AskedError(
             f"task '{task.name}' does not allow it: say validate: {{quarantine: true}} in its block in params.yaml"
         )
-    raw = sources.fetch(task, params.seed)
-    broken = expectations.broken_rows(raw, task, own)
-    if len(broken) == len(raw):
-        raise AskedError(f"all {len(raw):,} rows of '{task.source}' break a rule, so the rule is what to correct")
+    table, origin = sources.own_table(task)
+    broken = tables.misfits(table, task)
+    # A column most of whose cells are odd is not what the task says it is, and that is what to correct.
+    broken = broken if len(broken) <= len(table) / 2 else {}
+    fit = np.setdiff1d(np.arange(len(table)), list(broken))
+    raw = tables.build(table.iloc[fit].reset_index(drop=True), task, replace(origin, test_from=None))
+    broken |= {int(fit[row]): reasons for row, reasons in expectations.broken_rows(raw, task, own).items()}
+    if len(broken) == len(table):
+        raise AskedError(f"all {len(table):,} rows of '{task.source}' break a rule, so the rule is what to correct")
     if broken:
-        path = quarantine.move(sources.own_table(task)[0], task.name, broken)
-        print(f"{len(broken):,} of {len(raw):,} rows of '{task.source}' were moved to {path}")
+        path = quarantine.move(table, task.name, broken)
+        print(f"{len(broken):,} of {len(table):,} rows of '{task.source}' were moved to {path}")
         for reason, count in Counter(why for reasons in broken.values() for why in reasons).most_common():
             print(f"- {reason}: {count:,} rows")
     else:
         print(f"no row of '{task.source}' breaks a rule by a cell of its own; nothing was moved")
-    verdict = expectations.validate(sources.fetch(task, params.seed) if broken else raw, task, own)
+    verdict = expectations.validate(sources.fetch(task, params.seed), task, own)
     if not verdict.passed:
         print(f"what is left does not pass yet: {verdict.explained()}")
         return 1

@@ -87,7 +87,8 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path, names: tuple[str, ...]) -
         if dtype.hasobject:
             raise SourceError(
                 f"'{path}': array '{name}' holds Python objects, which could run code when opened; "
-                "expected plain numbers or words: make it one array of one type by np.stack or .astype(str)"
+                f"expected plain numbers or words: {name} = {name}.astype(str) makes words of it, "
+                f"{name} = np.stack({name}) one array of many; then {_save(names)}"
             )
         values = math.prod(shape)
         if min(shape, default=0) < 0 or values * dtype.itemsize != stored:
@@ -135,7 +136,10 @@ def pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
         hint = f"; its largest value is {x.max()}: divide by the largest that is possible" if whole else ""
         raise SourceError(f"'{path}': x is of type {x.dtype}; {expected}{hint}")
     if not np.all((x >= 0) & (x <= 1)):
-        raise SourceError(f"'{path}': x spans [{x.min():g}, {x.max():g}]; {expected}: shift and divide it")
+        low, high = (f"{each:g}" for each in (x.min(), x.max()))
+        fix = "x = (x + 1) / 2" if x.min() >= -1 and x.max() <= 1 else f"x = (x - {low}) / ({high} - {low})"
+        fix = "leave out images that hold NaN" if np.isnan(x).any() else f"{fix} undoes a scaling"
+        raise SourceError(f"'{path}': x spans [{low}, {high}]; {expected}: {fix}")
     return x.astype(np.float32), 1
 
 

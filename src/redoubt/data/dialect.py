@@ -14,7 +14,7 @@ from charset_normalizer import from_bytes
 from redoubt.data.looks import MISSING, is_number
 from redoubt.data.plain import numbers_as
 from redoubt.data.readers import opened
-from redoubt.params.sections import ReadParams
+from redoubt.params.read import ReadParams
 
 HEAD_BYTES = 2**20
 # So many rows, or fewer of a wide table.

@@ -19,7 +19,7 @@ from redoubt.data import limits, table_text
 from redoubt.data.locate import SourceError
 from redoubt.data.looks import is_number
 from redoubt.data.plain import plain
-from redoubt.params.sections import ReadParams
+from redoubt.params.read import ReadParams
 
 PLAIN = ReadParams()
 Noted = tuple[pd.DataFrame, tuple[str, ...]]

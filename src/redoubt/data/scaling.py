@@ -46,7 +46,7 @@ class Scaler:
         return batch if self.fill is None else replace(batch, x=missing.filled(batch.x, self.fill))
 
     def bounds(self, schema: Schema) -> Bounds:
-        """The box of inputs, and the unit of eps: 1 for pixels, a number's standard deviation, 0 if immutable.
+        """The box of inputs, and the unit of eps: 1 for pixels, a number's declared unit or deviation, 0 if immutable.
 
         A table's box is declared limits, and the range of the training rows where there are none.
         """
@@ -56,9 +56,15 @@ class Scaler:
         return Bounds(
             lower=np.where(np.isnan(low), self.lower, low),
             upper=np.where(np.isnan(high), self.upper, high),
-            scale=np.where(schema.mutable, self.std, np.float32(0.0)),
+            scale=np.where(schema.mutable, self._unit(schema), np.float32(0.0)),
             integer=schema.integer,
+            **schema.directions,
         )
+
+    def _unit(self, schema: Schema) -> Floats:
+        units = schema.units
+        # A step of exactly one whole number must not fall short of it by a rounding.
+        return np.where(np.isnan(units), self.std, units * np.where(schema.integer, 1 + 1e-6, 1.0)).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; float32 values survive exactly."""

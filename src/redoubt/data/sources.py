@@ -5,6 +5,7 @@ import gzip
 import os
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from redoubt.bundle.schema import Schema
 from redoubt.data import pokemon_go, quarantine, survey
 from redoubt.data.arrays import named_classes, pixels, read_npz
 from redoubt.data.dataset import Raw, digest_arrays, digest_table
+from redoubt.data.layouts import read_images
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
 from redoubt.data.readers import Noted, read_csv, read_parquet
-from redoubt.data.tables import Origin, build, numbers
+from redoubt.data.tables import Origin, build, misfits, numbers
 from redoubt.params.sections import DataParams
 from redoubt.types import Ints
 
@@ -272,23 +274,30 @@ def _read(task: DataParams, path: Path) -> Noted:
 
 def _table(task: DataParams, _: Path) -> Raw:
     table, origin = own_table(task)
-    return build(table, task, origin)
+    try:
+        return build(table, task, origin)
+    except SourceError as error:
+        if not (task.checks.quarantine and misfits(table, task)):
+            raise
+        raise SourceError(f"{error}; or move such rows aside: redoubt quarantine {task.name}") from None
 
 
 def _npz(task: DataParams, path: Path) -> Raw:
     _must_exist(task, path)
-    arrays, test_from = read_npz(path, ("x", "y")), None
+    stored = read_images(path)
+    x, y, test_from = stored.x, stored.y, stored.test_from
     if task.split.test_file is not None:
         own = Path(task.split.test_file)
         _must_exist(task, own, "split.test")
-        more, test_from = read_npz(own, ("x", "y")), len(arrays["x"])
-        if arrays["x"].shape[1:] != more["x"].shape[1:] or arrays["x"].dtype != more["x"].dtype:
-            kinds = [f"{each['x'].dtype} {each['x'].shape[1:]}" for each in (more, arrays)]
+        more, test_from = read_images(own), len(x)
+        if x.shape[1:] != more.x.shape[1:] or x.dtype != more.x.dtype:
+            kinds = [f"{each.dtype} {each.shape[1:]}" for each in (more.x, x)]
             raise SourceError(f"'{own}': x holds images of {kinds[0]}; expected {kinds[1]}, as in '{path}'")
-        arrays = {name: np.concatenate([arrays[name], more[name]]) for name in ("x", "y")}
-    x, levels = pixels(arrays["x"], path)
-    labels, y = named_classes(arrays["y"], path)
-    return _images(task, x, y, labels, task.source, levels=levels, test_from=test_from)
+        x, y = np.concatenate([x, more.x]), np.concatenate([y, more.y])
+    x, levels = pixels(x, path)
+    labels, y = named_classes(y, path)
+    raw = _images(task, x, y, labels, task.source, levels=levels, test_from=test_from)
+    return replace(raw, survey=replace(raw.survey, notes=(*stored.said, *raw.survey.notes)))
 
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")

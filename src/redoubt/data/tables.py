@@ -1,9 +1,11 @@
 """From any table to a typed one with a schema: which columns, which are numbers, which categories."""
 
 import difflib
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,6 +72,34 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     found = survey.of_table(table, typed, schema, task, (*origin.notes, *grouped))
     by = split_by(table, task)
     return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found, by=by)
+
+
+def misfits(table: pd.DataFrame, task: DataParams) -> dict[int, list[str]]:
+    """Rows, counted from 0, of cells that keep a table from being taken, and why: the cells that `build` refuses.
+
+    Args:
+        table: as it was read.
+        task: names the columns, and what is declared of them.
+
+    Raises:
+        SourceError: a column missing or named twice.
+    """
+    _check_names(table, task)
+    features = task.features or _numeric_names(table, task)
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for name in (*features, *([task.target] if task.kind == "regression" else [])):
+        plain = pd.api.types.is_numeric_dtype(table[name])
+        values, text = (table[name].astype("float64"), None) if plain else _parse(table[name])
+        wrong = {} if text is None else {"a number": text}
+        if name in task.integer:
+            wrong["a whole number"] = values.notna() & (values % 1 != 0)
+        if name in task.ranges:
+            low, high = task.ranges[name]
+            wrong[f"from {low:g} to {high:g}"] = values.notna() & ~values.between(low, high)
+        for expected, rows in wrong.items():
+            for row in np.flatnonzero(rows.to_numpy()):
+                found[int(row)].append(f"column '{name}': expected {expected}")
+    return dict(found)
 
 
 def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float]":
@@ -192,6 +222,8 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) ->
             kind="integer" if name in task.integer else "number",
             immutable=name in task.immutable,
             limits=task.ranges.get(name),
+            direction="up" if name in task.raise_only else "down" if name in task.lower_only else None,
+            unit=task.units.get(name),
             missing=declared(task.missing.get(name)),
         )
         for name in features

@@ -31,6 +31,8 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
         upper=tuple(bounds.upper.tolist()),
         scale=tuple(bounds.scale.tolist()),
         output_scale=output_scale,
+        falls=tuple(np.asarray(bounds.falls).tolist()) if bounds.one_sided else (),
+        rises=tuple(np.asarray(bounds.rises).tolist()) if bounds.one_sided else (),
         **params.model_dump(),
     )
 
@@ -108,12 +110,20 @@ def _add_ball(graph: Graph, config: GuardConfig) -> tuple[str, str]:
     """Both ends of the L-inf ball; pixels stay in [0, 1], a number may leave its training range."""
     eps = graph.node("Reshape", "eps", graph.constant(np.array([-1] + [1] * len(config.shape))))
     if config.kind == "table":
-        eps = graph.node("Mul", eps, graph.constant(np.array(config.scale, dtype=np.float32)))
+        ways = dict.fromkeys((config.falls, config.rises))
+        # One node for both ways where they are alike, as it was before an attacker could be held to one.
+        reach = {may: _add_reach(graph, config, eps, may) for may in ways}
+        down, up = reach[config.falls], reach[config.rises]
+        return graph.node("Sub", "x", down), graph.node("Add", "x", up)
     low, high = graph.node("Sub", "x", eps), graph.node("Add", "x", eps)
-    if config.kind == "table":
-        return low, high
     black, white = graph.constant(np.float32(0.0)), graph.constant(np.float32(1.0))
     return graph.node("Max", low, black), graph.node("Min", high, white)
+
+
+def _add_reach(graph: Graph, config: GuardConfig, eps: str, may: tuple[bool, ...]) -> str:
+    """By how much each feature can change in a direction that only some may go; all may if none is named."""
+    scale = np.array(config.scale, dtype=np.float32)
+    return graph.node("Mul", eps, graph.constant(np.where(may, scale, np.float32(0.0)) if may else scale))
 
 
 def _add_fixed(graph: Graph, config: GuardConfig, x: str) -> list[str]:

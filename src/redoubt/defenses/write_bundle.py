@@ -66,8 +66,8 @@ def _compare(network: keras.Model, model: GuardedModel, x: Floats) -> None:
 def _check_proof(model: GuardedModel, x: Floats) -> None:
     """Predict throughout some balls: no variant may leave what is certified of it, for the same draws."""
     guard, unbounded = model.guard, np.float32(np.inf)
-    scale = np.asarray(guard.scale, np.float32)
-    bounds = PIXELS if guard.kind == "image" else Bounds(-unbounded, unbounded, scale)  # type: ignore[arg-type]
+    scale, sides = np.asarray(guard.scale, np.float32), model.schema.directions
+    bounds = PIXELS if guard.kind == "image" else Bounds(-unbounded, unbounded, scale, **sides)  # type: ignore[arg-type]
     for eps in RADII:
         proof = model.prove(x, eps, np.random.default_rng(0))
         for where, point in points(x, *ends(x, eps, bounds), seed=0):

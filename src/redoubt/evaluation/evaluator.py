@@ -209,4 +209,6 @@ class Evaluator:
 
 
 def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:
-    return {name: np.asarray(each) for name, each in vars(bounds).items()}
+    # Those of an attacker who may go both ways are what they were before one could not.
+    sides = () if bounds.one_sided else ("falls", "rises")
+    return {name: np.asarray(each) for name, each in vars(bounds).items() if name not in sides}

@@ -117,7 +117,8 @@ def _searched(arena: Arena, batch: Batch) -> tuple[Flags, int]:
             break
         some = batch.take(left)
         x_adv = np.where(bounds.scale > 0, np.broadcast_to(point, some.x.shape), some.x).astype(np.float32)
-        is_adversarial[left] = arena.is_adversarial(round_integers(some.x, x_adv, bounds), some.y)
+        x_adv = round_integers(some.x, bounds.allowed(some.x, x_adv), bounds)
+        is_adversarial[left] = arena.is_adversarial(x_adv, some.y)
     return is_adversarial, len(points)
 
 

@@ -17,6 +17,8 @@ MissingPolicy = Literal[
     "drop", "median", "mean", "mode", "indicator", "median+indicator", "mean+indicator", "mode+indicator", "category"
 ]
 Balance = Literal["none", "weights"]
+# By what the answer of two classes is decided: the larger logit, or the best balanced accuracy on validation examples.
+ThresholdRule = Literal["none", "balanced"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # Ends that no sensible run comes near: a figure above them is a slip, or meant to use up somebody's memory or time.
 Count = Annotated[int, Field(ge=1, le=10_000_000)]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from redoubt.bundle.types import Name
 from redoubt.params.recipes import AnyRecipe
-from redoubt.params.sections import Balanced, Eps, ImageGuard, TableGuard, Tolerant
+from redoubt.params.sections import Eps, ImageGuard, TableGuard, Thresholded, Tolerant
 from redoubt.params.stages import Seed
 
 
@@ -15,6 +15,6 @@ class HardenSettings(Tolerant):
     model: Literal["adversarial", "certified", "smoothed"]
     recipe: AnyRecipe
     eps: Eps
-    train: Balanced
+    train: Thresholded
     guard: ImageGuard | TableGuard
     seed: Seed

@@ -169,7 +169,7 @@ def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
         raise ParamsError(f"{path}: {where}.kind must be regression, classification or image")
     kind = block["kind"]
     own = {key: value for key, value in block.items() if key not in (*SHARED, *BY_KIND)}
-    valid = sorted((set(Task.model_fields) - {"name", "checks"}) | {"validate"})
+    valid = sorted((set(Task.model_fields) - {"name", "checks", "units"}) | {"validate"})
     _refuseunknown(list(own), valid, f"{path}: {where}")
     for section in (*SHARED, *BY_KIND):
         if section in BY_KIND and kind not in raw[section]:
@@ -183,6 +183,7 @@ def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
         merged = _with_test_file(_merge(base, over), base) if section == "split" else _merge(base, over)
         resolved = _parse(model, merged, path, f"{where}.{section}")
         own["checks" if section == "validate" else section] = resolved.model_dump()
+        own |= {"units": resolved.units} if isinstance(resolved, Eps) else {}
     return _parse(Task, {"name": name, **own}, path, where)
 
 

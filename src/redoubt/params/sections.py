@@ -1,14 +1,25 @@
 """The sections of params.yaml, all but the recipes: what holds for a task, its model and its evaluation."""
 
-import codecs
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from redoubt.bundle.types import GuardDraws, Kind, Name, Positive
-from redoubt.params.base import Balance, Count, Curve, MissingPolicy, Range, Share, Size, Strict, unknown
+from redoubt.params.base import (
+    Balance,
+    Count,
+    Curve,
+    MissingPolicy,
+    Range,
+    Share,
+    Size,
+    Strict,
+    ThresholdRule,
+    unknown,
+)
 from redoubt.params.networks import ModelParams
+from redoubt.params.read import ReadParams
 from redoubt.types import Norm, Threat
 
 # The hardened models of a task, by the key of their recipe.
@@ -28,10 +39,18 @@ class Eps(Strict):
     Attributes:
         linf: of each pixel or feature by itself.
         l2: of all of them together.
+        features: of a table, by name the change in raw units that `linf` stands for, 0 for none; a feature that is not
+            named changes by `linf` standard deviations.
     """
 
     linf: Size
     l2: Size
+    features: dict[str, Annotated[float, Field(ge=0.0, le=1e30)]] = Field(default_factory=dict, exclude_if=unset)
+
+    @property
+    def units(self) -> dict[str, float]:
+        """What eps 1 stands for in raw units, of the named features."""
+        return {name: size / self.linf for name, size in self.features.items()}
 
     def of(self, norm: Norm) -> float:
         """The eps of one norm."""
@@ -125,7 +144,21 @@ class Balanced(Strict):
     balance: Balance = "none"
 
 
-class TrainParams(Balanced):
+def _by_larger_logit(rule: object) -> bool:
+    return rule == "none"
+
+
+class Thresholded(Balanced):
+    """What the training and every hardening have in common.
+
+    Attributes:
+        threshold: by what two classes are told apart; chosen on validation examples, folded into the last bias.
+    """
+
+    threshold: ThresholdRule = Field(default="none", exclude_if=_by_larger_logit)
+
+
+class TrainParams(Thresholded):
     """Longest training in epochs, and after how many without progress it stops.
 
     Attributes:
@@ -257,40 +290,6 @@ class Gaps(Strict):
     missing: dict[str, MissingPolicy] = Field(default_factory=dict, exclude_if=unset)
 
 
-class ReadParams(Strict):
-    """How a table of text is written; the defaults are those of a CSV file.
-
-    Attributes:
-        separator: one character between cells.
-        decimal: the decimal mark.
-        thousands: the mark between groups of three digits; empty for none.
-        encoding: of the text, by a name that Python knows.
-        header: whether the first row names the columns; else they are column_1, column_2, ...
-        missing: words that stand for an empty cell, in every column.
-    """
-
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    decimal: Literal[".", ","] = "."
-    thousands: Literal["", ",", ".", " ", "'"] = ""
-    encoding: str = "utf-8"
-    header: bool = True
-    missing: Annotated[tuple[str, ...], Field(max_length=100)] = ()
-
-    @model_validator(mode="after")
-    def _can_be_read(self) -> "ReadParams":
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            raise ValueError(
-                f"encoding is {self.encoding[:40]!r}, which Python does not know; try utf-8 or cp1252"
-            ) from None
-        if self.thousands == self.decimal:
-            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
-        if self.separator in '"\r\n':
-            raise ValueError(f"separator is {self.separator!r}, which quotes a cell or ends a line")
-        return self
-
-
 class DataParams(Gaps):
     """Where a task's data come from, and what their columns are.
 
@@ -298,6 +297,9 @@ class DataParams(Gaps):
         read: how the source is written, if it is a table of text.
         integer: features of whole numbers, which attacks keep whole and the service wants whole.
         immutable: features beyond an attacker's reach.
+        raise_only: features that an attacker may only raise.
+        lower_only: features that an attacker may only lower.
+        units: of eps in raw units by feature, as `eps.features` says them.
         levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
         split: the columns and the file that the split will need.
@@ -313,6 +315,9 @@ class DataParams(Gaps):
     categorical: tuple[str, ...] = ()
     integer: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
+    raise_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
+    lower_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
+    units: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
     ranges: dict[str, Range] = Field(default_factory=dict)
     levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
     split: SplitSource = Field(default=SplitSource(), exclude_if=_by_chance)
@@ -332,13 +337,20 @@ class DataParams(Gaps):
             "integer": numbers,
             "ranges": numbers,
             "immutable": every,
+            "raise_only": numbers,
+            "lower_only": numbers,
+            "units": numbers,
             "levels": self.categorical,
             "missing": (*every, self.target),
         }
         for option, names in valid.items():
             for name in getattr(self, option):
                 if name not in names:
-                    raise ValueError(f"{option}: {unknown(name, list(names), 'feature')}")
+                    key = "eps.features" if option == "units" else option
+                    raise ValueError(f"{key}: {unknown(name, list(names), 'feature')}")
+        both = sorted({*self.raise_only} & {*self.lower_only})
+        if both:
+            raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
         if numbers and set(numbers) <= set(self.immutable):
             raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
         for name, policy in self.missing.items():

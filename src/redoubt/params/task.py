@@ -55,16 +55,21 @@ class Task(DataParams, JudgedParams):
     def _fits_its_kind(self) -> Self:
         if self.kind == "regression" and self.tolerance is None:
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
-        of_tables = ("features", "categorical", "integer", "immutable", "ranges", "missing", "levels")
+        of_tables = (
+            *("features", "categorical", "integer", "immutable", "raise_only", "lower_only"),
+            *("ranges", "missing", "levels", "units"),
+        )
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":
             raise ValueError("train.balance weighs classes; this task is a regression: leave it out")
+        if self.kind == "regression" and self.train.threshold != "none":
+            raise ValueError("train.threshold decides between two classes; this task is a regression: leave it out")
         if self.kind == "image" and self.split.by:
             raise ValueError(f"split.{'group' if self.split.group else 'time'}: images have no columns")
         if self.split.by in (*self.missing, self.target):
             raise ValueError(f"split: '{self.split.by}' is the target, or has a policy for missing cells; take neither")
         if self.kind == "image" and given:
-            raise ValueError(f"an image task takes no '{given}'")
+            raise ValueError(f"an image task takes no '{'eps.features' if given == 'units' else given}'")
         if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):
             raise ValueError("a cnn needs images; this task is a table")
         moving = next((name for name in HARDENED if getattr(self.harden.recipe(name), "augment", None)), None)

@@ -1,7 +1,7 @@
 """One perturbation for most inputs (arXiv 1610.08401), learned by gradient ascent (arXiv 1811.11304)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ class Universal:
             return problem.compiled[self]
         bounds, norm = problem.bounds, problem.norm
         # The perturbation itself lives in the ball alone; only what it is added to has a box.
-        free = Bounds(np.full_like(x[0], -np.inf), np.full_like(x[0], np.inf), bounds.scale)
+        free = replace(bounds, lower=np.full_like(x[0], -np.inf), upper=np.full_like(x[0], np.inf), integer=np.False_)
 
         def step(
             x: tf.Tensor, y: tf.Tensor, delta: tf.Tensor, size: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor

@@ -10,6 +10,7 @@ import pytest
 from redoubt.cli import main
 from redoubt.data import quarantine, sources
 from redoubt.data.dataset import Raw
+from redoubt.data.locate import SourceError
 from redoubt.params.load import load
 from redoubt.params.own_rules import OwnRule, path_of, suite
 
@@ -54,6 +55,32 @@ def top(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fetched() -> Raw:
     return sources.fetch(load().task("visits"), seed=0)
+
+
+def test_cells_that_ingest_refuses_are_moved_too(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params = Path("params.yaml")
+    declared = "target: came\n    integer: [age]\n    ranges: {distance: [0, 50]}\n"
+    params.write_text(params.read_text().replace("target: came\n", declared, 1))
+    table = visits().astype({"age": object})
+    table.loc[3, "age"], table.loc[5, "age"], table.loc[8, "age"] = "unknown", 20.5, 430
+    table["distance"] = table["distance"].clip(upper=50)
+    table.loc[5, "distance"] = 51.0
+    table.to_csv("data/own/visits.csv", index=False)
+    with pytest.raises(SourceError, match="must hold numbers.*; or move such rows aside: redoubt quarantine visits"):
+        fetched()
+    assert main(["quarantine", "visits"]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        f"3 of {ROWS} rows of 'data/own/visits.csv' were moved",
+        "- column 'age': expected a number: 1 rows",
+        "- column 'age': expected a whole number: 1 rows",
+        "- column 'distance': expected from 0 to 50: 1 rows",
+        "your own rule",
+    ):
+        assert words in said
+    kept = pd.read_csv(quarantine.path_of("visits"), dtype="str", keep_default_na=False)
+    assert list(kept["(row)"]) == ["3", "5", "8"]
+    assert len(fetched()) == ROWS - 3
 
 
 def test_rows_that_break_a_rule_are_moved_and_told(top: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ from redoubt.data.survey import listed
 from redoubt.params.base import unknown
 from redoubt.params.load import load
 from redoubt.params.own_rules import path_of, suite
-from redoubt.params.sections import ReadParams
+from redoubt.params.read import ReadParams
 from redoubt.params.task import Task
 
 if TYPE_CHECKING:
@@ -163,7 +163,8 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
             raise AskedError(f"--target {args.target}: '{args.path}' holds images, whose target is their class")
         plain, remarks = block.of_images(where), {"": "written by `redoubt init`"}
         task, raw = _tried(before, args.name, plain, found)
-        _say(console, _pictured(raw))
+        for sentence in (_pictured(raw), *raw.survey.notes):
+            _say(console, sentence)
     else:
         proposal = propose(found.table, _target(args.target, found.table, console))
         _show(console, args.name, len(found.table), proposal)
@@ -250,8 +251,9 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
         "integer": "whole numbers, which an attacker keeps whole",
         "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
         "validate": "what these data need to pass",
-        "train": "rare classes weigh as much as frequent ones",
-        "": "immutable: [...]        features that an attacker cannot change\n"
+        "train": "balance: rare classes weigh as much as frequent ones; threshold: from which probability on the\n"
+        "second class is the answer is chosen on validation examples, for the best balanced accuracy",
+        "": "immutable: [...]        features that an attacker cannot change; raise_only, lower_only: one way only\n"
         "ranges: {name: [0, 1]}  values that an attacker cannot leave (else: those of the training rows)",
     }
     return remarks

@@ -8,7 +8,7 @@ import yaml
 from redoubt.cli.init.propose import Proposal
 from redoubt.data.dialect import differences
 from redoubt.params.base import ParamsError
-from redoubt.params.sections import ReadParams
+from redoubt.params.read import ReadParams
 
 INDENT = "  "
 
@@ -34,6 +34,8 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
         block["validate"] = dict(checks)
     if proposal.rare:
         block["train"] = {"balance": "weights"}
+    if proposal.lopsided:
+        block["train"] = {"threshold": "balanced"}
     return {key: value for key, value in block.items() if value != []}
 
 

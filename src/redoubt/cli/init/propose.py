@@ -24,8 +24,10 @@ CATEGORIES, KEPT_WORDS, CLASSES = 50, 20, 20
 EMPTY = 0.5
 # Of the cells; where more are empty an input of its own says so. And so many rows teach what a category means.
 TELLING, TAUGHT = 0.05, 10
-# Of the rows; a rarer class is weighed up.
+# Of the rows; a rarer class is weighed up. Of two classes a threshold decides if one is rarer than that, and if so many
+# of its examples are among those that it is chosen on.
 RARE = 0.1
+LOPSIDED, DECIDING, CHOSEN_ON = 1 / 3, 40, 0.16
 # A column that tells the target apart this well by itself hardly comes before it.
 LEAK = 0.999
 # On so many rows at most, each class alike.
@@ -67,6 +69,7 @@ class Proposal:
         columns: in the table's order.
         tolerance: largest error that counts as right; None of classes.
         rare: whether a class is rare.
+        lopsided: whether two classes are so unlike in number that the larger logit would favour one, yet none is rare.
         missing: by used column with empty cells what becomes of them.
         split: the column that keeps rows together (`group`) or in order (`time`), if one should.
         notes: what its owner should know.
@@ -77,6 +80,7 @@ class Proposal:
     columns: tuple[Proposed, ...]
     tolerance: float | None
     rare: bool
+    lopsided: bool
     missing: dict[str, MissingPolicy]
     split: dict[str, str]
     notes: tuple[str, ...]
@@ -140,13 +144,24 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     tolerance = float(f"{goal.values.std() / 2:.2g}") if measured and goal.values is not None else None
     shares = goal.filled.astype("str").value_counts(normalize=True)
     rare = not measured and len(shares) > 0 and float(shares.min()) < RARE
+    lopsided = _lopsided(goal, shares) and not measured and not rare
     missing = _missing(columns, len(table))
     split, said = _split(every, columns, len(table))
     notes = [*_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
+    if lopsided:
+        notes.append(
+            f"class '{shares.idxmin()}' has {shares.min():.0%} of the rows: from which probability on it is the answer"
+            " is chosen for the best balanced accuracy on validation examples"
+        )
     kind: Literal["regression", "classification"] = "regression" if measured else "classification"
-    return Proposal(kind, target, columns, tolerance, rare, missing, split, tuple(notes))
+    return Proposal(kind, target, columns, tolerance, rare, lopsided, missing, split, tuple(notes))
+
+
+def _lopsided(goal: _Cells, shares: "pd.Series[float]") -> bool:
+    least = float(shares.min()) if len(shares) == 2 else 1.0
+    return least < LOPSIDED and least * CHOSEN_ON * len(goal.filled) >= DECIDING
 
 
 def _looked_at(raw: "pd.Series[Any]") -> _Cells:

@@ -18,7 +18,7 @@ from redoubt.data.locate import SourceError
 from redoubt.data.readers import PLAIN, read_csv, read_parquet
 from redoubt.data.sources import TEXT, ending
 from redoubt.data.store import whole_file
-from redoubt.params.sections import ReadParams
+from redoubt.params.read import ReadParams
 
 OWN = Path("data/own")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
