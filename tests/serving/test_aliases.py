@@ -106,7 +106,7 @@ def test_a_bad_one_never_replaces_a_good_one_and_says_why(
         client.create_model_version(NAME, bundle.as_uri())
         latest = max(int(each.version) for each in client.search_model_versions(f"name = '{NAME}'"))
         client.set_registered_model_alias(NAME, ALIAS, str(latest))
-        why = "holds no whole bundle: model.weights.h5 missing; record it again"
+        why = "holds no whole bundle: model.weights.h5 missing: delete it"
     else:
         (bundle / "labels.json").write_text("[]")
         version = client.create_model_version(NAME, bundle.as_uri()).version
