@@ -103,7 +103,7 @@ def show(params: Params) -> list[str]:
         "Robust accuracy on the test split. Undefended: the network alone; oblivious and adaptive: guarded, the\n"
         f"attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball.\n{notes}"
         f"Report:      {Path('reports/index.html').resolve()}\n"
-        "Serve it:    make serve   then open http://127.0.0.1:3000/docs\n"
+        "Serve it:    make serve   then open http://127.0.0.1:3000\n"
         "Compare:     make ui      which prints a link per task",
         highlight=False,
         markup=False,
