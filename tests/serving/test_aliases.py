@@ -23,11 +23,17 @@ NAME, ALIAS = "redoubt-digits", "champion"
 SETTING = f"digits=models:/{NAME}@{ALIAS}"
 
 
+def asked(folder: Path) -> MlflowClient:
+    """A client of a store and of its registry, whatever registry this process has used before."""
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowClient(uri, registry_uri=uri)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for MLflow's database, with the model registered."""
     folder = tmp_path_factory.mktemp("mlflow")
-    MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").create_registered_model(NAME)
+    asked(folder).create_registered_model(NAME)
     return folder
 
 
@@ -49,7 +55,7 @@ def follow(store: Path, models: Path, tmp_path: Path) -> Iterator[Callable[[str]
         return Follower(tmp_path / "models", Kept(tmp_path / "instance"), aliases)
 
     yield make
-    client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    client = asked(store)
     for version in client.search_model_versions(f"name = '{NAME}'"):
         client.delete_model_version(NAME, version.version)
 
@@ -58,7 +64,7 @@ def register(store: Path, bundle: Path, number: int) -> str:
     """Make a version of another champion, and let the alias name it; returns its digest."""
     digest = vary(bundle, number)
     kept = Path(shutil.copytree(bundle, store / f"{number}-{time.monotonic_ns()}"))
-    client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    client = asked(store)
     version = client.create_model_version(NAME, kept.as_uri()).version
     client.set_registered_model_alias(NAME, ALIAS, version)
     return digest
@@ -94,7 +100,7 @@ def test_a_bad_one_never_replaces_a_good_one_and_says_why(
     good = register(store, bundle, 4)
     follower = follow(SETTING)
     assert served(follower) == good
-    client = MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
+    client = asked(store)
     if bad == "no alias":
         client.delete_registered_model_alias(NAME, ALIAS)
         why = "the registry has no model 'redoubt-digits' with the alias 'champion'"
@@ -162,7 +168,7 @@ def test_a_running_service_follows_an_alias_of_a_server(
     shutil.copyfile(store / "mlflow.db", tmp_path / "mlflow.db")
     with running(command, f"{url}/health", tmp_path, variables):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        client = MlflowClient(url)
+        client = MlflowClient(url, registry_uri=url)
         experiment = client.create_experiment("served")
 
         def register_at_server(number: int) -> str:

@@ -71,7 +71,7 @@ def test_unknown_paths_leave_no_series(http: httpx.Client) -> None:
 
 def test_bentomls_own_client_is_told_what_to_send_and_drops_nothing(http: httpx.Client) -> None:
     routes = {route["name"]: route for route in http.get("/schema.json").json()["routes"]}
-    assert list(routes["predict"]["input"]["properties"]) == ["task", "inputs", "certify"]
+    assert list(routes["predict"]["input"]["properties"]) == ["task", "inputs", "certify", "eps"]
     # Of an object whose properties are named, that client keeps only those.
     assert all("properties" not in route["output"] for route in routes.values())
 

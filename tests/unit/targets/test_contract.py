@@ -223,7 +223,7 @@ def test_another_shape_is_refused_and_channels_first_are_turned(world: World) ->
         str(world.folder / "first.onnx"),
         Opening(Batch(R.random((4, 4, 5, 2), np.float32), np.zeros(4)), ("a", "b", "c")),
     )
-    assert (found.shape, found.access) == ((4, 5, 2), "gradients")
+    assert (found.shape, found.access) == ((4, 5, 2), "gradients and bounds")
     assert "channels first" in found.notes[0]
 
 
@@ -283,7 +283,7 @@ def test_a_model_of_mlflow(world: World, tmp_path: Path) -> None:
     flavours = {"onnx": {"data": "model.onnx"}, "python_function": {"loader_module": "mlflow.onnx"}}
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavours, "model_uuid": "0" * 32}))
     found = open_target(str(folder), world.opening())
-    assert (found.kind, found.access) == ("mlflow", "gradients")
+    assert (found.kind, found.access) == ("mlflow", "gradients and bounds")
     flavours = {"sklearn": {"pickled_model": "model.pkl"}, "python_function": {"loader_module": "mlflow.sklearn"}}
     (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": flavours, "model_uuid": "0" * 32}))
     with pytest.raises(TargetError, match="flavour sklearn, which runs code of its own.*--trust"):
