@@ -124,8 +124,8 @@ def _paths(files: list[str], version: Version) -> Mapping[str, str]:
     if missing:
         raise BundleError(
             f"version {version.number} holds no whole bundle: {', '.join(missing)} missing: delete it,"
-            " so that `python -m pipelines.record` registers it whole, or register what `python -m serving.mlflow_model`"
-            " writes"
+            " so that `python -m pipelines.record` registers it whole, or register what"
+            " `python -m serving.mlflow_model` writes"
         )
     twice = [name for name, paths in found.items() if len(paths) > 1]
     if twice:
