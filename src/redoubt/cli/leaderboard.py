@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 FOLDERS = ("zoo", "models")
 EPILOG = """\
 Each row is a card, at the L-inf eps of its threat:
-  clean        accuracy of the guarded model without attack
-  robust       accuracy under the worst of all attacks, those that know the guard among them (adaptive)
-  certified    share of examples that are correct and proven to stay so: of the network, and behind its guard
+  clean                accuracy of the guarded model without attack
+  robust               its accuracy under the worst of all attacks, those that know the guard among them (adaptive)
+  certified            its share of examples that are correct and proven to stay so
+  certified (network)  the same without the guard, which may exceed what is robust behind it
 A regression is accurate where its error is within the tolerance of its task. Intervals are 95 % Wilson.
 
 examples:
@@ -31,7 +32,7 @@ examples:
 
 exit status: 0 shown; 2 no card was found, or one that cannot be read
 """
-HEAD = ("rank", "task", "model", "threat", "examples", "clean", "robust", "certified", "certified, guarded", "bundle")
+HEAD = ("rank", "task", "model", "threat", "examples", "clean", "robust", "certified", "certified (network)", "bundle")
 
 
 class Share(BaseModel):
@@ -182,11 +183,11 @@ def _show(rows: list[Row]) -> None:
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
         table.add_column("", justify="right")
         table.add_column("model")
-        for name in ("clean", "robust (95 %)", "certified", "certified, guarded"):
+        for name in ("clean", "robust (95 %)", "certified", "certified (network)"):
             table.add_column(name, justify="right", no_wrap=True)
         for row in lines:
             interval = f"{_share(row.robust)} ({100 * row.robust.low:.1f}–{100 * row.robust.high:.1f})"
-            proven = _share(row.certified), _share(row.certified_guarded)
+            proven = _share(row.certified_guarded), _share(row.certified)
             table.add_row(str(row.rank), row.model, _share(row.clean), interval, *proven)
         console.print(table)
         console.print()
