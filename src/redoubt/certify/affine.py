@@ -29,7 +29,7 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Elementwise:
-    """A monotone map of each input by itself: scaled, moved, then cut.
+    """A monotone map of each input by itself: scaled, shifted, then clipped.
 
     Attributes:
         scale: `(inputs,)` or 1.

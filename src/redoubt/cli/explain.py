@@ -34,7 +34,8 @@ ROW.json holds one row as the endpoint takes it: {"weight": 12.5, "colour": "red
 
 For each feature of the row:
   nearest change   its value in the nearest adversarial example that was found: features an attacker would change
-  alone            its nearest value that changes the answer while all others stay, searched over the training range
+  alone            its nearest value that changes the answer while all others stay, searched over the training range,
+                   and only upwards or downwards where an attacker may only raise or lower it
 The nearest change is searched on the network alone (an ensemble of attacks, bisection over eps): an upper bound of the
 minimal adversarial distance. The guarded answer there is given too.
 
@@ -144,11 +145,13 @@ def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: 
     asked = Asked(model, criterion, bounds, record, x, y)
     change = nearest_change(problem, Batch(x, y), asked.singles(), largest=args.largest, seed=args.seed)
     eps = read_typed(folder / "card.json", Card).eps if (folder / "card.json").is_file() and model.proves else None
+    declared = " or declared units" if any(column.unit for column in schema.columns) else ""
     lines = [asked.line(column, None if change is None else change.x_adv) for column in schema.columns]
     return {
         "task": schema.task,
         "norm": args.norm,
         "largest": args.largest,
+        "unit": f"standard deviations{declared} of each feature",
         "answer": _answer(model, x, args.seed, eps),
         "network": _named(schema, outputs),
         "eps": None if change is None else change.eps,
@@ -218,8 +221,9 @@ class Asked:
         return Line(column.name, value, attacked=False, changed_to=None, alone=" or ".join(differ[:SHOWN]) or None)
 
     def _alone(self, place: int) -> float | None:
-        """Within the range, the value nearest to the row's own from which the answer is another."""
-        ends = self.bounds.lower[place], self.bounds.upper[place]
+        """Within the range, and the way that an attacker may go, the nearest value from which the answer is another."""
+        ways = (self.bounds.falls, self.bounds.lower), (self.bounds.rises, self.bounds.upper)
+        ends = [end[place] for allowed, end in ways if np.broadcast_to(allowed, end.shape)[place]]
         found = [side for side in (self._towards(place, float(end)) for end in ends) if side is not None]
         return min(found, key=lambda side: abs(side - float(self.x[0, place])), default=None)
 
@@ -245,7 +249,7 @@ class Asked:
 
 def _said(found: dict[str, Any]) -> str:
     """The findings as text."""
-    unit = "standard deviations of each feature"
+    unit = found["unit"]
     lines = [f"{found['task']}: {_worded(found['answer'])}"]
     if (certified := found["answer"].get("certified_eps")) is not None:
         within = f"no change within L-inf {certified:g} {unit} changes the guarded answer"

@@ -1,6 +1,5 @@
 """What the methods of `redoubt certify` prove, each by itself on what the cheaper ones left open."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,7 @@ class Found:
 
     Attributes:
         certified: by method, weakest first, each with all that is proven so far, `(examples,)`.
-        adversarial: examples that the complete method refuted: misclassified at a point that it found, `(examples,)`.
+        adversarial: examples that are misclassified, at themselves or at a point that was found, `(examples,)`.
         undecided: neither, `(examples,)`.
         seconds: by method, of each example that it decided.
     """
@@ -59,9 +58,9 @@ def said(found: dict[str, Found]) -> list[str]:
     """What a table of shares leaves open, a line for each eps: how many are refuted, how many undecided, the time."""
     lines = []
     for name, each in found.items():
-        counts = Counter({"adversarial": int(each.adversarial.sum()), "undecided": int(each.undecided.sum())})
         times = [f"{word} {np.median(spent):.2g} s" for word, spent in each.seconds.items() if spent]
-        text = f"{name}: {counts['adversarial']} refuted by an adversarial example, {counts['undecided']} undecided"
+        refuted = f"{each.adversarial.sum()} misclassified or refuted by an adversarial example"
+        text = f"{name}: {refuted}, {each.undecided.sum()} undecided"
         lines.append(f"{text}; median time of an example that got that far: {', '.join(times)}" if times else text)
     return lines
 

@@ -11,7 +11,9 @@ import pytest
 
 from redoubt.bundle.guarded_model import GuardedModel
 from redoubt.cli import main
+from redoubt.cli.explain import Asked
 from redoubt.data.store import write_json
+from redoubt.types import Bounds
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE, TOLERANCE
 
@@ -112,3 +114,32 @@ def test_what_cannot_be_explained_gets_one_line(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert says in error
+
+
+class AnotherClass:
+    """The one thing that is asked of a criterion here."""
+
+    is_classification = True
+
+    def is_adversarial(self, outputs: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.asarray(outputs.argmax(axis=1) != y)
+
+
+def test_no_change_is_named_that_goes_a_way_an_attacker_may_not(served: Callable[[str], GuardedModel]) -> None:
+    model = served(TABLE)
+    lower, upper, scale = (np.float32(side) for side in (model.guard.lower, model.guard.upper, model.guard.scale))
+    x = model.schema.encode([ROW])
+    y, tried = model.network(x).argmax(axis=1), 0
+
+    def alone(place: int, **ways: np.ndarray) -> float | None:
+        bounds = Bounds(lower, upper, scale, **ways)
+        return Asked(model, AnotherClass(), bounds, ROW, x, y)._alone(place)  # type: ignore[arg-type]
+
+    for place in range(2):
+        if (nearest := alone(place)) is None:
+            continue
+        tried, downwards = tried + 1, nearest < x[0, place]
+        other = alone(place, **{"falls" if downwards else "rises": np.zeros(4, np.bool_)})
+        assert other is None or (other > x[0, place]) == downwards
+        assert alone(place, **{"rises" if downwards else "falls": np.zeros(4, np.bool_)}) == nearest
+    assert tried
