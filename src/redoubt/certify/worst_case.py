@@ -66,6 +66,17 @@ def certifier(
     def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
         return worst_outputs(network, ball(x, eps, bounds), y, criterion)
 
+    return over_batches(worst, criterion)
+
+
+def over_batches(worst: Callable[..., tf.Tensor], criterion: Criterion) -> Callable[[Batch, float], NDArray[np.bool_]]:
+    """A function that tells, for a batch and an eps, where the worst outputs are not adversarial.
+
+    Args:
+        worst: gives them, of some examples, their labels or values, and an eps.
+        criterion: judges them.
+    """
+
     def certified(batch: Batch, eps: float) -> NDArray[np.bool_]:
         pieces = [(batch.x[rows], batch.y[rows]) for rows in slices(len(batch), ROWS_AT_ONCE)]
         outputs = [worst(x, y, tf.constant(eps)).numpy() for x, y in pieces]

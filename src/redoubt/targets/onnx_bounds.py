@@ -9,9 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.criteria import Criterion
-from redoubt.bundle.batches import slices
 from redoubt.certify.interval import UNIT, Box, IntervalError
-from redoubt.certify.worst_case import ROWS_AT_ONCE, ball
+from redoubt.certify.worst_case import ball, over_batches
 from redoubt.targets.onnx_gradients import KNOWN, attributes_of, constants_of, folded, name_of, needed
 from redoubt.targets.onnx_operators import Attributes, given
 from redoubt.types import Batch, Bounds
@@ -80,14 +79,7 @@ def certifier_of_graph(
         leads = outputs.high - tf.gather(outputs.low, y, axis=1, batch_dims=1)[:, None]
         return tf.where(tf.one_hot(y, leads.shape[1], on_value=True, off_value=False), 0.0, leads)
 
-    def certified(batch: Batch, eps: float) -> NDArray[np.bool_]:
-        pieces = [(batch.x[rows], batch.y[rows]) for rows in slices(len(batch), ROWS_AT_ONCE)]
-        outputs = [worst(x, y, tf.constant(eps)).numpy() for x, y in pieces]
-        return ~np.concatenate(
-            [criterion.is_adversarial(each, y) for each, (_, y) in zip(outputs, pieces, strict=True)]
-        )
-
-    return certified
+    return over_batches(worst, criterion)
 
 
 def _widened(box: Box, error: float) -> Box:
