@@ -184,7 +184,11 @@ def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> 
     box = target.bounds
     image = target.schema.kind == "image"
     box = box if image else box.covering(examples.batch.x)
-    said = "0 to 1, the bundle's" if image else "of each feature, the bundle's; eps is in its unit of eps"
+    said = (
+        "0 to 1, the bundle's"
+        if image
+        else "of each feature, the bundle's; eps is in standard deviations or declared units"
+    )
     return Frame(box, target.schema, said, 1.0 if image else None)
 
 
