@@ -21,16 +21,16 @@ from benchmarks import limits, memory
 from benchmarks.limits import Timing, timed
 from benchmarks.mnist import EPS, Victim, images, test_rows, victims
 from benchmarks.peer import CONSTANT, LEARNING_RATE, Effort, Peer, Run
-from redoubt.attacks.active_rows import until_adversarial
 from redoubt.attacks.apgd import APGD, APGDT
-from redoubt.attacks.base import Attack
 from redoubt.attacks.carlini_wagner import CarliniWagner
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.problem import BATCH, AttackProblem
+from redoubt.attacks.core.active_rows import until_adversarial
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import BATCH, AttackProblem
 from redoubt.attacks.square import Square
+from redoubt.core.types import PIXELS, Batch, Floats, Norm
 from redoubt.params.load import load
-from redoubt.types import PIXELS, Batch, Floats, Norm
 
 POINTS, QUICK = 1000, Effort(apgd=20, queries=100, restarts=2, cw_steps=20, cw_points=50, repeats=1)
 # Pixels from 0 to 1: PGD's step in L-inf; the L2 within which Carlini and Wagner's result counts, and all there is.

@@ -21,8 +21,8 @@ import psutil
 
 from benchmarks.load import Load, measure, request
 from benchmarks.server import redoubt
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from serving.admin import RELOAD, TOKEN
 from serving.schema import MAX_INPUTS
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.problem import BATCH
+from redoubt.attacks.core.problem import BATCH
 from redoubt.bundle.batches import slices
-from redoubt.types import Floats
+from redoubt.core.types import Floats
 
 # (rows, side, channels): shapes that suit the machine better than any that MNIST has.
 SHAPES = ((16, 56, 64), (32, 28, 64), (32, 28, 128), (64, 14, 256))

@@ -34,8 +34,8 @@ def _attack(kind: str) -> dict[str, float]:
 
     import_tensorflow()
     from benchmarks.mnist import ADVERSARIAL, images, test_rows, victim
+    from redoubt.attacks.core.gradient import PGD
     from redoubt.attacks.ensemble import Ensemble
-    from redoubt.attacks.gradient import PGD
 
     raw = images()
     subject = victim(ADVERSARIAL, raw, SEED)

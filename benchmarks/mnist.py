@@ -7,22 +7,22 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.data.dataset import Raw
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.store import whole_folder
+from redoubt.core.types import PIXELS, Batch, Norm
 from redoubt.data.locate import SourceError
-from redoubt.data.scaling import fit as fit_scaler
+from redoubt.data.prepare.scaling import fit as fit_scaler
+from redoubt.data.shared.dataset import Raw
 from redoubt.data.sources import fetch
-from redoubt.data.store import whole_folder
 from redoubt.models.networks import build
 from redoubt.models.saved import load_network, save_network
 from redoubt.params.load import load
-from redoubt.params.networks import Cnn
 from redoubt.params.recipes import Pgd
+from redoubt.params.settings.networks import Cnn
 from redoubt.studies.hardened_digits import harden
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.training.recipes import plan_for
-from redoubt.types import PIXELS, Batch, Norm
 
 PIPELINE, CACHE = Path("models/mnist"), Path(".redoubt/benchmarks")
 NATURAL, ADVERSARIAL = "natural", "adversarial"

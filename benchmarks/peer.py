@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.mnist import Victim
-from redoubt.attacks.problem import BATCH
-from redoubt.types import Floats, Ints
+from redoubt.attacks.core.problem import BATCH
+from redoubt.core.types import Floats, Ints
 
 with catch_warnings():
     simplefilter("ignore")  # PyTorch is not here, and need not be.

@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 import onnxruntime
 
-from redoubt.bundle.subgraph import extract
+from redoubt.bundle.model.subgraph import extract
 from serving import strict_json
 from serving.answers import Ask, answer, reply
 from serving.runtime import load

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.server import free_port, running
-from redoubt.bundle.subgraph import extract
+from redoubt.bundle.model.subgraph import extract
 
 SESSION = """
 import numpy as np

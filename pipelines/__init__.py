@@ -7,7 +7,7 @@ from pathlib import Path
 # A queued experiment runs in a copy of the project: its own src/ must win over the installed one.
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))
 
-from redoubt.pins import pin
+from redoubt.core.pins import pin
 
 pin()
 for _name, _value in {
@@ -20,6 +20,6 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-from redoubt.surroundings import settle  # noqa: E402
+from redoubt.core.surroundings import settle  # noqa: E402
 
 settle()

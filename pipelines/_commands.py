@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from redoubt.data.store import read_json, remove, write_json
+from redoubt.core.store import read_json, remove, write_json
 from redoubt.progress import FOLDER
 
 LOGS, PROGRESS, RUNNING = Path(".redoubt/logs"), Path(".redoubt/progress"), Path(".redoubt/running")

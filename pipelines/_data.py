@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from redoubt.bundle.schema import Schema
-from redoubt.data import dataset, missing
-from redoubt.data.scaling import Scaler
+from redoubt.core.store import read_arrays, read_json
+from redoubt.core.types import Batch, Bounds
+from redoubt.data.prepare import missing
+from redoubt.data.prepare.scaling import Scaler
+from redoubt.data.shared import dataset
 from redoubt.data.splits import Split
-from redoubt.data.store import read_arrays, read_json
-from redoubt.types import Batch, Bounds
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.certificates import certified_eps
-from redoubt.bundle.guarded_model import GuardedModel, softmax
-from redoubt.bundle.types import Floats
+from redoubt.bundle.model.guarded_model import GuardedModel, softmax
+from redoubt.core.errors import RedoubtError
 from redoubt.data.arrays import read_npz
-from redoubt.errors import RedoubtError
 from redoubt.quiet import import_tensorflow
 from serving.about import of_model
 from serving.errors import envelope

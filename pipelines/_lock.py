@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from redoubt.core.errors import RedoubtError
+from redoubt.core.store import whole_file
 from redoubt.data.leftovers import clear_beside
-from redoubt.data.store import whole_file
-from redoubt.errors import RedoubtError
 
 LOCK, KEPT, DAMAGED = Path("dvc.lock"), Path(".redoubt/dvc.lock"), Path(".redoubt/dvc.lock.damaged")
 # Which DVC process reads and writes what at this moment: nothing in it outlives the process.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from pipelines._lock import LOCK, put_entry
-from redoubt.data.store import whole_file
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
+from redoubt.core.store import whole_file
 
 
 class ProjectError(RedoubtError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from redoubt.data.store import read_json, write_json
+from redoubt.core.store import read_json, write_json
 
 SECONDS = Path(".redoubt/seconds.json")
 # Of a stage on two cores where nothing is known of this machine: a guess is enough to begin with the long ones.

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pipelines._lock import keep_lock
-from redoubt.bundle.types import NAME_RULE, is_name
+from redoubt.bundle.base.types import NAME_RULE, is_name
+from redoubt.core.errors import RedoubtError, as_user_error, ends_in_one_line
+from redoubt.core.store import write_json
 from redoubt.data.leftovers import clear
-from redoubt.data.store import write_json
-from redoubt.errors import RedoubtError, as_user_error, ends_in_one_line
-from redoubt.params.base import Strict
-from redoubt.params.stages import read_settings
+from redoubt.params.settings.base import Strict
+from redoubt.params.settings.stages import read_settings
 from redoubt.tracking.uri import check_kind, store_uri
 
 S = TypeVar("S", bound=Strict)

@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+from redoubt.core.store import whole_file
 from redoubt.data.leftovers import clear_beside
-from redoubt.data.store import whole_file
 from redoubt.tracking.uri import TrackingError, check, store_uri
 
 LOCAL = Path(".dvc/config.local")

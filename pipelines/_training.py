@@ -9,15 +9,15 @@ import pandas as pd
 
 from pipelines._curves import by_epoch
 from pipelines._data import TaskData
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest, digest_folder
+from redoubt.bundle.base.io import digest, digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.code import code_digest
+from redoubt.core.store import dumps, whole_file, write_json
 from redoubt.data import splits
-from redoubt.data.store import dumps, whole_file, write_json
-from redoubt.defenses.guard import configure
+from redoubt.defenses.guards.guard import configure
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.params.harden import HardenSettings
-from redoubt.params.stages import TrainSettings
+from redoubt.params.settings.stages import TrainSettings
 from redoubt.progress import progress_bar
 from redoubt.runs import RunRecord
 from redoubt.training.fit import History, seconds_spent

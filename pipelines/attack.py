@@ -8,17 +8,17 @@ import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.code import code_digest
 from redoubt.compute import spread
-from redoubt.data.store import whole_file, write_arrays, write_json
+from redoubt.core.store import whole_file, write_arrays, write_json
+from redoubt.core.types import Norm
 from redoubt.evaluation.attack_report import clean_figures, curve, record
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.results import NORMS, join
 from redoubt.evaluation.worker import ModelResult, Split, WorkerJob, measure
-from redoubt.params.sections import CANDIDATES
-from redoubt.params.stages import AttackSettings
-from redoubt.types import Norm
+from redoubt.params.settings.sections import CANDIDATES
+from redoubt.params.settings.stages import AttackSettings
 
 SPLITS = ("validation", "test")
 SHOWN = 8

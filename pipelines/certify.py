@@ -5,13 +5,13 @@ from typing import Any
 
 from pipelines._data import load_data, some_rows
 from pipelines._stage import run
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.code import code_digest
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.certified_shares import CertifiedShares
-from redoubt.params.sections import HARDENED
-from redoubt.params.stages import CertifySettings
+from redoubt.params.settings.sections import HARDENED
+from redoubt.params.settings.stages import CertifySettings
 from redoubt.runs import RunRecord
 
 MODELS = ("natural", *HARDENED)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 
 HOST, PORT = "127.0.0.1", 3000
 ZOO = Path(__file__).resolve().parents[1] / "zoo"

@@ -6,8 +6,8 @@ import pipelines._quiet  # noqa: F401
 from pipelines._data import load_data, some_rows
 from pipelines._stage import run
 from pipelines._training import THREADS, EpochBar, checkpoint, selected, write_seconds, write_training
-from redoubt.attacks.criteria import criterion_for
-from redoubt.data.store import plain
+from redoubt.attacks.core.criteria import criterion_for
+from redoubt.core.store import plain
 from redoubt.models.networks import build
 from redoubt.params.harden import HardenSettings
 from redoubt.params.recipes import Sized, trained_elsewhere

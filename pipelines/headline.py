@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from redoubt.data.store import read_json
-from redoubt.params.stages import SectionSettings
+from redoubt.core.store import read_json
+from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable
 
 COLUMNS = ("undefended", "oblivious", "adaptive")

@@ -5,8 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 from pipelines._stage import run
-from redoubt.data.survey import UNNAMED, Found, Survey
-from redoubt.params.stages import IngestSettings
+from redoubt.data.shared.survey import UNNAMED, Found, Survey
+from redoubt.params.settings.stages import IngestSettings
 
 # More columns than that are shown in part.
 SHOWN = 40
@@ -14,7 +14,8 @@ SHOWN = 40
 
 def work(settings: IngestSettings) -> None:
     """Reads the task's source; writes the raw data set with its provenance and the survey of its columns."""
-    from redoubt.data import dataset, sources
+    from redoubt.data import sources
+    from redoubt.data.shared import dataset
 
     raw = sources.fetch(settings, settings.seed)
     dataset.save(Path("data/raw", settings.name), raw)

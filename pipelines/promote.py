@@ -8,15 +8,15 @@ import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.schema import Schema
-from redoubt.data import dataset
-from redoubt.data.store import read_json, write_json
+from redoubt.core.store import read_json, write_json
+from redoubt.data.shared import dataset
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
-from redoubt.params.stages import PromoteSettings
+from redoubt.params.settings.stages import PromoteSettings
 from redoubt.runs import RunRecord
 
 JUDGED = ("clean", "robust")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from redoubt.errors import ends_in_one_line
+from redoubt.core.errors import ends_in_one_line
 from redoubt.tracking.sync import Summary, sync
 
 CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"

@@ -10,9 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from pipelines._stage import begin
-from redoubt.data.store import read_json, whole_file, write_json
-from redoubt.errors import RedoubtError, ends_in_one_line
-from redoubt.params.stages import ReportSettings, read_settings
+from redoubt.core.errors import RedoubtError, ends_in_one_line
+from redoubt.core.store import read_json, whole_file, write_json
+from redoubt.params.settings.stages import ReportSettings, read_settings
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS

@@ -24,10 +24,10 @@ from pipelines._lock import LOCK
 from pipelines._project import opened
 from pipelines._same import other_bytes
 from pipelines._scheduler import Outcome, expected_seconds, remember_seconds, run_all, ways
-from redoubt.bundle.io import digest
+from redoubt.bundle.base.io import digest
+from redoubt.core.errors import ends_in_one_line
+from redoubt.core.store import whole_file
 from redoubt.data.leftovers import clear
-from redoubt.data.store import whole_file
-from redoubt.errors import ends_in_one_line
 
 OWN_LOCKS, BUSY, DVC_SAYS = Path(".redoubt/locks"), Path(".redoubt/repro"), "dvc"
 INTERRUPTED = 130

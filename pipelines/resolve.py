@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from pipelines._stage import begin, item_of
-from redoubt.data.store import StoreError, write_json
-from redoubt.params.base import ParamsError
+from redoubt.core.store import StoreError, write_json
 from redoubt.params.load import load
-from redoubt.params.own_rules import read_rules
 from redoubt.params.resolve import of_task
-from redoubt.params.stages import FOLDER
+from redoubt.params.settings.base import ParamsError
+from redoubt.params.settings.own_rules import read_rules
+from redoubt.params.settings.stages import FOLDER
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ from typing import get_args
 
 from pipelines._lock import LockError
 from pipelines._stage import begin, item_of
-from redoubt.bundle.io import digest
+from redoubt.bundle.base.io import digest
 from redoubt.code import SRC, closure
-from redoubt.data.store import StoreError, whole_folder, write_json
-from redoubt.params.base import ParamsError
+from redoubt.core.store import StoreError, whole_folder, write_json
 from redoubt.params.load import Params, load
 from redoubt.params.resolve import of_report, sizes_of_study
-from redoubt.params.stages import FOLDER, Course, StudySettings
+from redoubt.params.settings.base import ParamsError
+from redoubt.params.settings.stages import FOLDER, Course, StudySettings
 from redoubt.studies.catalogue import module_of
 from redoubt.studies.contract import StudyError
 

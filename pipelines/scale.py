@@ -3,14 +3,16 @@
 from pathlib import Path
 
 from pipelines._stage import run
-from redoubt.data.store import write_json
-from redoubt.params.stages import ScaleSettings
+from redoubt.core.store import write_json
+from redoubt.params.settings.stages import ScaleSettings
 from redoubt.perturbable import in_both_norms
 
 
 def work(settings: ScaleSettings) -> None:
     """Reads the raw data set and its split; writes scaler.json, and says what the task's eps is in raw units."""
-    from redoubt.data import dataset, missing, scaling, splits
+    from redoubt.data import splits
+    from redoubt.data.prepare import missing, scaling
+    from redoubt.data.shared import dataset
 
     data = dataset.load(Path("data/raw", settings.name))
     split = splits.read(Path("data/splits", f"{settings.name}.npz"))

@@ -11,17 +11,17 @@ from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from pipelines.headline import headline
 from redoubt.bundle.schema import Schema
-from redoubt.data.dataset import COLUMNS
+from redoubt.core.store import read_arrays, read_json, whole_file, write_json
+from redoubt.core.types import Norm
 from redoubt.data.pokemon_go import simulate
-from redoubt.data.store import read_arrays, read_json, whole_file, write_json
+from redoubt.data.shared.dataset import COLUMNS
 from redoubt.evaluation.baselines import judgment
-from redoubt.params.sections import CANDIDATES, HARDENED
-from redoubt.params.stages import SectionSettings
+from redoubt.params.settings.sections import CANDIDATES, HARDENED
+from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
 from redoubt.report import figures, simulator, svg
 from redoubt.report.page import render
 from redoubt.training.sweep import Selected
-from redoubt.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 SIMULATED = 1000

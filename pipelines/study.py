@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from pipelines._stage import begin, fail, item_of
-from redoubt.data.store import plain, write_json
-from redoubt.errors import ends_in_one_line
-from redoubt.params.stages import StudySettings, read_settings
+from redoubt.core.errors import ends_in_one_line
+from redoubt.core.store import plain, write_json
+from redoubt.params.settings.stages import StudySettings, read_settings
 from redoubt.quiet import no_stderr
 from redoubt.runs import RunRecord
 from redoubt.studies.contract import Result, StudyError

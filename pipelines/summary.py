@@ -11,8 +11,8 @@ from rich.table import Table
 
 from pipelines._lock import drop_torn_rwlock, keep_lock
 from pipelines._surroundings import prepare
-from redoubt.data.store import read_json
-from redoubt.errors import ends_in_one_line
+from redoubt.core.errors import ends_in_one_line
+from redoubt.core.store import read_json
 from redoubt.params.load import Params, load
 
 # The status that a run ends with whose stages all succeeded, but which promoted no model for some task.

@@ -12,9 +12,9 @@ from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from redoubt.code import code_digest
 from redoubt.compute import spread
-from redoubt.data.store import whole_file, write_json
+from redoubt.core.store import whole_file, write_json
 from redoubt.evaluation.cache import EvaluationCache
-from redoubt.params.stages import SweepSettings
+from redoubt.params.settings.stages import SweepSettings
 from redoubt.runs import RunRecord
 from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
 

@@ -5,7 +5,7 @@ from pipelines._data import load_data
 from pipelines._stage import run
 from pipelines._training import THREADS, EpochBar, checkpoint, selected, write_seconds, write_training
 from redoubt.models.networks import build
-from redoubt.params.stages import TrainSettings
+from redoubt.params.settings.stages import TrainSettings
 from redoubt.training.balance import class_weights
 from redoubt.training.determinism import make_deterministic
 from redoubt.training.fit import Plan, compile_network, fit, on_rows

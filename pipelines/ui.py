@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pipelines.record import describe
-from redoubt.errors import ends_in_one_line
+from redoubt.core.errors import ends_in_one_line
 from redoubt.tracking.sync import sync
 from redoubt.tracking.uri import store_uri
 

@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines._stage import run
-from redoubt.data.store import read_json, whole_folder, write_json
-from redoubt.params.stages import ValidateSettings
+from redoubt.core.store import read_json, whole_folder, write_json
+from redoubt.params.settings.stages import ValidateSettings
 from redoubt.runs import RunRecord
 
 if TYPE_CHECKING:
-    from redoubt.data.dataset import Answered
+    from redoubt.data.shared.dataset import Answered
 
 
 def work(settings: ValidateSettings) -> None:
     """Reads the raw data set; writes validation.json, the data docs and a record, whatever the verdict."""
-    from redoubt.data import dataset, expectations
+    from redoubt.data import expectations
+    from redoubt.data.shared import dataset
 
     folder, reports = Path("data/raw", settings.name), Path("reports", settings.name)
     raw = dataset.read(folder)

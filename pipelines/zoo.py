@@ -13,14 +13,14 @@ from pipelines._data import TaskData, load_data
 from pipelines._lock import LockError
 from pipelines._stage import arguments, begin
 from pipelines.promote import example_request
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest, digest_folder
-from redoubt.data.store import StoreError, read_json, whole_folder, write_json
-from redoubt.errors import RedoubtError
+from redoubt.bundle.base.io import digest, digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
+from redoubt.core.errors import RedoubtError
+from redoubt.core.store import StoreError, read_json, whole_folder, write_json
 from redoubt.evaluation.champion import clean_figures, threat_of
 from redoubt.models.saved import WEIGHTS
-from redoubt.params.base import ParamsError
 from redoubt.params.load import Params, load
+from redoubt.params.settings.base import ParamsError
 from redoubt.params.task import Task
 from redoubt.report.model_card import model_card
 

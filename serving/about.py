@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from redoubt.bundle.guarded_model import GuardedModel
+    from redoubt.bundle.model.guarded_model import GuardedModel
     from redoubt.bundle.schema import Schema
     from serving.answers import Champion
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from time import monotonic
 from uuid import uuid4
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.types import NAME_RULE, is_name
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.types import NAME_RULE, is_name
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from serving import registry
 from serving.registry import Registry, Version
 

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 from bentoml.exceptions import InvalidArgument
 
-from redoubt.bundle.entropy import Entropy
-from redoubt.bundle.guard_config import Draws
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.base.types import Floats
+from redoubt.bundle.model.entropy import Entropy
+from redoubt.bundle.model.guard_config import Draws
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats
 from serving.guarded import NO_ANSWER, NO_ANSWER_SAYS, Asked
 from serving.schema import Certify
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from starlette.types import Receive
 
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
 from serving.account import current
 from serving.admission import Backlog, Limits
 from serving.errors import Refused

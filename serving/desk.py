@@ -11,7 +11,7 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavail
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
 from serving import meters, strict_json
 from serving.account import current
 from serving.admission import Limits

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.certificates import certified_eps
-from redoubt.bundle.guard_config import Draws
-from redoubt.bundle.guarded_model import GuardedModel, Predictions
+from redoubt.bundle.model.guard_config import Draws
+from redoubt.bundle.model.guarded_model import GuardedModel, Predictions
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats
 
 Certify = Literal["none", "budget", "radius"]
 # An answer that is no number: its input lies too far outside what the model was trained on.

@@ -6,8 +6,8 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats
 
 MAX_PIXELS = 2048 * 2048
 MODES = {1: "L", 3: "RGB"}

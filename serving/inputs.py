@@ -7,9 +7,9 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument
 from pydantic import Field, TypeAdapter, ValidationError
 
-from redoubt.bundle.errors import InputError
+from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats
 from serving.schema import short
 
 Pixel = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]

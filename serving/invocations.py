@@ -11,7 +11,7 @@ from bentoml.exceptions import InvalidArgument
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
 from serving import csv_table, signature
 from serving.answers import Ask, Champion
 from serving.errors import Refused

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 
 # Per task.
 COPIES = 3

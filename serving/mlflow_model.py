@@ -9,14 +9,13 @@ import json
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import redoubt.bundle
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel
 
 # What the loader needs of this folder.
 CARRIED = ("__init__.py", "guarded.py", "pyfunc.py")
@@ -41,20 +40,17 @@ def pack(bundle: Path, folder: Path) -> None:
     (folder / "bundle").mkdir(parents=True)
     for name in (*BUNDLE_FILES, "card.json"):
         shutil.copyfile(bundle / name, folder / "bundle" / name)
-    _copy(sorted(Path(redoubt.bundle.__path__[0]).glob("*.py")), folder / "code" / "redoubt" / "bundle")
-    _copy([Path(__file__).with_name(name) for name in CARRIED], folder / "code" / "serving")
+    code = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(redoubt.bundle.__path__[0], folder / "code" / "redoubt" / "bundle", ignore=code)
+    (folder / "code" / "serving").mkdir()
+    for name in CARRIED:
+        shutil.copyfile(Path(__file__).with_name(name), folder / "code" / "serving" / name)
     pins = "".join(f"{name}=={version(name)}\n" for name in NEEDED)
     (folder / "requirements.txt").write_text(pins, encoding="utf-8")
     python = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     # YAML takes JSON.
     (folder / "python_env.yaml").write_text(json.dumps(python), encoding="utf-8")
     (folder / "MLmodel").write_text(json.dumps(_described(digest), indent=2) + "\n", encoding="utf-8")
-
-
-def _copy(sources: Sequence[Path], target: Path) -> None:
-    target.mkdir(parents=True)
-    for source in sources:
-        shutil.copyfile(source, target / source.name)
 
 
 def _described(digest: str) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from time import monotonic
 
 from bentoml.exceptions import BentoMLException
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED
-from redoubt.bundle.io import digest_folder, read_typed
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.io import digest_folder, read_typed
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, NOT_PROMOTED
 from serving import meters
 from serving.aliases import Aliases
 from serving.answers import Ask, Champion

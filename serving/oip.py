@@ -10,7 +10,7 @@ from bentoml.exceptions import InvalidArgument
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
 from serving import signature
 from serving.answers import Ask, Champion
 from serving.errors import Refused

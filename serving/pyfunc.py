@@ -8,12 +8,12 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.bundle.entropy import Entropy
-from redoubt.bundle.errors import InputError
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.base.types import Floats, Positive
+from redoubt.bundle.model.entropy import Entropy
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats, Positive
 from serving.guarded import NO_ANSWER, NO_ANSWER_SAYS, Asked, Certify
 
 

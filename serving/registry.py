@@ -17,8 +17,8 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.io import LARGEST_BINARY, LARGEST_JSON
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.io import LARGEST_BINARY, LARGEST_JSON
 
 URI, TOKEN, USER, PASSWORD = (f"MLFLOW_TRACKING_{name}" for name in ("URI", "TOKEN", "USERNAME", "PASSWORD"))
 # Seconds that a server may let one read wait.

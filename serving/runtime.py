@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
-from redoubt.bundle.io import digest_folder, read_typed
-from redoubt.bundle.types import NAME_RULE, Floats, Name, Positive, is_name
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.io import digest_folder, read_typed
+from redoubt.bundle.base.types import NAME_RULE, Floats, Name, Positive, is_name
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from serving.answers import Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader

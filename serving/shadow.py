@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from prometheus_client import Counter
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.types import Floats
+from redoubt.bundle.model.guarded_model import GuardedModel
 from serving.answers import Champion
 from serving.meters import DIGITS, MODEL
 

@@ -8,8 +8,8 @@ import numpy as np
 from bentoml.exceptions import InvalidArgument
 from numpy.typing import NDArray
 
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.schema import Column, Schema
-from redoubt.bundle.types import Floats
 from serving.answers import Champion
 from serving.openapi_tasks import DATATYPES, IMAGE
 from serving.schema import MAX_INPUTS

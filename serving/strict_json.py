@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from redoubt.bundle.errors import InputError
+from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats
 from serving.answers import Ask, Champion
 from serving.schema import CERTIFY, MAX_INPUTS, are_sizes
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import redoubt
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
 
 SRC = Path(redoubt.__file__).parents[1]
 TOPS = {"redoubt": SRC, "pipelines": SRC.parent}

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from redoubt.errors import SurroundingsError
-from redoubt.surroundings import LOOPBACK
+from redoubt.core.errors import SurroundingsError
+from redoubt.core.surroundings import LOOPBACK
 from redoubt.tracking.redaction import redact
 
 PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY")

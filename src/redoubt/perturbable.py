@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.bundle.schema import Schema
-from redoubt.params.base import NORMS
-from redoubt.params.sections import Eps
-from redoubt.types import Bounds, Floats, Norm
+from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.params.settings.base import NORMS
+from redoubt.params.settings.sections import Eps
 
 # A step of exactly one whole number must not fall short of it by the rounding of a standard deviation.
 SLACK = 1e-6

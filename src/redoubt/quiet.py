@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from redoubt.errors import SurroundingsError
+from redoubt.core.errors import SurroundingsError
 
 
 @contextlib.contextmanager

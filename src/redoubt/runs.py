@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-from redoubt.bundle.io import digest
-from redoubt.data.store import dumps
-from redoubt.errors import RedoubtError
+from redoubt.bundle.base.io import digest
+from redoubt.core.errors import RedoubtError
+from redoubt.core.store import dumps
 
 # What MLflow accepts as the name of a parameter, a metric or a tag.
 Name = Annotated[str, Field(pattern=r"^[\w\-. /:]+$", max_length=250)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from redoubt.errors import RedoubtError
-from redoubt.types import Norm
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Norm
 
 if TYPE_CHECKING:
     from redoubt.audit.result import Audit

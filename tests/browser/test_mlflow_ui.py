@@ -18,7 +18,7 @@ from benchmarks.screenshots import (
     open_page,
     photograph,
 )
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.runs import RunRecord
 from redoubt.tracking.sync import sync
 

@@ -9,11 +9,11 @@ from art.attacks.evasion import AutoProjectedGradientDescent, FastGradientMethod
 from art.estimators.classification import TensorFlowV2Classifier
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.losses import Loss
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.types import PIXELS, Norm
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.losses import Loss
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import PIXELS, Norm
 from tests.support import tiny
 
 STEPS, STEP, EPS = 10, 0.25, 0.2

@@ -9,11 +9,11 @@ import tensorflow as tf
 from art.attacks.evasion import SquareAttack
 from art.estimators.classification import TensorFlowV2Classifier
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.square import Square
-from redoubt.types import PIXELS, Norm
+from redoubt.core.types import PIXELS, Norm
 from tests.support import tiny
 
 ART_NORMS = {"linf": np.inf, "l2": 2}

@@ -33,12 +33,9 @@ STAGES = [
 ]
 WORDS = [["attack", "--help"], ["attack", "--list"], ["study", "--help"], ["--help"]]
 ROOMS = [
-    "pins",
     "bundle",
-    "errors",
-    "surroundings",
+    "core",
     "http",
-    "types",
     "params",
     "perturbable",
     "data",

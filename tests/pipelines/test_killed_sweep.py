@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from pipelines import ingest, resolve, scale, split
-from redoubt.data.store import read_json
-from redoubt.params.stages import IngestSettings, ScaleSettings, SplitSettings, read_settings
+from redoubt.core.store import read_json
+from redoubt.params.settings.stages import IngestSettings, ScaleSettings, SplitSettings, read_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = ("sweep.csv", "selected.json", "records/sweep.json")

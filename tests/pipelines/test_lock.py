@@ -20,7 +20,7 @@ from voluptuous import MultipleInvalid
 
 from pipelines import _lock
 from pipelines._lock import DAMAGED, KEPT, LOCK, LockError, drop_torn_rwlock, keep_lock, put_entry
-from redoubt.data.store import whole_file
+from redoubt.core.store import whole_file
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = (ROOT / "dvc.lock").read_bytes()

@@ -10,7 +10,7 @@ import yaml
 from benchmarks.server import free_port
 from pipelines import report, summary
 from pipelines._stage import fail
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.studies.contract import StudyError
 
 

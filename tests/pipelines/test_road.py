@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 from bentoml.exceptions import InvalidArgument
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
+from redoubt.core.store import read_json, write_json
 from redoubt.data import splits
-from redoubt.data.store import read_json, write_json
 from redoubt.tracking.client import MlflowClient
 from redoubt.tracking.uri import store_uri
 from serving import strict_json

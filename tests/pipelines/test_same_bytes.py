@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from tests.support.checkout import Checkout
 from tests.support.tiny import IMAGE, rows
 

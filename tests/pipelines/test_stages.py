@@ -13,20 +13,22 @@ from pipelines import promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
-from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
-from redoubt.bundle.io import digest
-from redoubt.data import dataset, scaling, splits
-from redoubt.data.dataset import Raw
+from redoubt.bundle.base.io import digest
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel
+from redoubt.core.store import read_json, write_json
+from redoubt.data import splits
+from redoubt.data.prepare import scaling
+from redoubt.data.shared import dataset
+from redoubt.data.shared.dataset import Raw
 from redoubt.data.splits import Split
-from redoubt.data.store import read_json, write_json
 from redoubt.evaluation.feasibility import FeasibilityError
 from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.results import NORMS, Check, Robustness, ThreatResult
 from redoubt.params.load import load
-from redoubt.params.networks import Linear, Mlp
 from redoubt.params.resolve import settings
-from redoubt.params.sections import GatesParams
-from redoubt.params.stages import PromoteSettings, SectionSettings, ValidateSettings
+from redoubt.params.settings.networks import Linear, Mlp
+from redoubt.params.settings.sections import GatesParams
+from redoubt.params.settings.stages import PromoteSettings, SectionSettings, ValidateSettings
 from redoubt.params.task import Task
 from redoubt.runs import RunRecord
 from redoubt.training.sweep import Point

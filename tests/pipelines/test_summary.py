@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines import summary
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 
 RATE = {"share": 0.9, "low": 0.8, "high": 0.95}
 GOOD: dict[str, Any] = {

@@ -6,18 +6,18 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Tolerance, Untargeted
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
 from redoubt.audit.budget import Budget
 from redoubt.audit.frame import frame_of
 from redoubt.audit.judge import Judge
 from redoubt.audit.plan import plan
 from redoubt.audit.run import Outcome, Settings, audit
 from redoubt.audit.suspicions import RandomError, look, suspicions
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch
 from redoubt.targets.contract import Opening, Target
 from redoubt.targets.function import of_function
 from redoubt.targets.keras_file import of_model
-from redoubt.types import Batch
 from tests.support.brightness import SIDE, examples, model, nearest
 
 L = keras.layers

@@ -11,8 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.server import free_port, running
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from serving.aliases import Aliases
 from serving.kept import Kept
 from serving.moves import Follower

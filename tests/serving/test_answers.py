@@ -8,9 +8,9 @@ import numpy as np
 import orjson
 import pytest
 
+from redoubt.bundle.base.types import Floats
 from redoubt.bundle.certificates import certified_eps
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.types import Floats
+from redoubt.bundle.model.guarded_model import GuardedModel
 from serving.answers import Ask, Champion, answer, reply
 from serving.guarded import largest_eps
 from serving.runtime import Runtime, load

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from serving.openapi import example
 from serving.service import LIMITS
 from tests.support.bundles import SCHEMAS, SPECIES

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message
 
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
 from serving.admission import Limits
 from serving.batcher import PASSES, ROWS, Batcher
 from serving.errors import Refused

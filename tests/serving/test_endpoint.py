@@ -6,18 +6,18 @@ import httpx
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Tolerance, Untargeted
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
+from redoubt.attacks.core.problem import AttackProblem, of_callable
 from redoubt.attacks.hopskipjump import HopSkipJump
-from redoubt.attacks.problem import AttackProblem, of_callable
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
+from redoubt.core.types import PIXELS, Batch, Bounds, Floats
 from redoubt.scenarios.endpoint import Endpoint, EndpointError
 from redoubt.targets.contract import Opening
 from redoubt.targets.reading import read_answers
 from redoubt.targets.url import Questions
 from redoubt.targets.wire import find_wire
-from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests.support.bundles import SCHEMAS
 
 DIGITS = np.random.default_rng(0).random((300, 8, 8, 1), np.float32)

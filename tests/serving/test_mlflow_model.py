@@ -14,7 +14,7 @@ import pytest
 from mlflow.pyfunc.scoring_server import init
 from starlette.testclient import TestClient
 
-from redoubt.bundle.errors import BundleError, InputError
+from redoubt.bundle.base.errors import BundleError, InputError
 from serving.mlflow_model import main, pack
 
 RECORDS = [{"cp": 300.0, "hp": 50.0, "species": "Eevee"}, {"cp": 20.0, "hp": 40.5, "species": "Caterpie"}]

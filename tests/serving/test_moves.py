@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redoubt.bundle.guarded_model import NOT_PROMOTED
+from redoubt.bundle.model.guarded_model import NOT_PROMOTED
 from serving import moves
 from serving.kept import COPIES, Kept
 from serving.moves import WRITTEN, Follower, MoveError

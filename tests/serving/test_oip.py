@@ -10,7 +10,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from tests.support.bundles import SCHEMAS
 from tests.support.oip import DATA, PIXELS, RECORDS, SPECIES, binary, image, infer, outputs, species, table
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from tests.support.bundles import vary
 from tests.support.monitoring import METRIC, labels, queries
 from tests.support.process import ROOT, serve

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
+from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.certificates import HALVINGS, certified_eps
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import NOT_PROMOTED, GuardedModel
+from redoubt.bundle.model.guarded_model import NOT_PROMOTED, GuardedModel
 from serving.runtime import Runtime, load
 from serving.schema import PredictRequest, PredictResponse
 from tests.support.bundles import SCHEMAS, write_card, write_champion

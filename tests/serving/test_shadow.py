@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
+from redoubt.bundle.model.guarded_model import GuardedModel
 from serving.answers import Ask, Champion
 from serving.runtime import Runtime
 from serving.shadow import INPUTS, Shadow, load

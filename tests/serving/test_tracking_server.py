@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.server import STARTS_WITHIN, free_port, running
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.runs import RunRecord
 from redoubt.tracking.sync import sync
 from tests.support.compose import TOP, environment, services

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.bundle.schema import Schema
 from redoubt.cli import main
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.report.model_card import model_card
 from serving.runtime import load
 from serving.schema import PredictRequest

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from redoubt.types import Batch
+from redoubt.core.types import Batch
 
 L = keras.layers
 CENTRES = np.array([0.2, 0.5, 0.8], np.float32)

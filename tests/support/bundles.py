@@ -6,11 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.defenses.write_bundle import write_bundle
 
 SPECIES = ("Caterpie", "Eevee")

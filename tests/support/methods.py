@@ -7,18 +7,18 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from redoubt.attacks.criteria import Tolerance, Untargeted
-from redoubt.data.scaling import fit as fit_scaler
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
+from redoubt.core.types import Batch, Norm
+from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params.networks import Mlp
 from redoubt.params.recipes import Augment, Fast, Free, Gaussian, Ibp, Pgd, SmoothAdv, Trades, TrainedThreat
-from redoubt.params.sections import Eps
+from redoubt.params.settings.networks import Mlp
+from redoubt.params.settings.sections import Eps
 from redoubt.training.context import TrainingContext
 from redoubt.training.fit import History, Plan, Validate, compile_network, on_rows
 from redoubt.training.recipes import plan_for, prepare
 from redoubt.training.trainer import Trainer
 from redoubt.training.validation import RobustValidation
-from redoubt.types import Batch, Norm
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
 

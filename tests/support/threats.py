@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 from redoubt.attacks.apgd import APGD, APGDT
-from redoubt.attacks.base import Attack
 from redoubt.attacks.carlini_wagner import CarliniWagner
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.gradient import PGD, Restarts, fgsm
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.ensemble import Ensemble
-from redoubt.attacks.gradient import PGD, Restarts, fgsm
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.attacks.square import Square
+from redoubt.core.types import Norm
 from redoubt.scenarios.course_attack import GradientDescent
-from redoubt.types import Norm
 from tests.support.tiny import Case
 
 ATTACKS: dict[str, Attack] = {

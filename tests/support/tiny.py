@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data.scaling import Scaler, fit
-from redoubt.params.networks import Cnn, Linear, Mlp
-from redoubt.params.sections import ImageGuard, TableGuard
-from redoubt.types import Batch, Bounds
+from redoubt.core.types import Batch, Bounds
+from redoubt.data.prepare.scaling import Scaler, fit
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.sections import ImageGuard, TableGuard
 
 if TYPE_CHECKING:
     import keras
 
-    from redoubt.attacks.criteria import Criterion
-    from redoubt.bundle.guarded_model import GuardedModel
+    from redoubt.attacks.core.criteria import Criterion
+    from redoubt.bundle.model.guarded_model import GuardedModel
 
 IMAGE, TABLE, NUMBER = "image", "table", "number"
 NAMES = (IMAGE, TABLE, NUMBER)
@@ -79,7 +79,7 @@ class Case:
     @property
     def criterion(self) -> "Criterion":
         """What an attacker wants."""
-        from redoubt.attacks.criteria import Tolerance, Untargeted
+        from redoubt.attacks.core.criteria import Tolerance, Untargeted
 
         return Untargeted() if self.schema.labels else Tolerance(TOLERANCE)
 
@@ -110,8 +110,8 @@ class Guarded:
 
 def guard(case: Case, folder: Path) -> Guarded:
     """Write a task's bundle, its detector calibrated on 300 rows of seed 2."""
-    from redoubt.bundle.guarded_model import GuardedModel
-    from redoubt.defenses.guard import configure
+    from redoubt.bundle.model.guarded_model import GuardedModel
+    from redoubt.defenses.guards.guard import configure
     from redoubt.defenses.write_bundle import write_bundle
 
     config = configure(GUARDS[case.name], case.schema, case.scaler.bounds(case.schema), case.scaler.target_std)

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 
 
 def write_champion(folder: Path, mark: str, passed: bool = True) -> None:

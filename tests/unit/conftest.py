@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from redoubt.types import Norm
+from redoubt.core.types import Norm
 from tests.support.tiny import IMAGE, NUMBER, TABLE, Case
 
 if TYPE_CHECKING:

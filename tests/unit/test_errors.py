@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.errors import FIXES, RedoubtError, SurroundingsError, as_user_error
+from redoubt.core.errors import FIXES, RedoubtError, SurroundingsError, as_user_error
 
 # Named for what an attacker aims at: no exception.
 OTHERS = {"SignedError"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
-from redoubt.data.store import read_json
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
+from redoubt.core.store import read_json
 
-CARRIED = [".gitattributes", "params.yaml", "dvc.yaml", "dvc.lock", "src/redoubt/pins.py", "zoo", "docs/images"]
+CARRIED = [".gitattributes", "params.yaml", "dvc.yaml", "dvc.lock", "src/redoubt/core/pins.py", "zoo", "docs/images"]
 
 
 @pytest.fixture(scope="module")

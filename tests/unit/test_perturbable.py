@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.bundle.schema import Column, Schema
+from redoubt.core.types import PIXELS, Bounds
 from redoubt.params.load import load
 from redoubt.params.recipes import SmoothAdv
 from redoubt.perturbable import Immovable, immovable, in_both_norms, in_raw_units, number, perturbable, raw_units
-from redoubt.types import PIXELS, Bounds
 
 COLUMNS = (
     Column(name="age", kind="number"),

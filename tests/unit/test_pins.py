@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from redoubt import pins
+from redoubt.core import pins
 
 SHOW = """
 import os, pipelines, sys

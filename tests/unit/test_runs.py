@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.runs import RunRecord, RunRecordError, key, merge, read_records
 
 

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt import surroundings
 from redoubt.cli import main
-from redoubt.errors import SurroundingsError
+from redoubt.core import surroundings
+from redoubt.core.errors import SurroundingsError
 from redoubt.http import client
 from redoubt.quiet import settle_keras
 
@@ -27,9 +27,9 @@ from redoubt.cli import main
 assert main({ATTACK}) == 0
 import keras
 from redoubt.bundle.schema import Schema
-from redoubt.data.scaling import Scaler
+from redoubt.data.prepare.scaling import Scaler
 from redoubt.models.networks import build
-from redoubt.params.networks import Cnn
+from redoubt.params.settings.networks import Cnn
 import numpy as np
 one = np.ones(1, np.float32)
 schema = Schema(task="t", kind="image", target="y", shape=(8, 8, 1), labels=("a", "b"))

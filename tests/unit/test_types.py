@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.types import PIXELS, Batch, Bounds
+from redoubt.core.types import PIXELS, Batch, Bounds
 
 BOX = Bounds(np.array([0, -5], np.float32), np.array([1, 4000], np.float32), np.array([1, 0], np.float32))
 

@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from redoubt.attacks.apgd import APGD, APGDT
     from redoubt.attacks.carlini_wagner import CarliniWagner
-    from redoubt.attacks.criteria import Targeted, Tolerance
+    from redoubt.attacks.core.criteria import Targeted, Tolerance
+    from redoubt.attacks.core.gradient import PGD, Restarts, bim, corner, fgsm
+    from redoubt.attacks.core.problem import AttackError
     from redoubt.attacks.ensemble import Ensemble
-    from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm
     from redoubt.attacks.hopskipjump import HopSkipJump
     from redoubt.attacks.noise import Noise
     from redoubt.attacks.own_model import problem_for
-    from redoubt.attacks.problem import AttackError
     from redoubt.attacks.square import Square
 
 _HOMES = {
     "problem_for": "own_model",
     "APGD": "apgd",
     "APGDT": "apgd",
-    "AttackError": "problem",
+    "AttackError": "core.problem",
     "CarliniWagner": "carlini_wagner",
     "Ensemble": "ensemble",
     "HopSkipJump": "hopskipjump",
     "Noise": "noise",
-    "PGD": "gradient",
-    "Restarts": "gradient",
+    "PGD": "core.gradient",
+    "Restarts": "core.gradient",
     "Square": "square",
-    "Targeted": "criteria",
-    "Tolerance": "criteria",
-    "bim": "gradient",
-    "corner": "gradient",
-    "fgsm": "gradient",
+    "Targeted": "core.criteria",
+    "Tolerance": "core.criteria",
+    "bim": "core.gradient",
+    "corner": "core.gradient",
+    "fgsm": "core.gradient",
 }
 __all__ = [
     "APGD",

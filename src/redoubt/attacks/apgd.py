@@ -7,14 +7,14 @@ from typing import Any
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.active_rows import State, until_adversarial, while_active
-from redoubt.attacks.base import Attack, GradientAttack
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.geometry import project, round_integers_in_graph, steepest_step
-from redoubt.attacks.gradient import per_example, value_and_grad
-from redoubt.attacks.losses import Loss
-from redoubt.attacks.problem import AttackProblem, redrawn
-from redoubt.types import Floats
+from redoubt.attacks.core.active_rows import State, until_adversarial, while_active
+from redoubt.attacks.core.base import Attack, GradientAttack
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.geometry import project, round_integers_in_graph, steepest_step
+from redoubt.attacks.core.gradient import per_example, value_and_grad
+from redoubt.attacks.core.losses import Loss
+from redoubt.attacks.core.problem import AttackProblem, redrawn
+from redoubt.core.types import Floats
 
 # Of the last two moves, and the share of steps that must climb between two checkpoints; both from the paper.
 MOMENTUM = 0.75

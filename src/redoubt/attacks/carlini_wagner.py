@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.active_rows import State, while_active
-from redoubt.attacks.base import GradientAttack
-from redoubt.attacks.geometry import inside, project
-from redoubt.attacks.gradient import per_example
-from redoubt.attacks.problem import AttackProblem, redrawn
-from redoubt.types import Bounds
+from redoubt.attacks.core.active_rows import State, while_active
+from redoubt.attacks.core.base import GradientAttack
+from redoubt.attacks.core.geometry import inside, project
+from redoubt.attacks.core.gradient import per_example
+from redoubt.attacks.core.problem import AttackProblem, redrawn
+from redoubt.core.types import Bounds
 
 # The search for a constant multiplies by ten until one has succeeded; from there on it halves the gap.
 UNKNOWN = 1e10

@@ -5,13 +5,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from redoubt.attacks.active_rows import until_adversarial
 from redoubt.attacks.apgd import APGD, APGDT
-from redoubt.attacks.base import Attack
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.active_rows import until_adversarial
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.square import Square
-from redoubt.types import Floats
+from redoubt.core.types import Floats
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.geometry import distance, project, round_integers
-from redoubt.attacks.problem import BATCH, AttackProblem
+from redoubt.attacks.core.geometry import distance, project, round_integers
+from redoubt.attacks.core.problem import BATCH, AttackProblem
 from redoubt.attacks.query import Flags, QueryAttack, QueryResult, Tally
 from redoubt.bundle.batches import slices
-from redoubt.types import Floats, Ints
+from redoubt.core.types import Floats, Ints
 
 # Queries: random inputs tried as a start, and halvings of a step that went too far.
 STARTS, RETREATS = 25, 10

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from redoubt.attacks.base import GradientAttack
-from redoubt.attacks.geometry import project, steepest_step
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.base import GradientAttack
+from redoubt.attacks.core.geometry import project, steepest_step
+from redoubt.attacks.core.problem import AttackProblem
 
 
 @dataclass(frozen=True)

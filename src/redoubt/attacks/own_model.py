@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from redoubt.attacks.criteria import Criterion, Untargeted
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.types import Bounds, Norm
+from redoubt.attacks.core.criteria import Criterion, Untargeted
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import Bounds, Norm
 
 
 def problem_for(

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack, check_inputs, check_result
-from redoubt.attacks.problem import AttackError, AttackProblem
-from redoubt.types import Floats, Ints
+from redoubt.attacks.core.base import Attack, check_inputs, check_result
+from redoubt.attacks.core.problem import AttackError, AttackProblem
+from redoubt.core.types import Floats, Ints
 
 Flags = NDArray[np.bool_]
 

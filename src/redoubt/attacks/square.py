@@ -10,10 +10,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.geometry import must_stay_integer, round_integers
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.geometry import must_stay_integer, round_integers
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.query import Flags, QueryAttack, QueryResult, Tally
-from redoubt.types import Floats, Ints
+from redoubt.core.types import Floats, Ints
 
 TINY = 1e-12
 # Shares of the iterations after each of which the squares' area halves, as the paper's authors run it.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import tensorflow as tf
 
-from redoubt.types import Bounds
+from redoubt.core.types import Bounds
 
 LEAST_BLUR = 1e-3
 

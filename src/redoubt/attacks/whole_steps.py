@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.geometry import distance, must_stay_integer
-from redoubt.attacks.problem import AttackProblem
-from redoubt.types import Bounds, Floats
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.geometry import distance, must_stay_integer
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import Bounds, Floats
 
 SLACK = 1e-6
 

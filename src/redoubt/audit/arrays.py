@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from redoubt.audit.budget import parse
 from redoubt.audit.frame import frame_of
 from redoubt.audit.run import AuditError, Outcome, Settings, audit
+from redoubt.core.types import Batch, Norm
 from redoubt.targets.contract import Opening, Target, a_few
 from redoubt.targets.function import of_function
 from redoubt.targets.keras_file import of_model
 from redoubt.targets.open import open_target
-from redoubt.types import Batch, Norm
 
 BUDGET = "1m"
 

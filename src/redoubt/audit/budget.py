@@ -4,7 +4,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 
 _WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*(q|queries|s|seconds|m|min|minutes|h|hours)?")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}

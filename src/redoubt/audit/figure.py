@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from redoubt.audit.result import EpsRow
+from redoubt.core.types import Norm
 from redoubt.evaluation.metrics import Rate
 from redoubt.report.figures import NORMS, canvas
-from redoubt.types import Norm
 
 WORST, PROVEN = "#b91c1c", "#15803d"
 # Attacks that may be run on every example.

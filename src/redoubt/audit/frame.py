@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.errors import RedoubtError
-from redoubt.params.base import NORMS
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.params.settings.base import NORMS
 from redoubt.perturbable import BYTE, in_raw_units, number
-from redoubt.types import Bounds, Floats, Norm
 
 # Ranges that images are kept in, the narrowest first, and what an eps of theirs is if none is asked for.
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))

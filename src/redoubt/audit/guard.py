@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 
 from redoubt.attacks.apgd import APGD
+from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.ensemble import Member
-from redoubt.attacks.gradient import PGD
 from redoubt.audit.budget import Clock
 from redoubt.audit.judge import Judge
 from redoubt.audit.measure import Cell
 from redoubt.audit.plan import STEPS
 from redoubt.certify.refute import check_not_refuted
+from redoubt.core.types import Batch, Norm
 from redoubt.evaluation.attack_columns import WorstCase
 from redoubt.evaluation.certification import certified_guarded
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.metrics import Rate, rate
-from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Batch, Norm
+from redoubt.params.settings.sections import AttackParams, Eps
 
 EOT = 4
 

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack, check_result
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.problem import BATCH, AttackProblem, of_callable
+from redoubt.attacks.core.base import Attack, check_result
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.problem import BATCH, AttackProblem, of_callable
 from redoubt.attacks.query import Oracle
 from redoubt.audit.frame import Frame
 from redoubt.audit.plan import STEPS
 from redoubt.bundle.batches import slices
 from redoubt.bundle.schema import Schema
+from redoubt.core.types import Batch, Bounds, Floats, Norm
 from redoubt.evaluation.redraws import Flags, majority
 from redoubt.evaluation.results import NORMS
 from redoubt.targets.contract import Target
-from redoubt.types import Batch, Bounds, Floats, Norm
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,12 @@ import numpy as np
 
 from redoubt.audit.judge import Judge
 from redoubt.audit.measure import Cell, Measuring
+from redoubt.core.types import Batch, Norm
 from redoubt.evaluation.diagnostics import AttackSuccess, Observed, Unbounded, gradient_masking_checks
 from redoubt.evaluation.metrics import Rate, rate
 from redoubt.evaluation.probes import dead_gradients
 from redoubt.evaluation.results import Check, ThreatResult
 from redoubt.evaluation.unbounded import unbounded
-from redoubt.types import Batch, Norm
 
 # Examples that the attack without a limit is run on.
 EXAMPLES = 200

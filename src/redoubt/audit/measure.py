@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from redoubt.attacks.base import check_result
+from redoubt.attacks.core.base import check_result
 from redoubt.attacks.ensemble import Member
 from redoubt.attacks.query import OracleError, QueryAttack
 from redoubt.audit.budget import Clock
 from redoubt.audit.judge import Judge
 from redoubt.audit.plan import FIRST, NOISE, Step
 from redoubt.bundle.batches import slices
+from redoubt.core.types import Batch, Floats, Ints, Norm
 from redoubt.evaluation.attack_columns import WorstCase
 from redoubt.evaluation.redraws import Flags
 from redoubt.progress import progress_bar
-from redoubt.types import Batch, Floats, Ints, Norm
 
 ROWS = 128
 # By what the worst case of a smaller eps is called in that of a larger one.

@@ -9,12 +9,12 @@ from redoubt.audit.figure import curve
 from redoubt.audit.frame import Frame
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.run import Outcome
-from redoubt.data.store import whole_file, write_json
+from redoubt.core.store import whole_file, write_json
+from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.metrics import Rate
 from redoubt.report.examples import changes, is_picture, perturbed
 from redoubt.report.page import render
 from redoubt.report.svg import to_data_uri
-from redoubt.types import Batch, Floats
 
 
 def write(

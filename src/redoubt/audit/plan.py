@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from redoubt.attacks.apgd import APGD, APGDT
+from redoubt.attacks.core.gradient import PGD, fgsm
 from redoubt.attacks.ensemble import Member
-from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square

@@ -8,7 +8,7 @@ import mlflow
 import numpy as np
 from mlflow.models.evaluation.base import EvaluationResult, ModelEvaluator
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 
 OPTIONS = ("eps", "norm", "bounds", "budget", "repeats", "seed")
 
@@ -61,7 +61,7 @@ def _audited(dataset: Any, run_id: str, config: dict[str, Any], model: Any) -> E
     from redoubt.audit.arrays import audit_arrays
     from redoubt.audit.frame import frame_of
     from redoubt.audit.pages import write
-    from redoubt.types import Batch
+    from redoubt.core.types import Batch
 
     features = dataset.features_data
     names = tuple(map(str, getattr(features, "columns", ())))

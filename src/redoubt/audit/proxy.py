@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.ensemble import Member
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.audit.judge import Judge
+from redoubt.core.types import Batch, Floats, Norm
 from redoubt.scenarios.substitute import Substitute
-from redoubt.types import Batch, Floats, Norm
 
 # Answers beyond those to the examples themselves, and which part of a budget of queries they may take.
 MORE, PART = 1000, 4

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from redoubt.core.types import Norm
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.evaluation.results import Check, Found
-from redoubt.types import Norm
 
 
 class EpsRow(Found):

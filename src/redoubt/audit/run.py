@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from redoubt.attacks.base import check_inputs
-from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.core.base import check_inputs
+from redoubt.attacks.core.criteria import Criterion, Tolerance, Untargeted
 from redoubt.attacks.query import BudgetError
 from redoubt.audit.budget import Budget, Clock
 from redoubt.audit.frame import Frame
@@ -19,14 +19,14 @@ from redoubt.audit.proxy import Proxy, proxy_of, transfer
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.suspicions import Clean, look, suspicions
 from redoubt.certify.refute import check_not_refuted, ends, points
-from redoubt.data.dataset import digest_arrays
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch, Floats, Norm
+from redoubt.data.shared.dataset import digest_arrays
 from redoubt.evaluation.metrics import Rate, Score, column_score, rate
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import Check
 from redoubt.perturbable import immovable
 from redoubt.targets.contract import Target
-from redoubt.types import Batch, Floats, Norm
 
 # Parts of an eps at which the curve has a point, if no other was asked for.
 BETWEEN = (0.25, 0.5)

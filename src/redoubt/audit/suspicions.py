@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from redoubt.audit.judge import Judge
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.metrics import Rate, rate
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import Check
 from redoubt.evaluation.summarize import degenerate
-from redoubt.types import Batch, Floats
 
 # Of the largest score, by which two answers to the same input may differ.
 SAME = 1e-4

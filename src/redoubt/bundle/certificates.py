@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.types import Floats
+from redoubt.bundle.base.types import Floats
 
 HALVINGS = 6
 

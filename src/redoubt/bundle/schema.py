@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.bundle.errors import InputError
-from redoubt.bundle.types import Floats, Kind, Name
+from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.base.types import Floats, Kind, Name
 
 # A Python float, which any integer can be compared with.
 LARGEST = float(np.finfo(np.float32).max)

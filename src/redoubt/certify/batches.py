@@ -6,13 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from redoubt.attacks.criteria import Criterion, Tolerance
-from redoubt.attacks.geometry import must_stay_integer
+from redoubt.attacks.core.criteria import Criterion, Tolerance
+from redoubt.attacks.core.geometry import must_stay_integer
 from redoubt.certify.piecewise import piecewise_linear
 from redoubt.certify.refute import ends
 from redoubt.certify.verifier import Decision, Method, leads, verify_boxes, within
 from redoubt.compute import spread
-from redoubt.types import Batch, Bounds, Floats
+from redoubt.core.types import Batch, Bounds, Floats
 
 # Examples that a process is given at a time: few, so that the bar moves.
 AT_ONCE = 4

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.models.chain import ChainError, activation_of, chain_of
 
 # Half the distance from 1 to the next float32: no sum, product or rounding errs by more, relative to its size.

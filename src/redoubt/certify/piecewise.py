@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from redoubt.certify.affine import Affine, Doubles, Elementwise, PiecewiseLinear
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.models.chain import activation_of, chain_of
 
 # Of all matrices of a network together: 1.2 GB in memory.

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm
 
-from redoubt.params.sections import CertifyParams
+from redoubt.core.types import Bounds, Floats
+from redoubt.params.settings.sections import CertifyParams
 from redoubt.progress import progress_bar
-from redoubt.types import Bounds, Floats
 
 Predict = Callable[[Floats], Floats]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.errors import RedoubtError
-from redoubt.types import Bounds, Floats
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Bounds, Floats
 
 CORNERS = 2
 

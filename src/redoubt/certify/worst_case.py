@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.criteria import Criterion
+from redoubt.attacks.core.criteria import Criterion
 from redoubt.bundle.batches import slices
 from redoubt.certify.interval import Box, affine, bounds_of, through
+from redoubt.core.types import Batch, Bounds
 from redoubt.models.chain import chain_of
-from redoubt.types import Batch, Bounds
 
 ROWS_AT_ONCE = 500
 

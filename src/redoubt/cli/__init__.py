@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt import surroundings
 from redoubt.cli import attack, audit, certify, explain, init, leaderboard, predict, quarantine, study, verify
-from redoubt.errors import as_user_error
+from redoubt.core import surroundings
+from redoubt.core.errors import as_user_error
 
 
 class Parser(argparse.ArgumentParser):

@@ -134,7 +134,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _schema(target: str) -> "Schema | None":
     """Of a bundle, which knows how its records become inputs."""
-    from redoubt.bundle.io import read_typed
+    from redoubt.bundle.base.io import read_typed
     from redoubt.bundle.schema import Schema
 
     path = Path(target, "schema.json")
@@ -210,7 +210,7 @@ def _show(found: "Audit", written: list[Path]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from redoubt.params.base import NORMS
+    from redoubt.params.settings.base import NORMS
 
     def percent(rate: object) -> str:
         share, low, high = (getattr(rate, name, None) for name in ("share", "low", "high"))

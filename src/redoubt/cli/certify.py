@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from redoubt.cli.words import add_rows, check_rows, count, folder_name
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from redoubt.attacks.problem import AttackProblem
+    from redoubt.attacks.core.problem import AttackProblem
     from redoubt.cli import Parser
     from redoubt.cli.methods import Found
     from redoubt.cli.rows import Rows
-    from redoubt.params.sections import CertifyParams
+    from redoubt.core.types import Batch, Norm
+    from redoubt.params.settings.sections import CertifyParams
     from redoubt.targets.contract import Target
-    from redoubt.types import Batch, Norm
 
 # Of the attack that every proven example must withstand.
 STEPS = 3
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.cli import methods
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_asked
-    from redoubt.data.store import write_json
-    from redoubt.params.base import NORMS
+    from redoubt.core.store import write_json
+    from redoubt.params.settings.base import NORMS
     from redoubt.training.determinism import make_deterministic
 
     make_deterministic(args.seed)
@@ -143,7 +143,7 @@ def _rows_of(found: dict[str, Any], by_method: "dict[str, Found] | None") -> lis
 
 def _smoothing(args: argparse.Namespace) -> "CertifyParams | None":
     """What `--sigma` and its like say; None where interval bounds are wanted."""
-    from redoubt.params.sections import CertifyParams
+    from redoubt.params.settings.sections import CertifyParams
 
     if args.limit is not None and (args.method != "complete" or not 0 < args.limit < float("inf")):
         raise CertifyError("--limit is of --method complete, a number of seconds above 0")
@@ -182,8 +182,8 @@ def _bounds(
     import numpy as np
     from tqdm import tqdm
 
-    from redoubt.attacks.base import check_inputs
-    from redoubt.attacks.problem import AttackProblem
+    from redoubt.attacks.core.base import check_inputs
+    from redoubt.attacks.core.problem import AttackProblem
     from redoubt.certify.batches import verify_batch
     from redoubt.certify.interval import check_bounded
     from redoubt.certify.piecewise import piecewise_linear
@@ -227,7 +227,7 @@ def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool
     """Ask the network itself at each certified example, at a few points of its ball, and where a short attack leads."""
     import numpy as np
 
-    from redoubt.attacks.gradient import PGD
+    from redoubt.attacks.core.gradient import PGD
     from redoubt.certify.refute import check_not_refuted, ends, points
 
     if not certified.any():
@@ -263,9 +263,9 @@ def _raw_units(target: "Target", norm: "Norm", sizes: list[float]) -> list[str]:
 
 def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:
     """The share that the smoothed network answers right, with certainty, within each L2 radius."""
-    from redoubt.attacks.base import check_inputs
-    from redoubt.attacks.criteria import Untargeted
-    from redoubt.attacks.problem import AttackProblem
+    from redoubt.attacks.core.base import check_inputs
+    from redoubt.attacks.core.criteria import Untargeted
+    from redoubt.attacks.core.problem import AttackProblem
     from redoubt.certify.randomized_smoothing import certify_classes
     from redoubt.cli.threat import bounds_for
     from redoubt.evaluation.metrics import rate

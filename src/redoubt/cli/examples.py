@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from redoubt.bundle.schema import Schema
 from redoubt.cli.init.source import look
 from redoubt.cli.predict import read_rows
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch, Floats
 from redoubt.data.arrays import named_classes, read_npz
-from redoubt.data.survey import listed
+from redoubt.data.shared.survey import listed
 from redoubt.data.tables import numbers
-from redoubt.errors import RedoubtError
-from redoubt.types import Batch, Floats
 
 BYTE = 255
 

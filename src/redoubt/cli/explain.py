@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.errors import InputError
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli.predict import Card, answers, bundle_folder
 from redoubt.cli.words import AskedError
-from redoubt.params.base import NORMS
-from redoubt.types import Batch, Bounds, Floats
+from redoubt.core.types import Batch, Bounds, Floats
+from redoubt.params.settings.base import NORMS
 
 if TYPE_CHECKING:
-    from redoubt.attacks.criteria import Criterion
+    from redoubt.attacks.core.criteria import Criterion
     from redoubt.cli import Parser
     from redoubt.targets.contract import Target
 
@@ -122,7 +122,7 @@ def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: 
     from redoubt.quiet import import_tensorflow
 
     import_tensorflow()
-    from redoubt.attacks.problem import AttackProblem
+    from redoubt.attacks.core.problem import AttackProblem
     from redoubt.cli.threat import bounds_for, criterion_of
     from redoubt.scenarios.nearest_change import nearest_change
     from redoubt.targets.bundle_folder import open_bundle

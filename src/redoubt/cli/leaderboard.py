@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.bundle.io import read_typed
-from redoubt.bundle.types import Positive
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.base.types import Positive
 from redoubt.cli.words import AskedError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(rows)
     if args.html is not None:
-        from redoubt.data.store import whole_file
+        from redoubt.core.store import whole_file
         from redoubt.report.page import render
 
         with whole_file(args.html) as temporary:

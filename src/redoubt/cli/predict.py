@@ -11,17 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.base.types import Floats, Positive, is_name
 from redoubt.bundle.certificates import certified_interval
-from redoubt.bundle.errors import InputError
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Floats, Positive, is_name
 from redoubt.cli.init.source import look
 from redoubt.cli.words import AskedError
+from redoubt.core.store import whole_file
 from redoubt.data.arrays import read_npz
-from redoubt.data.store import whole_file
-from redoubt.data.survey import listed
+from redoubt.data.shared.survey import listed
 from redoubt.data.tables import numbers, words
 
 if TYPE_CHECKING:

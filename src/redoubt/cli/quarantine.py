@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from redoubt.cli.words import AskedError, task_name
 from redoubt.params.load import load
-from redoubt.params.own_rules import read_rules
+from redoubt.params.settings.own_rules import read_rules
 
 if TYPE_CHECKING:
     from redoubt.cli import Parser

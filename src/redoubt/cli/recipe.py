@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.base.io import read_typed
 from redoubt.data import sources
 from redoubt.data.arrays import read_npz
 

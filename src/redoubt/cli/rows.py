@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.problem import AttackProblem, OfCallable
+from redoubt.attacks.core.problem import AttackProblem, OfCallable
 from redoubt.cli.recipe import examples_of
-from redoubt.data import dataset, missing
+from redoubt.core.errors import RedoubtError
+from redoubt.core.store import read_arrays
+from redoubt.core.types import Batch
 from redoubt.data.arrays import read_npz
+from redoubt.data.prepare import missing
+from redoubt.data.shared import dataset
 from redoubt.data.splits import Split
-from redoubt.data.store import read_arrays
-from redoubt.errors import RedoubtError
 from redoubt.targets.contract import Target, a_few, check_fits
-from redoubt.types import Batch
 
 
 class RowsError(RedoubtError):

@@ -10,7 +10,7 @@ from rich.table import Table
 from redoubt.cli.words import check_out
 from redoubt.params.load import load
 from redoubt.params.resolve import sizes_of_study
-from redoubt.params.stages import Course
+from redoubt.params.settings.stages import Course
 from redoubt.quiet import no_stderr
 
 if TYPE_CHECKING:

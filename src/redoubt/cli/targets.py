@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from redoubt.attacks.query import Oracle
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.schema import Schema
 from redoubt.cli.rows import examples_at
 from redoubt.cli.words import AskedError
+from redoubt.core.types import Bounds
 from redoubt.targets.contract import Opening, Target
 from redoubt.targets.open import SCHEMES, open_target
-from redoubt.types import Bounds
 
 
 def open_asked(args: argparse.Namespace, *, reads: bool = True) -> Target:

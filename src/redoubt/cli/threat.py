@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.core.criteria import Criterion, Tolerance, Untargeted
 from redoubt.cli.recipe import recipe_of
 from redoubt.cli.words import AskedError
-from redoubt.params.base import ParamsError
+from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.params.load import load
-from redoubt.params.sections import Eps
+from redoubt.params.settings.base import ParamsError
+from redoubt.params.settings.sections import Eps
 from redoubt.targets.contract import Target
-from redoubt.types import Bounds, Floats, Norm
 
 
 def bounds_for(target: Target, x: Floats) -> Bounds:

@@ -13,20 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.bundle.guarded_model import BUNDLE_FILES, GuardedModel
-from redoubt.bundle.io import digest, digest_folder, read_typed
+from redoubt.bundle.base.io import digest, digest_folder, read_typed
+from redoubt.bundle.base.types import Name
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Name
-from redoubt.data import dataset, missing, splits
+from redoubt.core.errors import RedoubtError
+from redoubt.core.store import write_json
+from redoubt.core.types import Batch
+from redoubt.data import splits
+from redoubt.data.prepare import missing
+from redoubt.data.shared import dataset
 from redoubt.data.sources import NAMED, SIMULATED
-from redoubt.data.store import write_json
-from redoubt.errors import RedoubtError
 from redoubt.evaluation.certification import certified_network
-from redoubt.params.base import ParamsError, Share
 from redoubt.params.load import load
+from redoubt.params.settings.base import ParamsError, Share
 from redoubt.params.task import Task
 from redoubt.training.sweep import Selected
-from redoubt.types import Batch
 
 if TYPE_CHECKING:
     from redoubt.cli import Parser

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from redoubt.bundle.types import NAME_RULE, is_name
-from redoubt.errors import RedoubtError
+from redoubt.bundle.base.types import NAME_RULE, is_name
+from redoubt.core.errors import RedoubtError
 
 if TYPE_CHECKING:
     from redoubt.targets.contract import Target

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 from charset_normalizer import from_bytes
 
-from redoubt.data.looks import MISSING, is_number
 from redoubt.data.plain import numbers_as
 from redoubt.data.readers import opened
-from redoubt.params.read import ReadParams
+from redoubt.data.shared.looks import MISSING, is_number
+from redoubt.params.settings.read import ReadParams
 
 HEAD_BYTES = 2**20
 # So many rows, or fewer of a wide table.

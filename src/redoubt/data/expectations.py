@@ -22,18 +22,18 @@ from great_expectations.render.view import DefaultJinjaSectionView
 from great_expectations.validator.validation_statistics import calc_validation_statistics
 from numpy.typing import NDArray
 
+from redoubt.core.store import plain
 from redoubt.data import large
-from redoubt.data.dataset import Raw
-from redoubt.data.dataset import complete as complete_rows
 from redoubt.data.docs_page import FRAME, STYLE
 from redoubt.data.own_rules import own_rules
-from redoubt.data.precision import Precision, measure
+from redoubt.data.prepare.precision import Precision, measure
 from redoubt.data.rules import IN_32_BITS, Precisions, Rule, content_rules, size_rules
+from redoubt.data.shared.dataset import Raw
+from redoubt.data.shared.dataset import complete as complete_rows
 from redoubt.data.splits import needed
-from redoubt.data.store import plain
 from redoubt.data.verdict import Verdict
-from redoubt.params.own_rules import OwnRule
-from redoubt.params.sections import JudgedParams
+from redoubt.params.settings.own_rules import OwnRule
+from redoubt.params.settings.sections import JudgedParams
 
 _SHOWN = 10
 # So many rules at a time: Great Expectations compares each with all others of its suite.

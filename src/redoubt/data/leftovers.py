@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from glob import escape
 from pathlib import Path
 
-from redoubt.data.store import OLD, PART, hold, remove
+from redoubt.core.store import OLD, PART, hold, remove
 
 # As `store` names what it has not finished.
 _NAME = re.compile(rf"\.(?P<name>.+)\.[0-9a-f]{{8}}(?P<old>-old)?{re.escape(PART)}", re.DOTALL)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from redoubt.data.store import whole_file
-from redoubt.errors import RedoubtError, SurroundingsError
+from redoubt.core.errors import RedoubtError, SurroundingsError
+from redoubt.core.store import whole_file
 from redoubt.http import client
 from redoubt.progress import progress_bar
 

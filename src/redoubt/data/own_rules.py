@@ -7,9 +7,9 @@ from great_expectations.exceptions import GreatExpectationsError
 from great_expectations.expectations.expectation import Expectation
 from pydantic.v1 import ValidationError as Mistake
 
+from redoubt.core.errors import RedoubtError
 from redoubt.data.rules import Rule
-from redoubt.errors import RedoubtError
-from redoubt.params.own_rules import OwnRule, path_of
+from redoubt.params.settings.own_rules import OwnRule, path_of
 
 
 class OwnRuleError(RedoubtError):

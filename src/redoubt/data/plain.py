@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from redoubt.params.read import ReadParams
+from redoubt.params.settings.read import ReadParams
 
 
 def plain(table: pd.DataFrame, how: ReadParams) -> pd.DataFrame:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from redoubt.core.store import whole_file
 from redoubt.data.locate import SourceError
-from redoubt.data.store import whole_file
-from redoubt.data.survey import listed
+from redoubt.data.shared.survey import listed
 
 # Below data/own, which `ingest` depends on.
 FOLDER = Path("data/own/quarantine")

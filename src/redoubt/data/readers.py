@@ -15,11 +15,12 @@ from typing import IO, cast
 
 import pandas as pd
 
-from redoubt.data import limits, table_text
+from redoubt.data import limits
 from redoubt.data.locate import SourceError
-from redoubt.data.looks import is_number
 from redoubt.data.plain import plain
-from redoubt.params.read import ReadParams
+from redoubt.data.shared import table_text
+from redoubt.data.shared.looks import is_number
+from redoubt.params.settings.read import ReadParams
 
 PLAIN = ReadParams()
 Noted = tuple[pd.DataFrame, tuple[str, ...]]

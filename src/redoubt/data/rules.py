@@ -9,11 +9,11 @@ import numpy as np
 from great_expectations.expectations.expectation import Expectation
 
 from redoubt.bundle.schema import Schema
-from redoubt.data.dataset import Raw
-from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, Precision
-from redoubt.data.survey import listed
+from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, Precision
+from redoubt.data.shared.dataset import Raw
+from redoubt.data.shared.survey import listed
 from redoubt.data.verdict import EMPTY
-from redoubt.params.sections import JudgedParams, ValidateParams
+from redoubt.params.settings.sections import JudgedParams, ValidateParams
 
 LARGEST = float(np.finfo(np.float32).max)
 # The column of a column's values as a network takes them.

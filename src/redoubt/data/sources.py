@@ -15,17 +15,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from redoubt.bundle.io import first_mistake
+from redoubt.bundle.base.io import first_mistake
 from redoubt.bundle.schema import Schema
-from redoubt.data import pokemon_go, quarantine, survey
+from redoubt.core.types import Ints
+from redoubt.data import pokemon_go, quarantine
 from redoubt.data.arrays import named_classes, pixels, read_npz
-from redoubt.data.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.layouts import read_images
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
 from redoubt.data.readers import Noted, read_csv, read_parquet
+from redoubt.data.shared import survey
+from redoubt.data.shared.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.tables import Origin, build, misfits, numbers
-from redoubt.params.sections import DataParams
-from redoubt.types import Ints
+from redoubt.params.settings.sections import DataParams
 
 SIMULATED_ROWS = 1200
 

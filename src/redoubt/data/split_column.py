@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from redoubt.data.kept_together import By
 from redoubt.data.locate import SourceError
-from redoubt.params.sections import DataParams
+from redoubt.data.shared.kept_together import By
+from redoubt.params.settings.sections import DataParams
 
 
 def split_by(table: pd.DataFrame, task: DataParams) -> By | None:

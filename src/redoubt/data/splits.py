@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.data.dataset import digest_arrays
-from redoubt.data.kept_together import By, Learnable, Sizes, SplitError, grouped, learnt, ordered
-from redoubt.data.store import read_arrays, write_arrays
-from redoubt.params.sections import SplitParams
-from redoubt.types import Ints, Kind
+from redoubt.core.store import read_arrays, write_arrays
+from redoubt.core.types import Ints, Kind
+from redoubt.data.shared.dataset import digest_arrays
+from redoubt.data.shared.kept_together import By, Learnable, Sizes, SplitError, grouped, learnt, ordered
+from redoubt.params.settings.sections import SplitParams
 
 # Numbers are stratified by that many quantiles, if there are rows enough for each.
 _QUANTILES = 10

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from redoubt.data.store import read_arrays
+from redoubt.core.store import read_arrays
 
 T = TypeVar("T")
 

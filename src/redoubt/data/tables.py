@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data import limits, survey
-from redoubt.data.dataset import Raw
+from redoubt.data import limits
 from redoubt.data.locate import SourceError
-from redoubt.data.looks import MISSING, looks_like
-from redoubt.data.missing import LEVEL, declared
+from redoubt.data.prepare.missing import LEVEL, declared
 from redoubt.data.readers import is_headless, is_nameless
+from redoubt.data.shared import survey
+from redoubt.data.shared.dataset import Raw
+from redoubt.data.shared.looks import MISSING, looks_like
 from redoubt.data.split_column import split_by
-from redoubt.params.sections import DataParams
+from redoubt.params.settings.sections import DataParams
 
 # The category of rare and unknown values, where they are grouped.
 OTHER = "other"

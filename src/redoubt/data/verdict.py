@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 
 # The rule that a declared policy for missing values does away with.
 EMPTY = "no empty cell"

@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.bpda import straight_through
-from redoubt.attacks.problem import Outputs, rows_of
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.defenses.guard import levels
-from redoubt.defenses.median import median
-from redoubt.defenses.randomization import resize_and_pad
-from redoubt.defenses.squeezing import squeeze
-from redoubt.types import Floats
+from redoubt.attacks.core.bpda import straight_through
+from redoubt.attacks.core.problem import Outputs, rows_of
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.core.types import Floats
+from redoubt.defenses.guards.guard import levels
+from redoubt.defenses.guards.median import median
+from redoubt.defenses.guards.randomization import resize_and_pad
+from redoubt.defenses.guards.squeezing import squeeze
 
 
 def adaptive_outputs(network: keras.Model, config: GuardConfig, variants: Sequence[str] | None = None) -> Outputs:

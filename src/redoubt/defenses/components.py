@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.guarded_model import Predictions, softmax
-from redoubt.types import Floats
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.guarded_model import Predictions, softmax
+from redoubt.core.types import Floats
 
 
 @dataclass(frozen=True)

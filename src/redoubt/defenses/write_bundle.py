@@ -6,15 +6,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.guarded_model import PROOF, GuardedModel
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.guarded_model import PROOF, GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.certify.refute import check_not_refuted, ends, points
-from redoubt.data.store import whole_folder, write_json
-from redoubt.defenses.guard import calibrate, export, export_proof
+from redoubt.core.store import whole_folder, write_json
+from redoubt.core.types import PIXELS, Bounds, Floats
+from redoubt.defenses.guards.guard import calibrate, export, export_proof
 from redoubt.models.saved import save_network
-from redoubt.types import PIXELS, Bounds, Floats
 
 AGREEMENT = 1e-3
 # Examples and eps that an exported proof is tried on before it is written.

@@ -1,17 +1,17 @@
 """What each part of a guard is worth: unperturbed, against who does not know it, and against who does."""
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.base import Attack
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.ensemble import Member
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.core.types import Batch, Floats, Norm
 from redoubt.defenses.components import Component, components
 from redoubt.evaluation.attack_columns import WorstCase
 from redoubt.evaluation.evaluator import Evaluator
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.redraws import majority
 from redoubt.evaluation.results import ComponentResult
-from redoubt.types import Batch, Floats, Norm
 
 
 def ablate_guard(evaluator: Evaluator, batch: Batch, oblivious: Floats, norm: Norm) -> list[ComponentResult]:

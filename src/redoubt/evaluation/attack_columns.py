@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from redoubt.attacks.apgd import APGD
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.ensemble import Ensemble, Member
-from redoubt.attacks.gradient import PGD, fgsm
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackProblem
 from redoubt.attacks.square import Square
 from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.certify.refute import check_not_refuted
+from redoubt.core.types import Batch, Floats, Norm, Threat
 from redoubt.evaluation.certification import certified_guarded, certified_network
 from redoubt.evaluation.diagnostics import AttackSuccess
 from redoubt.evaluation.evaluator import Evaluator
@@ -23,7 +24,6 @@ from redoubt.evaluation.metrics import Score, error_growth, rate
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import ThreatResult
 from redoubt.perturbable import Immovable, immovable
-from redoubt.types import Batch, Floats, Norm, Threat
 
 WHOLE_STEPS = Member("whole steps", WholeSteps(), uses_gradients=False)
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
+from redoubt.core.types import Batch, Norm
 from redoubt.evaluation.metrics import Rate, Score, class_metrics, confusion, regression_metrics
 from redoubt.evaluation.results import NORMS, Robustness
-from redoubt.params.stages import AttackSettings
+from redoubt.params.settings.stages import AttackSettings
 from redoubt.runs import RunRecord
-from redoubt.types import Batch, Norm
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
 

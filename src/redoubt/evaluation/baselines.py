@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from redoubt.bundle.schema import Schema
-from redoubt.data.scaling import Scaler
+from redoubt.core.types import Batch, Floats
+from redoubt.data.prepare.scaling import Scaler
 from redoubt.evaluation.metrics import (
     DIGITS,
     Score,
@@ -24,8 +25,7 @@ from redoubt.evaluation.metrics import (
     regression_metrics,
     skill,
 )
-from redoubt.params.base import Balance
-from redoubt.types import Batch, Floats
+from redoubt.params.settings.base import Balance
 
 # The linear model learns from at most so many training examples: more of them tell its score no better.
 ROWS = 5000

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.io import digest
-from redoubt.data.dataset import digest_arrays
+from redoubt.bundle.base.io import digest
+from redoubt.core.store import dumps, write_arrays
+from redoubt.data.shared.dataset import digest_arrays
 from redoubt.data.state import resume
-from redoubt.data.store import dumps, write_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
 # In each file, the digest of the key that its name gives too.

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.bundle.certificates import proven
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.certify.refute import check_not_refuted, ends, points
+from redoubt.core.types import Batch, Bounds, Floats
 from redoubt.evaluation.redraws import Flags, majority, redraws
-from redoubt.types import Batch, Bounds, Floats
 
 
 def certified_network(guarded: GuardedModel, batch: Batch, eps: float, tolerance: float | None) -> Flags:

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.certify.randomized_smoothing import certify_classes, certify_numbers
+from redoubt.core.types import Batch, Bounds, Floats
 from redoubt.evaluation.cache import Arrays, EvaluationCache
 from redoubt.evaluation.certification import checked_network
 from redoubt.evaluation.metrics import column_score, rate
-from redoubt.params.stages import CertifySettings
+from redoubt.params.settings.stages import CertifySettings
 from redoubt.perturbable import Immovable, immovable
 from redoubt.progress import progress_bar
-from redoubt.types import Batch, Bounds, Floats
 
 
 @dataclass(frozen=True)

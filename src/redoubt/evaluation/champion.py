@@ -7,16 +7,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
-from redoubt.bundle.io import read_typed
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.base.types import Name
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.bundle.types import Name
-from redoubt.data.store import whole_folder, write_json
+from redoubt.core.store import whole_folder, write_json
+from redoubt.core.types import Bounds, Norm
 from redoubt.evaluation.promotion import Candidate
-from redoubt.params.sections import Eps, GatesParams
+from redoubt.params.settings.sections import Eps, GatesParams
 from redoubt.perturbable import in_raw_units, raw_units
-from redoubt.types import Bounds, Norm
 
 
 class Incumbent(BaseModel):

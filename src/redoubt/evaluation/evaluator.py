@@ -9,14 +9,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack, check_result
-from redoubt.attacks.criteria import Criterion, EvadeDetector, Tolerance
-from redoubt.attacks.problem import BATCH, AttackProblem, Outputs, of_callable, of_network
+from redoubt.attacks.core.base import Attack, check_result
+from redoubt.attacks.core.criteria import Criterion, EvadeDetector, Tolerance
+from redoubt.attacks.core.problem import BATCH, AttackProblem, Outputs, of_callable, of_network
 from redoubt.attacks.query import log_scores
 from redoubt.bundle.batches import slices
-from redoubt.bundle.guarded_model import GuardedModel, Predictions
+from redoubt.bundle.model.guarded_model import GuardedModel, Predictions
 from redoubt.bundle.schema import Schema
-from redoubt.data.dataset import digest_arrays
+from redoubt.core.types import Batch, Bounds, Floats, Norm
+from redoubt.data.shared.dataset import digest_arrays
 from redoubt.defenses.adaptive import adaptive_outputs, detector_evading_outputs
 from redoubt.defenses.components import Component
 from redoubt.evaluation.cache import EvaluationCache
@@ -24,8 +25,7 @@ from redoubt.evaluation.metrics import Score, column_score
 from redoubt.evaluation.redraws import Flags, majority, redraws
 from redoubt.evaluation.results import NORMS
 from redoubt.evaluation.shared_network import SharedNetwork, but_threshold
-from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Batch, Bounds, Floats, Norm
+from redoubt.params.settings.sections import AttackParams, Eps
 
 TINY = 1e-12
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.evaluation.metrics import Score, balanced_accuracy, rate
-from redoubt.params.sections import GatesParams, JudgedParams
+from redoubt.params.settings.sections import GatesParams, JudgedParams
 
 # Of fewer examples of a class hardly anything is known.
 FEW = 5

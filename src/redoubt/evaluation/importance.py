@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.evaluator import Evaluator
 from redoubt.perturbable import places
-from redoubt.types import Batch, Floats
 
 REPEATS = 5
 ROWS = 300

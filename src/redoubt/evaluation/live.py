@@ -6,15 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.io import read_typed
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.core.types import PIXELS, Floats
 from redoubt.defenses.adaptive import adaptive_outputs
 from redoubt.targets.network_file import of_bundle
-from redoubt.types import PIXELS, Floats
 
 Name = Literal["fgsm", "pgd"]
 STEPS = 40

@@ -15,8 +15,8 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from redoubt.errors import RedoubtError
-from redoubt.types import Floats
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Floats
 
 CONFIDENCE = 0.95
 DIGITS = 6

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.gradient import loss_gradient
+from redoubt.attacks.core.gradient import loss_gradient
+from redoubt.core.types import Batch, Floats, Norm
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.diagnostics import Observed, Unbounded, gradient_masking_checks
 from redoubt.evaluation.importance import share_of
 from redoubt.evaluation.results import Check
 from redoubt.evaluation.unbounded import Arena, unbounded
-from redoubt.types import Batch, Floats, Norm
 
 PROBED = 64
 

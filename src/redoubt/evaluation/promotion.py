@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Threat
 from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.results import Robustness
-from redoubt.params.sections import GatesParams
-from redoubt.types import Threat
+from redoubt.params.settings.sections import GatesParams
 
 
 class PromotionError(RedoubtError):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.core.types import Norm, Threat
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.perturbable import Immovable
-from redoubt.types import Norm, Threat
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 # The columns of a threat that are scored too, so that a constant does not look robust.

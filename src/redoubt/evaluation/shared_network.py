@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from redoubt.bundle.guard_config import GuardConfig
+from redoubt.bundle.model.guard_config import GuardConfig
 
 
 class SharedNetwork:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from redoubt.attacks.criteria import Targeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.criteria import Targeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import Batch, Floats, Norm, Threat
 from redoubt.evaluation.ablation import ablate_guard
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.evaluator import Evaluator
@@ -14,7 +15,6 @@ from redoubt.evaluation.metrics import Rate, Score, balanced_accuracy, class_met
 from redoubt.evaluation.probes import diagnose
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import Check, Robustness
-from redoubt.types import Batch, Floats, Norm, Threat
 
 # Of a number's size: what two calls of one network may differ by.
 FLAT = 1e-6

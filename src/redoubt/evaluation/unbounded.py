@@ -7,16 +7,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.geometry import round_integers
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.geometry import round_integers
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.bundle.schema import Schema
+from redoubt.core.types import Batch, Bounds, Floats, Norm, Threat
 from redoubt.evaluation.diagnostics import MARGIN, Unbounded
 from redoubt.evaluation.redraws import Flags
 from redoubt.perturbable import immovable
-from redoubt.types import Batch, Bounds, Floats, Norm, Threat
 
 # Points of the box that the search tries per example.
 OTHERS, CORNERS, UNIFORM = 200, 100, 100

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from redoubt.core.types import Batch, Bounds, Floats, Norm, Threat
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.results import Robustness
-from redoubt.params.stages import AttackSettings
+from redoubt.params.settings.stages import AttackSettings
 from redoubt.progress import progress_bar
 from redoubt.quiet import import_tensorflow
-from redoubt.types import Batch, Bounds, Floats, Norm, Threat
 
 if TYPE_CHECKING:
     from redoubt.evaluation.attack_columns import Evaluation
@@ -76,7 +76,7 @@ def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
         By split, then by model.
     """
     import_tensorflow()
-    from redoubt.attacks.criteria import criterion_for
+    from redoubt.attacks.core.criteria import criterion_for
     from redoubt.evaluation.attack_columns import Evaluation
     from redoubt.evaluation.evaluator import EvaluationConfig
     from redoubt.training.determinism import make_deterministic
@@ -113,7 +113,7 @@ def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
 
 
 def _evaluators(folders: Mapping[str, Path], config: "EvaluationConfig") -> dict[str, "Evaluator"]:
-    from redoubt.bundle.guarded_model import GuardedModel
+    from redoubt.bundle.model.guarded_model import GuardedModel
     from redoubt.evaluation.evaluator import Evaluator
     from redoubt.evaluation.shared_network import by_architecture
     from redoubt.models.saved import load_network

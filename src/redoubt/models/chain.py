@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 
 # What `keras.Model(inputs, outputs)` makes; a subclass may compute anything else.
 _FUNCTIONAL = type(keras.Model(*[keras.Input((1,))] * 2))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.models.chain import activation_of, chain_of
 from redoubt.models.onnx_graph import Graph
 

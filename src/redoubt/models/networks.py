@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from redoubt.bundle.schema import Schema
-from redoubt.data.scaling import Scaler
-from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.data.prepare.scaling import Scaler
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.quiet import settle_keras
 
 # Keras's .99 leaves the moving statistics behind where an epoch is a few hundred updates and eps rises.

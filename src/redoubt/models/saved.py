@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.models.export import LAYERS
 
 ARCHITECTURE = "arch.json"

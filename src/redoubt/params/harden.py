@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from redoubt.bundle.types import Name
+from redoubt.bundle.base.types import Name
 from redoubt.params.recipes import AnyRecipe
-from redoubt.params.sections import Eps, ImageGuard, TableGuard, Thresholded, Tolerant
-from redoubt.params.stages import Seed
+from redoubt.params.settings.sections import Eps, ImageGuard, TableGuard, Thresholded, Tolerant
+from redoubt.params.settings.stages import Seed
 
 
 class HardenSettings(Tolerant):

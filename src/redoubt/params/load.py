@@ -8,10 +8,10 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import Field, ValidationError
 
-from redoubt.bundle.types import NAME_RULE, Kind, Name, is_name
-from redoubt.params.base import ParamsError, Strict, unknown
+from redoubt.bundle.base.types import NAME_RULE, Kind, Name, is_name
 from redoubt.params.recipes import HardenParams
-from redoubt.params.sections import (
+from redoubt.params.settings.base import ParamsError, Strict, unknown
+from redoubt.params.settings.sections import (
     AttackParams,
     CertifyParams,
     Eps,
@@ -23,7 +23,7 @@ from redoubt.params.sections import (
     TrainParams,
     ValidateParams,
 )
-from redoubt.params.stages import Course, Seed
+from redoubt.params.settings.stages import Course, Seed
 from redoubt.params.task import Task
 from redoubt.params.yaml_file import read_yaml
 

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from redoubt.bundle.types import Positive
-from redoubt.params.base import NORMS, Count, Share, Size, Strict
-from redoubt.params.networks import ModelParams
-from redoubt.params.sections import HARDENED, Eps
-from redoubt.types import Norm
+from redoubt.bundle.base.types import Positive
+from redoubt.core.types import Norm
+from redoubt.params.settings.base import NORMS, Count, Share, Size, Strict
+from redoubt.params.settings.networks import ModelParams
+from redoubt.params.settings.sections import HARDENED, Eps
 
 
 class Recipe(Strict):

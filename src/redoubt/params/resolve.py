@@ -2,12 +2,12 @@
 
 from typing import Any, TypeVar
 
-from redoubt.params.base import Strict
 from redoubt.params.harden import HardenSettings
 from redoubt.params.load import Params, StudySizes
-from redoubt.params.own_rules import OwnRule
-from redoubt.params.sections import HARDENED
-from redoubt.params.stages import (
+from redoubt.params.settings.base import Strict
+from redoubt.params.settings.own_rules import OwnRule
+from redoubt.params.settings.sections import HARDENED
+from redoubt.params.settings.stages import (
     AttackSettings,
     CertifySettings,
     Course,

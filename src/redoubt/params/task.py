@@ -4,9 +4,10 @@ from typing import Self
 
 from pydantic import model_validator
 
-from redoubt.params.base import Curve
+from redoubt.core.types import Norm
 from redoubt.params.recipes import HardenParams
-from redoubt.params.sections import (
+from redoubt.params.settings.base import Curve
+from redoubt.params.settings.sections import (
     HARDENED,
     AttackParams,
     CertifyParams,
@@ -20,7 +21,6 @@ from redoubt.params.sections import (
     TrainParams,
     ValidateParams,
 )
-from redoubt.types import Norm
 
 
 class Task(DataParams, JudgedParams):

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from redoubt.params.base import ParamsError
+from redoubt.params.settings.base import ParamsError
 
 # The largest file that is read, its depth, and its values with aliases written out.
 BYTES, DEPTH, VALUES = 2**20, 50, 100_000

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.report.formula import to_svg
 from redoubt.report.page import render
 from redoubt.report.svg import data_uri

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from redoubt.core.types import Bounds, Floats
 from redoubt.report.figures import _literal, canvas, pictures
-from redoubt.types import Bounds, Floats
 
 SHOWN, FEATURES = 8, 30
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from redoubt.types import Norm
+from redoubt.core.types import Norm
 
 COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d", "smoothed": "#7c3aed"}
 # What a learning curve may hold beside the loss, and how it is drawn.

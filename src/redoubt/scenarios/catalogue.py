@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from redoubt.errors import RedoubtError
-from redoubt.types import Norm
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Norm
 
 if TYPE_CHECKING:
-    from redoubt.attacks.base import Attack
-    from redoubt.attacks.losses import Loss
+    from redoubt.attacks.core.base import Attack
+    from redoubt.attacks.core.losses import Loss
 
 Knowledge = Literal["nothing", "gradients", "scores", "labels", "another network"]
 
@@ -67,32 +67,32 @@ def _noise() -> "Attack":
 
 
 def _fgsm() -> "Attack":
-    from redoubt.attacks.gradient import fgsm
+    from redoubt.attacks.core.gradient import fgsm
 
     return fgsm()
 
 
 def _bim(*, steps: int) -> "Attack":
-    from redoubt.attacks.gradient import bim
+    from redoubt.attacks.core.gradient import bim
 
     return bim(steps)
 
 
 def _mim(*, steps: int) -> "Attack":
-    from redoubt.attacks.gradient import PGD
+    from redoubt.attacks.core.gradient import PGD
 
     return PGD(steps=steps, step_size=1.0 / steps, random_start=False, momentum=1.0)
 
 
 def _pgd(*, steps: int, restarts: int) -> "Attack":
-    from redoubt.attacks.gradient import PGD, Restarts
+    from redoubt.attacks.core.gradient import PGD, Restarts
 
     attack = PGD(steps=steps)
     return attack if restarts == 1 else Restarts(attack, restarts)
 
 
 def _corner(*, steps: int) -> "Attack":
-    from redoubt.attacks.gradient import corner
+    from redoubt.attacks.core.gradient import corner
 
     return corner(steps)
 

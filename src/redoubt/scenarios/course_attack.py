@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks import losses
-from redoubt.attacks.base import GradientAttack
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.geometry import distance, project
-from redoubt.attacks.gradient import loss_gradient
-from redoubt.attacks.losses import Loss
-from redoubt.attacks.problem import AttackProblem, redrawn
-from redoubt.types import PIXELS, Bounds, Floats
+from redoubt.attacks.core import losses
+from redoubt.attacks.core.base import GradientAttack
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.geometry import distance, project
+from redoubt.attacks.core.gradient import loss_gradient
+from redoubt.attacks.core.losses import Loss
+from redoubt.attacks.core.problem import AttackProblem, redrawn
+from redoubt.core.types import PIXELS, Bounds, Floats
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import httpx
 import numpy as np
 
 from redoubt.attacks.query import OracleError, log_scores
-from redoubt.bundle.errors import InputError
+from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.schema import Column, Schema
+from redoubt.core.types import Floats
 from redoubt.http import client
-from redoubt.types import Floats
 
 # What the service takes per request; a body must stay below 4 MiB.
 MAX_INPUTS, MAX_BODY = 256, 4_000_000

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.geometry import distance, steepest_step
-from redoubt.attacks.gradient import value_and_grad
-from redoubt.attacks.problem import AttackProblem
-from redoubt.types import Floats, Ints
+from redoubt.attacks.core.geometry import distance, steepest_step
+from redoubt.attacks.core.gradient import value_and_grad
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.problem import AttackError, AttackProblem
-from redoubt.types import Batch
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.problem import AttackError, AttackProblem
+from redoubt.core.types import Batch
 
 
 def minimal_eps(

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.ensemble import Ensemble
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.problem import AttackProblem
+from redoubt.core.types import Batch, Floats
 from redoubt.perturbable import perturbable
 from redoubt.scenarios.minimal_eps import minimal_eps
-from redoubt.types import Batch, Floats
 
 ATTACK = Ensemble(steps=50, restarts=2, queries=200)
 # Of the largest eps tried.

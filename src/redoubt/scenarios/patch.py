@@ -9,11 +9,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.base import check_gradient
-from redoubt.attacks.problem import BATCH, ROWS, AttackError, AttackProblem
+from redoubt.attacks.core.base import check_gradient
+from redoubt.attacks.core.problem import BATCH, ROWS, AttackError, AttackProblem
 from redoubt.attacks.transformations import place
 from redoubt.bundle.batches import slices
-from redoubt.types import Bounds, Floats
+from redoubt.core.types import Bounds, Floats
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import GradientAttack
-from redoubt.attacks.geometry import project, steepest_step
-from redoubt.attacks.problem import BATCH, AttackError, AttackProblem, redrawn
+from redoubt.attacks.core.base import GradientAttack
+from redoubt.attacks.core.geometry import project, steepest_step
+from redoubt.attacks.core.problem import BATCH, AttackError, AttackProblem, redrawn
 from redoubt.attacks.transformations import Transformations, row_seeds
 from redoubt.bundle.batches import slices
-from redoubt.types import Floats
+from redoubt.core.types import Floats
 
 TINY = 1e-12
 Colour = tuple[float, ...]

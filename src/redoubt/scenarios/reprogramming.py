@@ -11,9 +11,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax
 from tqdm import tqdm
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.problem import AttackError, AttackProblem, of_network
-from redoubt.types import PIXELS, Batch, Floats, Ints
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_network
+from redoubt.core.types import PIXELS, Batch, Floats, Ints
 
 # Boards that the result is measured on, and boards that classes are chosen on.
 HELD_OUT, CHOOSING = 2000, 1000

@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.geometry import round_integers, steepest_step
-from redoubt.attacks.problem import BATCH, AttackError, AttackProblem, of_network
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.geometry import round_integers, steepest_step
+from redoubt.attacks.core.problem import BATCH, AttackError, AttackProblem, of_network
 from redoubt.bundle.batches import slices
-from redoubt.types import Batch, Bounds, Floats, Ints
+from redoubt.core.types import Batch, Bounds, Floats, Ints
 
 Ask = Callable[[Floats], Floats]
 UPDATE = 32

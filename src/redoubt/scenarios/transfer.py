@@ -9,9 +9,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.problem import AttackError, AttackProblem, OfCallable, Outputs
-from redoubt.types import Floats
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.problem import AttackError, AttackProblem, OfCallable, Outputs
+from redoubt.core.types import Floats
 
 Table = dict[str, dict[str, float]]
 

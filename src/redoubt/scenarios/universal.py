@@ -9,11 +9,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.base import check_gradient, check_inputs, check_result
-from redoubt.attacks.geometry import project, random_start, round_integers, steepest_step
-from redoubt.attacks.problem import ROWS, AttackError, AttackProblem
+from redoubt.attacks.core.base import check_gradient, check_inputs, check_result
+from redoubt.attacks.core.geometry import project, random_start, round_integers, steepest_step
+from redoubt.attacks.core.problem import ROWS, AttackError, AttackProblem
 from redoubt.bundle.batches import slices
-from redoubt.types import Bounds, Floats
+from redoubt.core.types import Bounds, Floats
 
 # An example of so high a loss is adversarial: it pulls no more, lest a few examples take all the effort.
 ENOUGH = 3.0

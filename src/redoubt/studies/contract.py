@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.errors import RedoubtError
-from redoubt.params.base import Strict
+from redoubt.core.errors import RedoubtError
+from redoubt.params.settings.base import Strict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

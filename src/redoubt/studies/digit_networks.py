@@ -3,12 +3,12 @@
 import keras
 
 from redoubt.bundle.schema import Schema
-from redoubt.data import scaling
+from redoubt.core.types import Batch, Floats
+from redoubt.data.prepare import scaling
 from redoubt.models.networks import build
-from redoubt.params.networks import Cnn, Mlp
+from redoubt.params.settings.networks import Cnn, Mlp
 from redoubt.studies.given import Digits
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.types import Batch, Floats
 
 CNN = Cnn(kind="cnn", filters=(8, 16), units=(64,), kernel=3, pooling="stride")
 MLP = Mlp(kind="mlp", units=(64,))

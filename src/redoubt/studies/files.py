@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from redoubt.core.store import whole_folder, write_json
 from redoubt.data.leftovers import clear_beside
-from redoubt.data.store import whole_folder, write_json
 from redoubt.report.svg import figure_to_svg
 from redoubt.studies.contract import Result, Study
 

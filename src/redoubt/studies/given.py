@@ -8,9 +8,9 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from redoubt.core.types import Batch
 from redoubt.data import pokemon_go, sources
 from redoubt.data.locate import SourceError
-from redoubt.types import Batch
 
 T = TypeVar("T")
 SPECIES = {"Pidgey": 39, "Weedle": 20, "Caterpie": 10, "Eevee": 6}

@@ -2,13 +2,13 @@
 
 import keras
 
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.core.types import PIXELS, Batch
 from redoubt.params.recipes import AnyRecipe
-from redoubt.params.sections import Eps
+from redoubt.params.settings.sections import Eps
 from redoubt.training.context import TrainingContext
 from redoubt.training.fit import Plan, fit
 from redoubt.training.recipes import prepare
-from redoubt.types import PIXELS, Batch
 
 
 def harden(

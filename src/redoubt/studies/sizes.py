@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from redoubt.params.base import Strict
+from redoubt.params.settings.base import Strict
 from redoubt.quiet import settle_keras
 from redoubt.studies.contract import Study, StudyError
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from redoubt.attacks.problem import of_network
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.attacks.core.problem import of_network
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.worst_case import certifier
+from redoubt.core.types import PIXELS, Bounds
 from redoubt.targets.contract import Opening, Target, check_fits
 from redoubt.targets.network_file import of_bundle
-from redoubt.types import PIXELS, Bounds
 
 
 def open_bundle(said: str, opening: Opening) -> Target:

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.problem import Outputs, of_callable
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.problem import Outputs, of_callable
 from redoubt.attacks.query import Oracle
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
-from redoubt.errors import RedoubtError
-from redoubt.types import PIXELS, Batch, Bounds, Floats
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import PIXELS, Batch, Bounds, Floats
 
 # Of the examples, how many an unknown model's answers are read by, and of how many classes one more.
 SAMPLE = 8

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from redoubt.bundle.batches import slices
+from redoubt.core.types import Floats
 from redoubt.targets.contract import Opening, Target, TargetError
 from redoubt.targets.reading import SAYS, read_answers
-from redoubt.types import Floats
 
 ROWS_AT_ONCE = 1024
 

@@ -8,15 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.base import first_sentence
-from redoubt.attacks.problem import Outputs, of_network
+from redoubt.attacks.core.base import first_sentence
+from redoubt.attacks.core.problem import Outputs, of_network
+from redoubt.bundle.base.io import digest
 from redoubt.bundle.batches import slices
-from redoubt.bundle.io import digest
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.worst_case import certifier
+from redoubt.core.types import Floats
 from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
 from redoubt.targets.network_file import open_network
-from redoubt.types import Floats
 
 ROWS_AT_ONCE = 512
 UNWRAPPED = "its last {what} was unwrapped: what is attacked are the logits before it"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from redoubt.core.types import Floats
 from redoubt.targets.contract import Opening, Target, TargetError
 from redoubt.targets.function import of_function
-from redoubt.types import Floats
 
 # Files that hold no code, by the flavour that writes them and where.
 PLAIN = {"onnx": ".onnx", "keras": ".keras", "tensorflow": ".keras"}

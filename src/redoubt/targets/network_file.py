@@ -13,10 +13,10 @@ import h5py
 import keras
 import tensorflow as tf
 
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.io import LARGEST_BINARY, LARGEST_JSON
+from redoubt.bundle.base.io import LARGEST_BINARY, LARGEST_JSON
+from redoubt.bundle.model.guarded_model import GuardedModel
+from redoubt.core.errors import RedoubtError
 from redoubt.data.limits import GROWTH, GROWTH_FROM, in_words
-from redoubt.errors import RedoubtError
 from redoubt.models.saved import WEIGHTS, load_network
 
 HDF5 = b"\x89HDF"

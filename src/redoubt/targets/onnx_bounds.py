@@ -8,12 +8,12 @@ import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.criteria import Criterion
+from redoubt.attacks.core.criteria import Criterion
 from redoubt.certify.interval import UNIT, Box, IntervalError
 from redoubt.certify.worst_case import ball, over_batches
+from redoubt.core.types import Batch, Bounds
 from redoubt.targets.onnx_gradients import KNOWN, attributes_of, constants_of, folded, name_of, needed
 from redoubt.targets.onnx_operators import Attributes, given
-from redoubt.types import Batch, Bounds
 
 Value = Any
 Rule = Callable[[str, Sequence[Value], Attributes], Box]

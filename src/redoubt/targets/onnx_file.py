@@ -11,18 +11,18 @@ import onnxruntime
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from redoubt.attacks.base import first_sentence
-from redoubt.attacks.problem import Outputs
+from redoubt.attacks.core.base import first_sentence
+from redoubt.attacks.core.problem import Outputs
+from redoubt.bundle.base.io import digest
 from redoubt.bundle.batches import slices
-from redoubt.bundle.io import digest
 from redoubt.certify.interval import Box, IntervalError
+from redoubt.core.types import Batch, Floats
 from redoubt.targets.contract import Access, Certifier, Opening, Target, TargetError, check_fits
 from redoubt.targets.keras_file import reaches_the_input
 from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
 from redoubt.targets.onnx_gradients import TranslationError, translate
 from redoubt.targets.onnx_output import Chosen, choose
 from redoubt.targets.reading import SAYS, Form, Reading, read_answers
-from redoubt.types import Batch, Floats
 
 ROWS_AT_ONCE = 256
 # Of the largest score, by which the translated graph may differ from ONNX Runtime.

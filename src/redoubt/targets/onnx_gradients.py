@@ -8,7 +8,7 @@ import onnx
 import tensorflow as tf
 from onnx import numpy_helper
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.targets.onnx_layers import LAYERS
 from redoubt.targets.onnx_operators import OPERATORS
 

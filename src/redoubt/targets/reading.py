@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import ROUNDED
+from redoubt.attacks.core.base import ROUNDED
 from redoubt.attacks.query import log_scores
+from redoubt.core.types import Floats
 from redoubt.targets.contract import Opening, TargetError
-from redoubt.types import Floats
 
 Form = Literal["logits", "probabilities", "probability", "decision", "labels", "value"]
 SAYS: dict[Form, str] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from redoubt.attacks.query import Oracle
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.http import client
 from redoubt.scenarios.endpoint import SECONDS, Endpoint, EndpointError
 from redoubt.targets.bundle_folder import bounds_of

@@ -14,12 +14,12 @@ import numpy as np
 
 from redoubt.attacks.query import OracleError
 from redoubt.bundle.batches import slices
+from redoubt.core.types import Floats
 from redoubt.http import client
 from redoubt.targets.contract import Opening, Target, TargetError
 from redoubt.targets.pace import paced
 from redoubt.targets.reading import SAYS, read_answers
 from redoubt.targets.wire import Wire, find_wire
-from redoubt.types import Floats
 
 # An environment variable with a header, such as `Authorization: Bearer TOKEN`; a value alone is of Authorization.
 HEADER = "REDOUBT_AUDIT_HEADER"

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import numpy as np
 
+from redoubt.core.types import Floats
 from redoubt.targets.contract import Opening, TargetError
-from redoubt.types import Floats
 
 PROTOCOLS = ("redoubt", "oip", "mlflow", "tensorflow-serving")
 # What the parts of an address say.

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from redoubt.bundle.base.io import digest
 from redoubt.bundle.batches import slices
-from redoubt.bundle.io import digest
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.runs import RunRecord, key
 from redoubt.tracking.client import Metric, MlflowClient, MlflowException, Param, Run, someone_else_may_have
 from redoubt.tracking.deadline import Progress

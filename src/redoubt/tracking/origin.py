@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.runs import RunRecord
 from redoubt.tracking.client import Dataset, DatasetInput, InputTag
 

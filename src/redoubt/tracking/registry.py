@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.tracking.client import (
     ColSpec,
     MlflowClient,

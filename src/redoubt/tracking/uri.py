@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.tracking.redaction import shown
 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}

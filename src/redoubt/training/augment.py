@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from redoubt.attacks.transformations import Transformations, row_seeds
-from redoubt.types import Bounds
+from redoubt.core.types import Bounds
 
 # Sets these draws apart from those of attack and noise, which start at the same two numbers.
 STREAM = 3

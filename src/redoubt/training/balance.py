@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.params.base import Balance
+from redoubt.params.settings.base import Balance
 
 Weights = tuple[float, ...]
 

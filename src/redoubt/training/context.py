@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import keras
 
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.params.sections import Eps
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import Batch, Bounds, Norm
+from redoubt.params.settings.sections import Eps
 from redoubt.training.balance import Weights
 from redoubt.training.fit import Plan
 from redoubt.training.weighted import Weighted
-from redoubt.types import Batch, Bounds, Norm
 
 
 @dataclass(frozen=True, kw_only=True)

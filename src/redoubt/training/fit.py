@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from redoubt.bundle.batches import slices
+from redoubt.core.store import read_arrays, write_arrays
+from redoubt.core.types import Batch, Floats
 from redoubt.data.state import resume
-from redoubt.data.store import read_arrays, write_arrays
 from redoubt.training.balance import Weights
-from redoubt.types import Batch, Floats
 
 History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]

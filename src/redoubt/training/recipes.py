@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from redoubt.attacks.gradient import PGD
-from redoubt.errors import RedoubtError
+from redoubt.attacks.core.gradient import PGD
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch, Threat
 from redoubt.params.recipes import AnyRecipe
 from redoubt.training.context import TrainingContext
 from redoubt.training.fit import Plan, compile_network
@@ -13,7 +14,6 @@ from redoubt.training.methods import METHODS
 from redoubt.training.schedules import EpsSchedule
 from redoubt.training.trainer import Trainer
 from redoubt.training.validation import RobustValidation
-from redoubt.types import Batch, Threat
 
 WATCHING = PGD(steps=10)
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
-from redoubt.data.kept_together import learnt
-from redoubt.data.scaling import Scaler
-from redoubt.errors import RedoubtError
-from redoubt.params.base import Balance, Strict
-from redoubt.params.networks import Cnn, Linear, ModelParams
-from redoubt.params.sections import SweepParams
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch
+from redoubt.data.prepare.scaling import Scaler
+from redoubt.data.shared.kept_together import learnt
+from redoubt.params.settings.base import Balance, Strict
+from redoubt.params.settings.networks import Cnn, Linear, ModelParams
+from redoubt.params.settings.sections import SweepParams
 from redoubt.quiet import import_tensorflow
 from redoubt.training.balance import class_weights
-from redoubt.types import Batch
 
 Curve = list[dict[str, float]]
 Arrays = Mapping[str, NDArray[Any]]

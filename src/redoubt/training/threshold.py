@@ -9,9 +9,9 @@ from scipy.special import expit
 
 from redoubt.bundle.batches import slices
 from redoubt.bundle.schema import Schema
-from redoubt.errors import RedoubtError
-from redoubt.params.base import ThresholdRule
-from redoubt.types import Batch
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch
+from redoubt.params.settings.base import ThresholdRule
 
 ROWS_AT_ONCE = 2048
 BINARY = 2

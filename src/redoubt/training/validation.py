@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.problem import BATCH, AttackProblem
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.problem import BATCH, AttackProblem
 from redoubt.bundle.batches import slices
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.worst_case import ball, worst_outputs
-from redoubt.types import Batch, Floats
+from redoubt.core.types import Batch, Floats
 
 # What an epoch's loss may be taken of.
 Judged = Literal["natural", "pgd", "certified", "noisy"]

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.losses import Loss
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.losses import Loss
+from redoubt.core.types import Floats
 from redoubt.training.balance import Weights
-from redoubt.types import Floats
 
 
 @dataclass(frozen=True)

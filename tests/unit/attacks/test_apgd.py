@@ -9,12 +9,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.apgd import APGD, APGDT, checkpoints
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Targeted, Tolerance, Untargeted
-from redoubt.attacks.gradient import PGD, Restarts
-from redoubt.attacks.losses import Loss
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.types import PIXELS, Bounds, Floats, Norm
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Targeted, Tolerance, Untargeted
+from redoubt.attacks.core.gradient import PGD, Restarts
+from redoubt.attacks.core.losses import Loss
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

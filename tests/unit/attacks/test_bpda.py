@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from redoubt.attacks.bpda import straight_through
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.types import PIXELS
+from redoubt.attacks.core.bpda import straight_through
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import PIXELS
 
 
 def contrasted(width: float = 0.4) -> keras.Sequential:

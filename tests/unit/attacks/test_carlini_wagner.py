@@ -8,12 +8,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.carlini_wagner import CarliniWagner
-from redoubt.attacks.criteria import Criterion, Targeted, Tolerance, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.criteria import Criterion, Targeted, Tolerance, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import PIXELS, Batch, Bounds, Floats
 from redoubt.scenarios.minimal_eps import minimal_eps
-from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests.support.threats import Threat
 from tests.support.tiny import IMAGE
 

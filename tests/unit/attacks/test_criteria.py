@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import EvadeDetector, Targeted, Tolerance, Untargeted, criterion_for
+from redoubt.attacks.core.criteria import EvadeDetector, Targeted, Tolerance, Untargeted, criterion_for
 from redoubt.params.load import load
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.core.criteria import Untargeted
 from redoubt.attacks.ensemble import Ensemble
-from redoubt.types import Floats, Norm
+from redoubt.core.types import Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

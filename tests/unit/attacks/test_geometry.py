@@ -6,8 +6,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from redoubt.attacks.geometry import distance, must_stay_integer, project, random_start, round_integers, steepest_step
-from redoubt.types import PIXELS, Bounds, Norm
+from redoubt.attacks.core.geometry import (
+    distance,
+    must_stay_integer,
+    project,
+    random_start,
+    round_integers,
+    steepest_step,
+)
+from redoubt.core.types import PIXELS, Bounds, Norm
 from tests.support.threats import NORMS
 
 Floats = NDArray[np.float32]

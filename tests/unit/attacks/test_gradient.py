@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD, Restarts, bim, corner, fgsm, loss_gradient
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.types import PIXELS, Bounds, Floats, Norm
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD, Restarts, bim, corner, fgsm, loss_gradient
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from tests.support.threats import ATTACKS, NORMS, Threat
 from tests.support.tiny import IMAGE, NUMBER, TABLE
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Targeted, Untargeted
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.problem import AttackProblem, of_callable
 from redoubt.attacks.hopskipjump import STARTS, HopSkipJump
-from redoubt.attacks.problem import AttackProblem, of_callable
-from redoubt.types import PIXELS, Bounds, Floats, Norm
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from redoubt.attacks import losses
-from redoubt.types import Floats
+from redoubt.attacks.core import losses
+from redoubt.core.types import Floats
 
 CLASSES = [2, 3, 10]
 by_classes = pytest.mark.parametrize("classes", CLASSES)

@@ -8,25 +8,25 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.apgd import APGD
-from redoubt.attacks.base import Attack, AttackError, check_result
 from redoubt.attacks.carlini_wagner import CarliniWagner
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
+from redoubt.attacks.core.base import Attack, AttackError, check_result
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.attacks.square import Square
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.certify.refute import ends
 from redoubt.certify.worst_case import ball
-from redoubt.data.scaling import fit as fit_scaler
-from redoubt.defenses.guard import configure
+from redoubt.core.types import Bounds, Norm
+from redoubt.data.prepare.scaling import fit as fit_scaler
+from redoubt.defenses.guards.guard import configure
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.models.networks import build
-from redoubt.params.networks import Linear
+from redoubt.params.settings.networks import Linear
 from redoubt.perturbable import perturbable, raw_units
-from redoubt.types import Bounds, Norm
 from tests.support.tiny import GUARDS, SCHEMAS, TABLE, rows
 
 TASK = SCHEMAS[TABLE].model_copy(

@@ -14,16 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack, GradientAttack, check_result
-from redoubt.attacks.criteria import Tolerance, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.core.base import Attack, GradientAttack, check_result
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_network
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackError, AttackProblem, of_network
 from redoubt.bundle.schema import Schema
-from redoubt.data import dataset, scaling, sources
+from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.data import sources
+from redoubt.data.prepare import scaling
+from redoubt.data.shared import dataset
 from redoubt.params.load import load
-from redoubt.types import Bounds, Floats, Norm
 from tests.support.threats import ATTACKS, NORMS, Threat
 from tests.support.tiny import IMAGE, NUMBER, TABLE
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.geometry import distance
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_callable
 from redoubt.attacks.hopskipjump import HopSkipJump
-from redoubt.attacks.problem import AttackError, AttackProblem, of_callable
 from redoubt.attacks.query import BudgetError, Oracle, QueryAttack, Tally, log_scores
 from redoubt.attacks.square import Square
-from redoubt.types import PIXELS, Bounds, Floats, Norm
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from redoubt.attacks import PGD, problem_for
-from redoubt.types import Batch
+from redoubt.core.types import Batch
 from tests.support.tiny import IMAGE, rows
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Targeted, Untargeted
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.problem import AttackProblem, of_callable
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackProblem, of_callable
 from redoubt.attacks.square import Square, _bump, _half
-from redoubt.types import PIXELS, Bounds, Floats, Norm
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE, NUMBER
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.transformations import Transformations, gaussian_blur, place, row_seeds
-from redoubt.types import PIXELS, Bounds, Floats
+from redoubt.core.types import PIXELS, Bounds, Floats
 
 X = np.random.default_rng(0).uniform(0.2, 0.8, (5, 7, 6, 3)).astype(np.float32)
 PARTS: dict[str, float] = {

@@ -5,7 +5,7 @@ import pytest
 
 from redoubt.audit.budget import Budget, BudgetWordError, parse
 from redoubt.audit.frame import FrameError, frame_of
-from redoubt.types import Norm
+from redoubt.core.types import Norm
 
 R = np.random.default_rng(0)
 UNIT = R.random((20, 4, 4, 1), np.float32)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
 from redoubt.testing import RobustnessError, assert_robust
 
 R = np.random.default_rng(0)

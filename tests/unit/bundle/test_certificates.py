@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.bundle.certificates import HALVINGS, certified_eps, certified_interval, proven
-from redoubt.types import Floats
+from redoubt.core.types import Floats
 
 
 def test_a_class_is_proven_where_its_own_smallest_lead_is_above_0() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from redoubt.bundle.entropy import Entropy
+from redoubt.bundle.model.entropy import Entropy
 
 
 def test_numbers_lie_in_the_unit_interval_and_are_spread_over_it() -> None:

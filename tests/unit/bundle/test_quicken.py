@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.io import read_typed
-from redoubt.bundle.onnx_messages import messages
-from redoubt.bundle.onnx_repeats import skip_repeats
-from redoubt.bundle.quicken import quicken
-from redoubt.bundle.selection import comparisons
-from redoubt.defenses.guard import export, export_proof
-from redoubt.types import Floats
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.onnx_messages import messages
+from redoubt.bundle.model.onnx_repeats import skip_repeats
+from redoubt.bundle.model.quicken import quicken
+from redoubt.bundle.model.selection import comparisons
+from redoubt.core.types import Floats
+from redoubt.defenses.guards.guard import export, export_proof
 from tests.support.random_networks import Recipe, anywhere, dense, of_picture, on_pictures, shaken
 
 layers = keras.layers

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from redoubt.bundle.errors import InputError
+from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.schema import Column, Schema
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
 

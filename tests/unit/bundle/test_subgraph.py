@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.subgraph import first_variant
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.model.subgraph import first_variant
 from tests.support import tiny
 
 

@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import GuardedModel
-from redoubt.bundle.io import LARGEST_JSON, read_bytes
-from redoubt.bundle.untrusted import check_graph
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.io import LARGEST_JSON, read_bytes
+from redoubt.bundle.model.guarded_model import GuardedModel
+from redoubt.bundle.model.untrusted import check_graph
 from tests.support.tiny import IMAGE, TABLE, Guarded
 
 NAN, INF = float("nan"), float("inf")

@@ -11,15 +11,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify.interval import Box, IntervalError, bounds_of, check_bounded, is_bounded, through
 from redoubt.certify.interval_onnx import add_proof
 from redoubt.certify.worst_case import ball, worst_logits, worst_outputs
+from redoubt.core.types import PIXELS, Bounds, Floats
 from redoubt.models.chain import chain_of
 from redoubt.models.export import ExportError, add_network
 from redoubt.models.onnx_graph import Graph
-from redoubt.types import PIXELS, Bounds, Floats
 from tests.support.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
 from tests.support.tiny import Case
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from redoubt.certify.randomized_smoothing import _ranks, certify_classes, certify_numbers
-from redoubt.params.sections import CertifyParams
-from redoubt.types import PIXELS, Bounds, Floats
+from redoubt.core.types import PIXELS, Bounds, Floats
+from redoubt.params.settings.sections import CertifyParams
 
 PARAMS = CertifyParams(sigma=0.5, radii=(0.1,), selection_draws=50, draws=2000, alpha=0.001, points=10)
 WEIGHTS = np.float32([0.6, -0.8])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from redoubt.certify.refute import RefutedError, check_not_refuted, ends, points
 from redoubt.certify.worst_case import ball
-from redoubt.types import PIXELS, Bounds
+from redoubt.core.types import PIXELS, Bounds
 
 TABLE = Bounds(np.float32([0, -50, 0]), np.float32([1, 50, 1]), np.float32([1.0, 30.0, 0.0]))
 

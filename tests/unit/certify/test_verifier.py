@@ -11,8 +11,8 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from scipy import optimize, sparse
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify import verifier
 from redoubt.certify.affine import Affine, Doubles, PiecewiseLinear
 from redoubt.certify.batches import verify_batch

@@ -7,11 +7,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.attacks.criteria import Tolerance, Untargeted
-from redoubt.attacks.geometry import distance
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
+from redoubt.attacks.core.geometry import distance
 from redoubt.certify.interval import Box, through
 from redoubt.certify.worst_case import ball, worst_logits, worst_outputs
-from redoubt.types import Bounds, Floats
+from redoubt.core.types import Bounds, Floats
 
 layers = keras.layers
 seeds, widths = st.integers(0, 10**6), st.sampled_from([0.0, 1e-3, 0.3, 3.0])

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from redoubt.cli import main
+from redoubt.core.types import Batch
 from redoubt.targets.contract import Opening
 from redoubt.targets.open import open_target
-from redoubt.types import Batch
 
 LOSES_HEART = 30
 

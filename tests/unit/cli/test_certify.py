@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from redoubt.bundle.certificates import proven
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
 from tests.support import tiny
 from tests.support.tiny import IMAGE

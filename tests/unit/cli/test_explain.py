@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
 from redoubt.cli.explain import Asked
-from redoubt.data.store import write_json
-from redoubt.types import Bounds
+from redoubt.core.store import write_json
+from redoubt.core.types import Bounds
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE, TOLERANCE
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from redoubt.cli import main
 from redoubt.data import sources
-from redoubt.params.base import ParamsError
 from redoubt.params.load import load
-from redoubt.params.own_rules import read_rules
+from redoubt.params.settings.base import ParamsError
+from redoubt.params.settings.own_rules import read_rules
 
 ROWS = 120
 

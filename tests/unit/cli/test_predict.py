@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE
 

@@ -9,10 +9,10 @@ import pytest
 
 from redoubt.cli import main
 from redoubt.data import quarantine, sources
-from redoubt.data.dataset import Raw
 from redoubt.data.locate import SourceError
+from redoubt.data.shared.dataset import Raw
 from redoubt.params.load import load
-from redoubt.params.own_rules import OwnRule, path_of, suite
+from redoubt.params.settings.own_rules import OwnRule, path_of, suite
 
 ROWS = 150
 RULE = OwnRule(type="expect_column_values_to_be_between", arguments={"column": "age", "min_value": 0, "max_value": 120})

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from redoubt.cli import main
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
 from redoubt.studies.catalogue import NAMES
 
 

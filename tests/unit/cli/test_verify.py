@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from redoubt.bundle.guarded_model import BUNDLE_FILES
-from redoubt.bundle.io import digest_folder
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.cli import main, verify
 from tests.support.tiny import TABLE, Guarded
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
 from redoubt.cli.recipe import examples_of, recipe_of
+from redoubt.core.store import read_json
 from redoubt.data.locate import MIRROR
-from redoubt.data.store import read_json
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data import dataset, sources
-from redoubt.data.dataset import DatasetError, Raw
-from redoubt.data.store import read_json
+from redoubt.core.store import read_json
+from redoubt.data import sources
+from redoubt.data.shared import dataset
+from redoubt.data.shared.dataset import DatasetError, Raw
 from redoubt.params.load import Params
 
 COLUMNS = (Column(name="size", kind="number"), Column(name="kind", kind="category", categories=("NA", "b")))

@@ -15,7 +15,7 @@ from redoubt.data.locate import SourceError
 from redoubt.data.plain import plain
 from redoubt.data.readers import read_csv
 from redoubt.data.tables import numbers
-from redoubt.params.read import ReadParams
+from redoubt.params.settings.read import ReadParams
 
 CITIES = ("Köln", "München", "Zürich")
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 
 from redoubt.bundle.schema import Column, Schema
+from redoubt.core.store import dumps
 from redoubt.data import sources
-from redoubt.data.dataset import Raw
 from redoubt.data.expectations import validate
 from redoubt.data.own_rules import OwnRuleError
-from redoubt.data.store import dumps
+from redoubt.data.shared.dataset import Raw
 from redoubt.data.verdict import ValidationError
 from redoubt.params.load import Params
-from redoubt.params.own_rules import OwnRule
+from redoubt.params.settings.own_rules import OwnRule
 from redoubt.params.task import Task
 
 ROWS = 120
@@ -147,10 +147,10 @@ def test_the_page_loads_nothing_and_tells_no_time(raw: Raw, task: Task) -> None:
 
 
 PROGRAM = """
-from redoubt.bundle.io import digest
+from redoubt.bundle.base.io import digest
 from redoubt.data.expectations import validate
 from redoubt.data.own_rules import OwnRuleError
-from redoubt.data.store import dumps
+from redoubt.core.store import dumps
 from redoubt.data.sources import fetch
 from redoubt.params.load import load
 import sys

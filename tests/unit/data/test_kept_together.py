@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.data import dataset, sources
-from redoubt.data.dataset import Raw
-from redoubt.data.kept_together import By, SplitError, learnt
+from redoubt.data import sources
 from redoubt.data.locate import SourceError
+from redoubt.data.shared import dataset
+from redoubt.data.shared.dataset import Raw
+from redoubt.data.shared.kept_together import By, SplitError, learnt
 from redoubt.data.splits import Split, split
 from redoubt.data.tables import Origin, build
 from redoubt.params.load import Params, load
 from redoubt.params.resolve import of_task
-from redoubt.params.sections import SplitParams
+from redoubt.params.settings.sections import SplitParams
 from redoubt.params.task import Task
 
 PARAMS = {"test": 0.2, "validation": 0.16, "folds": 3}

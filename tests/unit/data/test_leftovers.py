@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.data import store
+from redoubt.core import store
 from redoubt.data.leftovers import clear, clear_beside
 
 # Writes "new" over what is there and kills itself: in the block, or at some rename of the exchange.
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from redoubt.data import store
+from redoubt.core import store
 
 kind, moment = sys.argv[1:]
 replace, times = os.replace, 0

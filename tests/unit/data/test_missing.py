@@ -9,20 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.bundle.errors import InputError
+from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.schema import Column, Missing, Schema
-from redoubt.data import dataset, expectations, missing
+from redoubt.core.types import Batch
+from redoubt.data import expectations
 from redoubt.data.locate import SourceError
-from redoubt.data.missing import MissingError
-from redoubt.data.scaling import Scaler, fit
+from redoubt.data.prepare import missing
+from redoubt.data.prepare.missing import MissingError
+from redoubt.data.prepare.scaling import Scaler, fit
+from redoubt.data.shared import dataset
 from redoubt.data.tables import Origin, build
 from redoubt.data.verdict import ValidationError
-from redoubt.params.base import MissingPolicy
 from redoubt.params.load import Params, load
 from redoubt.params.resolve import settings as settings_of
-from redoubt.params.stages import ValidateSettings
+from redoubt.params.settings.base import MissingPolicy
+from redoubt.params.settings.stages import ValidateSettings
 from redoubt.params.task import Task
-from redoubt.types import Batch
 
 ROWS = 60
 POLICIES: dict[str, MissingPolicy] = {

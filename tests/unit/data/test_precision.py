@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data.dataset import Raw
+from redoubt.core.types import Batch, Floats
 from redoubt.data.expectations import validate
-from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
-from redoubt.data.scaling import ScalingError, fit, require_scalable
+from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
+from redoubt.data.prepare.scaling import ScalingError, fit, require_scalable
+from redoubt.data.shared.dataset import Raw
 from redoubt.data.tables import Origin, build
 from redoubt.params.load import Params
-from redoubt.types import Batch, Floats
 
 ROWS = 200
 RNG = np.random.default_rng(1)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data.scaling import Scaler, fit
+from redoubt.core.types import PIXELS, Batch
+from redoubt.data.prepare.scaling import Scaler, fit
 from redoubt.data.splits import split
-from redoubt.params.sections import SplitParams
-from redoubt.types import PIXELS, Batch
+from redoubt.params.settings.sections import SplitParams
 
 COLUMNS = (
     Column(name="size", kind="number"),

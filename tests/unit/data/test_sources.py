@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from redoubt.data import sources
-from redoubt.data.dataset import digest_table
 from redoubt.data.locate import EXTERNAL, MIRROR, SourceError
+from redoubt.data.shared.dataset import digest_table
 from redoubt.params.load import Params
 from redoubt.params.task import Task
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.data import splits
 from redoubt.data.splits import Split, SplitError, needed, split
-from redoubt.params.sections import SplitParams
+from redoubt.params.settings.sections import SplitParams
 
 PARAMS = SplitParams(test=0.2, validation=0.16, folds=5)
 

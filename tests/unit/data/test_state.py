@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from redoubt.core.store import write_arrays
 from redoubt.data.state import resume
-from redoubt.data.store import write_arrays
 
 ARRAYS: dict[str, NDArray[Any]] = {"x": np.linspace(0, 1, 50), "note": np.array("text")}
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.bundle.io import digest_folder
-from redoubt.data import store
+from redoubt.bundle.base.io import digest_folder
+from redoubt.core import store
 
 
 def put(path: Path, text: str) -> None:
@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_sentence(whole: Callable[[Path], AbstractContextMana
 
 def test_a_limit_on_the_size_of_files_is_one_sentence_too(tmp_path: Path) -> None:
     code = (
-        "import resource, sys; from pathlib import Path; from redoubt.data.store import StoreError, whole_folder\n"
+        "import resource, sys; from pathlib import Path; from redoubt.core.store import StoreError, whole_folder\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "try:\n"
         "    with whole_folder(Path('bundle')) as new: (new / 'weights').write_bytes(bytes(10_000))\n"

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from pipelines.ingest import SHOWN, describe
+from redoubt.core.store import read_json
 from redoubt.data import sources
-from redoubt.data.dataset import COLUMNS, read, save
-from redoubt.data.store import read_json
-from redoubt.data.survey import Found, Survey
+from redoubt.data.shared.dataset import COLUMNS, read, save
+from redoubt.data.shared.survey import Found, Survey
 from redoubt.params.load import Params
 
 ROWS = 40

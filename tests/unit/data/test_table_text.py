@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from redoubt.data import table_text
+from redoubt.data.shared import table_text
 
 NUMBERS = [
     0.0,

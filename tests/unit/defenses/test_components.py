@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.bundle.guarded_model import softmax
+from redoubt.bundle.model.guarded_model import softmax
 from redoubt.defenses.adaptive import adaptive_outputs, detector_evading_outputs
 from redoubt.defenses.components import Component, components
 from tests.support.tiny import IMAGE, Guarded

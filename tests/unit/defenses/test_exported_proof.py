@@ -8,14 +8,14 @@ import numpy as np
 import onnx
 import pytest
 
+from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.certificates import certified_eps, certified_interval, proven
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guarded_model import PROOF, GuardedModel
+from redoubt.bundle.model.guarded_model import PROOF, GuardedModel
 from redoubt.certify.refute import RefutedError
+from redoubt.core.types import PIXELS, Floats
 from redoubt.defenses import write_bundle as bundle
-from redoubt.defenses.guard import configure, export_proof
+from redoubt.defenses.guards.guard import configure, export_proof
 from redoubt.defenses.write_bundle import write_bundle
-from redoubt.types import PIXELS, Floats
 from tests.support.tiny import GUARDS, IMAGE, NUMBER, SCHEMAS, Guarded, rows
 
 DRAWS = 11

@@ -10,17 +10,17 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.attacks import problem as contract
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import ROWS, AttackProblem
-from redoubt.bundle.errors import BundleError
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.guarded_model import BUNDLE_FILES, PROOF, GuardedModel, softmax
-from redoubt.bundle.io import digest_folder
+from redoubt.attacks.core import problem as contract
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import ROWS, AttackProblem
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, PROOF, GuardedModel, softmax
 from redoubt.bundle.schema import Schema
-from redoubt.data.store import read_json, write_json
+from redoubt.core.store import read_json, write_json
 from redoubt.defenses.adaptive import adaptive_outputs
-from redoubt.defenses.guard import calibrate, configure, export, export_proof
+from redoubt.defenses.guards.guard import calibrate, configure, export, export_proof
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.models.saved import load_network
 from tests.support.tiny import GUARDS, IMAGE, Guarded, rows

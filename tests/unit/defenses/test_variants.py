@@ -12,13 +12,13 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.defenses.median import add_median, median
-from redoubt.defenses.randomization import add_noise, add_resize_and_pad, resize_and_pad
-from redoubt.defenses.squeezing import add_squeeze, squeeze
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.defenses.guards.median import add_median, median
+from redoubt.defenses.guards.randomization import add_noise, add_resize_and_pad, resize_and_pad
+from redoubt.defenses.guards.squeezing import add_squeeze, squeeze
 from redoubt.models.onnx_graph import Graph
 from redoubt.params.load import load
-from redoubt.params.sections import ImageGuard
+from redoubt.params.settings.sections import ImageGuard
 
 Floats = NDArray[np.float32]
 unit = st.floats(0, 1, width=32, allow_subnormal=False)

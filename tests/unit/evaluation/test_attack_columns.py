@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackError, AttackProblem
-from redoubt.bundle.guarded_model import Predictions
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackError, AttackProblem
+from redoubt.bundle.model.guarded_model import Predictions
 from redoubt.certify.refute import RefutedError
+from redoubt.core.types import Floats, Threat
 from redoubt.defenses.components import Component, components
 from redoubt.evaluation import attack_columns as module
 from redoubt.evaluation.ablation import ablate_guard
@@ -25,8 +26,7 @@ from redoubt.evaluation.redraws import REDRAWS
 from redoubt.evaluation.results import NORMS, Robustness, ThreatResult, join
 from redoubt.evaluation.shared_network import SharedNetwork
 from redoubt.evaluation.summarize import degenerate, summarize
-from redoubt.params.sections import AttackParams, Eps
-from redoubt.types import Floats, Threat
+from redoubt.params.settings.sections import AttackParams, Eps
 from tests.support.tiny import IMAGE, TABLE, Guarded
 
 PARAMS = AttackParams(linf=(0.000001, 0.1, 0.3), l2=(0.3, 0.8), points=60, steps=6, restarts=2, eot=2, queries=30)

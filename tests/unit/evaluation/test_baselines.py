@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from redoubt.data.scaling import fit
+from redoubt.core.types import Batch
+from redoubt.data.prepare.scaling import fit
 from redoubt.evaluation import baselines
 from redoubt.evaluation.metrics import MetricError
-from redoubt.types import Batch
 from tests.support.tiny import IMAGE, NAMES, NUMBER, SCHEMAS, TABLE, TOLERANCE, rows
 
 

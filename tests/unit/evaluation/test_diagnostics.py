@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.core.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.ensemble import Member
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.data.scaling import fit as fit_scaler
+from redoubt.core.types import PIXELS, Floats, Threat
+from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.diagnostics import AttackSuccess, Observed, Unbounded, gradient_masking_checks
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
@@ -21,13 +22,12 @@ from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.probes import diagnose
 from redoubt.evaluation.results import Check, ThreatResult
 from redoubt.models.networks import build
-from redoubt.params.networks import Cnn
-from redoubt.params.sections import AttackParams, Eps
+from redoubt.params.settings.networks import Cnn
+from redoubt.params.settings.sections import AttackParams, Eps
 from redoubt.training.fit import Plan, compile_network, fit
 from redoubt.training.methods.pgd import AdversarialObjective
 from redoubt.training.schedules import EpsSchedule
 from redoubt.training.trainer import Trainer
-from redoubt.types import PIXELS, Floats, Threat
 from tests.support import tiny
 
 ROWS = 200

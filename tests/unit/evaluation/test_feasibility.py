@@ -7,7 +7,7 @@ import pytest
 
 from redoubt.evaluation.feasibility import FeasibilityError, best, check
 from redoubt.params.load import Params, load
-from redoubt.params.sections import GatesParams
+from redoubt.params.settings.sections import GatesParams
 from redoubt.params.task import Task
 
 LABELS = ("p", "q")

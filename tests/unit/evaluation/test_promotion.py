@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redoubt.core.types import Threat
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.evaluation.promotion import Candidate, PromotionError, beats, candidate, choose, next_step
 from redoubt.evaluation.results import Check, Robustness, ThreatResult
-from redoubt.params.sections import GatesParams
-from redoubt.types import Threat
+from redoubt.params.settings.sections import GatesParams
 
 GATES = GatesParams(margin=0.0, worse_than_linear=0.05, clean=0.6, robust=0.4)
 RELATIVE = GatesParams()

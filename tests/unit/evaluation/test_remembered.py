@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from redoubt.attacks.base import Attack
-from redoubt.data.store import dumps
+from redoubt.attacks.core.base import Attack
+from redoubt.core.store import dumps
+from redoubt.core.types import Threat
 from redoubt.evaluation import certified_shares
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.cache import EvaluationCache
@@ -16,9 +17,8 @@ from redoubt.evaluation.certified_shares import CertifiedShares
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.shared_network import SharedNetwork
 from redoubt.evaluation.summarize import summarize
-from redoubt.params.sections import AttackParams, CertifyParams, Eps
-from redoubt.params.stages import CertifySettings
-from redoubt.types import Threat
+from redoubt.params.settings.sections import AttackParams, CertifyParams, Eps
+from redoubt.params.settings.stages import CertifySettings
 from tests.support.tiny import NUMBER, TABLE, TOLERANCE, Guarded
 
 EPS = Eps(linf=0.1, l2=0.3)

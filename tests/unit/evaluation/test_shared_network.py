@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.attacks.gradient import PGD
+from redoubt.attacks.core.gradient import PGD
 from redoubt.defenses.components import components
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.shared_network import by_architecture
-from redoubt.params.sections import AttackParams, Eps
+from redoubt.params.settings.sections import AttackParams, Eps
 from tests.support import tiny
 
 STEPS = PGD(steps=3)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.bundle.subgraph import extract
+from redoubt.bundle.model.subgraph import extract
 from redoubt.models.export import _WRITERS, ExportError, add_network
 from redoubt.models.onnx_graph import Graph
 from tests.support.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures

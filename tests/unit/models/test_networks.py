@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from redoubt.bundle.schema import Schema
-from redoubt.data.scaling import Scaler, fit
+from redoubt.data.prepare.scaling import Scaler, fit
 from redoubt.models.networks import build
-from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(5, 4), dropout=0.3)

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from redoubt.params import base, networks, recipes, sections
 from redoubt.params import load as loading
+from redoubt.params import recipes
 from redoubt.params import task as tasks
-from redoubt.params.base import ParamsError, Strict
 from redoubt.params.load import load
-from redoubt.params.sections import HARDENED
+from redoubt.params.settings import base, networks, sections
+from redoubt.params.settings.base import ParamsError, Strict
+from redoubt.params.settings.sections import HARDENED
 
 
 def test_every_declared_task_loads(project: Path) -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from redoubt.params.base import ParamsError
 from redoubt.params.load import load
+from redoubt.params.settings.base import ParamsError
 from tests.support.params import Change, Write
 
 # What is changed -> what the one-line error says after the file's name.

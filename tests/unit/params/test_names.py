@@ -12,9 +12,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.bundle.types import is_name
-from redoubt.params.base import ParamsError
+from redoubt.bundle.base.types import is_name
 from redoubt.params.load import load
+from redoubt.params.settings.base import ParamsError
 from tests.support.params import Change, Write
 
 NOT_NAMES = [

@@ -3,7 +3,7 @@
 import pytest
 
 from redoubt.params.load import load
-from redoubt.params.networks import Cnn
+from redoubt.params.settings.networks import Cnn
 from tests.support.params import Write
 
 

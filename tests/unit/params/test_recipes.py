@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.params.base import ParamsError
 from redoubt.params.load import load
 from redoubt.params.recipes import HardenParams, Pgd, Sized, Trades, TrainedThreat
-from redoubt.params.sections import HARDENED
+from redoubt.params.settings.base import ParamsError
+from redoubt.params.settings.sections import HARDENED
 from tests.support.params import Write
 
 

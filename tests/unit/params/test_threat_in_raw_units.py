@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from redoubt.data.sources import fetch
-from redoubt.params.base import ParamsError
 from redoubt.params.load import load
 from redoubt.params.resolve import of_task
+from redoubt.params.settings.base import ParamsError
 from tests.support.params import Write
 
 EVOLUTION = "tasks.evolution."

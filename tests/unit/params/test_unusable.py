@@ -5,8 +5,8 @@ import re
 import pytest
 from scipy.stats import binom
 
-from redoubt.params.base import ParamsError
 from redoubt.params.load import load
+from redoubt.params.settings.base import ParamsError
 from tests.support.params import Change, Write
 
 OLD_EPS = (

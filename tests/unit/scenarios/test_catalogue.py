@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import redoubt.attacks
-from redoubt.attacks.base import Attack
+from redoubt.attacks.core.base import Attack
 from redoubt.scenarios.catalogue import CATALOGUE, CatalogueError, Entry, find
 
 MAKERS = [name for name, entry in CATALOGUE.items() if entry.make is not None]

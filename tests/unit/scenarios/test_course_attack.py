@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import fgsm
-from redoubt.attacks.losses import Loss
-from redoubt.attacks.problem import AttackError, AttackProblem, of_network
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import fgsm
+from redoubt.attacks.core.losses import Loss
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_network
+from redoubt.core.types import PIXELS, Bounds, Norm
 from redoubt.scenarios.course_attack import GradientDescent, TowardFalse, same_length
-from redoubt.types import PIXELS, Bounds, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

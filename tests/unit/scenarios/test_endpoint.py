@@ -8,14 +8,14 @@ import httpx
 import numpy as np
 import pytest
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.problem import AttackProblem, of_callable
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.problem import AttackProblem, of_callable
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
-from redoubt.bundle.errors import InputError
+from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.schema import Column, Schema
+from redoubt.core.types import PIXELS
 from redoubt.scenarios.endpoint import MAX_BODY, Endpoint, EndpointError
-from redoubt.types import PIXELS
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
 
 Answer = Callable[[dict[str, Any]], httpx.Response]

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import Bounds, Norm
 from redoubt.scenarios.landscape import along, direction_toward, gradient_direction, random_direction
-from redoubt.types import Bounds, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

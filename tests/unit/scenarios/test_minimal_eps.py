@@ -11,12 +11,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.problem import AttackError, AttackProblem
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackError, AttackProblem
+from redoubt.core.types import Batch, Bounds, Floats, Norm
 from redoubt.scenarios.minimal_eps import attacks, minimal_eps
-from redoubt.types import Batch, Bounds, Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE
 

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from tqdm import tqdm
 
-from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.problem import AttackError, AttackProblem
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.problem import AttackError, AttackProblem
+from redoubt.core.types import PIXELS, Bounds, Norm
 from redoubt.scenarios.patch import Patch, PatchLearning, Placing, fooling_rate, stick
-from redoubt.types import PIXELS, Bounds, Norm
 from tests.support.threats import Threat
 from tests.support.tiny import IMAGE, TABLE, rows
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackError, AttackProblem
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackError, AttackProblem
 from redoubt.attacks.transformations import Transformations
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from redoubt.scenarios.physical import Physical, survival_rate, total_variation, unprintable
-from redoubt.types import PIXELS, Bounds, Floats, Norm
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE, TABLE, rows
 

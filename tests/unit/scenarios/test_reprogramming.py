@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from tqdm import tqdm
 
-from redoubt.attacks.problem import AttackError
+from redoubt.attacks.core.problem import AttackError
 from redoubt.scenarios.reprogramming import Board, Reprogram, Reprogrammed, make_boards
 
 SHAPE = (8, 8, 1)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_callable, of_network
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackError, AttackProblem, of_callable, of_network
 from redoubt.attacks.query import Oracle
+from redoubt.core.types import PIXELS, Batch, Bounds, Floats
 from redoubt.models.networks import build
-from redoubt.params.networks import Mlp
+from redoubt.params.settings.networks import Mlp
 from redoubt.scenarios.substitute import Point, Substitute, success_curve
 from redoubt.scenarios.transfer import ensemble_outputs, transfer_matrix
-from redoubt.types import PIXELS, Batch, Bounds, Floats
 from tests.support import tiny
 from tests.support.tiny import IMAGE, TABLE, Case
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from redoubt.attacks.criteria import Targeted, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.problem import AttackError, AttackProblem, of_network
+from redoubt.attacks.core.criteria import Targeted, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_network
+from redoubt.core.types import PIXELS, Bounds, Norm
 from redoubt.models.networks import build
 from redoubt.scenarios.universal import Universal, apply, fooled, fooling_rate, random_delta
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.types import PIXELS, Bounds, Norm
 from tests.support import tiny
 from tests.support.threats import NORMS, Threat
 from tests.support.tiny import IMAGE, NUMBER

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import PIXELS, Batch
 from redoubt.models.export import add_network
 from redoubt.models.onnx_graph import Graph
 from redoubt.targets.contract import Opening, Target, TargetError
 from redoubt.targets.open import open_target
 from redoubt.targets.url import UrlError, of_client
-from redoubt.types import PIXELS, Batch
 from tests.support.bundles import SCHEMAS, write_champion
 
 R = np.random.default_rng(0)

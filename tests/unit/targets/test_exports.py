@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from redoubt.core.types import Batch
 from redoubt.models.onnx_graph import Graph
 from redoubt.targets.contract import Opening, Target
 from redoubt.targets.open import open_target
-from redoubt.types import Batch
 
 PYTHON = os.environ.get("EXPORTERS_PYTHON", sys.executable)
 DIGITS = load_digits()

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.errors import RedoubtError
+from redoubt.core.errors import RedoubtError
+from redoubt.core.types import Batch
 from redoubt.targets.contract import Access, Opening, Target
 from redoubt.targets.keras_file import of_model, open_keras
-from redoubt.types import Batch
 
 L = keras.layers
 R = np.random.default_rng(0)

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.certify.interval import Box, IntervalError
+from redoubt.core.types import PIXELS
 from redoubt.models.export import add_network
 from redoubt.models.onnx_graph import Graph
 from redoubt.targets.contract import Opening
 from redoubt.targets.onnx_bounds import RULES, bounds_of_graph
 from redoubt.targets.onnx_output import ML
 from redoubt.targets.open import open_target
-from redoubt.types import PIXELS
 from tests.support import brightness
 from tests.unit.targets.test_onnx_operators import CASES, LEARNED
 

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.runs import RunRecord, key
 from redoubt.tracking.sync import Summary, failed, sync
 from redoubt.tracking.uri import TrackingError, home, store_uri

@@ -21,7 +21,7 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.server import free_port
-from redoubt.data.store import write_json
+from redoubt.core.store import write_json
 from redoubt.runs import RunRecord
 from redoubt.tracking import deadline, mirror
 from redoubt.tracking.sync import Summary, failed, sync

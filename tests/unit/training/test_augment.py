@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from redoubt.attacks.transformations import Transformations
+from redoubt.core.types import PIXELS
 from redoubt.params.recipes import Augment, Ibp
 from redoubt.training.augment import Augmentation
 from redoubt.training.recipes import prepare
 from redoubt.training.trainer import Objective, StepState
-from redoubt.types import PIXELS
 from tests.support.methods import context
 from tests.support.tiny import IMAGE, rows
 

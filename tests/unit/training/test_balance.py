@@ -6,17 +6,17 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.core.criteria import Untargeted
 from redoubt.compute import spread
-from redoubt.data.scaling import fit as fit_scaler
+from redoubt.core.types import Batch
+from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params.networks import Linear, Mlp
+from redoubt.params.settings.networks import Linear, Mlp
 from redoubt.training.balance import class_weights
 from redoubt.training.fit import Plan, compile_network, fit, measure, on_rows
 from redoubt.training.sweep import Folds, Point, cross_validate
 from redoubt.training.trainer import StepState
 from redoubt.training.weighted import Weighted
-from redoubt.types import Batch
 from tests.support.methods import HARDENINGS, context, hardening, recipes
 from tests.support.tiny import SCHEMAS, TABLE, rows
 

@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from redoubt.data.scaling import fit as fit_scaler
-from redoubt.data.store import read_arrays, write_arrays
+from redoubt.core.store import read_arrays, write_arrays
+from redoubt.core.types import Batch
+from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params.networks import Mlp
+from redoubt.params.settings.networks import Mlp
 from redoubt.training import fit as module
 from redoubt.training.fit import History, Plan, collapsed, compile_network, fit, measure, on_rows, seconds_spent
-from redoubt.types import Batch
 from tests.support.methods import HARDENINGS, NATURAL, Ready, Training, Trainings, start
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE, rows
 

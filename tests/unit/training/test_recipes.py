@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from redoubt.certify.interval import IntervalError
+from redoubt.core.types import Bounds
 from redoubt.params.recipes import AnyRecipe as EveryRecipe
 from redoubt.params.recipes import Fast, Gaussian, Ibp, Pgd, SmoothAdv, TrainedThreat
 from redoubt.training.fit import Plan
 from redoubt.training.methods import METHODS
 from redoubt.training.methods.free import FreeTrainer
 from redoubt.training.recipes import RecipeError, plan_for, prepare
-from redoubt.types import Bounds
 from tests.support.methods import AnyRecipe, context, recipes
 from tests.support.tiny import IMAGE, TABLE
 

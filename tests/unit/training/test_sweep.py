@@ -7,11 +7,12 @@ import pytest
 
 from redoubt.bundle.schema import Missing
 from redoubt.compute import spread
-from redoubt.data.kept_together import learnt
-from redoubt.data.scaling import fit
+from redoubt.core.types import Batch
+from redoubt.data.prepare.scaling import fit
+from redoubt.data.shared.kept_together import learnt
 from redoubt.evaluation.cache import EvaluationCache
-from redoubt.params.networks import Cnn, Linear, Mlp
-from redoubt.params.sections import SweepParams
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.sections import SweepParams
 from redoubt.training import sweep as module
 from redoubt.training.sweep import (
     Arrays,
@@ -25,7 +26,6 @@ from redoubt.training.sweep import (
     score,
     winner,
 )
-from redoubt.types import Batch
 from tests.support.tiny import COLUMNS, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(8, 4), dropout=0.25)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logit
 
-from redoubt.data.scaling import fit as fit_scaler
+from redoubt.core.types import Batch
+from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.models.networks import build
-from redoubt.params.networks import Linear, Mlp
+from redoubt.params.settings.networks import Linear, Mlp
 from redoubt.training.threshold import ThresholdError, balanced_cut, check_threshold, with_threshold
-from redoubt.types import Batch
 from tests.support.tiny import IMAGE, SCHEMAS, TABLE, rows
 
 CASES = st.lists(st.tuples(st.integers(-6, 6), st.booleans()), min_size=1, max_size=30)

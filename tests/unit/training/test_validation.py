@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify.worst_case import ball, worst_outputs
+from redoubt.core.types import Batch, Floats
 from redoubt.training.validation import RobustValidation
-from redoubt.types import Batch, Floats
 from tests.support.tiny import Case, rows
 
 ATTACK, EPS = PGD(steps=3), 0.1

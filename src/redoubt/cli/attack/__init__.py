@@ -13,7 +13,7 @@ from redoubt.cli.words import AskedError, add_access, add_rows, check_access, ch
 from redoubt.scenarios.catalogue import CATALOGUE, Entry, find
 
 if TYPE_CHECKING:
-    from redoubt.attacks.problem import Outputs
+    from redoubt.attacks.core.problem import Outputs
     from redoubt.cli import Parser
     from redoubt.cli.attack.findings import Findings
     from redoubt.cli.attack.job import Job
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _carry_out(job: "Job") -> "Findings":
-    from redoubt.attacks.base import check_inputs
+    from redoubt.attacks.core.base import check_inputs
     from redoubt.cli.attack.learned import LEARNED
     from redoubt.cli.attack.plain import plain
     from redoubt.cli.rows import check_answers

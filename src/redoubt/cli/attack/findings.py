@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from redoubt.cli.attack.job import Job
+from redoubt.core.store import whole_file, write_arrays, write_json
 from redoubt.data.leftovers import clear_beside
-from redoubt.data.store import whole_file, write_arrays, write_json
 from redoubt.evaluation.metrics import Rate
 
 

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.criteria import Criterion, Targeted
-from redoubt.attacks.problem import AttackProblem, Outputs
+from redoubt.attacks.core.criteria import Criterion, Targeted
+from redoubt.attacks.core.problem import AttackProblem, Outputs
 from redoubt.cli.rows import Rows
 from redoubt.cli.threat import bounds_for
 from redoubt.cli.words import AskedError
+from redoubt.core.types import Batch, Bounds, Floats, Norm
 from redoubt.defenses.adaptive import adaptive_outputs
 from redoubt.perturbable import Immovable, immovable, in_raw_units
 from redoubt.scenarios.catalogue import Entry
 from redoubt.scenarios.course_attack import TowardFalse
 from redoubt.targets.contract import Target
-from redoubt.types import Batch, Bounds, Floats, Norm
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,16 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD, fgsm
-from redoubt.attacks.problem import AttackError, AttackProblem, of_network
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackError, AttackProblem, of_network
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job, halves
 from redoubt.cli.attack.lengths import same_lengths
 from redoubt.cli.attack.lines import landscape
 from redoubt.cli.attack.matrix import matrix
 from redoubt.cli.words import AskedError
+from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
 from redoubt.report.examples import SHOWN, as_pictures, falling, is_picture
@@ -25,7 +26,6 @@ from redoubt.scenarios.patch import PatchLearning, fooling_rate
 from redoubt.scenarios.reprogramming import Board, Reprogram, make_boards
 from redoubt.scenarios.substitute import Point, Substitute, success_curve
 from redoubt.scenarios.universal import Universal, apply, fooled, random_delta
-from redoubt.types import Batch, Floats
 
 # A patch's places per image, first inputs of a substitute and its layers' width, precision as a share of eps.
 PLACES, FIRST, WIDTH, PRECISION = 5, 32, 200, 0.02

@@ -5,11 +5,11 @@ import numpy as np
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job
 from redoubt.cli.words import AskedError
+from redoubt.core.types import Floats
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
 from redoubt.report.examples import as_pictures, is_picture
 from redoubt.scenarios.course_attack import SameLength, same_length
-from redoubt.types import Floats
 
 CHANGES = ("spread", "local")
 

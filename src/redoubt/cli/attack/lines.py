@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 from scipy.special import softmax
 from tqdm import tqdm
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job
 from redoubt.cli.words import AskedError
+from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.metrics import rate
 from redoubt.report import attack_figures
 from redoubt.scenarios.landscape import Walk, along, direction_toward, gradient_direction, random_direction
-from redoubt.types import Batch, Floats
 
 POINTS = 41
 # One example's walks, by the name of the direction.

@@ -6,19 +6,19 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import OfCallable, Outputs, of_network
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import OfCallable, Outputs, of_network
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job, halves
 from redoubt.cli.words import AskedError
-from redoubt.data import scaling
+from redoubt.core.types import Batch
+from redoubt.data.prepare import scaling
 from redoubt.models.networks import build
-from redoubt.params.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.report import attack_figures
 from redoubt.scenarios.transfer import transfer_matrix
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.types import Batch
 
 TRAINING = Plan(epochs=60, batch_size=32, learning_rate=0.005, decay=True)
 # Two poolings halve a side twice.

@@ -8,22 +8,22 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from redoubt.attacks.base import Attack
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackError, AttackProblem
 from redoubt.attacks.ensemble import Ensemble
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackError, AttackProblem
 from redoubt.attacks.query import OracleError, QueryAttack
 from redoubt.attacks.whole_steps import WholeSteps
 from redoubt.bundle.batches import slices
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job
+from redoubt.core.types import Batch, Floats, Ints
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.redraws import majority, redraws
 from redoubt.report.examples import changes, is_picture, perturbed
 from redoubt.scenarios.physical import Physical, survival_rate
 from redoubt.scenarios.transfer import ensemble_outputs
-from redoubt.types import Batch, Floats, Ints
 
 ROWS = 32
 DRAWS = 10

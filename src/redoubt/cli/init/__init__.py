@@ -14,25 +14,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from redoubt.bundle.io import first_mistake
+from redoubt.bundle.base.io import first_mistake
 from redoubt.cli.init import block, source
 from redoubt.cli.init.allowed import allowed
 from redoubt.cli.init.eps import eps_in_words
 from redoubt.cli.init.propose import Proposal, likely_target, propose
 from redoubt.cli.init.rules import proposed
 from redoubt.cli.words import AskedError, task_name
+from redoubt.core.store import whole_file
 from redoubt.data import sources, splits
-from redoubt.data.dataset import Raw, prepared
 from redoubt.data.dialect import detect
-from redoubt.data.kept_together import SplitError
 from redoubt.data.locate import SourceError
+from redoubt.data.shared.dataset import Raw, prepared
+from redoubt.data.shared.kept_together import SplitError
+from redoubt.data.shared.survey import listed
 from redoubt.data.sources import TEXT, ending
-from redoubt.data.store import whole_file
-from redoubt.data.survey import listed
-from redoubt.params.base import unknown
 from redoubt.params.load import load
-from redoubt.params.own_rules import path_of, suite
-from redoubt.params.read import ReadParams
+from redoubt.params.settings.base import unknown
+from redoubt.params.settings.own_rules import path_of, suite
+from redoubt.params.settings.read import ReadParams
 from redoubt.params.task import Task
 
 if TYPE_CHECKING:

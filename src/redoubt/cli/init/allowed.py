@@ -5,8 +5,8 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from redoubt.data.dataset import Raw
-from redoubt.params.sections import ValidateParams
+from redoubt.data.shared.dataset import Raw
+from redoubt.params.settings.sections import ValidateParams
 
 
 def allowed(raw: Raw, defaults: ValidateParams, dropped: Collection[str] = ()) -> dict[str, float]:

@@ -7,8 +7,8 @@ import yaml
 
 from redoubt.cli.init.propose import Proposal
 from redoubt.data.dialect import differences
-from redoubt.params.base import ParamsError
-from redoubt.params.read import ReadParams
+from redoubt.params.settings.base import ParamsError
+from redoubt.params.settings.read import ReadParams
 
 INDENT = "  "
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from redoubt.data.dataset import Raw, complete
-from redoubt.data.survey import listed
-from redoubt.params.sections import Eps
+from redoubt.data.shared.dataset import Raw, complete
+from redoubt.data.shared.survey import listed
+from redoubt.params.settings.sections import Eps
 
 SHOWN = 8
 

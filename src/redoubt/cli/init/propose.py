@@ -11,11 +11,11 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
-from redoubt.data.looks import MISSING, looks_like
-from redoubt.data.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
+from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.readers import is_nameless
+from redoubt.data.shared.looks import MISSING, looks_like
 from redoubt.data.tables import words
-from redoubt.params.base import MissingPolicy
+from redoubt.params.settings.base import MissingPolicy
 
 Use = Literal["number", "whole number", "category", "left out", "target"]
 # Of more different words so many are kept, the most frequent ones; a target of more different numbers is a number.

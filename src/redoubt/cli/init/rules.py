@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from redoubt.params.own_rules import OwnRule
+from redoubt.params.settings.own_rules import OwnRule
 
 
 def proposed(table: pd.DataFrame, most: int) -> tuple[OwnRule, ...]:

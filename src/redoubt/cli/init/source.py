@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
+from redoubt.core.store import whole_file
 from redoubt.data import limits
 from redoubt.data.dialect import detect
 from redoubt.data.locate import SourceError
 from redoubt.data.readers import PLAIN, read_csv, read_parquet
 from redoubt.data.sources import TEXT, ending
-from redoubt.data.store import whole_file
-from redoubt.params.read import ReadParams
+from redoubt.params.settings.read import ReadParams
 
 OWN = Path("data/own")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")

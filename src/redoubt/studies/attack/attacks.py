@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params.base import Count, Strict
+from redoubt.core.types import Floats, Norm
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.attack import attacks_pages as pages
 from redoubt.studies.attack.attacks_pages import AT_EPS, EPS, GRID, Victims, problem
@@ -13,7 +14,6 @@ from redoubt.studies.contract import Cell, Formula, Picture, Result, Study, Tabl
 from redoubt.studies.digit_networks import CNN, MLP, first, learn, new_network
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.types import Floats, Norm
 
 NORMS: tuple[Norm, Norm] = ("linf", "l2")
 SHOWN = 8

@@ -8,13 +8,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Criterion, Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD, bim, fgsm
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Criterion, Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD, bim, fgsm
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.attacks.transformations import Transformations
+from redoubt.core.types import PIXELS, Batch, Floats, Norm
 from redoubt.scenarios.course_attack import GradientDescent, TowardFalse, same_length
 from redoubt.scenarios.landscape import along, gradient_direction, random_direction
 from redoubt.scenarios.physical import Physical, survival_rate
@@ -23,7 +24,6 @@ from redoubt.scenarios.substitute import Substitute
 from redoubt.scenarios.transfer import Table, transfer_matrix
 from redoubt.scenarios.universal import Universal, apply, fooling_rate, random_delta
 from redoubt.studies.digit_networks import MLP, new_network
-from redoubt.types import PIXELS, Batch, Floats, Norm
 
 EPS: dict[Norm, float] = {"linf": 0.15, "l2": 1.0}
 # Sizes at which attacks are compared, as multiples of eps; AT_EPS is the place of eps itself.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params.base import Count, Strict
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.attack.defenses_passive import KNOWN, PARTS, guarded, resist
 from redoubt.studies.attack.defenses_proactive import ATTACKED, EPS, TRAINED, cross, train_all

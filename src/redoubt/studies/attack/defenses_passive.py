@@ -4,17 +4,17 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import EvadeDetector, Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.bundle.guard_config import GuardConfig
-from redoubt.bundle.guarded_model import GuardedModel, Predictions
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import EvadeDetector, Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.guarded_model import GuardedModel, Predictions
+from redoubt.core.types import PIXELS, Batch, Floats
 from redoubt.defenses.adaptive import adaptive_outputs, detector_evading_outputs
 from redoubt.defenses.components import Component, components
-from redoubt.defenses.guard import calibrate, export
+from redoubt.defenses.guards.guard import calibrate, export
 from redoubt.studies.digit_networks import schema_of
-from redoubt.types import PIXELS, Batch, Floats
 
 STEPS, EOT = 20, 2
 PARTS = ("none", "median", "squeezing", "randomization", "detector")

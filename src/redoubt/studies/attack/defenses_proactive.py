@@ -5,20 +5,20 @@ from typing import get_args
 
 import keras
 
-from redoubt.attacks.base import Attack
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD, fgsm
+from redoubt.attacks.core.base import Attack
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.noise import Noise
-from redoubt.attacks.problem import AttackProblem, of_network
 from redoubt.attacks.square import Square
 from redoubt.certify.worst_case import certifier
+from redoubt.core.types import PIXELS, Batch, Floats, Norm
 from redoubt.params.recipes import Fast, Ibp, Pgd, TrainedThreat
-from redoubt.params.sections import Eps
+from redoubt.params.settings.sections import Eps
 from redoubt.studies.digit_networks import MLP, RATE, learn, new_network, parts
 from redoubt.studies.hardened_digits import harden
 from redoubt.training.determinism import make_deterministic
 from redoubt.training.recipes import plan_for
-from redoubt.types import PIXELS, Batch, Floats, Norm
 
 EPS = 0.15
 TRAINED = ("natural", "FGSM", "PGD L-inf", "PGD L2", "PGD both", "bounds")

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from redoubt.params.base import Count, Strict
+from redoubt.core.types import Floats
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.beyond.grid import reinforcement
 from redoubt.studies.beyond.small import BITS, EPS, PRUNED, compression
@@ -16,7 +17,6 @@ from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, St
 from redoubt.studies.digit_networks import MLP, first, learn, new_network
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.types import Floats
 
 INK, RED, BLUE, GREEN, ORANGE = "#1f2937", "#b91c1c", "#1d4ed8", "#15803d", "#c2410c"
 

@@ -6,10 +6,10 @@ from functools import partial
 import keras
 import numpy as np
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.types import PIXELS, Batch, Floats
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import PIXELS, Batch, Floats
 
 EPS = 0.05
 PRUNED = (0.5, 0.8, 0.9, 0.95)

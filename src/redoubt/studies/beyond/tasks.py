@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from redoubt.core.types import Batch, Floats
 from redoubt.studies.beyond.trust import KNOWN, accuracy
 from redoubt.studies.contract import Doubles
 from redoubt.studies.digit_networks import MLP, learn, new_network
-from redoubt.types import Batch, Floats
 
 # The first task's digits are those below.
 HALF = 5

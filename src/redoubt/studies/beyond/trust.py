@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import rotate
 from sklearn.metrics import roc_auc_score
 
-from redoubt.bundle.guarded_model import softmax
+from redoubt.bundle.model.guarded_model import softmax
+from redoubt.core.types import Batch, Floats
 from redoubt.studies.contract import Doubles
 from redoubt.studies.digit_networks import MLP, learn, new_network
-from redoubt.types import Batch, Floats
 
 # Digits that the network learns; the others it never sees.
 KNOWN = 7

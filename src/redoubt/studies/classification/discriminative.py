@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 from scipy.stats import norm
 
-from redoubt.params.base import Count, Strict
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classification.classifiers import answers, fit_gaussians, fit_logistic
 from redoubt.studies.classification.generative import parts

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import expit
 
-from redoubt.params.base import Count, Strict
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classification.classifiers import Covariance, Gaussians, answers, fit_gaussians, fit_logistic
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text

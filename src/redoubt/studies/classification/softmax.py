@@ -6,13 +6,13 @@ from matplotlib.figure import Figure
 from scipy.special import expit, log_softmax
 from scipy.special import softmax as probabilities
 
-from redoubt.params.base import Count, Strict
+from redoubt.core.types import Batch
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classification.classifiers import with_one
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.types import Batch
 
 CLASSES = 10
 # The course's example: z, and what softmax makes of it.

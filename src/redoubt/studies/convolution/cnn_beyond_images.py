@@ -7,14 +7,14 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from redoubt.params.base import Count, Strict
+from redoubt.core.types import Batch, Floats
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.convolution import go_boards
 from redoubt.studies.given import Given
 from redoubt.studies.origins import SYNTHETIC
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.types import Batch, Floats
 
 Sets = dict[str, Batch]
 BATCH = 50

@@ -4,13 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redoubt.core.types import Batch, Floats
 from redoubt.studies.contract import Doubles
 from redoubt.studies.convolution.maximized import (
     correlations,
     maximize,
     up_to,
 )
-from redoubt.types import Batch, Floats
 
 FLIPPED = 0.05
 CLASSES = np.arange(10)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from redoubt.core.types import Batch, Floats
 from redoubt.studies.contract import Doubles
-from redoubt.types import Batch, Floats
 
 Score = Callable[[tf.Tensor], tf.Tensor]
 # Largest change of a pixel's root mean square in one step of the ascent; it falls to 0 along a line.

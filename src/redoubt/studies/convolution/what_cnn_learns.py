@@ -10,14 +10,15 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
-from redoubt.bundle.types import Positive
-from redoubt.params.base import Count, Strict
-from redoubt.params.networks import Cnn
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.bundle.base.types import Positive
+from redoubt.core.types import PIXELS, Batch, Floats
 from redoubt.params.recipes import Pgd
-from redoubt.params.sections import Eps
+from redoubt.params.settings.base import Count, Strict
+from redoubt.params.settings.networks import Cnn
+from redoubt.params.settings.sections import Eps
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.convolution.dreams import CLASSES, dream, flipped, toward
@@ -37,7 +38,6 @@ from redoubt.studies.hardened_digits import harden
 from redoubt.studies.origins import of_digits
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
 from redoubt.training.recipes import plan_for
-from redoubt.types import PIXELS, Batch, Floats
 
 MODEL = Cnn(kind="cnn", filters=(16, 32), units=(64,))
 BATCH, RATE = 64, 0.003

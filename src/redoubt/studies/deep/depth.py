@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data import scaling
+from redoubt.core.types import Batch
+from redoubt.data.prepare import scaling
 from redoubt.models.networks import build
-from redoubt.params.base import Count, Strict
-from redoubt.params.networks import Mlp
+from redoubt.params.settings.base import Count, Strict
+from redoubt.params.settings.networks import Mlp
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given
 from redoubt.studies.origins import SYNTHETIC
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.types import Batch
 
 Units = tuple[int, ...]
 # The first two have as many parameters, to within one; the last has four times as many.

@@ -9,15 +9,15 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from redoubt.params.base import Count, Strict
-from redoubt.params.networks import Mlp
+from redoubt.core.types import Batch
+from redoubt.params.settings.base import Count, Strict
+from redoubt.params.settings.networks import Mlp
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.deep.backprop import CLASSES, by_hand, new_layers
 from redoubt.studies.digit_networks import first, new_network
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_digits
-from redoubt.types import Batch
 
 Order = NDArray[np.int32]
 BATCHES = (1, 10, 100, 1000)

@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.preprocessing import scale
 
+from redoubt.core.types import Ints
 from redoubt.data import pokemon_go
-from redoubt.params.base import Count, Strict
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.descent.gradient_descent import Bowl, descend, squares
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_evolutions
-from redoubt.types import Ints
 
 # Rates from which each method takes its best, in units of the largest that cannot diverge.
 GRID = np.geomspace(0.01, 0.97, 20)

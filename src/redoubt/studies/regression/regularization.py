@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from redoubt.bundle.types import Positive
-from redoubt.params.base import Count, Strict
+from redoubt.bundle.base.types import Positive
+from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text, beside_the_course
 from redoubt.studies.given import SPECIES, Evolutions, Given

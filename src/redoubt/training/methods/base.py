@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.transformations import Transformations
+from redoubt.core.types import Threat
 from redoubt.params.recipes import Augmented, Recipe, Sized
-from redoubt.params.sections import Eps
+from redoubt.params.settings.sections import Eps
 from redoubt.training.augment import Augmentation
 from redoubt.training.context import TrainingContext
 from redoubt.training.schedules import EpsSchedule
 from redoubt.training.trainer import Objective, Trainer
 from redoubt.training.validation import Judged
-from redoubt.types import Threat
 
 R = TypeVar("R", bound=Recipe)
 

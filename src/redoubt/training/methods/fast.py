@@ -1,7 +1,7 @@
 """Adversarial training by one step from a random start (arXiv 2001.03994)."""
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.params.recipes import Fast
 from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, towards

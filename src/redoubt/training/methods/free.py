@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from redoubt.attacks.geometry import project, steepest_step
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.geometry import project, steepest_step
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.params.recipes import Free
 from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.certify.interval import Box, check_bounded, steps
 from redoubt.certify.worst_case import ball, worst_logits
 from redoubt.models.chain import chain_of

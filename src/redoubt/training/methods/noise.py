@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, Outputs
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, Outputs
+from redoubt.core.types import Bounds, Threat
 from redoubt.params.recipes import Gaussian, SmoothAdv
-from redoubt.params.sections import Eps
+from redoubt.params.settings.sections import Eps
 from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, towards
 from redoubt.training.methods.pgd import perturb_batch
@@ -22,7 +23,6 @@ from redoubt.training.methods.trades import Divergence
 from redoubt.training.schedules import EpsSchedule
 from redoubt.training.trainer import StepState, Trainer
 from redoubt.training.weighted import row_weights
-from redoubt.types import Bounds, Threat
 
 # Weight of the mean answer's entropy beside the agreement, as the authors run it.
 ENTROPY = 0.5

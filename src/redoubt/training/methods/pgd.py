@@ -7,16 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.attacks.geometry import steepest_step
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.geometry import steepest_step
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import Threat
 from redoubt.params.recipes import Pgd
-from redoubt.params.sections import Eps
+from redoubt.params.settings.sections import Eps
 from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, threat_of, towards
 from redoubt.training.schedules import EpsSchedule
 from redoubt.training.trainer import StepState, Trainer
-from redoubt.types import Threat
 
 
 @dataclass(frozen=True, eq=False)

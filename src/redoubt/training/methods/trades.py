@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Criterion
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.losses import Loss
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.criteria import Criterion
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.losses import Loss
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.params.recipes import Trades
 from redoubt.training.context import TrainingContext
 from redoubt.training.methods.base import Method, towards

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-from redoubt.attacks.gradient import PGD
+from redoubt.attacks.core.gradient import PGD
 from redoubt.cli import main
 from redoubt.cli.attack import plain
 from redoubt.cli.attack.learned import LEARNED
-from redoubt.data.store import read_arrays
+from redoubt.core.store import read_arrays
 from redoubt.models.export import add_network
 from redoubt.models.onnx_graph import Graph
 from redoubt.scenarios.catalogue import CATALOGUE, Entry

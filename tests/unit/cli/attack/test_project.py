@@ -16,12 +16,12 @@ from redoubt.attacks.ensemble import Ensemble, Member
 from redoubt.attacks.noise import Noise
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli import main
-from redoubt.data import dataset
-from redoubt.data.store import read_arrays, write_arrays
-from redoubt.defenses.guard import configure
+from redoubt.core.store import read_arrays, write_arrays
+from redoubt.core.types import Bounds
+from redoubt.data.shared import dataset
+from redoubt.defenses.guards.guard import configure
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.params.load import load
-from redoubt.types import Bounds
 from tests.support import tiny
 from tests.support.tiny import IMAGE, SCHEMAS, rows
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redoubt.bundle.guarded_model import GuardedModel
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
-from redoubt.data.store import read_arrays
+from redoubt.core.store import read_arrays
 from tests.support import tiny
 from tests.support.tiny import IMAGE
 

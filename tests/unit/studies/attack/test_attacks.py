@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from redoubt.attacks.geometry import distance
+from redoubt.attacks.core.geometry import distance
+from redoubt.core.types import PIXELS
 from redoubt.studies.attack.attacks_pages import EPS
 from redoubt.studies.digit_networks import first, parts
 from redoubt.studies.given import Given
-from redoubt.types import PIXELS
 from tests.unit.studies.conftest import Run
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Untargeted
+from redoubt.attacks.core.criteria import Untargeted
 from redoubt.certify.worst_case import ball, worst_outputs
+from redoubt.core.types import PIXELS, Batch
 from redoubt.studies.attack.defenses_passive import PARTS
 from redoubt.studies.attack.defenses_proactive import TRAINED, certified
 from redoubt.studies.digit_networks import MLP, enlarged, new_network
-from redoubt.types import PIXELS, Batch
 from tests.unit.studies.conftest import Run
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestCentroid
 
+from redoubt.core.types import Batch
 from redoubt.studies.beyond.grid import GOAL, MOVES, START, act, greedy, q_learning, value_iteration
 from redoubt.studies.beyond.small import pruned, rounded
 from redoubt.studies.beyond.tasks import answer, descend, fresh, nearest, slopes
 from redoubt.studies.beyond.trust import auroc, gradient_times_input, marked, turned
 from redoubt.studies.digit_networks import MLP, new_network
-from redoubt.types import Batch
 from tests.unit.studies.conftest import Run
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from redoubt.core.types import Batch, Floats
 from redoubt.studies.convolution.dreams import flipped, toward
 from redoubt.studies.convolution.maximized import favourites, likeness, maximize, repetition, saliency, up_to
 from redoubt.studies.convolution.what_cnn_learns import NETWORKS, PENALTIES
-from redoubt.types import Batch, Floats
 from tests.unit.studies.conftest import Run
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from redoubt.params.networks import Mlp
+from redoubt.core.types import Batch
+from redoubt.params.settings.networks import Mlp
 from redoubt.studies.deep.minibatch import BATCHES, COURSE, RATE, STUDY, Learner, multiply_adds_per_number, ordered
 from redoubt.studies.digit_networks import new_network
 from redoubt.studies.given import Given
-from redoubt.types import Batch
 from tests.unit.studies.conftest import Run
 
 ROWS = 40

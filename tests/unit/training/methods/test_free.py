@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.geometry import distance, project, steepest_step
+from redoubt.attacks.core.geometry import distance, project, steepest_step
+from redoubt.core.types import Batch, Norm
 from redoubt.params.recipes import Free
 from redoubt.training.fit import Plan
 from redoubt.training.methods.free import FreeTrainer
 from redoubt.training.recipes import plan_for
-from redoubt.types import Batch, Norm
 from tests.support.methods import EPS, Trainings, context, hardening, recipes
 from tests.support.tiny import IMAGE, NAMES
 

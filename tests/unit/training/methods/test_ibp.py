@@ -7,16 +7,16 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify.interval import Box
 from redoubt.certify.worst_case import ball, worst_outputs
-from redoubt.data.scaling import fit
+from redoubt.core.types import Floats
+from redoubt.data.prepare.scaling import fit
 from redoubt.models.networks import build
-from redoubt.params.networks import Linear
 from redoubt.params.recipes import Ibp
+from redoubt.params.settings.networks import Linear
 from redoubt.training.methods.ibp import TINY, IbpObjective, initialize, regularizer
 from redoubt.training.trainer import StepState
-from redoubt.types import Floats
 from tests.support.methods import EPS, MODELS, context
 from tests.support.tiny import IMAGE, NAMES, SCHEMAS, TABLE, rows
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify.interval import is_bounded
+from redoubt.core.types import PIXELS, Floats, Norm
 from redoubt.params.recipes import Fast, Gaussian, Ibp, SmoothAdv, TrainedThreat
-from redoubt.params.sections import Eps
+from redoubt.params.settings.sections import Eps
 from redoubt.training.fit import fit
 from redoubt.training.methods.noise import noise
 from redoubt.training.recipes import WATCHING
 from redoubt.training.trainer import StepState
 from redoubt.training.validation import RobustValidation
-from redoubt.types import PIXELS, Floats, Norm
 from tests.support.methods import EPS, HARDENINGS, Training, Trainings, context, hardening, recipes
 from tests.support.tiny import IMAGE, NAMES, NUMBER, TABLE, Case
 

@@ -8,12 +8,12 @@ import tensorflow as tf
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from redoubt.attacks.criteria import Tolerance, Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import Bounds
 from redoubt.training.methods.noise import ENTROPY, NoiseObjective, disagreement, noise, under_noise
 from redoubt.training.trainer import StepState
-from redoubt.types import Bounds
 from tests.support.tiny import IMAGE, TABLE, Case
 
 STEP_STATE = StepState(tf.constant(0.3), tf.constant(1.0), tf.constant([1, 2]))

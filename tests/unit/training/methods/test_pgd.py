@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from redoubt.attacks.criteria import Untargeted
-from redoubt.attacks.geometry import distance
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem
+from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
+from redoubt.core.types import Bounds, Norm
 from redoubt.training.methods.pgd import AdversarialObjective, perturb_batch
 from redoubt.training.trainer import StepState
-from redoubt.types import Bounds, Norm
 
 WIDE = Bounds(np.float32([-9, -90, -9]), np.float32([9, 90, 9]), np.float32([1.0, 10.0, 0.0]))
 STILL = PGD(steps=1, step_size=0.0)

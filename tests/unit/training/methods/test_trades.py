@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from redoubt.attacks.criteria import Criterion, Tolerance, Untargeted
-from redoubt.attacks.gradient import PGD
-from redoubt.attacks.problem import AttackProblem, of_network
+from redoubt.attacks.core.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.core.types import PIXELS
 from redoubt.training.methods.trades import Divergence, TradesObjective
 from redoubt.training.trainer import StepState
-from redoubt.types import PIXELS
 
 STEP_STATE = StepState(tf.constant(0.2), tf.constant(1.0), tf.constant([1, 2]))
 

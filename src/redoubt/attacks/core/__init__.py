@@ -1,0 +1,1 @@
+"""What every attack rests on: the problem, criteria, losses and the eps-ball, with the first-order attacks."""

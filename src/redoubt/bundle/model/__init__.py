@@ -1,0 +1,1 @@
+"""The graphs of a bundle: cut, edited, checked before they are trusted, and run behind the guard."""

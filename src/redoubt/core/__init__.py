@@ -1,0 +1,1 @@
+"""What every room may use: errors, types, pinned instruction sets, surroundings and files written whole."""

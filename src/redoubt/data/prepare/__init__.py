@@ -1,0 +1,1 @@
+"""What is fitted on training examples and served with the model: missing values, precision, scales."""

@@ -1,0 +1,1 @@
+"""The guard and its parts: smoothing by the median, squeezing, randomization."""
