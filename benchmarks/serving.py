@@ -23,9 +23,13 @@ from benchmarks.load import Load, measure, request
 from benchmarks.phases import floor, phases
 from benchmarks.server import redoubt
 from benchmarks.serving_peers import PEERS, serving
+from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.schema import Schema
 from serving.schema import Certify
 
 ZOO, GUARD, CERTIFIED = Path("zoo"), "mnist-adversarial", "mnist-certified"
+# A table's champion, which `make repro` makes.
+CHAMPIONS, TABLE = Path("models"), "diagnosis"
 CLIENTS, BATCH, BATCH_CLIENTS = (1, 8, 64), 32, 2
 BENTOML, FASTAPI, KERAS = PEERS
 COLUMNS = ("x BentoML", "x FastAPI", "x Keras")
@@ -92,6 +96,18 @@ def cases(urls: dict[str, str], images: int) -> dict[str, Case]:
     return {name: Case(urls.get(name, urls[OURS]), each, images) for name, each in sent.items()}
 
 
+def table_cases(urls: dict[str, str], bundle: Path) -> dict[str, Case]:
+    """Each way to have a table's row answered: as named columns by us, as the network's numbers by others."""
+    row = json.loads((bundle / "example.json").read_bytes())["inputs"][0]
+    numbers = read_typed(bundle / "schema.json", Schema).encode([row]).tolist()
+    sent = {
+        name: request(json.dumps({"task": TABLE, "inputs": [row], "certify": certify}).encode())
+        for name, certify in ((OURS, "none"), (PROVEN, "budget"))
+    }
+    sent |= {name: request(json.dumps({"inputs": numbers}).encode()) for name in PEERS}
+    return {name: Case(urls.get(name, urls[OURS]), each, 1) for name, each in sent.items()}
+
+
 def _form(image: list[list[float]]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.round(np.array(image) * 255).astype(np.uint8)).save(file, "PNG")
@@ -115,7 +131,7 @@ def table(title: str, asked: dict[str, list[Round]]) -> None:
     rates = {name: median(each.rate for each in rounds) for name, rounds in asked.items()}
     costs = {name: median(each.cost for each in rounds) for name, rounds in asked.items()}
     print(
-        f"\n{title:26} {'images/s':>8} {'cpu ms':>7} {'p50 ms':>7} {'p99 ms':>7}", *(f"{name:>14}" for name in COLUMNS)
+        f"\n{title:36} {'inputs/s':>8} {'cpu ms':>7} {'p50 ms':>7} {'p99 ms':>7}", *(f"{name:>14}" for name in COLUMNS)
     )
     for name, rounds in asked.items():
         times = [median(each.load.percentile(share) for each in rounds) for share in (50, 99)]
@@ -125,11 +141,39 @@ def table(title: str, asked: dict[str, list[Round]]) -> None:
         ]
         refused = sum(sum(each.load.others.values()) for each in rounds)
         print(
-            f"{name:26} {rates[name]:8.0f} {costs[name]:7.2f} {times[0]:7.1f} {times[1]:7.1f}",
+            f"{name:36} {rates[name]:8.0f} {costs[name]:7.2f} {times[0]:7.1f} {times[1]:7.1f}",
             *(f"{each:>14}" for each in ratios),
             f"{refused} not answered" if refused else "",
             flush=True,
         )
+
+
+def images(rounds: int, seconds: float) -> None:
+    """Compare on MNIST, one image and many at a time."""
+    with ExitStack() as stack:
+        urls = {name: stack.enter_context(serving(name, ZOO / GUARD)) for name in PEERS}
+        urls[OURS] = stack.enter_context(redoubt(ZOO))
+        single = cases(urls, 1)
+        in_turn(single, 1, 1, 0.3)
+        for clients in CLIENTS:
+            table(f"one image, {clients} connections", in_turn(single, clients, rounds, seconds))
+        many = {name: case for name, case in cases(urls, BATCH).items() if name not in (PNG, KERAS)}
+        table(f"{BATCH} images, {BATCH_CLIENTS} connections", in_turn(many, BATCH_CLIENTS, rounds, seconds))
+
+
+def rows(rounds: int, seconds: float) -> None:
+    """Compare on a table, or say what is needed for it."""
+    bundle = CHAMPIONS / TABLE / "champion"
+    if not bundle.is_dir():
+        print(f"\none row of a table: not measured, {bundle} is not here; `make repro RUN={TABLE}` makes it")
+        return
+    with ExitStack() as stack:
+        urls = {name: stack.enter_context(serving(name, bundle)) for name in PEERS}
+        urls[OURS] = stack.enter_context(redoubt(CHAMPIONS))
+        found = table_cases(urls, bundle)
+        in_turn(found, 1, 1, 0.3)
+        for clients in CLIENTS:
+            table(f"one row of {TABLE}, {clients} connections", in_turn(found, clients, rounds, seconds))
 
 
 def main() -> None:
@@ -139,16 +183,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5, help="per server and round")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {options.rounds} rounds of {options.seconds:g} s, medians over the rounds")
-    with ExitStack() as stack:
-        urls = {name: stack.enter_context(serving(name, ZOO / GUARD)) for name in PEERS}
-        urls[OURS] = stack.enter_context(redoubt(ZOO))
-        single = cases(urls, 1)
-        in_turn(single, 1, 1, 0.3)
-        for clients in CLIENTS:
-            table(f"one image, {clients} connections", in_turn(single, clients, options.rounds, options.seconds))
-        many = {name: case for name, case in cases(urls, BATCH).items() if name not in (PNG, KERAS)}
-        found = in_turn(many, BATCH_CLIENTS, options.rounds, options.seconds)
-        table(f"{BATCH} images, {BATCH_CLIENTS} connections", found)
+    images(options.rounds, options.seconds)
+    rows(options.rounds, options.seconds)
     asks: list[tuple[str, Certify]] = [(GUARD, "none"), (CERTIFIED, "budget")]
     for bundle, certify in asks:
         print(f"\none image of {bundle}, certify {certify}, in process, ms")

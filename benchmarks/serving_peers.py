@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.server import free_port, running
+from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.model.subgraph import extract
+from redoubt.bundle.schema import Schema
 
 SESSION = """
 import numpy as np
@@ -40,35 +42,37 @@ from typing import Annotated
 import bentoml
 import numpy as np
 from bentoml.validators import DType, Shape
+from peer_shape import SHAPE
 
 @bentoml.service(workers=1, threads=2)
 class Bare:
     def __init__(self):
         from peer_model import probabilities
         self.probabilities = probabilities
-        probabilities(np.zeros((1, 28, 28, 1), np.float32))
+        probabilities(np.zeros((1, *SHAPE), np.float32))
 
     @bentoml.api
-    def predict(self, inputs: Annotated[np.ndarray, DType("float32"), Shape((-1, 28, 28, 1))]) -> np.ndarray:
+    def predict(self, inputs: Annotated[np.ndarray, DType("float32"), Shape((-1, *SHAPE))]) -> np.ndarray:
         return self.probabilities(inputs)
 """
 FASTAPI = """
 import numpy as np
 from fastapi import FastAPI
 from peer_model import probabilities
+from peer_shape import SHAPE, Inputs
 from pydantic import BaseModel
 
 app = FastAPI()
 
 class Request(BaseModel):
-    inputs: list[list[list[float]]]
+    inputs: Inputs
 
 class Answer(BaseModel):
     probabilities: list[list[float]]
 
 @app.post("/predict")
 async def predict(request: Request) -> Answer:
-    x = np.asarray(request.inputs, dtype=np.float32)[..., None]
+    x = np.asarray(request.inputs, dtype=np.float32).reshape(-1, *SHAPE)
     return Answer(probabilities=probabilities(x).tolist())
 """
 PEERS = {
@@ -87,6 +91,7 @@ def serving(name: str, bundle: Path) -> Iterator[str]:
         folder = Path(made)
         (folder / "peer.py").write_text(code, encoding="utf-8")
         (folder / "peer_model.py").write_text(model, encoding="utf-8")
+        (folder / "peer_shape.py").write_text(_shape(bundle), encoding="utf-8")
         graph = extract((bundle / "model.onnx").read_bytes(), "network_input", "network_output")
         (folder / "network.onnx").write_bytes(graph)
         (folder / "bundle").symlink_to(bundle.resolve())
@@ -95,3 +100,10 @@ def serving(name: str, bundle: Path) -> Iterator[str]:
         words = [sys.executable, "-m", *command, "--port", url.rpartition(":")[2]]
         with running(words, f"{url}/docs", folder, variables):
             yield url
+
+
+def _shape(bundle: Path) -> str:
+    """The module that tells a peer the shape of an input, and FastAPI its type: an image's channel is left out."""
+    shape = read_typed(bundle / "schema.json", Schema).shape
+    deep = len(shape[:2])
+    return f"SHAPE = {tuple(shape)}\nInputs = {'list[' * (deep + 1)}float{']' * (deep + 1)}\n"

@@ -1,5 +1,9 @@
-"""Whatever another program makes of the OpenAPI document, valid or not, is answered as the document says."""
+"""Whatever another program makes of the OpenAPI document, valid or not, is answered as the document says.
 
+`REDOUBT_EXAMPLES=250 python -m pytest tests/serving/test_any_request.py` tries ten times as many requests.
+"""
+
+import os
 from typing import Any
 
 import httpx
@@ -16,7 +20,7 @@ PATHS = document([SCHEMAS[task] for task in sorted(SCHEMAS)])["paths"]
 # What is made by chance fits its schema, but is no PNG file, no tensor of that model, or too large for an answer.
 load_all_checks()
 CHECKED = [check for check in CHECKS.get_all() if check.__name__ != "positive_data_acceptance"]
-EXAMPLES = 25
+EXAMPLES = int(os.environ.get("REDOUBT_EXAMPLES", "25"))
 
 
 @pytest.fixture(scope="module")
