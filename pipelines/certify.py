@@ -1,4 +1,4 @@
-"""Certify every model: what no L-inf perturbation (interval bounds) and no L2 one (randomized smoothing) can change."""
+"""Certify every model: what no L-inf perturbation can change, by interval bounds or exactly, and what no L2 one."""
 
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ def work(settings: CertifySettings) -> None:
     shares = CertifiedShares(settings, data.schema, data.test, smoothed, data.bounds, mean, cache)
     models = {}
     for name in MODELS:
-        guarded = GuardedModel.load(Path("models", settings.name, name))
-        models[name] = shares.measure(guarded, f"certify@{settings.name} {name}")
+        folder = Path("models", settings.name, name)
+        network = _network(folder) if name in settings.certify.complete else None
+        models[name] = shares.measure(GuardedModel.load(folder), f"certify@{settings.name} {name}", network)
         record = _record(settings, name, models[name])
         write_json(reports / "records" / f"certify-{name}.json", record.model_dump())
     found = {"task": settings.name, "settings": settings.certify.model_dump(), "models": models}
@@ -35,8 +36,16 @@ def work(settings: CertifySettings) -> None:
     cache.keep_used()
 
 
+def _network(folder: Path) -> Any:
+    # Only complete verification needs TensorFlow.
+    from redoubt.models.saved import load_network
+
+    return load_network(folder)
+
+
 def _record(settings: CertifySettings, name: str, measured: dict[str, Any]) -> RunRecord:
     radii, eps = _curve(measured["smoothing"]["radii"], "radius"), _curve(measured["interval"], "eps")
+    complete = measured["complete"]
     budget = next(row for row in measured["interval"] if row["eps"] == settings.eps.linf)
     return RunRecord(
         run=name,
@@ -46,6 +55,7 @@ def _record(settings: CertifySettings, name: str, measured: dict[str, Any]) -> R
         metrics={
             "certified/l2/smoothed_clean": radii[0][1],
             **({"certified/linf/interval": budget["certified"]["share"]} if budget["certified"] else {}),
+            **({"certified/linf/complete": complete["certified"]["share"]} if complete else {}),
         },
         curves={"radius_l2/certified": radii, "eps_linf/certified": eps},
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from redoubt.attacks.core.criteria import Criterion, Tolerance
 from redoubt.attacks.core.geometry import must_stay_integer
+from redoubt.certify.branch_and_bound import Limit
 from redoubt.certify.piecewise import piecewise_linear
 from redoubt.certify.refute import ends
 from redoubt.certify.verifier import Decision, Method, leads, verify_boxes, within
@@ -19,7 +20,7 @@ AT_ONCE = 4
 
 
 def verify_batch(
-    network: keras.Model, criterion: Criterion, bounds: Bounds, batch: Batch, eps: float, how: tuple[Method, float]
+    network: keras.Model, criterion: Criterion, bounds: Bounds, batch: Batch, eps: float, how: tuple[Method, Limit]
 ) -> list[Decision]:
     """Prove or refute each example of a batch within an L-inf eps.
 
@@ -29,7 +30,7 @@ def verify_batch(
         bounds: the box inputs live in, and the unit of eps.
         batch: examples with their labels or values.
         eps: of the ball.
-        how: the strongest method to try, and the seconds that branch and bound may take for each example.
+        how: the strongest method to try, and when branch and bound gives up on an example.
 
     Raises:
         ChainError: the network is more than a chain of layers.

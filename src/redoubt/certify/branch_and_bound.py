@@ -21,6 +21,19 @@ MOST = 20_000
 ASKED = 4
 
 
+@dataclass(frozen=True)
+class Limit:
+    """When branch and bound gives up on an example.
+
+    Attributes:
+        seconds: that it may take; how far it gets in them differs between machines.
+        rounds: of splitting; the same everywhere.
+    """
+
+    seconds: float = float("inf")
+    rounds: float = float("inf")
+
+
 @dataclass(frozen=True, eq=False)
 class _Branches:
     """Parts of the box, each with what is to be bounded there.
@@ -51,19 +64,19 @@ class _Branches:
         return _Branches(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
 
 
-def decide(on_box: OnBox, slopes: Doubles, goal: float, until: float) -> tuple[Verdict, Doubles | None]:
+def decide(on_box: OnBox, slopes: Doubles, goal: float, limit: Limit) -> tuple[Verdict, Doubles | None]:
     """Prove every row above a goal over the whole box, or find a point where one is below 0.
 
     Args:
         on_box: the reduced network with its rows.
         slopes: of each row's bound, to begin with, `(rows, relus)`.
         goal: to be exceeded by every row.
-        until: when to give up, by `time.monotonic`.
+        limit: when to give up.
 
     Returns:
         The verdict, and the flat input that refutes the proof.
     """
-    branches = _whole(on_box, slopes)
+    branches, until, rounds = _whole(on_box, slopes), time.monotonic() + limit.seconds, 0
     while True:
         verdict, point = _settled(on_box, branches, goal)
         if verdict is not None:
@@ -71,8 +84,9 @@ def decide(on_box: OnBox, slopes: Doubles, goal: float, until: float) -> tuple[V
         branches = branches.take(np.flatnonzero(~(branches.value > goal)))
         if not len(branches.row):
             return "proven", None
-        if len(branches.row) > MOST or time.monotonic() > until:
+        if len(branches.row) > MOST or rounds >= limit.rounds or time.monotonic() >= until:
             return "undecided", None
+        rounds += 1
         order = np.argsort(branches.value, kind="stable")
         now, later = branches.take(order[:WIDTH]), branches.take(order[WIDTH:])
         leaf = np.all(now.splits != 0.0, axis=1)

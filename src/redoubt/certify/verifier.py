@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from redoubt.certify.affine import Affine, Doubles, PiecewiseLinear
-from redoubt.certify.branch_and_bound import Verdict, decide
+from redoubt.certify.branch_and_bound import Limit, Verdict, decide
 from redoubt.certify.crown import Ascent, adaptive_slopes, bound, optimize
 from redoubt.certify.reduce import OnBox, Question
 
@@ -59,7 +59,7 @@ def verify_boxes(
     network: PiecewiseLinear,
     boxes: tuple[Doubles, Doubles, Doubles, NDArray[np.bool_]],
     asked: Sequence[Affine],
-    how: tuple[Method, float],
+    how: tuple[Method, Limit],
 ) -> list[Decision]:
     """Verify some examples, one after the other; a process that does so needs no TensorFlow.
 
@@ -67,19 +67,19 @@ def verify_boxes(
         network: taken apart.
         boxes: the examples, lower ends, upper ends and whole numbers of `Question`, each `(examples, inputs)`.
         asked: of each example.
-        how: the strongest method to try, and the seconds of branch and bound for each example.
+        how: the strongest method to try, and when branch and bound gives up on an example.
     """
     examples = zip(*boxes, asked, strict=True)
     return [verify(Question(network, x, low, high, whole, each), *how) for x, low, high, whole, each in examples]
 
 
-def verify(question: Question, method: Method, limit: float) -> Decision:
+def verify(question: Question, method: Method, limit: Limit) -> Decision:
     """Try the methods in order until one decides.
 
     Args:
         question: what is to be proven of one example.
         method: the strongest to try.
-        limit: seconds for branch and bound.
+        limit: of branch and bound.
     """
     began = time.monotonic()
 
@@ -101,7 +101,7 @@ def verify(question: Question, method: Method, limit: float) -> Decision:
         return decided("proven", "alpha")
     if method == "alpha":
         return decided("undecided", "alpha")
-    verdict, point = decide(on_box, slopes, goal, began + limit)
+    verdict, point = decide(on_box, slopes, goal, limit)
     return decided(verdict, "complete", point)
 
 

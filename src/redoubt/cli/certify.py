@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from redoubt.attacks.core.problem import AttackProblem
     from redoubt.cli import Parser
-    from redoubt.cli.methods import Found
     from redoubt.cli.rows import Rows
     from redoubt.core.types import Batch, Norm
+    from redoubt.evaluation.methods import Found
     from redoubt.params.settings.sections import CertifyParams
     from redoubt.targets.contract import Target
 
@@ -93,10 +93,10 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.quiet import import_tensorflow
 
     import_tensorflow()
-    from redoubt.cli import methods
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_asked
     from redoubt.core.store import write_json
+    from redoubt.evaluation import methods
     from redoubt.params.settings.base import NORMS
     from redoubt.training.determinism import make_deterministic
 
@@ -185,12 +185,13 @@ def _bounds(
     from redoubt.attacks.core.base import check_inputs
     from redoubt.attacks.core.problem import AttackProblem
     from redoubt.certify.batches import verify_batch
+    from redoubt.certify.branch_and_bound import Limit
     from redoubt.certify.interval import check_bounded
     from redoubt.certify.piecewise import piecewise_linear
     from redoubt.certify.worst_case import certifier
-    from redoubt.cli import methods
     from redoubt.cli.rows import check_answers
     from redoubt.cli.threat import bounds_for, criterion_of, size_of
+    from redoubt.evaluation import methods
     from redoubt.evaluation.metrics import rate
 
     criterion, network, batch = criterion_of(target, args.tolerance), target.network, rows.batch
@@ -214,7 +215,7 @@ def _bounds(
         proven = certified(batch, eps)
         if more and eps:
             left = np.flatnonzero(~proven)
-            how = args.method, args.limit or LIMIT
+            how = args.method, Limit(seconds=args.limit or LIMIT)
             decisions = verify_batch(network, criterion, bounds, batch.take(left), eps, how)
             by_method[name] = methods.joined(proven, left, decisions, args.method)
             proven = by_method[name].proven

@@ -20,7 +20,7 @@ Arrays = Mapping[str, NDArray[Any]]
 # In each file, the digest of the key that its name gives too.
 MARK = "ledger_key"
 # Whose next version may compute otherwise.
-LIBRARIES = ("numpy", "tensorflow", "keras", "onnxruntime")
+LIBRARIES = ("numpy", "scipy", "tensorflow", "keras", "onnxruntime")
 # Of one task's results; what goes beyond is computed anew.
 LARGEST = 2**30
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from redoubt.evaluation.metrics import column_score, rate
 from redoubt.params.settings.stages import CertifySettings
 from redoubt.perturbable import Immovable, immovable
 from redoubt.progress import progress_bar
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,41 @@ class CertifiedShares:
     target_mean: float
     cache: EvaluationCache
 
-    def measure(self, guarded: GuardedModel, label: str) -> dict[str, Any]:
-        """Both kinds of certificate for the network alone.
+    def measure(self, guarded: GuardedModel, label: str, network: "keras.Model | None" = None) -> dict[str, Any]:
+        """Every kind of certificate for the network alone.
 
         Args:
             guarded: the model.
             label: of a progress bar.
+            network: the model's, to be verified completely too; None leaves that out.
 
         Raises:
             RefutedError: the network misclassifies a certified example, at itself or at a random point of its ball.
         """
         smoothing = self._classes if self.schema.is_classification else self._numbers
-        return {"smoothing": smoothing(guarded, label), "interval": self._interval(guarded)}
+        found = {"smoothing": smoothing(guarded, label), "interval": self._interval(guarded)}
+        return {**found, "complete": None if network is None else self._complete(guarded, network)}
+
+    def _complete(self, guarded: GuardedModel, network: "keras.Model") -> dict[str, Any] | None:
+        """How many of the whole test split are proven, refuted or undecided within the task's L-inf eps."""
+        from redoubt.evaluation.complete import Terms, verdicts
+
+        terms = Terms(self.settings.eps.linf, self.settings.tolerance, self.settings.certify.rounds, self.settings.seed)
+        fixed = self._immovable(self.test, terms.eps)
+        if fixed and fixed.everything:
+            return None
+        intervals, bounds = self._certified(guarded, terms.eps), self.box.covering(self.test.x)
+
+        def decide() -> Arrays:
+            return {"verdicts": verdicts(network, self.test, intervals, bounds, terms)}
+
+        found = self._remember(guarded, {"kind": "complete", **vars(terms)}, self.test, decide)["verdicts"]
+        return {
+            "eps": terms.eps,
+            "certified": rate(found == "proven").model_dump(),
+            "adversarial": int((found == "adversarial").sum()),
+            "undecided": int((found == "undecided").sum()),
+        }
 
     def _interval(self, guarded: GuardedModel) -> list[dict[str, Any]]:
         """Share of the whole test split, per eps; eps 0 is clean."""

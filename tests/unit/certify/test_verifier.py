@@ -1,7 +1,6 @@
 """No point of a box is below its linear bounds; what is decided is right; a solver of mixed integers agrees."""
 
 import itertools
-import time
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify import verifier
 from redoubt.certify.affine import Affine, Doubles, PiecewiseLinear
 from redoubt.certify.batches import verify_batch
-from redoubt.certify.branch_and_bound import decide
+from redoubt.certify.branch_and_bound import Limit, decide
 from redoubt.certify.crown import bound, true_values
 from redoubt.certify.crown import optimize as ascend
 from redoubt.certify.piecewise import LinearBoundError, piecewise_linear
@@ -176,7 +175,7 @@ def test_a_solver_of_mixed_integers_agrees() -> None:
             low, high = (eps, high) if smallest(question(seed, eps)) > 0 else (low, eps)
         for eps in {low or high, 0.97 * low or high, high}:
             asked = question(seed, eps)
-            least, found = smallest(asked), verify(asked, "complete", 5 * SECONDS)
+            least, found = smallest(asked), verify(asked, "complete", Limit(5 * SECONDS))
             seen.add((found.verdict, found.method))
             if found.verdict == "proven":
                 assert least > 0.0
@@ -203,7 +202,7 @@ def test_each_method_only_adds_proofs_and_none_proves_what_an_attack_refutes(cas
         broken = case.criterion.is_adversarial(problem.predict(x_adv), batch.y)
         intervals, before = certifier(case.network, case.bounds, case.criterion)(batch, eps), np.zeros(16, bool)
         for method in METHODS:
-            decisions = verify_batch(case.network, case.criterion, case.bounds, batch, eps, (method, SECONDS))
+            decisions = verify_batch(case.network, case.criterion, case.bounds, batch, eps, (method, Limit(SECONDS)))
             proven = np.array([each.verdict == "proven" for each in decisions])
             assert not np.any(before & ~proven)
             assert not np.any(proven & broken)
@@ -220,7 +219,7 @@ def test_what_is_misclassified_is_never_proven() -> None:
         found = verify(
             Question(asked.network, asked.x, asked.x - eps, asked.x + eps, asked.whole, leads(3, wrong)),
             "complete",
-            1.0,
+            Limit(1.0),
         )
         assert found.verdict == "adversarial"
         assert np.array_equal(found.point, asked.x)
@@ -231,7 +230,7 @@ def test_a_network_of_nan_proves_nothing() -> None:
     last = Affine(asked.network.maps[-1].matrix, np.full(3, np.nan))
     broken = PiecewiseLinear((), (*asked.network.maps[:-1], last), asked.network.kept)
     nowhere = Question(broken, asked.x, asked.low, asked.high, asked.whole, asked.asked)
-    assert verify(nowhere, "complete", 1.0).verdict != "proven"
+    assert verify(nowhere, "complete", Limit(1.0)).verdict != "proven"
 
 
 def test_only_whole_numbers_refute_where_an_attacker_may_send_no_others() -> None:
@@ -241,17 +240,18 @@ def test_only_whole_numbers_refute_where_an_attacker_may_send_no_others() -> Non
         x = np.array([1.0])
         asked = Question(network, x, x - eps, x + eps, np.array([whole]), within(0.0, 5.0))
         lead = Question(network, x, x - eps, x + eps, np.array([whole]), Affine(sparse.csr_array([[1.0]]), np.zeros(1)))
-        assert verify(asked, "complete", 1.0).verdict == "proven"
-        assert verify(lead, "complete", 1.0).verdict == verdict
+        assert verify(asked, "complete", Limit(1.0)).verdict == "proven"
+        assert verify(lead, "complete", Limit(1.0)).verdict == verdict
 
 
-def test_when_time_is_over_an_example_is_undecided() -> None:
+@pytest.mark.parametrize("limit", [Limit(seconds=0.0), Limit(rounds=0)], ids=["time", "rounds"])
+def test_past_its_limit_an_example_is_undecided(limit: Limit) -> None:
     for seed in range(40):
         on_box = OnBox(question(seed, 0.8))
         slopes, value = verifier._start(on_box)
         values = true_values(on_box.reduced, on_box.rows, on_box.offset, np.tile(on_box.reduced.low, (2, 1)))
         if value.min() < 0 < values.min() and on_box.reduced.relus:
-            verdict, point = decide(on_box, slopes, 0.0, time.monotonic() - 1)
+            verdict, point = decide(on_box, slopes, 0.0, limit)
             assert verdict in ("undecided", "adversarial")
             assert (point is None) == (verdict == "undecided")
 

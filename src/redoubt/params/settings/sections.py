@@ -1,7 +1,7 @@
 """The sections of params.yaml, all but the recipes: what holds for a task, its model and its evaluation."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,8 @@ from redoubt.params.settings.base import (
 from redoubt.params.settings.networks import ModelParams
 from redoubt.params.settings.read import ReadParams
 
+# Those of a task.
+Model = Literal["natural", "adversarial", "certified", "smoothed"]
 # The hardened models of a task, by the key of their recipe.
 HARDENED = ("adversarial", "certified", "smoothed")
 # The models that are attacked and may be promoted: the smoothed one is only as good as its noise, which is not served.
@@ -227,6 +229,10 @@ class CertifyParams(Strict):
     """Randomized smoothing (arXiv 1902.02918): noise, sample sizes, failure probability, radii shown, rows.
 
     The task's own L2 eps is a radius too. Interval bounds need none of this: they are taken at every L-inf eps.
+
+    Attributes:
+        complete: models that the complete verifier decides example by example within the task's L-inf eps.
+        rounds: of branch and bound for each of these examples; what is open after them is undecided.
     """
 
     sigma: Positive
@@ -235,6 +241,8 @@ class CertifyParams(Strict):
     draws: Count
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)]
     points: Count
+    complete: tuple[Model, ...] = ("certified",)
+    rounds: Count = 100
 
     def grid(self, eps: Eps) -> tuple[float, ...]:
         """Every radius, the task's L2 eps among them, rising."""
