@@ -34,7 +34,7 @@ localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"');
 """
 WIDTH, NARROW, TALL, MARGIN, STUDY = 1320, 1100, 1200, 24, 820
-FIGURES = ("robust accuracy against eps", "originals, perturbations and adversarial examples")
+FIGURES = (".charts", ".pairs")
 ROBUST, CURVE = "robust/linf", "eps_linf"
 PATIENCE = 30_000
 SETTLES = 2_500
@@ -136,14 +136,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def photograph_report(chromium: Browser, path: Path, task: str) -> None:
-    """The report's table of champions, and below it the eps curves and the attacked pictures of an image task."""
+    """The report's cards, and below them the eps curves and the attacked pictures of an image task."""
     page = chromium.new_page(viewport={"width": NARROW, "height": TALL})
     page.goto(Path("reports/index.html").resolve().as_uri())
     upper, lower = path.with_suffix(".upper.png"), path.with_suffix(".lower.png")
-    first = page.locator("h2").first
-    section = f"//h2[normalize-space()='{task}']/following::figure"
-    _clip(page, upper, 0, _box(first)["y"] - MARGIN)
-    curves, examples = (_box(page.locator(f"{section}[.//img[@alt='{alt}']]").first) for alt in FIGURES)
+    _clip(page, upper, 0, _box(page.locator("section").first)["y"] - MARGIN)
+    curves, examples = (_box(page.locator(f"section#{task} {figure}:visible").first) for figure in FIGURES)
     _clip(page, lower, curves["y"], examples["y"] + examples["height"] + MARGIN)
     _join(upper, lower, path)
     upper.unlink()

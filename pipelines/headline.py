@@ -22,17 +22,22 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
     path = Path("models", name, "champion", "card.json")
     if row["champion"] is None or not path.is_file():
         refused = [f"{each['name']}: {'; '.join(each['failed'])}" for each in promotion["candidates"]]
-        return {**row, "notes": [*refused, f"what to do: {promotion['next_step']}"]}
+        told = "No model is promoted: none cleared the gates."
+        return {**row, "verdict": told, "notes": [*refused, f"what to do: {promotion['next_step']}"]}
     card = read_json(path)
     norm, eps = promotion["threat"]["norm"], promotion["threat"]["eps"]
     cell = next(each for each in card["numbers"]["cells"] if each["norm"] == norm and each["eps"] == eps)
     within = "" if settings.tolerance is None else f", within ±{settings.tolerance:g}"
+    served, proven = card["numbers"]["clean_guarded"], cell["certified_guarded"]
     return {
         **row,
+        "verdict": _verdict(row["champion"], served, cell, settings.tolerance),
+        "served": served,
         "clean": _clean(card["clean"]["guarded"]),
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
         **{column: cell[column] for column in COLUMNS},
-        "certified": cell["certified_guarded"],
+        "certified": proven,
+        "certified_network": cell["certified"],
         "trusted": all(check["passed"] for check in card["numbers"]["checks"][norm]),
         "notes": [
             _constant(settings.tolerance, promotion),
@@ -40,6 +45,20 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
             *_balanced(card, cell, read_json(path.with_name("labels.json"))),
         ],
     }
+
+
+def _verdict(champion: str, served: dict[str, Any], cell: dict[str, Any], tolerance: float | None) -> str:
+    """What was found of the model that is served, in one sentence."""
+    right = "correct" if tolerance is None else f"within ±{tolerance:g}"
+    norm, proven = "L-inf" if cell["norm"] == "linf" else "L2", cell["certified_guarded"]
+    bound = "nothing is proven" if proven is None else f"{100 * proven['share']:.1f} % are proven to stay so"
+    if proven is not None and cell["certified"]["share"] > proven["share"]:
+        bound += f" ({100 * cell['certified']['share']:.1f} % of the network without its guard)"
+    return (
+        f"The {champion} model as served is {right} on {100 * served['share']:.1f} % of {served['n']} test examples; "
+        f"{100 * cell['adaptive']['share']:.1f} % withstand every attack that was tried within {norm} {cell['eps']:g}, "
+        f"by attackers who know its guard, and {bound}."
+    )
 
 
 def _clean(clean: dict[str, float]) -> str:

@@ -7,14 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from pipelines._stage import begin
 from redoubt.core.errors import RedoubtError, ends_in_one_line
 from redoubt.core.store import read_json, whole_file, write_json
 from redoubt.params.settings.stages import ReportSettings, read_settings
 from redoubt.report.course import LANGUAGES, course_page
-from redoubt.report.page import render
+from redoubt.report.page import report_page
 from redoubt.studies.catalogue import CHAPTERS
 from redoubt.tracking.sync import sync
 
@@ -33,9 +31,10 @@ def main() -> None:
 
 def _write_all(settings: ReportSettings) -> None:
     tasks = [name for name in settings.tasks if (SECTIONS / f"{name}.html").is_file()]
-    rows = [read_json(SECTIONS / f"{name}.json") for name in tasks]
-    sections = [Markup((SECTIONS / f"{name}.html").read_text(encoding="utf-8")) for name in tasks]  # noqa: S704
-    _write(Path("reports/index.html"), render("index.html", seed=settings.seed, rows=rows, sections=sections))
+    # The largest images first: what was attacked can be seen.
+    rows = sorted((read_json(SECTIONS / f"{name}.json") for name in tasks), key=lambda row: -row["pixels"])
+    sections = [(SECTIONS / f"{row['task']}.html").read_text(encoding="utf-8") for row in rows]
+    _write(Path("reports/index.html"), report_page("Redoubt report", settings.seed, rows, sections))
     chapters = [
         (asdict(title) | {"name": chapter}, [name for name in names if name in settings.studies])
         for chapter, (title, names) in CHAPTERS.items()

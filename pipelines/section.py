@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from pipelines.headline import headline
+from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_arrays, read_json, whole_file, write_json
 from redoubt.core.types import Norm
@@ -19,8 +19,9 @@ from redoubt.evaluation.baselines import judgment
 from redoubt.params.settings.sections import CANDIDATES, HARDENED
 from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
-from redoubt.report import figures, simulator, svg
-from redoubt.report.page import render
+from redoubt.report import chart, section_charts, simulator, svg
+from redoubt.report.adversarial import Attacked, images, records
+from redoubt.report.page import render, report_page
 from redoubt.training.sweep import Selected
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
@@ -34,7 +35,8 @@ def work(settings: SectionSettings) -> None:
     data, reports = load_data(settings.name), Path("reports", settings.name)
     robustness, promotion = read_json(reports / "robustness.json"), read_json(reports / "promotion.json")
     provenance = read_json(Path("data/raw", settings.name, "provenance.json"))
-    drawn = _figures(reports, settings, data, robustness)
+    shown = _shown(promotion)
+    clean = {name: each["clean"] for name, each in robustness["models"].items()}
     page = render(
         "section.html",
         task=settings.name,
@@ -47,7 +49,7 @@ def work(settings: SectionSettings) -> None:
         **{key: promotion[key] for key in ("champion", "digest", "candidates", "baselines", "next_step")},
         gates={name: floor for name, floor in promotion["gates"].items() if floor is not None},
         kept=promotion["kept_incumbent"],
-        norm=figures.NORMS[promotion["threat"]["norm"]],
+        norm=chart.NORMS[promotion["threat"]["norm"]],
         eps=promotion["threat"]["eps"],
         points=min(settings.attack.points, len(data.test)),
         right=_right(settings),
@@ -62,17 +64,29 @@ def work(settings: SectionSettings) -> None:
         certify=settings.certify,
         certificates=_certificates(read_json(reports / "certificates.json")["models"]),
         selected=Selected.model_validate_json((reports / "selected.json").read_bytes()),
-        shown=_shown(promotion),
-        figures={name: svg.to_data_uri(figure) for name, figure in drawn.items()}
-        | {name: None for name in ("pictures", "confusion", "predictions") if name not in drawn}
-        | {"simulator": _simulator(settings)},
-        examples=_examples(reports, settings, data),
+        shown=shown,
+        card=None,
+        figures=_figures(reports, settings, robustness),
+        sweep=section_charts.sweep(pd.read_csv(reports / "sweep.csv")),
+        labels=data.schema.labels,
+        confusion=section_charts.confusion(clean[shown]["confusion"]) if data.schema.is_classification else None,
+        **_examples(reports, settings, data),
         clean=_clean(robustness, promotion["baselines"], data.schema),
         weighed=_weighed(settings, data, robustness),
     )
-    with whole_file(Path("reports/sections", f"{settings.name}.html")) as path:
-        path.write_text(page, encoding="utf-8")
-    write_json(Path("reports/sections", f"{settings.name}.json"), headline(settings))
+    row = headline(settings) | {
+        "pixels": int(np.prod(data.schema.shape)) if settings.kind == "image" else 0,
+        "chart": section_charts.card(settings.name, shown, robustness["models"][shown]["test"], promotion["threat"]),
+    }
+    write_json(Path("reports/sections", f"{settings.name}.json"), row)
+    _write(Path("reports/sections", f"{settings.name}.html"), page)
+    alone = report_page(f"Redoubt report: {settings.name}", settings.seed, [row], [page])
+    _write(Path("reports", f"{settings.name}.html"), alone)
+
+
+def _write(path: Path, page: str) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _columns(task: str) -> dict[str, Any]:
@@ -104,7 +118,7 @@ def _threats(settings: SectionSettings, data: TaskData) -> dict[str, Any]:
         for name in sizes["linf"]
     ]
     says = [in_raw_units(data.schema, data.bounds, norm, settings.eps.of(norm)) for norm in NORMS]
-    return {"says": says, "rows": rows, "heads": [f"{figures.NORMS[norm]} {settings.eps.of(norm):g}" for norm in NORMS]}
+    return {"says": says, "rows": rows, "heads": [f"{chart.NORMS[norm]} {settings.eps.of(norm):g}" for norm in NORMS]}
 
 
 def _immovable_said(settings: SectionSettings, robustness: dict[str, Any]) -> list[str]:
@@ -141,7 +155,7 @@ def _model(settings: SectionSettings, measured: dict[str, Any]) -> dict[str, Any
     cells = [
         {
             **cell,
-            "norm": figures.NORMS[cell["norm"]],
+            "norm": chart.NORMS[cell["norm"]],
             "budget": cell["eps"] == settings.eps.of(cell["norm"]),
             "targeted": measured["targeted"].get(cell["norm"]),
             "trusted": all(check["passed"] for check in measured["checks"][cell["norm"]]),
@@ -149,7 +163,7 @@ def _model(settings: SectionSettings, measured: dict[str, Any]) -> dict[str, Any
         }
         for cell in measured["cells"]
     ]
-    checks = {figures.NORMS[norm]: measured["checks"][norm] for norm in NORMS}
+    checks = {chart.NORMS[norm]: measured["checks"][norm] for norm in NORMS}
     return {**measured, "cells": cells, "checks": checks}
 
 
@@ -158,8 +172,10 @@ def _certificates(models: dict[str, Any]) -> dict[str, Any]:
     first = next(iter(models.values()))
     rows = {name: [*each["interval"], *each["smoothing"]["radii"]] for name, each in models.items()}
     return {
-        "eps": [row["eps"] for row in first["interval"]],
-        "radii": [row["radius"] for row in first["smoothing"]["radii"]],
+        "heads": [
+            *(f"L-inf {row['eps']:g}" for row in first["interval"]),
+            *(f"L2 {row['radius']:g}" for row in first["smoothing"]["radii"]),
+        ],
         "models": {name: [row["certified"] for row in each] for name, each in rows.items()},
     }
 
@@ -168,37 +184,20 @@ def _growth(found: dict[str, float] | None) -> str:
     return " / ".join(f"{found[key]:.1f}" for key in ("mean", "p95", "max")) if found else ""
 
 
-def _figures(reports: Path, settings: SectionSettings, data: TaskData, robustness: dict[str, Any]) -> dict[str, Any]:
-    curves = {
-        norm: {name: pd.read_csv(reports / "curves" / f"{name}-{norm}.csv") for name in CANDIDATES} for norm in NORMS
-    }
-    drawn = {
-        "eps": figures.eps_curves(curves, settings.eps.model_dump()),
-        "sweep": figures.sweep(pd.read_csv(reports / "sweep.csv")),
-        "learning": figures.learning_curves(
-            {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in ("natural", *HARDENED)}
+def _figures(reports: Path, settings: SectionSettings, robustness: dict[str, Any]) -> dict[str, Any]:
+    """The charts of the section, and the simulator where it can be compared."""
+    task, models = settings.name, robustness["models"]
+    histories = {name: pd.read_csv(reports / "history" / f"{name}.csv") for name in ("natural", *HARDENED)}
+    pairs = {name: models[name]["clean"].get("pairs") for name in CANDIDATES}
+    return {
+        "eps": section_charts.eps_curves(
+            task, {name: models[name]["test"] for name in CANDIDATES}, settings.eps.model_dump()
         ),
-        "certified": figures.certified(read_json(reports / "certificates.json")["models"]),
+        "certified": section_charts.certified(task, read_json(reports / "certificates.json")["models"]),
+        "learning": section_charts.learning_curves(task, histories),
+        "predictions": section_charts.predictions(task, pairs, settings.target) if pairs["natural"] else None,
+        "simulator": _simulator(settings),
     }
-    clean = {name: robustness["models"][name]["clean"] for name in CANDIDATES}
-    if not data.schema.is_classification:
-        drawn["predictions"] = figures.predictions(
-            {name: each["pairs"] for name, each in clean.items()}, settings.target
-        )
-        return drawn
-    shown = _shown(read_json(reports / "promotion.json"))
-    drawn["confusion"] = figures.confusion(clean[shown]["confusion"], data.schema.labels)
-    if settings.kind == "image":
-        stored, labels = read_arrays(reports / "examples.npz"), data.schema.labels
-        attacked = {name: stored[f"{name}_linf"] for name in CANDIDATES}
-        answers = {name: _labels(stored[f"{name}_linf_answers"], labels) for name in CANDIDATES}
-        answers["truth"] = [labels[index] for index in stored["y"]]
-        drawn["pictures"] = figures.pictures(stored["x"], attacked, answers)
-    return drawn
-
-
-def _labels(logits: NDArray[Any], labels: tuple[str, ...]) -> list[str]:
-    return [labels[index] for index in logits.argmax(axis=1)]
 
 
 def _simulator(settings: SectionSettings) -> str | None:
@@ -209,27 +208,18 @@ def _simulator(settings: SectionSettings) -> str | None:
     return svg.to_data_uri(simulator.figure(simulate(np.random.default_rng(settings.seed), SIMULATED), real))
 
 
-def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[str, Any] | None:
-    """A few attacked examples of a table, most telling columns first; none where nothing can be perturbed."""
+def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[str, Any]:
+    """A few attacked examples: pictures of images, changes of a table; none where nothing can be perturbed."""
     stored = read_arrays(reports / "examples.npz")
-    if settings.kind == "image" or all(np.array_equal(stored["x"], stored[f"{name}_linf"]) for name in CANDIDATES):
-        return None
-    names = data.schema.input_names[:6]
-    rows = []
-    for index in range(min(3, len(stored["x"]))):
-        truth = data.schema.labels[stored["y"][index]] if data.schema.is_classification else f"{stored['y'][index]:.0f}"
-        rows.append(["clean", *(f"{value:.4g}" for value in stored["x"][index][: len(names)]), truth])
-        for name in CANDIDATES:
-            answer = stored[f"{name}_linf_answers"][index]
-            said = data.schema.labels[answer.argmax()] if data.schema.is_classification else f"{answer[0]:.0f}"
-            rows.append(
-                [
-                    f"x_adv, {name} model",
-                    *(f"{value:.4g}" for value in stored[f"{name}_linf"][index][: len(names)]),
-                    said,
-                ]
-            )
-    return {"columns": ["", *names, settings.target], "rows": rows}
+    x, models = stored["x"], {}
+    for name in CANDIDATES:
+        clean = GuardedModel.load(Path("models", settings.name, name)).network(x)
+        models[name] = Attacked(clean, stored[f"{name}_linf"], stored[f"{name}_linf_answers"])
+    if all(np.array_equal(x, each.x_adv) for each in models.values()):
+        return {"images": None, "examples": None}
+    if settings.kind == "image":
+        return {"images": images(x, stored["y"].tolist(), models, data.schema), "examples": None}
+    return {"images": None, "examples": records(x, stored["y"].tolist(), models, data.schema, settings.tolerance)}
 
 
 def _clean(robustness: dict[str, Any], beside: dict[str, Any], schema: Schema) -> dict[str, Any]:

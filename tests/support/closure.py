@@ -12,10 +12,12 @@ from redoubt.code import SRC, closure
 PROJECT = SRC.parent
 DVC = PROJECT / "dvc.yaml"
 TEMPLATES = "src/redoubt/report/templates"
+# What a page of the report is made of beside its sections.
+WHOLE = ("index", "report_script", "report_style", "style")
 # What a stage reads of the code without importing it.
 READ = {
-    "section": {f"{TEMPLATES}/section.html"},
-    "report": {f"{TEMPLATES}/{name}.html" for name in ("course", "index", "style")},
+    "section": {f"{TEMPLATES}/{name}.html" for name in ("macros", "section", *WHOLE)},
+    "report": {f"{TEMPLATES}/{name}.html" for name in ("course", *WHOLE)},
     # It digests the code of every study, wherever that is.
     "resolve_course": {"src/redoubt", "pipelines/study.py"},
 }

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from redoubt.audit.result import EpsRow
 from redoubt.core.types import Norm
 from redoubt.evaluation.metrics import Rate
-from redoubt.report.figures import NORMS, canvas
+from redoubt.report.chart import NORMS
+from redoubt.report.figures import canvas
 
 WORST, PROVEN = "#b91c1c", "#15803d"
 # Attacks that may be run on every example.

@@ -33,7 +33,8 @@ M = TypeVar("M", bound=Strict)
 RESERVED = {
     "attacks": "reports/attacks holds what `redoubt attack` writes",
     "certificates": "reports/certificates holds what `redoubt certify` writes",
-    "course": "MLflow's experiment 'course' holds the studies",
+    "course": "MLflow's experiment 'course' holds the studies, and reports/course.html shows them",
+    "index": "reports/index.html is the report on all tasks",
     "sections": "reports/sections holds a page of every task",
     "studies": "reports/studies holds the studies",
 }

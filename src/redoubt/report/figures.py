@@ -1,37 +1,14 @@
-"""The figures of the report, one function each; all take plain data and return a matplotlib figure."""
+"""What matplotlib draws for pages and studies: the style they share, and attacked pictures side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from redoubt.core.types import Norm
-
-COLOURS = {"natural": "#c2410c", "adversarial": "#1d4ed8", "certified": "#15803d", "smoothed": "#7c3aed"}
-# What a learning curve may hold beside the loss, and how it is drawn.
-SHARES: dict[str, Any] = {
-    "accuracy": ":",
-    "val_accuracy": "-",
-    "val_natural": "-",
-    "val_pgd": "--",
-    "val_certified": "-.",
-    "val_noisy": (0, (4, 1, 1, 1, 1, 1)),
-}
-SHARE_LABELS = {
-    "accuracy": "training batches",
-    "val_accuracy": "validation",
-    "val_natural": "natural",
-    "val_pgd": "PGD",
-    "val_certified": "certified",
-    "val_noisy": "Gaussian noise",
-}
-LINES = {"undefended": "-", "oblivious": "--", "adaptive": ":"}
-NORMS = {"linf": "L-inf", "l2": "L2"}
 STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -58,99 +35,6 @@ def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Figure
 def _literal(text: str) -> str:
     """A user's own words, in which matplotlib must not take two dollar signs for a formula."""
     return text.replace("$", r"\$")
-
-
-def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw per model the loss, training thin and validation thick, and accuracies; without those, the error."""
-    figure, axes = canvas(len(histories), 2, 8.8, 2.3 * len(histories))
-    for (left, right), (name, history) in zip(axes, histories.items(), strict=True):
-        _pair(left, history, "loss", COLOURS[name])
-        left.set(xlabel="epoch", title=f"{name}: loss", yscale="log")
-        shares = [column for column in SHARES if column in history]
-        for column in shares:
-            line = {"color": COLOURS[name], "ls": SHARES[column], "label": SHARE_LABELS[column]}
-            right.plot(history["epoch"], history[column], **line)
-        if not shares:
-            _pair(right, history, "mae", COLOURS[name])
-        right.set(xlabel="epoch", title=f"{name}: {'accuracy' if shares else 'mean absolute error'}")
-        left.legend(fontsize=7)
-        # Beside the axes: curves of accuracy leave no corner free.
-        right.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
-
-
-def _pair(axis: Axes, history: pd.DataFrame, column: str, colour: str) -> None:
-    axis.plot(history["epoch"], history[column], color=colour, lw=1, alpha=0.6, label="training")
-    axis.plot(history["epoch"], history[f"val_{column}"], color=colour, lw=2, label="validation")
-
-
-def sweep(table: pd.DataFrame) -> Figure:
-    """Draw the validation loss of every point: a dot per fold, a bar at the mean, the selected one in green."""
-    table = table.assign(point=table["model"] + ", batch " + table["batch_size"].astype(str))
-    if table["learning_rate"].nunique() > 1:
-        table["point"] += ", rate " + table["learning_rate"].astype(str)
-    means = table.groupby("point", sort=False)["val_loss"].mean()
-    figure, axes = canvas(1, 1, 8.0, 0.6 + 0.34 * len(means))
-    axis: Axes = axes[0, 0]
-    for height, (point, mean) in enumerate(means.items()):
-        folds = table.loc[table["point"] == point, "val_loss"]
-        colour = "#15803d" if mean == means.min() else "#9ca3af"
-        axis.plot(folds, [height] * len(folds), "o", color=colour, alpha=0.5, ms=5)
-        axis.plot([mean], [height], "|", color=colour, ms=16, mew=3)
-    axis.set_yticks(range(len(means)), list(means.index))
-    axis.set_ylim(len(means) - 0.5, -0.5)
-    axis.set(xscale="log", xlabel="validation loss (dots: folds; |: their mean; green: the model selected)")
-    return figure
-
-
-def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> Figure:
-    """Draw the counts of the guarded model on the test split: a row per true class, a column per predicted class."""
-    table = np.array(counts)
-    side = min(7.0, 2.2 + 0.36 * len(labels))
-    figure, axes = canvas(1, 1, side, side)
-    axis: Axes = axes[0, 0]
-    axis.imshow(table / np.maximum(1, table.sum(axis=1, keepdims=True)), cmap="Blues", vmin=0, vmax=1)
-    axis.grid(visible=False)
-    for (row, column), count in np.ndenumerate(table):
-        if count:
-            axis.text(column, row, str(count), ha="center", va="center", color="white" if row == column else "black")
-    names = [_literal(label) for label in labels]
-    axis.set_xticks(range(len(labels)), names, rotation=45 if max(map(len, labels)) > 3 else 0)
-    axis.set_yticks(range(len(labels)), names)
-    axis.set(xlabel="predicted", ylabel="true")
-    return figure
-
-
-def predictions(pairs: Mapping[str, Sequence[tuple[float, float]]], target: str) -> Figure:
-    """Draw predictions against the true values, one panel per model."""
-    figure, axes = canvas(1, len(pairs), 4.0 * len(pairs), 3.4)
-    for axis, (name, points) in zip(axes[0], pairs.items(), strict=True):
-        truth, value = np.array(points).T
-        axis.plot(truth, value, "o", ms=3, alpha=0.5, color=COLOURS[name])
-        ends = [truth.min(), truth.max()]
-        axis.plot(ends, ends, color="#6b7280", lw=1)
-        axis.set(title=name, xlabel=f"true {_literal(target)}", ylabel=f"predicted {_literal(target)}")
-    return figure
-
-
-def eps_curves(curves: Mapping[Norm, Mapping[str, pd.DataFrame]], budget: Mapping[str, float]) -> Figure:
-    """Draw robust accuracy against eps, one panel per norm; `curves` by norm, then by model."""
-    figure, axes = canvas(1, len(curves), 4.4 * len(curves), 3.4)
-    for axis, (norm, models) in zip(axes[0], curves.items(), strict=True):
-        for name, table in models.items():
-            for column, line in LINES.items():
-                label = f"{name}, {'guarded, ' if column != 'undefended' else ''}{column}"
-                axis.plot(table["eps"], table[column], line, color=COLOURS[name], marker="o", ms=3, label=label)
-            axis.plot(
-                table["eps"], table["noise"], color=COLOURS[name], lw=0.8, alpha=0.4, label=f"{name}, random noise"
-            )
-        axis.axvline(budget[norm], color="#6b7280", lw=0.8)
-        axis.set(
-            xlabel=f"{NORMS[norm]} eps; the line marks the task's eps", ylim=(-0.02, 1.02), ylabel="robust accuracy"
-        )
-    handles, labels = axes[0, -1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7)
-    return figure
 
 
 def pictures(
@@ -183,18 +67,3 @@ def _picture(axis: Axes, pixels: NDArray[Any], title: str, colour: str = "black"
     axis.grid(visible=False)
     axis.set_xticks([])
     axis.set_yticks([])
-
-
-def certified(models: Mapping[str, Any]) -> Figure:
-    """Draw certified accuracy against size: L2 radius by smoothing, and L-inf eps by interval bounds."""
-    figure, axes = canvas(1, 2, 8.8, 3.0)
-    for name, measured in models.items():
-        for axis, (rows, size) in zip(
-            axes[0], ((measured["smoothing"]["radii"], "radius"), (measured["interval"], "eps")), strict=True
-        ):
-            shares = [row["certified"]["share"] if row["certified"] else np.nan for row in rows]
-            axis.plot([row[size] for row in rows], shares, "o-", color=COLOURS[name], ms=3, label=name)
-    axes[0, 0].set(xlabel="L2 radius, randomized smoothing", ylabel="certified accuracy", ylim=(-0.02, 1.02))
-    axes[0, 1].set(xlabel="L-inf eps, interval bounds", ylim=(-0.02, 1.02))
-    axes[0, 1].legend()
-    return figure

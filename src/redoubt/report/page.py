@@ -1,6 +1,7 @@
 """Renders the HTML of the report from templates beside this file."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from redoubt.evaluation.metrics import Rate
+
+_HEADING = re.compile(r'<h3 id="([^"]*)">([^<]*)<')
 
 
 def _percent(rate: Rate | dict[str, Any] | None) -> Markup:
@@ -19,9 +22,34 @@ def _percent(rate: Rate | dict[str, Any] | None) -> Markup:
     return Markup('<span title="{}">{:.1f} % <small>{:.1f}–{:.1f}</small></span>').format(title, share, low, high)
 
 
+def _rate_or_dash(rate: Rate | dict[str, Any] | None) -> Markup:
+    """A rate, or a dash where nothing of the kind can be measured."""
+    return Markup("&ndash;") if rate is None else _percent(rate)
+
+
 def _code(text: str) -> Markup:
     """Words between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
+def contents(task: str, section: str) -> dict[str, Any]:
+    """A task's entry in the contents: its headings, in the order of its section."""
+    headings = [(key, Markup(title)) for key, title in _HEADING.findall(section)]  # noqa: S704 - escaped already
+    return {"task": task, "headings": headings}
+
+
+def report_page(title: str, seed: int, rows: Sequence[Mapping[str, Any]], sections: Sequence[str]) -> str:
+    """The report on some tasks as one page that needs nothing beside it.
+
+    Args:
+        title: of the page.
+        seed: of all that is random in the figures.
+        rows: a card per task, as `section` writes it, the largest images first.
+        sections: the HTML of each, in the order of the rows.
+    """
+    shown = [Markup(section) for section in sections]  # noqa: S704 - rendered by this module
+    listed = [contents(row["task"], section) for row, section in zip(rows, sections, strict=True)]
+    return render("index.html", title=title, seed=seed, rows=rows, sections=shown, contents=listed)
 
 
 def render(template: str, **values: Any) -> str:
@@ -33,5 +61,5 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "code": _code}
+    environment.filters |= {"percent": _percent, "rate_or_dash": _rate_or_dash, "code": _code}
     return environment.get_template(template).render(**values)

@@ -16,6 +16,8 @@ from PIL import Image
 DPI = 130
 # What one stored block of DEFLATE holds at most (RFC 1951, 3.2.4).
 BLOCK = 65_535
+# What PNG calls grey, RGB and RGBA, by channels.
+COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 _SIZE = re.compile(r' width="([0-9.]+)pt" height="([0-9.]+)pt"')
 _EMBEDDED = re.compile(r'xlink:href="data:image/png;base64,([^"]*)" id="[^"]*"')
 
@@ -52,15 +54,20 @@ def stored_png(pixels: NDArray[np.uint8]) -> bytes:
     """Pixels as PNG without compression, which builds of zlib do each in their way.
 
     Args:
-        pixels: RGBA, `(height, width, 4)`.
+        pixels: grey, RGB or RGBA, `(height, width, 1 or 3 or 4)`.
     """
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     # Each line begins with the number of its filter: none.
-    lines = np.pad(pixels.reshape(height, 4 * width), ((0, 0), (1, 0))).tobytes()
+    lines = np.pad(pixels.reshape(height, channels * width), ((0, 0), (1, 0))).tobytes()
     deflated = b"".join(_block(lines, start) for start in range(0, len(lines), BLOCK))
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPES[channels], 0, 0, 0)
     data = b"\x78\x01" + deflated + struct.pack(">I", zlib.adler32(lines))
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def png_uri(pixels: NDArray[np.uint8]) -> str:
+    """Pixels as uncompressed PNG inside a data URI."""
+    return "data:image/png;base64," + base64.b64encode(stored_png(pixels)).decode()
 
 
 def _block(data: bytes, start: int) -> bytes:
@@ -77,7 +84,7 @@ def _stored(encoded: str) -> str:
     """An embedded PNG's data URI with the same pixels, stored."""
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
         pixels = np.asarray(image.convert("RGBA"))
-    return "data:image/png;base64," + base64.b64encode(stored_png(pixels)).decode()
+    return png_uri(pixels)
 
 
 def _pixels(points: str) -> str:

@@ -65,6 +65,7 @@ def test_a_name_is_one_word_of_a_path_a_command_and_an_address(text: str) -> Non
         (["attacks"], "'attacks' is taken: reports/attacks holds what `redoubt attack` writes"),
         (["certificates"], "'certificates' is taken"),
         (["course"], "'course' is taken: MLflow's experiment 'course' holds the studies"),
+        (["index"], "'index' is taken: reports/index.html is the report on all tasks"),
         ([2024], "YAML reads 2024 as int; put the name in quotes"),
         ([True], "YAML reads True as bool; put the name in quotes"),
     ],
@@ -79,7 +80,7 @@ def test_a_name_that_is_anothers_is_refused(project: Path, tmp_path: Path, names
 
 def test_names_that_look_odd_are_good(written: Write, project: Path) -> None:
     block = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["tasks"]["digits"]
-    for name in ("own", "index", "2024", "Churn-2024_b", "a" * 64):
+    for name in ("own", "2024", "Churn-2024_b", "a" * 64):
         assert load(written({f"tasks.{name}": block, "run": [name]})).task(name).name == name
 
 

@@ -65,13 +65,14 @@ def test_an_image_keeps_its_own_pixels() -> None:
 @given(
     height=st.integers(1, 90),
     width=st.sampled_from([1, 2, 7, 200, 182, 16_383, 16_384]),
+    channels=st.sampled_from([1, 3, 4]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_stored_png_holds_its_pixels(height: int, width: int, seed: int) -> None:
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 4), dtype=np.uint8)
+def test_a_stored_png_holds_its_pixels(height: int, width: int, channels: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
     png = stored_png(pixels)
     with Image.open(io.BytesIO(png)) as image:
-        assert np.array_equal(np.asarray(image), pixels)
+        assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
     start = png.index(b"IDAT")
     length = int.from_bytes(png[start - 4 : start])
-    assert len(zlib.decompress(png[start + 4 : start + 4 + length])) == height * (4 * width + 1)
+    assert len(zlib.decompress(png[start + 4 : start + 4 + length])) == height * (channels * width + 1)
