@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt.cli import attack, audit, certify, explain, init, leaderboard, predict, quarantine, study, verify
+from redoubt.cli import attack, audit, certify, compare, explain, init, leaderboard, predict, quarantine, study, verify
 from redoubt.core import surroundings
 from redoubt.core.errors import as_user_error
 
@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     explain.add_to(commands)
     verify.add_to(commands)
     leaderboard.add_to(commands)
+    compare.add_to(commands)
     study.add_to(commands)
     try:
         args = parser.parse_args(argv)
