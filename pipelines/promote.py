@@ -10,13 +10,14 @@ from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
 from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.schema import Schema
-from redoubt.core.store import read_json, write_json
+from redoubt.core.store import read_json, whole_file, write_json
 from redoubt.data.shared import dataset
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.stages import PromoteSettings
+from redoubt.report.model_card import MODEL_CARD, model_card
 from redoubt.runs import RunRecord
 
 JUDGED = ("clean", "robust")
@@ -44,6 +45,7 @@ def work(settings: PromoteSettings) -> None:
         source = Path("models", settings.name, chosen.name) if chosen else None
         card = _card(settings, data, chosen, report | {"terms": terms}) if chosen else {}
         install(champion, source, card, {"task": settings.name, "inputs": example_request(settings.name, data)})
+    _tell(champion, settings.name)
     decision = {
         "task": settings.name,
         "gates": settings.gates.model_dump(),
@@ -62,6 +64,15 @@ def work(settings: PromoteSettings) -> None:
         for each in candidates:
             print(f"  {each.name}: {'; '.join(each.failed(settings.gates))}")
         print(f"  what to do: {decision['next_step']}")
+
+
+def _tell(champion: Path, task: str) -> None:
+    """Write the champion's model card from its card.json, of one that was kept, too; no part of its digest."""
+    if not (champion / "card.json").is_file():
+        return
+    card, schema = read_json(champion / "card.json"), read_typed(champion / "schema.json", Schema)
+    with whole_file(champion / MODEL_CARD) as path:
+        path.write_text(model_card(f"{task}-{card['model']}", card, schema), encoding="utf-8")
 
 
 def _terms(settings: PromoteSettings, data: TaskData, norm: str) -> dict[str, Any]:
@@ -88,6 +99,7 @@ def _card(settings: PromoteSettings, data: TaskData, chosen: Candidate, report: 
         "eps": settings.eps.linf,
         "threat": threat_of(data.schema, data.bounds, norm, settings.eps, settings.trained_elsewhere),
         "balance": settings.train.balance,
+        **({} if settings.tolerance is None else {"tolerance": settings.tolerance}),
         **_decided(Path("models", settings.name, chosen.name)),
         "comparable": report["terms"],
         "selection": chosen.model_dump(),

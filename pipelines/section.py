@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
@@ -21,6 +22,7 @@ from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
 from redoubt.report import chart, section_charts, simulator, svg
 from redoubt.report.adversarial import Attacked, images, records
+from redoubt.report.model_card import MODEL_CARD, card_html
 from redoubt.report.page import render, report_page
 from redoubt.training.sweep import Selected
 
@@ -65,7 +67,7 @@ def work(settings: SectionSettings) -> None:
         certificates=_certificates(read_json(reports / "certificates.json")["models"]),
         selected=Selected.model_validate_json((reports / "selected.json").read_bytes()),
         shown=shown,
-        card=None,
+        card=_model_card(settings.name),
         figures=_figures(reports, settings, robustness),
         sweep=section_charts.sweep(pd.read_csv(reports / "sweep.csv")),
         labels=data.schema.labels,
@@ -82,6 +84,12 @@ def work(settings: SectionSettings) -> None:
     _write(Path("reports/sections", f"{settings.name}.html"), page)
     alone = report_page(f"Redoubt report: {settings.name}", settings.seed, [row], [page])
     _write(Path("reports", f"{settings.name}.html"), alone)
+
+
+def _model_card(task: str) -> Markup | None:
+    """The champion's, where there is one."""
+    path = Path("models", task, "champion", MODEL_CARD)
+    return card_html(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _write(path: Path, page: str) -> None:

@@ -22,12 +22,11 @@ from redoubt.models.saved import WEIGHTS
 from redoubt.params.load import Params, load
 from redoubt.params.settings.base import ParamsError
 from redoubt.params.task import Task
-from redoubt.report.model_card import model_card
+from redoubt.report.model_card import MODEL_CARD, model_card
 
 ZOO = ("adversarial", "certified")
 # Trained on clean rows alone: without a card, so that the service never takes it; `make demo` shows it for contrast.
 CONTRAST = "natural"
-MODEL_CARD = "MODEL_CARD.md"
 LARGEST = 24 * 2**20
 
 

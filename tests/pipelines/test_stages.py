@@ -138,7 +138,10 @@ def test_the_champion_is_a_whole_bundle_with_a_card_and_a_request(task: Task) ->
     assert decision["digest"] == card["digest"] == GuardedModel.load(folder).digest
     assert card.items() >= {"task": "risk", "kind": task.kind, "model": "adversarial", "passed": True}.items()
     assert {where: each["accuracy"] for where, each in card["clean"].items()} == {"network": 0.99, "guarded": 0.9}
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*BUNDLE_FILES, "card.json", "example.json"])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [*BUNDLE_FILES, "MODEL_CARD.md", "card.json", "example.json"]
+    )
+    assert f"Digest `{card['digest']}`" in (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     data = load_data("risk")
     request = read_json(folder / "example.json")
     assert np.allclose(data.schema.encode(request["inputs"]), data.test.x[:2])
@@ -276,6 +279,8 @@ def test_a_better_incumbent_stays_and_is_shown_with_its_own_figures(task: Task) 
         "adversarial",
         first["digest"],
     )
+    told = Path("models/risk/champion/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"Digest `{first['digest']}`" in told
     row = line(task)
     assert row["clean"] == "accuracy 97.0 %", "the figure of a model that was not promoted"
     assert row["adaptive"]["share"] == 0.6

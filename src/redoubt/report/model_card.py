@@ -1,17 +1,23 @@
 """A bundle's card.json as MODEL_CARD.md: use, data, threat model, numbers and limits, with Hugging Face's metadata."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from redoubt.bundle.schema import Schema
 
+MODEL_CARD = "MODEL_CARD.md"
 PIPELINES = {
     "image": "image-classification",
     "classification": "tabular-classification",
     "regression": "tabular-regression",
 }
+# Of a number, as `clean_figures` measures them.
+ERRORS = ("mae", "r2", "rmse")
 TRAINING = {
     "natural": "trained on clean examples",
     "adversarial": "adversarially trained (PGD, arXiv 1706.06083)",
@@ -31,37 +37,64 @@ def model_card(name: str, card: Mapping[str, Any], schema: Schema) -> str:
     Returns:
         A YAML header as the Hugging Face Hub reads it, and the text; the same for the same card.
     """
-    eps, numbers = card["eps"], card["numbers"]
-    cells = {(each["norm"], each["eps"]): each for each in numbers["cells"]}
-    cell = cells.get(("linf", eps), {})
-    measured = {
-        "clean accuracy": numbers["clean_guarded"],
-        f"robust accuracy, L-inf {eps:g}": cell.get("adaptive"),
-        f"certified accuracy of the network, L-inf {eps:g}": cell.get("certified"),
-        f"certified accuracy behind the guard, L-inf {eps:g}": cell.get("certified_guarded"),
-    }
-    found = {what: rate for what, rate in measured.items() if rate is not None}
+    found = _found(card, schema)
     header = yaml.safe_dump(_metadata(name, card, schema, found), sort_keys=False, allow_unicode=True)
     return f"---\n{header}---\n\n" + "\n".join(_text(name, card, schema, found)) + "\n"
 
 
+def card_html(text: str) -> Markup:
+    """A model card as part of a page: its text without the header, headings below those of the page.
+
+    Args:
+        text: in Markdown; what looks like HTML in it is shown as it is.
+    """
+    body = text.split("---\n", 2)[2] if text.startswith("---\n") else text
+    page = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
+    lowered = re.sub(r"<(/?)h([1-3])>", lambda found: f"<{found[1]}h{int(found[2]) + 3}>", page)
+    return Markup(lowered)  # noqa: S704 - MarkdownIt escapes all that is no Markdown
+
+
+def _found(card: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
+    """The shares of the card at its eps, by what the field calls them; of a number, what is within the tolerance."""
+    eps, numbers = card["eps"], card["numbers"]
+    cells = {(each["norm"], each["eps"]): each for each in numbers["cells"]}
+    cell = cells.get(("linf", eps), {})
+    what, robust, certified = "clean accuracy", "robust accuracy", "certified accuracy"
+    if not schema.is_classification:
+        within = f"within {card['tolerance']:g}" if card.get("tolerance") is not None else "within the tolerance"
+        what, robust, certified = f"clean, {within}", f"robust, {within}", f"certified, {within},"
+    measured = {
+        what: numbers["clean_guarded"],
+        f"{robust}, L-inf {eps:g}": cell.get("adaptive"),
+        f"{certified} of the network, L-inf {eps:g}": cell.get("certified"),
+        f"{certified} behind the guard, L-inf {eps:g}": cell.get("certified_guarded"),
+    }
+    return {what: rate for what, rate in measured.items() if rate is not None}
+
+
 def _metadata(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str, Any]) -> dict[str, Any]:
     kind = PIPELINES[schema.kind]
-    metrics = [{"type": "accuracy", "name": what, "value": rate["share"]} for what, rate in found.items()]
+    # Of a number, accuracy is a word without meaning: errors of the whole test split, then shares within the tolerance.
+    share = "accuracy" if schema.is_classification else "within_tolerance"
+    metrics = [{"type": share, "name": what, "value": rate["share"]} for what, rate in found.items()]
+    if not schema.is_classification:
+        errors = card["clean"]["guarded"]
+        metrics = [{"type": key, "name": f"clean {key}", "value": errors[key]} for key in ERRORS] + metrics
     result = {"task": {"type": kind}, "dataset": {"name": card["task"], "type": card["task"]}, "metrics": metrics}
     return {
         "license": "mit",
         "library_name": "keras",
         "pipeline_tag": kind,
         "tags": ["adversarial-robustness", "certified-robustness", "onnx"],
-        "metrics": ["accuracy"],
+        "metrics": ["accuracy"] if schema.is_classification else list(ERRORS),
         "model-index": [{"name": name, "results": [result]}],
     }
 
 
 def _text(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str, Any]) -> list[str]:
     size = " x ".join(map(str, schema.shape))
-    answers = f"one of {len(schema.labels)} classes" if schema.is_classification else f"a number, {schema.target}"
+    dataset = card.get("dataset") or card.get("comparable", {}).get("dataset")
+    answers = f"one of {len(schema.labels)} classes" if schema.is_classification else f"a number, `{schema.target}`"
     lines = [
         f"# {name}",
         "",
@@ -75,7 +108,7 @@ def _text(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str
         "",
         "## Data",
         "",
-        f"Task `{card['task']}`" + (f", content SHA-256 `{card['dataset']}`." if "dataset" in card else "."),
+        f"Task `{card['task']}`" + (f", content SHA-256 `{dataset}`." if dataset else "."),
         "",
         "## Threat model",
         "",
@@ -87,6 +120,7 @@ def _text(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str
         "|---|---|---|---|",
         *(_row(what, rate) for what, rate in found.items()),
         "",
+        *_errors(card, schema),
         "Robust accuracy is an upper bound: no attack that was tried finds more. Certified accuracy is a lower bound.",
         "",
         "## Limits",
@@ -102,6 +136,17 @@ def _text(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str
         f"Digest `{card['digest']}`.",
     ]
     return [*lines, f"Checked by `{card['command']}`."] if "command" in card else lines
+
+
+def _errors(card: Mapping[str, Any], schema: Schema) -> list[str]:
+    """Of a number, how far the predictions are off without attack."""
+    if schema.is_classification:
+        return []
+    errors = card["clean"]["guarded"]
+    told = (
+        f"mean absolute error {errors['mae']:.4g}, root mean squared error {errors['rmse']:.4g}, R2 {errors['r2']:.4g}"
+    )
+    return [f"Clean, whole test split: {told}.", ""]
 
 
 def _row(what: str, rate: Mapping[str, Any]) -> str:
