@@ -137,7 +137,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def photograph_report(chromium: Browser, path: Path, task: str) -> None:
     """The report's cards, and below them the eps curves and the attacked pictures of an image task."""
-    page = chromium.new_page(viewport={"width": NARROW, "height": TALL})
+    page = chromium.new_page(viewport={"width": WIDTH, "height": TALL})
     page.goto(Path("reports/index.html").resolve().as_uri())
     upper, lower = path.with_suffix(".upper.png"), path.with_suffix(".lower.png")
     _clip(page, upper, 0, _box(page.locator("section").first)["y"] - MARGIN)
