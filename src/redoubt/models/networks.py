@@ -12,6 +12,8 @@ from redoubt.quiet import settle_keras
 
 # Keras's .99 leaves the moving statistics behind where an epoch is a few hundred updates and eps rises.
 MOMENTUM = 0.9
+# Names of the layers that hold what is known of the training examples.
+SCALER, TARGET_UNITS = "scaler", "target_units"
 
 
 def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) -> keras.Model:
@@ -30,11 +32,7 @@ def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) 
     settle_keras()
     seeds = iter(np.random.SeedSequence(seed).generate_state(64).tolist())
     layers: list[keras.layers.Layer] = [keras.Input(schema.shape, name="x")]
-    if isinstance(model, Cnn) and model.contrast:
-        layers += _contrast(*model.contrast)
-    layers.append(
-        keras.layers.Normalization(mean=scaler.mean.tolist(), variance=np.square(scaler.std).tolist(), name="scaler")
-    )
+    layers += scaling(model, scaler)
     if isinstance(model, Cnn):
         layers += _convolutions(model, seeds)
     elif schema.kind == "image":
@@ -42,6 +40,12 @@ def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) 
     if not isinstance(model, Linear):
         layers += _hidden(model, seeds)
     return keras.Sequential(layers + _head(model, schema, scaler, seeds), name=model.kind)
+
+
+def scaling(model: Linear | Mlp | Cnn, scaler: Scaler) -> list[keras.layers.Layer]:
+    """The first layers of a network, from raw units to unit variance; the last of them is named `SCALER`."""
+    scaled = keras.layers.Normalization(mean=scaler.mean.tolist(), variance=np.square(scaler.std).tolist(), name=SCALER)
+    return [*(_contrast(*model.contrast) if isinstance(model, Cnn) and model.contrast else []), scaled]
 
 
 def _contrast(black: float, white: float) -> list[keras.layers.Layer]:
@@ -97,7 +101,7 @@ def _rectified(layer: keras.layers.Dense | keras.layers.Conv2D, normalize: bool)
 
 def _head(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seeds: Iterator[int]) -> list[keras.layers.Layer]:
     if not schema.is_classification:
-        unscale = keras.layers.Rescaling(scaler.target_std, offset=scaler.target_mean, name="target_units")
+        unscale = keras.layers.Rescaling(scaler.target_std, offset=scaler.target_mean, name=TARGET_UNITS)
         return [_dense(1, seeds, "value"), unscale]
     if isinstance(model, Linear) and schema.outputs == 2:
         # Logistic regression has one z; logits (-z/2, z/2) make softmax equal its sigmoid.

@@ -23,6 +23,7 @@ from redoubt.training.balance import Weights
 
 History = list[dict[str, float]]
 Validate = Callable[[], dict[str, float]]
+Outputs = Callable[[Any], tf.Tensor]
 SAVE_EVERY_SECONDS = 5.0
 HALF = 0.5
 # Examples of a validation that are predicted at once.
@@ -148,11 +149,26 @@ def seconds_spent(checkpoint: Path) -> float:
     return float(read_arrays(checkpoint)[SECONDS])
 
 
-def on_rows(network: keras.Model, batch: Batch, weights: Weights | None = None) -> Validate:
-    """Loss and metric of a network on some examples; one graph call, far cheaper than `evaluate` for small ones."""
-    outputs = tf.function(lambda x: network(x, training=False), reduce_retracing=True)
-    parts = slices(len(batch), ROWS_AT_ONCE)
-    return lambda: measure(np.concatenate([outputs(batch.x[part]).numpy() for part in parts]), batch, weights)
+def on_rows(
+    network: keras.Model, batch: Batch, weights: Weights | None = None, outputs: Outputs | None = None
+) -> Validate:
+    """Loss and metric of a network on some examples; one graph call, far cheaper than `evaluate` for small ones.
+
+    Args:
+        network: measured.
+        batch: on these.
+        weights: per class; see `measure`.
+        outputs: the network's, as `inference` makes them, where they have been traced for other examples before.
+    """
+    answer, parts = outputs or inference(network), slices(len(batch), ROWS_AT_ONCE)
+    return lambda: measure(np.concatenate([answer(batch.x[part]).numpy() for part in parts]), batch, weights)
+
+
+def inference(network: keras.Model) -> Outputs:
+    """A network's outputs as one graph, traced once for any number of examples."""
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
+    outputs: Outputs = tf.function(lambda x: network(x, training=False), input_signature=signature, autograph=False)
+    return outputs
 
 
 def measure(outputs: Floats, batch: Batch, weights: Weights | None = None) -> dict[str, float]:

@@ -4,8 +4,8 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ from redoubt.params.settings.base import Balance, Strict
 from redoubt.params.settings.networks import Cnn, Linear, ModelParams
 from redoubt.params.settings.sections import SweepParams
 from redoubt.quiet import import_tensorflow
-from redoubt.training.balance import class_weights
+from redoubt.training.balance import Weights, class_weights
+
+if TYPE_CHECKING:
+    from redoubt.training.folds import FoldTrainer
 
 Curve = list[dict[str, float]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -63,12 +66,10 @@ class Folds:
 class Fold:
     """One training of a sweep."""
 
-    model: ModelParams
-    schema: Schema
     scaler: Scaler
     train: Batch
     validation: Batch
-    balance: Balance
+    weights: Weights | None
 
 
 def describe(model: ModelParams, outputs: int) -> str:
@@ -113,12 +114,13 @@ def cross_validate(
     Returns:
         A learning curve per fold: one mapping of metric names to values per epoch.
     """
-    curves = []
+    plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
+    # Made where a fold is not remembered, and then shared by all of them.
+    curves, trainer = [], cache(partial(_trainer, point.model, schema, plan))
     for number, scaler in enumerate(folds.scalers):
         held_out = folds.fold == number
         parts = (learnt(folds.fold, number), held_out)
         train, validation = (scaler.impute(folds.batch.take(np.flatnonzero(rows))) for rows in parts)
-        plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
         key = {
             "plan": plan,
             "model": point.model.model_dump(),
@@ -127,23 +129,21 @@ def cross_validate(
             "balance": folds.balance,
         }
         given = {"train_x": train.x, "train_y": train.y, "x": validation.x, "y": validation.y}
-        fold = Fold(point.model, schema, scaler, train, validation, folds.balance)
-        curves.append(_as_curve(remember(key, given, partial(_train, fold, plan))))
+        fold = Fold(scaler, train, validation, class_weights(train.y, schema.outputs, folds.balance))
+        curves.append(_as_curve(remember(key, given, partial(_train, fold, trainer))))
     return curves
 
 
-def _train(fold: Fold, plan: dict[str, Any]) -> Arrays:
+def _trainer(model: ModelParams, schema: Schema, plan: Mapping[str, Any]) -> "FoldTrainer":
     import_tensorflow()
-    from redoubt.models.networks import build
-    from redoubt.training.determinism import make_deterministic
-    from redoubt.training.fit import Plan, compile_network, fit, on_rows
+    from redoubt.training.fit import Plan
+    from redoubt.training.folds import FoldTrainer
 
-    made = Plan(**plan)
-    make_deterministic(made.seed, threads=1)
-    network = build(fold.model, fold.schema, fold.scaler, made.seed)
-    weights = class_weights(fold.train.y, fold.schema.outputs, fold.balance)
-    compile_network(network, made, len(fold.train), fold.schema.outputs, weights)
-    curve = fit(network, network, fold.train, on_rows(network, fold.validation, weights), made)
+    return FoldTrainer(model, schema, Plan(**plan))
+
+
+def _train(fold: Fold, trainer: "Callable[[], FoldTrainer]") -> Arrays:
+    curve = trainer().train(fold.scaler, fold.train, fold.validation, fold.weights)
     return {name: np.array([epoch[name] for epoch in curve]) for name in curve[0]}
 
 

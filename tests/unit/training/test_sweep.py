@@ -14,6 +14,8 @@ from redoubt.evaluation.cache import EvaluationCache
 from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.params.settings.sections import SweepParams
 from redoubt.training import sweep as module
+from redoubt.training.fit import Plan
+from redoubt.training.folds import FoldTrainer
 from redoubt.training.sweep import (
     Arrays,
     Folds,
@@ -26,7 +28,7 @@ from redoubt.training.sweep import (
     score,
     winner,
 )
-from tests.support.tiny import COLUMNS, SCHEMAS, TABLE, rows
+from tests.support.tiny import COLUMNS, IMAGE, NUMBER, SCHEMAS, TABLE, rows
 
 LINEAR, MLP = Linear(kind="linear"), Mlp(kind="mlp", units=(8, 4), dropout=0.25)
 
@@ -104,13 +106,13 @@ def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: 
     batch, cache = rows(TABLE, 60), EvaluationCache(tmp_path)
     scaler = fit(batch, SCHEMAS[TABLE])
     folds = Folds(batch, np.arange(60) % 3, [scaler, scaler, scaler])
-    trained: list[dict[str, Any]] = []
+    trained: list[module.Fold] = []
 
-    def counted(fold: module.Fold, plan: dict[str, Any]) -> module.Arrays:
-        trained.append(plan)
+    def counted(fold: module.Fold, trainer: object) -> module.Arrays:
+        trained.append(fold)
         if len(trained) == 3:
             raise KeyboardInterrupt
-        found = {"loss": len(fold.train) / 7, "val_loss": plan["learning_rate"] / 3 + len(trained)}
+        found = {"loss": len(fold.train) / 7, "val_loss": 0.1 / 3 + len(trained)}
         return {name: np.array([value, np.nan]) for name, value in found.items()}
 
     monkeypatch.setattr(module, "_train", counted)
@@ -126,6 +128,17 @@ def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: 
     for point, epochs, seed in others:
         cross_validate(point, folds, SCHEMAS[TABLE], epochs, seed, cache.remember)
     assert len(trained) == 4 + 3 * len(others)
+
+
+@pytest.mark.parametrize("task", [TABLE, NUMBER, IMAGE])
+def test_folds_share_what_was_traced_and_nothing_else(task: str) -> None:
+    """Each fold trains as it would alone, whichever were trained before it with the same network."""
+    batch, fold = rows(task, 60), np.arange(60) % 3
+    scalers = [fit(batch.take(np.flatnonzero(fold != number)), SCHEMAS[task]) for number in range(3)]
+    together = cross_validate(Point(MLP, 16, 0.1), Folds(batch, fold, scalers), SCHEMAS[task], 2, 5)
+    trainer = FoldTrainer(MLP, SCHEMAS[task], Plan(epochs=2, batch_size=16, learning_rate=0.1, seed=5))
+    last = [batch.take(np.flatnonzero(rows)) for rows in (fold != 2, fold == 2)]
+    assert trainer.train(scalers[2], *last, None) == together[2]
 
 
 @pytest.mark.parametrize("in_time", [False, True])
