@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, final
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.core.base import Attack, check_inputs, check_result
+from redoubt.attacks.core.criteria import Criterion
 from redoubt.attacks.core.problem import AttackError, AttackProblem
 from redoubt.core.types import Floats, Ints
 
@@ -89,6 +91,20 @@ def log_scores(probabilities: Floats) -> Floats:
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
+@cache
+def _margins(criterion: Criterion) -> Callable[[Floats, NDArray[Any]], tf.Tensor]:
+    """A criterion's margins of arrays, of classes by one graph: asked at every query, eager operations take longer.
+
+    That of a number stays eager, since a graph multiplies by the reciprocal of the tolerance instead of dividing.
+    """
+    if not criterion.is_classification:
+        return lambda outputs, y: criterion.margin(tf.constant(outputs), tf.constant(y))
+    graph: Callable[[Floats, NDArray[Any]], tf.Tensor] = tf.function(
+        lambda outputs, y: criterion.margin(outputs, y), reduce_retracing=True, autograph=False
+    )
+    return graph
+
+
 class Tally:
     """One attack's accounts: what each example has cost and what it came to.
 
@@ -125,7 +141,7 @@ class Tally:
 
     def margin(self, outputs: Floats, rows: Ints) -> Floats:
         """How far such outputs are past that point, `(candidates,)`: negative until then."""
-        margin: Floats = self._problem.criterion.margin(tf.constant(outputs), tf.constant(self._y[rows])).numpy()
+        margin: Floats = _margins(self._problem.criterion)(outputs, self._y[rows]).numpy()
         return margin
 
     def closed(self) -> QueryResult:
