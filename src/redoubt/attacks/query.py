@@ -100,7 +100,7 @@ def _margins(criterion: Criterion) -> Callable[[Floats, NDArray[Any]], tf.Tensor
     if not criterion.is_classification:
         return lambda outputs, y: criterion.margin(tf.constant(outputs), tf.constant(y))
     graph: Callable[[Floats, NDArray[Any]], tf.Tensor] = tf.function(
-        lambda outputs, y: criterion.margin(outputs, y), reduce_retracing=True, autograph=False
+        criterion.margin, reduce_retracing=True, autograph=False
     )
     return graph
 

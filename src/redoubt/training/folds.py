@@ -1,4 +1,4 @@
-"""One compiled network for all folds of a cross-validation: to trace a training takes longer than to run a small one."""
+"""One compiled network for all folds of a cross-validation: tracing a small training takes longer than running it."""
 
 import keras
 import numpy as np
