@@ -58,7 +58,7 @@ class APGD(GradientAttack):
             return _halve_where_stalled(state, tf.cast(tf.gather(lengths, interval), tf.float32))
 
         first = project(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
-        return while_active(len(lengths), advance, _begin(x, y, first))["kept"]
+        return while_active(len(lengths), advance, _begin(x, y, first), ["kept"])["kept"]
 
     def _evaluate(self, problem: AttackProblem, state: State, seed: tf.Tensor) -> State:
         """Evaluate the new point; keep it where it is better than all before."""

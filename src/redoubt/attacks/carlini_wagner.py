@@ -69,8 +69,7 @@ class CarliniWagner(GradientAttack):
                 stalled = state["objective"] > STALLED * state["mark"]
                 return {**state, "mark": state["objective"], "done": stalled}
 
-            state = while_active(CHECKS, advance, _begin(x, y, found))
-            return index + 1, _next_constant({name: state[name] for name in found})
+            return index + 1, _next_constant(while_active(CHECKS, advance, _begin(x, y, found), found))
 
         rows = tf.shape(x)[:1]
         found = {

@@ -39,25 +39,29 @@ def until_adversarial(
     return x_adv
 
 
-def while_active(rounds: int, advance: Callable[[tf.Tensor, State], State], state: State) -> State:
+def while_active(
+    rounds: int, advance: Callable[[tf.Tensor, State], State], state: State, wanted: Iterable[str]
+) -> State:
     """Advance a batch round by round, as graph code, dropping the examples that are done after each round.
 
     Args:
         rounds: how many at most.
         advance: `(round, state of some examples) -> their next state`.
         state: per-example tensors `(examples, ...)`; "done", boolean, marks the examples that need no more work.
+        wanted: what to return of the state; the rest of an example is forgotten once it is done.
 
     Returns:
-        The state of all examples, each as it was when it was done.
+        That of all examples, each as it was when it was done.
     """
 
     def one(index: tf.Tensor, rows: tf.Tensor, part: State, whole: State) -> tuple[tf.Tensor, tf.Tensor, State, State]:
         part = advance(index, part)
-        whole = {name: tf.tensor_scatter_nd_update(whole[name], rows[:, None], part[name]) for name in whole}
+        places = rows[:, None]
+        whole = {name: tf.tensor_scatter_nd_update(whole[name], places, part[name]) for name in whole}
         left = tf.where(~part["done"])[:, 0]
         return index + 1, tf.gather(rows, left), {name: tf.gather(part[name], left) for name in part}, whole
 
-    loop = (tf.constant(0), tf.range(tf.shape(state["done"])[0]), state, state)
+    loop = (tf.constant(0), tf.range(tf.shape(state["done"])[0]), state, {name: state[name] for name in wanted})
     shapes = tf.nest.map_structure(lambda rows: tf.TensorShape([None, *rows.shape[1:]]), loop[1:])
     *_, whole = tf.while_loop(
         lambda index, rows, *_: (index < rounds) & (tf.size(rows) > 0),

@@ -69,7 +69,7 @@ class PGD(GradientAttack):
         if not self.early_stop:
             return climb(tf.constant(0), tf.constant(self.steps), state)["x_adv"]
         state["done"] = tf.zeros(tf.shape(x)[:1], tf.bool)
-        return while_active(math.ceil(self.steps / STEPS_PER_ROUND), advance, state)["x_adv"]
+        return while_active(math.ceil(self.steps / STEPS_PER_ROUND), advance, state, ["x_adv"])["x_adv"]
 
     def _step(self, problem: AttackProblem, state: State, eps: tf.Tensor, seed: tf.Tensor, index: tf.Tensor) -> State:
         norm, bounds = problem.norm, problem.bounds
