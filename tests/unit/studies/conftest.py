@@ -1,7 +1,7 @@
 """What the tests of the studies share: the course's data, and each study's quick result, once."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import pytest
@@ -13,11 +13,18 @@ from redoubt.studies.given import Given
 from tests.support.once import once, shared_folder
 
 Run = Callable[[str], Result]
+# Studies that take long, with as few rows and epochs as their claims bear; the others run at their quick sizes.
+SMALL: Mapping[str, Mapping[str, int]] = {
+    "defenses": {"epochs": 8, "queries": 100},
+    "attacks": {"attacked": 100, "epochs": 10, "queries": 200, "steps": 100},
+    "beyond": {"rounds": 2000, "episodes": 300, "runs": 3},
+    "depth": {"epochs": 12, "held_out": 1000},
+}
 
 
 def result(name: str, *, course: bool) -> Result:
     study = find(name)
-    return study.run(Given(course=course, seed=20), study.sizes(), 20)
+    return study.run(Given(course=course, seed=20), study.sizes(**SMALL.get(name, {})), 20)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -54,8 +55,9 @@ class Victims:
     batch: Batch
 
 
+@lru_cache(maxsize=8)
 def problem(network: keras.Model, norm: Norm = "linf", criterion: Criterion | None = None) -> AttackProblem:
-    """An attack on pictures, untargeted if nothing else is said."""
+    """An attack on pictures, untargeted if nothing else is said; what a page compiles serves the next."""
     return AttackProblem(of_network(network), criterion or Untargeted(), norm, PIXELS)
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from redoubt.attacks.core.criteria import Untargeted
-from redoubt.certify.worst_case import ball, worst_outputs
+from redoubt.certify.worst_case import ball, certifier, worst_outputs
 from redoubt.core.types import PIXELS, Batch
 from redoubt.studies.attack.defenses_passive import PARTS
 from redoubt.studies.attack.defenses_proactive import TRAINED, certified
@@ -62,7 +62,8 @@ def test_the_certified_share_is_what_the_bounds_say_and_falls_with_eps() -> None
     network = new_network(MLP, x, 0)
     y = network(x).numpy().argmax(axis=1)
     batch = Batch(x, y)
-    shares = [certified(network, batch, eps) for eps in (0.0, 0.003, 0.01, 0.3)]
+    prove = certifier(network, PIXELS, Untargeted())
+    shares = [certified(prove, batch, eps) for eps in (0.0, 0.003, 0.01, 0.3)]
     assert shares == sorted(shares, reverse=True)
     assert (shares[0] > 0.95, shares[-1]) == (True, 0.0)
     worst = worst_outputs(network, ball(tf.constant(x), 0.01, PIXELS), tf.constant(y), Untargeted()).numpy()
