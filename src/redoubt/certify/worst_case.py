@@ -62,11 +62,10 @@ def certifier(
         IntervalError: a layer without a sound bound.
     """
 
-    @tf.function
     def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
         return worst_outputs(network, ball(x, eps, bounds), y, criterion)
 
-    return over_batches(worst, criterion)
+    return over_batches(tf.function(worst, autograph=False), criterion)
 
 
 def over_batches(worst: Callable[..., tf.Tensor], criterion: Criterion) -> Callable[[Batch, float], NDArray[np.bool_]]:

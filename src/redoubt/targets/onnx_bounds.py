@@ -70,7 +70,6 @@ def certifier_of_graph(
         criterion: tells classes from numbers.
     """
 
-    @tf.function
     def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
         outputs = graph(ball(x, eps, bounds).through(turned))
         if not criterion.is_classification:
@@ -79,7 +78,7 @@ def certifier_of_graph(
         leads = outputs.high - tf.gather(outputs.low, y, axis=1, batch_dims=1)[:, None]
         return tf.where(tf.one_hot(y, leads.shape[1], on_value=True, off_value=False), 0.0, leads)
 
-    return over_batches(worst, criterion)
+    return over_batches(tf.function(worst, autograph=False), criterion)
 
 
 def _widened(box: Box, error: float) -> Box:
