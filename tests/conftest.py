@@ -27,13 +27,13 @@ FIRST = (
     "tests/unit/training/",
     "tests/unit/studies/test_catalogue.py",
     "tests/unit/cli/attack/test_attack.py",
-    "tests/unit/evaluation/test_attack_columns.py",
+    "tests/unit/evaluation/",
     "tests/unit/attacks/test_problem.py",
     "tests/pipelines/",
     "tests/serving/",
 )
-# Folders whose tests share what takes long to make, and so a process: trained networks, or a running service.
-TOGETHER = ("tests/unit/training/", "tests/serving/")
+# Folders whose tests share what takes long to make, and so a process: networks, attacks on them, or a running service.
+TOGETHER = ("tests/unit/training/", "tests/unit/evaluation/", "tests/serving/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

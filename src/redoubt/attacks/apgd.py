@@ -1,7 +1,7 @@
 """Auto-PGD (arXiv 2003.01690): no step size to choose, since it halves by itself where progress stalls."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.active_rows import State, until_adversarial, while_active
 from redoubt.attacks.core.base import Attack, GradientAttack
-from redoubt.attacks.core.criteria import Criterion
 from redoubt.attacks.core.geometry import project, round_integers_in_graph, steepest_step
 from redoubt.attacks.core.gradient import per_example, value_and_grad
 from redoubt.attacks.core.losses import Loss
@@ -101,7 +100,7 @@ class APGDT(Attack):
         """See `Attack.perturb`."""
         attack = APGD(steps=self.steps, loss="dlr", eot=self.eot)
         criterion, ways = problem.criterion.directions(problem.predict(x, seed), y, self.targets)
-        aimed = _aimed(problem, criterion)
+        aimed = problem.aimed(criterion)
         attempts = (lambda rows, way=way: attack.perturb(aimed, x[rows], way[rows], eps, seed) for way in ways)
         return until_adversarial(problem, x, y, attempts, seed)
 
@@ -153,11 +152,3 @@ def _halve_where_stalled(state: State, length: tf.Tensor) -> State:
         "climbed": tf.zeros_like(state["climbed"]),
         "mark": state["best_loss"],
     }
-
-
-def _aimed(problem: AttackProblem, criterion: Criterion) -> AttackProblem:
-    """The same problem with another aim, remembered with all that is compiled for it."""
-    key = ("aimed", criterion)
-    if key not in problem.compiled:
-        problem.compiled[key] = replace(problem, criterion=criterion, compiled={})
-    return problem.compiled[key]

@@ -6,7 +6,6 @@ import numpy as np
 
 from redoubt.attacks.core.criteria import Targeted
 from redoubt.attacks.core.gradient import PGD
-from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.core.types import Batch, Floats, Norm, Threat
 from redoubt.evaluation.ablation import ablate_guard
 from redoubt.evaluation.attack_columns import Evaluation
@@ -102,7 +101,7 @@ def _scores(evaluator: Evaluator, batch: Batch, clean: Mapping[str, tuple[Floats
 def _targeted(evaluation: Evaluation, norm: Norm) -> Rate:
     """The share of examples that targeted PGD turns into the class after their own."""
     evaluator, batch, params = evaluation.evaluator, evaluation.batch, evaluation.params
-    problem = AttackProblem(of_network(evaluator.network), Targeted(), norm, evaluator.config.bounds, "network")
+    problem = evaluator.undefended[norm].aimed(Targeted())
     wanted = (batch.y + 1) % evaluator.guarded.schema.outputs
     attack = PGD(steps=params.steps, early_stop=True)
     x_adv = evaluator.attack(attack, problem, Batch(batch.x, wanted), evaluator.config.eps.of(norm))

@@ -1,7 +1,6 @@
 """The same examples without a limit: do gradients find what a search of the whole box finds without them?"""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -99,7 +98,7 @@ def _attacked(arena: Arena, batch: Batch, threat: Threat) -> Flags:
     # The box is the same in both norms, and an L2 step that all features share is rounded away from whole numbers.
     problem, eps = arena.undefended["linf"], _across(arena, batch, "linf")
     towards, ways = criterion.directions(problem.predict(batch.x), batch.y, TARGETS)
-    aimed, climb = replace(problem, criterion=towards, compiled={}), PGD(steps=steps, random_start=False)
+    aimed, climb = problem.aimed(towards), PGD(steps=steps, random_start=False)
     for way in ways:
         left = np.flatnonzero(~is_adversarial)
         x_adv = arena.attack(climb, aimed, Batch(batch.x, way).take(left), eps)

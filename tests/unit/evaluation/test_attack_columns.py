@@ -1,6 +1,5 @@
 """Three columns, never one: what must hold between them, whatever is attacked."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,46 +19,12 @@ from redoubt.defenses.components import Component, components
 from redoubt.evaluation import attack_columns as module
 from redoubt.evaluation.ablation import ablate_guard
 from redoubt.evaluation.attack_columns import Evaluation
-from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.redraws import REDRAWS
-from redoubt.evaluation.results import NORMS, Robustness, ThreatResult, join
-from redoubt.evaluation.shared_network import SharedNetwork
+from redoubt.evaluation.results import Robustness, ThreatResult, join
 from redoubt.evaluation.summarize import degenerate, summarize
-from redoubt.params.settings.sections import AttackParams, Eps
+from tests.support.evaluations import EPS, PARAMS, evaluation, evaluator_of, measured, norms, threats
 from tests.support.tiny import IMAGE, TABLE, Guarded
-
-PARAMS = AttackParams(linf=(0.000001, 0.1, 0.3), l2=(0.3, 0.8), points=60, steps=6, restarts=2, eot=2, queries=30)
-EPS = Eps(linf=0.1, l2=0.8)
-THREATS = [Threat(norm, eps) for norm in NORMS for eps in PARAMS.grid(norm, EPS)]
-
-
-def evaluator_of(guarded: Guarded, cache: Path | None = None, **change: Any) -> Evaluator:
-    case = guarded.case
-    mean = case.scaler.target_mean
-    config = EvaluationConfig(
-        PARAMS.model_copy(update=change), EPS, case.criterion, case.bounds, 1, EvaluationCache(cache), mean
-    )
-    return Evaluator(case.network, guarded.model, config, shared_network(guarded))
-
-
-@functools.cache
-def shared_network(guarded: Guarded) -> SharedNetwork:
-    """What is compiled, the same for every configuration, and most of this file's time."""
-    return SharedNetwork(guarded.case.network)
-
-
-def evaluation(guarded: Guarded, cache: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
-    return Evaluation(evaluator_of(guarded, cache, **change), guarded.case.test, thorough=thorough)
-
-
-@functools.cache
-def measured(guarded: Guarded) -> tuple[Robustness, Evaluation]:
-    work = evaluation(guarded)
-    for threat in THREATS:
-        work.run(threat)
-    shares = [summarize(work, norm, [], judge_parts=norm == "linf") for norm in NORMS]
-    return join(shares), work
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +38,9 @@ def table(bundles: Callable[[str], Guarded]) -> Guarded:
     return bundles(TABLE)
 
 
-def test_threats_are_every_norm_and_eps_rising() -> None:
+def test_threats_are_every_norm_and_eps_rising(table: Guarded) -> None:
     sizes = [("linf", 0.000001), ("linf", 0.1), ("linf", 0.3), ("l2", 0.3), ("l2", 0.8)]
-    assert [(threat.norm, threat.eps) for threat in THREATS] == sizes
+    assert [(threat.norm, threat.eps) for threat in threats(table)] == sizes
 
 
 def test_a_worst_case_is_no_better_than_any_single_attack(result: Robustness) -> None:
@@ -164,8 +129,8 @@ def test_only_a_thorough_evaluation_queries_the_guarded_model(table: Guarded) ->
     assert spared.undefended == measured(table)[0].at(Threat("linf", 0.1)).undefended
 
 
-def test_a_larger_eps_is_no_easier_to_bear(result: Robustness) -> None:
-    for norm in ("linf", "l2"):
+def test_a_larger_eps_is_no_easier_to_bear(guarded: Guarded, result: Robustness) -> None:
+    for norm in norms(guarded):
         cells = [cell for cell in result.cells if cell.norm == norm]
         assert cells[0].undefended.share > cells[-1].undefended.share
         assert cells[0].adaptive.share > cells[-1].adaptive.share
@@ -180,7 +145,7 @@ def test_next_to_no_eps_leaves_the_clean_figures(result: Robustness) -> None:
 
 def test_examples_are_those_of_the_undefended_column(guarded: Guarded, result: Robustness) -> None:
     case, examples = guarded.case, measured(guarded)[1].examples
-    assert list(examples) == THREATS
+    assert list(examples) == threats(guarded)
     for threat, x_adv in examples.items():
         case.bounds.check(x_adv)
         assert distance(x_adv - case.test.x, threat.norm, case.bounds).max() <= threat.eps * 1.001 + 1e-3
@@ -198,7 +163,7 @@ def test_what_is_measured_is_what_is_served(guarded: Guarded, result: Robustness
 
 def test_classes_have_targets_and_numbers_have_errors(guarded: Guarded, result: Robustness) -> None:
     if guarded.case.schema.labels:
-        assert list(result.targeted) == ["linf", "l2"]
+        assert list(result.targeted) == list(norms(guarded))
         assert all(cell.error_growth is None for cell in result.cells)
         # Any hit of a target is a miss of the truth.
         assert all(result.targeted[n].share <= 1 - result.at(EPS.threat(n)).pgd.share + 0.1 for n in result.targeted)

@@ -1,10 +1,10 @@
 """Sound figures pass; a model that hides its gradients is caught."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,6 +21,7 @@ from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.metrics import rate
 from redoubt.evaluation.probes import diagnose
 from redoubt.evaluation.results import Check, ThreatResult
+from redoubt.evaluation.shared_network import SharedNetwork
 from redoubt.models.networks import build
 from redoubt.params.settings.networks import Cnn
 from redoubt.params.settings.sections import AttackParams, Eps
@@ -125,28 +126,65 @@ class Undefended(Evaluation):
         return []
 
 
-def judged(
-    case: tiny.Case, network: Callable[..., tf.Tensor], bundle: tiny.Guarded, criterion: Criterion | None = None
-) -> list[Check]:
-    """The evaluation of a network, then the checks."""
-    compiled = tf.function(
-        lambda x: network(x, training=False), input_signature=[tf.TensorSpec((None, *case.test.x.shape[1:]))]
-    )
+class Honest:
+    """A network, and the ways to hide its gradients: one of them at a time, so that the attacks are compiled once."""
 
-    class Itself:
-        """Scores by the network, whatever the bundle holds."""
+    def __init__(self, network: Callable[..., tf.Tensor]) -> None:
+        self.network = network
+        self.hidden, self.reversed, self.noise = (tf.Variable(start) for start in (False, False, 0.0))
 
-        guard, schema, digest, proves = bundle.model.guard, bundle.model.schema, "d", False
-        predict = bundle.model.predict
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        # The same answers from inputs rounded so that no gradient comes through.
+        x = tf.where(self.hidden, tf.stop_gradient(tf.round(x * 64) / 64) + 0.0 * x, x)
+        outputs = self.network(x, training=training)
+        # The same answers and a gradient that leads the other way.
+        outputs = tf.where(self.reversed, 2.0 * tf.stop_gradient(outputs) - outputs, outputs)
+        return outputs + self.noise * tf.random.normal(tf.shape(outputs))
 
-        def network(self, x: Floats) -> Floats:
-            return np.asarray(compiled(x))
 
-    config = EvaluationConfig(PARAMS, EPS, criterion or case.criterion, case.bounds, seed=1)
-    work = Undefended(Evaluator(network, Itself(), config), case.test, thorough=False)  # type: ignore[arg-type]
-    for eps in PARAMS.linf:
-        work.run(Threat("linf", eps))
-    return diagnose(work, "linf", [])
+class Judge:
+    """Evaluates a network of a task in one of its ways, then runs the checks; compiled once for all the ways."""
+
+    def __init__(self, bundle: tiny.Guarded, network: Callable[..., tf.Tensor], criterion: Criterion) -> None:
+        self.bundle, self.criterion, self.network = bundle, criterion, Honest(network)
+        rows = tf.TensorSpec((None, *bundle.case.test.x.shape[1:]))
+        self.compiled = tf.function(self.network, input_signature=[rows], autograph=False)
+        self.shared = SharedNetwork(self.network)
+
+    def __call__(self, hidden: bool = False, reverse: bool = False, noise: float = 0.0) -> list[Check]:
+        """The network as it is, or with its gradient hidden or reversed, or with secret noise of a size."""
+        for variable, value in zip(
+            (self.network.hidden, self.network.reversed, self.network.noise), (hidden, reverse, noise), strict=True
+        ):
+            variable.assign(value)
+        bundle, compiled = self.bundle, self.compiled
+
+        class Itself:
+            """Scores by the network, whatever the bundle holds."""
+
+            guard, schema, digest, proves = bundle.model.guard, bundle.model.schema, "d", False
+            predict = bundle.model.predict
+
+            def network(self, x: Floats) -> Floats:
+                return np.asarray(compiled(x))
+
+        config = EvaluationConfig(PARAMS, EPS, self.criterion, bundle.case.bounds, seed=1)
+        evaluator = Evaluator(self.network, Itself(), config, self.shared)  # type: ignore[arg-type]
+        work = Undefended(evaluator, bundle.case.test, thorough=False)
+        for eps in PARAMS.linf:
+            work.run(Threat("linf", eps))
+        return diagnose(work, "linf", [])
+
+
+@pytest.fixture(scope="module")
+def judge(bundles: Callable[[str], tiny.Guarded]) -> Callable[[str], Judge]:
+    """By the name of a task, on its own network and towards its own aim."""
+
+    def made(task: str) -> Judge:
+        case = bundles(task).case
+        return Judge(bundles(task), case.network, case.criterion)
+
+    return functools.cache(made)
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +219,8 @@ def failed_checks(checks: list[Check]) -> set[str]:
     return {each.name for each in checks if not each.passed}
 
 
-def test_an_honest_network_is_trusted(bars: tiny.Case, bundle: tiny.Guarded) -> None:
-    assert failed_checks(judged(bars, bars.network, bundle)) == set()
+def test_an_honest_network_is_trusted(judge: Callable[[str], Judge]) -> None:
+    assert failed_checks(judge(tiny.IMAGE)()) == set()
 
 
 def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
@@ -192,7 +230,7 @@ def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarde
     network = build(Cnn(kind="cnn", filters=(32, 64), units=(128,)), bars.schema, scaler, seed=1)
     problem = AttackProblem(of_network(network), Untargeted(), "linf", PIXELS)
     trainer = Trainer(network, AdversarialObjective(network, [(problem, 1.0)], fgsm()), EpsSchedule(eps, 0), seed=1)
-    plan = Plan(epochs=15, batch_size=64, learning_rate=0.005)
+    plan = Plan(epochs=6, batch_size=64, learning_rate=0.005)
     compile_network(trainer, plan, len(train), bars.schema.outputs)
     left = iter(range(plan.epochs, 0, -1))
     fit(trainer, network, train, lambda: {"loss": float(next(left))}, plan)
@@ -203,40 +241,16 @@ def test_catastrophic_overfitting_is_caught(bars: tiny.Case, bundle: tiny.Guarde
 
     assert stands(fgsm()) > 0.9
     assert stands(PGD(steps=40)) < 0.3
-    assert "no catastrophic overfitting to a single step" in failed_checks(judged(bars, network, bundle))
+    assert "no catastrophic overfitting to a single step" in failed_checks(Judge(bundle, network, Untargeted())())
 
 
-class Hidden:
-    """The same answers as a network's, from inputs rounded so that no gradient comes through."""
-
-    def __init__(self, network: keras.Model) -> None:
-        self.network = network
-
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self.network(tf.stop_gradient(tf.round(x * 64) / 64) + 0.0 * x, training=training)
-
-
-def test_shattered_gradients_are_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
-    found = failed_checks(judged(bars, Hidden(bars.network), bundle))
+def test_shattered_gradients_are_caught(judge: Callable[[str], Judge]) -> None:
+    found = failed_checks(judge(tiny.IMAGE)(hidden=True))
     assert {"gradients are neither zero nor NaN", "white box is no weaker than square"} <= found
 
 
-def test_a_network_that_draws_in_secret_is_caught(bars: tiny.Case, bundle: tiny.Guarded) -> None:
-    def noisy(x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return bars.network(x, training=training) + tf.random.normal((tf.shape(x)[0], 3), stddev=0.01)
-
-    assert "randomness is declared" in failed_checks(judged(bars, noisy, bundle))
-
-
-class Unsteerable:
-    """A network whose answers are right and whose gradient leads the other way."""
-
-    def __init__(self, network: keras.Model) -> None:
-        self.network = network
-
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        outputs = self.network(x, training=training)
-        return 2.0 * tf.stop_gradient(outputs) - outputs
+def test_a_network_that_draws_in_secret_is_caught(judge: Callable[[str], Judge]) -> None:
+    assert "randomness is declared" in failed_checks(judge(tiny.IMAGE)(noise=0.01))
 
 
 FALLS = "robust accuracy reaches 0 under an unbounded attack"
@@ -247,37 +261,32 @@ def said(checks: list[Check], name: str) -> str:
 
 
 @pytest.mark.parametrize("task", [tiny.TABLE, tiny.NUMBER])
-def test_an_honest_network_of_a_table_with_a_category_is_trusted(
-    trained: Callable[[str], tiny.Case], bundles: Callable[[str], tiny.Guarded], task: str
-) -> None:
-    case = trained(task)
-    checks = judged(case, case.network, bundles(task))
+def test_an_honest_network_of_a_table_with_a_category_is_trusted(judge: Callable[[str], Judge], task: str) -> None:
+    checks = judge(task)()
     assert FALLS not in failed_checks(checks)
     assert "; colour cannot change at any eps, with " in said(checks, FALLS)
     assert "% of the permutation importance" in said(checks, FALLS)
 
 
 @pytest.mark.parametrize(
-    ("task", "masked"), [(tiny.TABLE, Hidden), (tiny.TABLE, Unsteerable), (tiny.NUMBER, Hidden)], ids=str
+    ("task", "masked"),
+    [(tiny.TABLE, {"hidden": True}), (tiny.TABLE, {"reverse": True}), (tiny.NUMBER, {"hidden": True})],
+    ids=str,
 )
 def test_masked_gradients_are_caught_beside_a_category(
-    trained: Callable[[str], tiny.Case],
-    bundles: Callable[[str], tiny.Guarded],
-    task: str,
-    masked: Callable[[keras.Model], Callable[..., tf.Tensor]],
+    judge: Callable[[str], Judge], task: str, masked: dict[str, bool]
 ) -> None:
-    case = trained(task)
-    assert FALLS in failed_checks(judged(case, masked(case.network), bundles(task)))
+    assert FALLS in failed_checks(judge(task)(**masked))
 
 
 def test_a_tolerance_so_wide_that_nothing_breaks_some_rows_is_no_masked_gradient(
-    trained: Callable[[str], tiny.Case], bundles: Callable[[str], tiny.Guarded]
+    bundles: Callable[[str], tiny.Guarded],
 ) -> None:
-    case = trained(tiny.NUMBER)
-    wide = Tolerance(0.75 * float(np.ptp(case.test.y)))
-    honest = judged(case, case.network, bundles(tiny.NUMBER), wide)
+    bundle = bundles(tiny.NUMBER)
+    judge = Judge(bundle, bundle.case.network, Tolerance(0.75 * float(np.ptp(bundle.case.test.y))))
+    honest = judge()
     assert FALLS not in failed_checks(honest)
     assert "withstand both, even with every mutable feature free" in said(honest, FALLS)
     left = float(said(honest, FALLS).split("free")[0].split("; ")[-1].split(" %")[0])
     assert 5.0 < left < 95.0
-    assert FALLS in failed_checks(judged(case, Hidden(case.network), bundles(tiny.NUMBER), wide))
+    assert FALLS in failed_checks(judge(hidden=True))

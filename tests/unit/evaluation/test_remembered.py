@@ -1,6 +1,5 @@
 """What was measured of a model that has not changed is not measured again, and makes the same bytes."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,12 @@ from redoubt.evaluation import certified_shares
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.certified_shares import CertifiedShares
-from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
-from redoubt.evaluation.shared_network import SharedNetwork
 from redoubt.evaluation.summarize import summarize
-from redoubt.params.settings.sections import AttackParams, CertifyParams, Eps
+from redoubt.params.settings.sections import CertifyParams
 from redoubt.params.settings.stages import CertifySettings
+from tests.support.evaluations import EPS, evaluator_of
 from tests.support.tiny import NUMBER, TABLE, TOLERANCE, Guarded
 
-EPS = Eps(linf=0.1, l2=0.3)
-EFFORT = AttackParams(linf=(0.1,), l2=(0.3,), points=64, steps=2, restarts=1, eot=1, queries=10)
 SMOOTHING = CertifyParams(sigma=0.2, radii=(0.1,), selection_draws=10, draws=50, alpha=0.01, points=10)
 
 
@@ -30,16 +26,8 @@ def refuse(*_: Any, **__: Any) -> Any:
     raise AssertionError("it was measured again")
 
 
-@functools.cache
-def shared_network(guarded: Guarded) -> SharedNetwork:
-    """What is compiled, once for all of these runs."""
-    return SharedNetwork(guarded.case.network)
-
-
 def attacked(guarded: Guarded, cache: EvaluationCache) -> str:
-    case = guarded.case
-    config = EvaluationConfig(EFFORT, EPS, case.criterion, case.bounds, 1, cache, case.scaler.target_mean)
-    work = Evaluation(Evaluator(case.network, guarded.model, config, shared_network(guarded)), case.test, thorough=True)
+    work = Evaluation(evaluator_of(guarded, cache), guarded.case.test, thorough=True)
     work.run(Threat("linf", EPS.linf))
     return dumps(summarize(work, "linf", [], judge_parts=True).model_dump(mode="json"))
 

@@ -1,7 +1,7 @@
 """The attack contract: an author writes `perturb`; inputs are checked before and perturbations after."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,14 @@ class AttackProblem:
         # Of no examples too, since their outputs have a width.
         parts = slices(max(len(x), 1), BATCH)
         return np.concatenate([answer(x[part], [seed % 2**31, part.start]).numpy() for part in parts])
+
+    def aimed(self, criterion: Criterion) -> "AttackProblem":
+        """The same problem with another aim, remembered with all that is compiled for it."""
+        key = ("aimed", criterion)
+        if key not in self.compiled:
+            self.compiled[key] = replace(self, criterion=criterion, compiled={})
+        aimed: AttackProblem = self.compiled[key]
+        return aimed
 
     def _graph(self, x: Floats) -> Outputs:
         if "predict" not in self.compiled:
