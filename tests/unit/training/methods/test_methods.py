@@ -70,7 +70,7 @@ def test_training_batches_keep_to_the_threat(trainings: Trainings, method: str, 
     norm = "l2" if isinstance(recipe, Gaussian | SmoothAdv) else problem.norm
     eps = 0.0 if isinstance(recipe, Gaussian) else recipe.trained_at(Eps(**EPS[task]))
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def inputs(eps: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return trainer.objective.inputs(tf.constant(x), tf.constant(y), StepState(eps, tf.constant(1.0), seed))
 
@@ -104,7 +104,7 @@ def test_batches_meet_both_norms_in_turn(trainings: Trainings) -> None:
     eps, x, y = Eps(**EPS[IMAGE]), training.ready.train.x[:32], training.ready.train.y[:32]
     assert recipe.also == (TrainedThreat(norm="l2"),)
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def inputs(update: tf.Tensor) -> tf.Tensor:
         step_state = StepState(tf.constant(eps.linf), tf.constant(1.0), tf.stack([4, update]))
         return training.ready.trainer.objective.inputs(tf.constant(x), tf.constant(y), step_state)
