@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,37 @@ from tests.support.checkout import STORES, TABLE, Checkout, loans
 # Whole pipelines: on a busy machine they take their time.
 pytestmark = pytest.mark.timeout(1200)
 
+# Stages in one process, which imports TensorFlow once.
+AGAIN = """
+from pathlib import Path
+from pipelines import harden, certify, promote, section
+from redoubt.params.harden import HardenSettings
+from redoubt.params.settings.stages import CertifySettings, PromoteSettings, SectionSettings, read_settings
+
+harden.work(read_settings(HardenSettings, Path("loans/harden-certified.json")))
+certify.work(read_settings(CertifySettings, Path("loans/certify.json")))
+promote.work(read_settings(PromoteSettings, Path("loans/promote.json")))
+section.work(read_settings(SectionSettings, Path("loans/section.json")))
+"""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file's content, by its SHA-256, and the time in nanoseconds at which it was written."""
+
+    digest: str
+    at: int
+
+
+def written(folder: Path) -> dict[str, Written]:
+    """What the stages of the task have written, by its path; how long they took is no result."""
+    files = [path for top in ("models", "reports") for path in sorted((folder / top).rglob("*")) if path.is_file()]
+    return {
+        path.relative_to(folder).as_posix(): Written(sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in files
+        if "timings" not in path.parts
+    }
+
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Checkout:
@@ -42,9 +75,22 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Checkou
     return made
 
 
+@dataclass(frozen=True)
+class Told:
+    """What two of the runs printed.
+
+    Attributes:
+        refused: of the one whose tracking server was down.
+        last: of the one that found nothing left to do.
+    """
+
+    refused: str
+    last: str
+
+
 @pytest.fixture(scope="module")
-def finished(checkout: Checkout) -> Checkout:
-    """The same after `dvc repro`, which was killed while it trained, and `make repro`, which went on from there."""
+def told(checkout: Checkout) -> Told:
+    """Brings the project to its end: killed while it trains, without its tracking server, then as it should be."""
     process = subprocess.Popen(
         ["dvc", "repro"],
         cwd=checkout.folder,
@@ -62,7 +108,19 @@ def finished(checkout: Checkout) -> Checkout:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     assert not (checkout.folder / "models/loans/champion").exists()
-    checkout.good("python", "-m", "pipelines.repro")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        server = f"http://user:s3cret@127.0.0.1:{unused.getsockname()[1]}"
+        done = checkout.run("env", f"MLFLOW_TRACKING_URI={server}", "python", "-m", "pipelines.repro", "--jobs=2")
+    assert done.returncode != 0
+    assert (checkout.folder / "reports/index.html").is_file()
+    assert re.findall("Running stage '(.+)'", checkout.good("dvc", "repro")) == ["report"]
+    return Told(done.stdout + done.stderr, checkout.good("python", "-m", "pipelines.repro"))
+
+
+@pytest.fixture(scope="module")
+def finished(checkout: Checkout, told: Told) -> Checkout:
+    """The project after these runs."""
     return checkout
 
 
@@ -182,29 +240,30 @@ def test_what_cannot_be_verified_gets_one_line(
     assert capfd.readouterr().err.startswith(says)
 
 
-def test_a_report_that_could_not_be_recorded_is_not_taken_for_done(finished: Checkout) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        server = f"http://user:s3cret@127.0.0.1:{unused.getsockname()[1]}"
-        done = finished.run("env", f"MLFLOW_TRACKING_URI={server}", "dvc", "repro", "-f", "-s", "report")
-    said = done.stdout + done.stderr
-    assert done.returncode != 0
-    assert "error: report: MLflow at http://127.0.0.1:" in said
-    assert "Traceback" not in said
-    assert "s3cret" not in said
-    assert (finished.folder / "reports/index.html").is_file()
-    assert re.findall("Running stage '(.+)'", finished.good("dvc", "repro")) == ["report"]
-    assert "Data and pipelines are up to date." in finished.good("dvc", "repro")
+def test_a_report_that_could_not_be_recorded_is_not_taken_for_done(told: Told) -> None:
+    assert "error: report: MLflow at http://127.0.0.1:" in told.refused
+    assert "Traceback" not in told.refused
+    assert "s3cret" not in told.refused
 
 
-def test_forced_runs_leave_the_lock_unchanged(finished: Checkout) -> None:
+def test_at_the_end_nothing_is_left_to_do(told: Told) -> None:
+    count = re.search(r"for (\d+) stages: 0 run, 0 from DVC's cache, (\d+) unchanged", told.last)
+    assert count is not None, told.last
+    assert count[1] == count[2]
+    assert "Champions on the test split" in told.last
+
+
+def test_what_is_done_again_comes_to_the_same_bytes(finished: Checkout) -> None:
     """Stages that `test_same_bytes` does not run, with nothing remembered; an attack's repeat is tested by itself."""
-    before = (finished.folder / "dvc.lock").read_bytes()
     shutil.rmtree(finished.folder / ".redoubt/certify")
-    stages = ["harden@loans-certified", *(f"{stage}@loans" for stage in ("certify", "promote", "section"))]
-    said = finished.good("dvc", "repro", "--force", "--single-item", *stages)
-    assert re.findall("Running stage '(.+)'", said) == stages
-    assert (finished.folder / "dvc.lock").read_bytes() == before
+    before = written(finished.folder)
+    finished.good("python", "-c", AGAIN)
+    after = written(finished.folder)
+    assert {name: file.digest for name, file in after.items()} == {name: file.digest for name, file in before.items()}
+    # Each of them did something.
+    kept = {name for name in before if before[name].at == after[name].at}
+    assert not kept & {f"reports/loans/{name}.json" for name in ("certificates", "promotion")}
+    assert not kept & {"models/loans/certified/model.onnx", "reports/sections/loans.html"}
 
 
 @pytest.mark.parametrize(
