@@ -185,7 +185,15 @@ def _certificates(models: dict[str, Any]) -> dict[str, Any]:
             *(f"L2 {row['radius']:g}" for row in first["smoothing"]["radii"]),
         ],
         "models": {name: [row["certified"] for row in each] for name, each in rows.items()},
+        "complete": {name: _complete(each) for name, each in models.items() if each["complete"]},
     }
+
+
+def _complete(measured: dict[str, Any]) -> dict[str, Any]:
+    """What complete verification decided, beside what interval bounds alone certify at the same eps."""
+    found = measured["complete"]
+    interval = next(row["certified"] for row in measured["interval"] if row["eps"] == found["eps"])
+    return {**found, "interval": interval}
 
 
 def _growth(found: dict[str, float] | None) -> str:
