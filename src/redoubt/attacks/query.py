@@ -3,7 +3,6 @@
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, final
 
 import numpy as np
@@ -11,7 +10,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from redoubt.attacks.core.base import Attack, check_inputs, check_result
-from redoubt.attacks.core.criteria import Criterion
 from redoubt.attacks.core.problem import AttackError, AttackProblem
 from redoubt.core.types import Floats, Ints
 
@@ -91,18 +89,19 @@ def log_scores(probabilities: Floats) -> Floats:
     return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
-@cache
-def _margins(criterion: Criterion) -> Callable[[Floats, NDArray[Any]], tf.Tensor]:
-    """A criterion's margins of arrays, of classes by one graph: asked at every query, eager operations take longer.
+def _margins(problem: AttackProblem, outputs: Floats, y: NDArray[Any]) -> Floats:
+    """The criterion's margins of arrays, of classes by one graph: at every query, eager operations would take longer.
 
     That of a number stays eager, since a graph multiplies by the reciprocal of the tolerance instead of dividing.
     """
-    if not criterion.is_classification:
-        return lambda outputs, y: criterion.margin(tf.constant(outputs), tf.constant(y))
-    graph: Callable[[Floats, NDArray[Any]], tf.Tensor] = tf.function(
-        criterion.margin, reduce_retracing=True, autograph=False
-    )
-    return graph
+    margin: Callable[..., tf.Tensor] = problem.criterion.margin
+    if problem.criterion.is_classification:
+        if "margin" not in problem.compiled:
+            signature = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in (outputs, y)]
+            problem.compiled["margin"] = tf.function(margin, input_signature=signature, autograph=False)
+        margin = problem.compiled["margin"]
+    found: Floats = margin(tf.constant(outputs), tf.constant(y)).numpy()
+    return found
 
 
 class Tally:
@@ -141,8 +140,7 @@ class Tally:
 
     def margin(self, outputs: Floats, rows: Ints) -> Floats:
         """How far such outputs are past that point, `(candidates,)`: negative until then."""
-        margin: Floats = _margins(self._problem.criterion)(outputs, self._y[rows]).numpy()
-        return margin
+        return _margins(self._problem, outputs, self._y[rows])
 
     def closed(self) -> QueryResult:
         """The current accounts."""

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from redoubt.evaluation.results import Check, ThreatResult
 from redoubt.perturbable import listed
@@ -205,9 +204,12 @@ def _no_weaker(name: str, strong: tuple[str, Flags], weak: tuple[str, Flags]) ->
 def _clearly_weaker(strong: Flags, weak: Flags) -> bool:
     """Whether the one that should be strong fools fewer examples: by a sign test, and by 2 points."""
     only_strong, only_weak = _only(strong, weak)
-    disagreeing = only_strong + only_weak
-    sure = disagreeing > 0 and binomtest(only_weak, disagreeing, alternative="greater").pvalue < SURE
-    return sure and (only_weak - only_strong) / len(strong) > MARGIN
+    if (only_weak - only_strong) / len(strong) <= MARGIN:
+        return False
+    # Slow to import, and needed only where something is suspicious.
+    from scipy.stats import binomtest
+
+    return bool(binomtest(only_weak, only_strong + only_weak, alternative="greater").pvalue < SURE)
 
 
 def _only(strong: Flags, weak: Flags) -> tuple[int, int]:

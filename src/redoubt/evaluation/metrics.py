@@ -1,19 +1,14 @@
 """Shares with their intervals, scores in which a constant is worth nothing, and the clean metrics of a task."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from scipy.stats import binomtest, norm
-from sklearn.metrics import (
-    confusion_matrix,
-    matthews_corrcoef,
-    mean_absolute_error,
-    r2_score,
-    root_mean_squared_error,
-)
+from scipy.special import ndtr, ndtri
 
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Floats
@@ -85,13 +80,24 @@ def rate(flags: Flags) -> Rate:
     if not len(flags):
         raise ValueError("a rate needs at least one example")
     hits = int(np.count_nonzero(flags))
-    interval = binomtest(hits, len(flags)).proportion_ci(CONFIDENCE, method="wilson")
-    return Rate(
-        share=round(hits / len(flags), DIGITS),
-        low=round(float(interval.low), DIGITS),
-        high=round(float(interval.high), DIGITS),
-        n=len(flags),
-    )
+    low, high = wilson(hits, len(flags), CONFIDENCE)
+    return Rate(share=round(hits / len(flags), DIGITS), low=round(low, DIGITS), high=round(high, DIGITS), n=len(flags))
+
+
+def wilson(hits: int, n: int, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of a share, bit for bit as `scipy.stats.binomtest` has it.
+
+    That computes a p-value first, which nobody asks for, and its module takes a second to import.
+
+    Args:
+        hits: successes, 0 .. n.
+        n: trials, >= 1.
+        confidence: in (0, 1).
+    """
+    p, z = hits / n, float(ndtri(0.5 + 0.5 * confidence))
+    whole = 2 * (n + z**2)
+    center, half = (2 * n * p + z**2) / whole, z / whole * math.sqrt(4 * n * p * (1 - p) + z**2)
+    return 0.0 if hits == 0 else center - half, 1.0 if hits == n else center + half
 
 
 def balanced_accuracy(right: Flags, y: NDArray[Any], classes: int) -> Score:
@@ -114,15 +120,15 @@ def balanced_accuracy(right: Flags, y: NDArray[Any], classes: int) -> Score:
     per_class = [rate(right[y == each]) if np.any(y == each) else None for each in range(classes)]
     found = [each for each in per_class if each is not None]
     widths = np.array([each.high - each.low for each in found])
-    z = float(norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(np.sum(widths**2)) / np.sum(widths))
-    together = 2 * float(norm.cdf(z)) - 1
-    ends = [binomtest(round(each.share * each.n), each.n).proportion_ci(together, "wilson") for each in found]
+    z = float(ndtri(0.5 + CONFIDENCE / 2) * np.sqrt(np.sum(widths**2)) / np.sum(widths))
+    together = 2 * float(ndtr(z)) - 1
+    lows, highs = zip(*(wilson(round(each.share * each.n), each.n, together) for each in found), strict=True)
     value = float(np.mean([each.share for each in found]))
     return Score(
         metric="balanced accuracy",
         value=round(value, DIGITS),
-        low=round(min(value, float(np.mean([each.low for each in ends]))), DIGITS),
-        high=round(max(value, float(np.mean([each.high for each in ends]))), DIGITS),
+        low=round(min(value, float(np.mean(lows))), DIGITS),
+        high=round(max(value, float(np.mean(highs))), DIGITS),
         n=len(right),
         constant=round(1.0 / len(found), DIGITS),
         per_class=tuple(per_class),
@@ -180,14 +186,28 @@ def _skill(sums: NDArray[Any]) -> NDArray[Any]:
 
 def _resampled(values: NDArray[Any]) -> NDArray[Any]:
     """Sums over examples drawn with replacement, `(RESAMPLES, columns)`; the same on every call."""
-    rng, count = np.random.default_rng(0), len(values)
-    each = max(1, DRAWN // count)
-    sizes = [min(each, RESAMPLES - start) for start in range(0, RESAMPLES, each)]
-    return np.concatenate([rng.multinomial(count, np.full(count, 1.0 / count), size=size) @ values for size in sizes])
+    count = len(values)
+    drawn = _kept_draws(count) if count * RESAMPLES <= DRAWN else _draws(count)
+    return np.concatenate([each @ values for each in drawn])
+
+
+def _draws(count: int) -> Iterator[NDArray[np.int64]]:
+    """How often each example is drawn, so many resamples at a time as fit into memory."""
+    rng, each = np.random.default_rng(0), max(1, DRAWN // count)
+    for start in range(0, RESAMPLES, each):
+        yield rng.multinomial(count, np.full(count, 1.0 / count), size=min(each, RESAMPLES - start))
+
+
+@lru_cache(maxsize=4)
+def _kept_draws(count: int) -> tuple[NDArray[np.int64], ...]:
+    """The same of few examples, which a report asks for a hundred times."""
+    return tuple(_draws(count))
 
 
 def regression_metrics(values: Floats, truth: Floats) -> dict[str, float]:
     """Mean absolute error and root mean squared error in the target's units, and R squared."""
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
     return {
         "mae": float(mean_absolute_error(truth, values)),
         "rmse": float(root_mean_squared_error(truth, values)),
@@ -226,12 +246,16 @@ def error_growth(attacked: Floats, clean: Floats, truth: Floats) -> dict[str, fl
 
 def confusion(predicted: NDArray[Any], truth: NDArray[Any], labels: Sequence[str]) -> list[list[int]]:
     """Counts, one row per true class and one column per predicted class."""
+    from sklearn.metrics import confusion_matrix
+
     counts: list[list[int]] = confusion_matrix(truth, predicted, labels=range(len(labels))).tolist()
     return counts
 
 
 def class_metrics(predicted: NDArray[Any], truth: NDArray[Any], classes: int) -> dict[str, float]:
     """Accuracy, balanced accuracy and Matthews' correlation coefficient (0 for a constant, 1 at best)."""
+    from sklearn.metrics import matthews_corrcoef
+
     right = predicted == truth
     return {
         "accuracy": float(right.mean()),
