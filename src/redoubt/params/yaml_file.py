@@ -10,6 +10,8 @@ from redoubt.params.settings.base import ParamsError
 # The largest file that is read, its depth, and its values with aliases written out.
 BYTES, DEPTH, VALUES = 2**20, 50, 100_000
 _MERGE = "tag:yaml.org,2002:merge"
+# Six times as fast where PyYAML was built with it.
+_LIBYAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Twice(Exception):  # noqa: N818
@@ -18,20 +20,6 @@ class _Twice(Exception):  # noqa: N818
     def __init__(self, key: yaml.ScalarNode, first: yaml.ScalarNode) -> None:
         super().__init__(key.value)
         self.key, self.first = key, first
-
-
-class _Once(yaml.SafeLoader):
-    """PyYAML takes the last of two equal keys without a word; what `<<` merges may be overridden."""
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        node = super().compose_mapping_node(anchor)
-        seen: dict[tuple[str, str], yaml.ScalarNode] = {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                first = seen.setdefault((key.tag, key.value), key)
-                if first is not key:
-                    raise _Twice(key, first)
-        return node
 
 
 def read_yaml(path: Path) -> Any:
@@ -48,8 +36,11 @@ def read_yaml(path: Path) -> Any:
                 "keep settings alone in it"
             )
         text = path.read_text(encoding="utf-8")
-        _check_size(text, path)
-        return yaml.load(text, Loader=_Once)  # noqa: S506
+        try:
+            return _built(text, path, _LIBYAML)
+        except yaml.YAMLError:
+            # PyYAML's own messages show the place.
+            return _built(text, path, yaml.SafeLoader)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run the command in the project's top folder") from None
     except OSError as error:
@@ -69,11 +60,40 @@ def read_yaml(path: Path) -> Any:
         raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def _check_size(text: str, path: Path) -> None:
+def _built(text: str, path: Path, kind: Any) -> Any:
+    """What a YAML text holds, read by one of PyYAML's loaders once it is known to be small and to name no key twice."""
+    _check_size(text, path, kind)
+    loader = kind(text)
+    try:
+        if (top := loader.get_single_node()) is None:
+            return None
+        _check_keys(top, set())
+        return loader.construct_document(top)
+    finally:
+        loader.dispose()
+
+
+def _check_keys(node: yaml.Node, seen: set[int]) -> None:
+    """PyYAML takes the last of two equal keys without a word; what `<<` merges may be overridden."""
+    if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    mapping = isinstance(node, yaml.MappingNode)
+    for inner in (each for pair in node.value for each in (pair if mapping else (pair,))):
+        _check_keys(inner, seen)
+    keys: dict[tuple[str, str], yaml.ScalarNode] = {}
+    for key, _ in node.value if mapping else ():
+        if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+            first = keys.setdefault((key.tag, key.value), key)
+            if first is not key:
+                raise _Twice(key, first)
+
+
+def _check_size(text: str, path: Path, kind: Any) -> None:
     """Walk through the events of a YAML text, which builds nothing, and count its values with aliases written out."""
     depth, values, sizes = 0, 0, dict[str | None, int]()
     opened: list[tuple[str | None, int]] = []
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=kind):
         where = f"{path}: line {event.start_mark.line + 1 if event.start_mark else '?'}"
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

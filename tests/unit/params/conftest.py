@@ -2,17 +2,24 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.params import Change, Write
+from tests.support.params import DUMPER, Change, Write
+
+
+@pytest.fixture(scope="session")
+def whole(project: Path) -> dict[str, Any]:
+    """The project's own params.yaml, to be copied before it is changed."""
+    read: dict[str, Any] = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    return read
 
 
 @pytest.fixture
-def written(project: Path, tmp_path: Path) -> Write:
+def written(whole: dict[str, Any], tmp_path: Path) -> Write:
     """The project's own params.yaml with some keys, named by their path, set to other values."""
-    whole = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
 
     def write(change: Change) -> Path:
         raw = copy.deepcopy(whole)
@@ -23,7 +30,7 @@ def written(project: Path, tmp_path: Path) -> Write:
                 block = block[key]
             block[last] = value
         path = tmp_path / "params.yaml"
-        path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+        path.write_text(yaml.dump(raw, Dumper=DUMPER, sort_keys=False), encoding="utf-8")
         return path
 
     return write

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from redoubt.bundle.base.types import is_name
 from redoubt.params.load import load
 from redoubt.params.settings.base import ParamsError
-from tests.support.params import Change, Write
+from tests.support.params import DUMPER, Change, Write
 
 NOT_NAMES = [
     *("x; touch pwned #", "../../../out", "a b", "my churn", "churn.v2", ".", "..", "", "-x", "_x", "a/b", "a\\b"),
@@ -26,13 +26,13 @@ NOT_NAMES = [
 
 def _raw_load(change: Change, text: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump({**text, **change}, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    written = yaml.dump({**text, **change}, Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    path.write_text(written, encoding="utf-8")
     load(path)
 
 
 @pytest.mark.parametrize("name", NOT_NAMES, ids=ascii)
-def test_what_is_no_name_is_refused_by_name(project: Path, tmp_path: Path, name: str) -> None:
-    whole = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+def test_what_is_no_name_is_refused_by_name(whole: dict[str, Any], tmp_path: Path, name: str) -> None:
     for change in (
         {"run": ["digits"], "tasks": {"digits": whole["tasks"]["digits"], name: whole["tasks"]["digits"]}},
         {"run": [name]},
@@ -71,15 +71,14 @@ def test_a_name_is_one_word_of_a_path_a_command_and_an_address(text: str) -> Non
     ],
     ids=str,
 )
-def test_a_name_that_is_anothers_is_refused(project: Path, tmp_path: Path, names: list[Any], says: str) -> None:
-    whole = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+def test_a_name_that_is_anothers_is_refused(whole: dict[str, Any], tmp_path: Path, names: list[Any], says: str) -> None:
     tasks = dict.fromkeys(["digits", *names], whole["tasks"]["digits"])
     with pytest.raises(ParamsError, match=re.escape(f"params.yaml: tasks: {says}")):
         _raw_load({"run": ["digits"], "tasks": tasks}, whole, tmp_path)
 
 
-def test_names_that_look_odd_are_good(written: Write, project: Path) -> None:
-    block = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))["tasks"]["digits"]
+def test_names_that_look_odd_are_good(written: Write, whole: dict[str, Any]) -> None:
+    block = whole["tasks"]["digits"]
     for name in ("own", "2024", "Churn-2024_b", "a" * 64):
         assert load(written({f"tasks.{name}": block, "run": [name]})).task(name).name == name
 
