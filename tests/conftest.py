@@ -12,6 +12,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests.support import tiny
+from tests.support.once import once, shared_folder
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "DVC_NO_ANALYTICS": "1"}
 os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
@@ -72,6 +73,25 @@ def repeatable() -> None:
 def project() -> Path:
     """The project's top folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of MLflow whose tables are there already, to be copied: making them takes seconds."""
+    folder = shared_folder(tmp_path_factory)
+
+    def make() -> str:
+        from redoubt.tracking.client import mlflow
+        from redoubt.tracking.sync import sync
+
+        path = folder / "mlflow.db"
+        sync(folder / "no records", f"sqlite:///{path}")
+        # Otherwise this process goes on logging to it.
+        mlflow.set_tracking_uri("")
+        mlflow.set_registry_uri("")
+        return str(path)
+
+    return Path(once(folder, "empty-store", make))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The MLflow UI in a real headless Chromium: two runs side by side show parameters, metrics and eps curves."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,8 +51,9 @@ RUNS = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[str]:
     root = tmp_path_factory.mktemp("project")
+    shutil.copy(empty_store, root / "mlflow.db")
     for name, record in RUNS.items():
         write_json(root / "reports/digits/records" / f"{name}.json", record.model_dump(mode="json"))
     uri = f"sqlite:///{root / 'mlflow.db'}"

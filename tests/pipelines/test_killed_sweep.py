@@ -22,8 +22,8 @@ TASK = {
     "kind": "classification",
     "source": "data/own/own.csv",
     "target": "left",
-    "split": {"folds": 3},
-    "sweep": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 10},
+    "split": {"folds": 2},
+    "sweep": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 5},
 }
 
 
@@ -66,7 +66,7 @@ def test_a_killed_sweep_goes_on_where_it_was(ready: Path) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     done = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.npz")}
-    assert 1 <= len(done) < 3, "it was killed too late"
+    assert len(done) == 1, "it was killed too late"
     assert not (reports / "selected.json").exists()
     # What it was killed at stands beside the records too.
     (reports / "records").mkdir(parents=True, exist_ok=True)

@@ -65,9 +65,10 @@ def written(folder: Path) -> dict[str, Written]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Checkout:
+def checkout(tmp_path_factory: pytest.TempPathFactory, project: Path, empty_store: Path) -> Checkout:
     """A committed project whose only task is the user's table; nothing has been run."""
     made = Checkout.of(project, tmp_path_factory.mktemp("road"))
+    shutil.copy(empty_store, made.folder / "mlflow.db")
     (made.folder / "data/own/.gitkeep").touch()
     made.give_table("loans", {"estimators": {}})
     for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@example.com commit -qm start"):
