@@ -96,10 +96,11 @@ def _margins(problem: AttackProblem, outputs: Floats, y: NDArray[Any]) -> Floats
     """
     margin: Callable[..., tf.Tensor] = problem.criterion.margin
     if problem.criterion.is_classification:
-        if "margin" not in problem.compiled:
+        key = ("margin", outputs.shape[1:], y.shape[1:], y.dtype)
+        if key not in problem.compiled:
             signature = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in (outputs, y)]
-            problem.compiled["margin"] = tf.function(margin, input_signature=signature, autograph=False)
-        margin = problem.compiled["margin"]
+            problem.compiled[key] = tf.function(margin, input_signature=signature, autograph=False)
+        margin = problem.compiled[key]
     found: Floats = margin(tf.constant(outputs), tf.constant(y)).numpy()
     return found
 
