@@ -29,12 +29,12 @@ FIRST = (
     "tests/unit/studies/test_catalogue.py",
     "tests/unit/cli/attack/test_attack.py",
     "tests/unit/evaluation/",
-    "tests/unit/attacks/test_problem.py",
+    "tests/unit/attacks/",
     "tests/pipelines/",
     "tests/serving/",
 )
 # Folders whose tests share what takes long to make, and so a process: networks, attacks on them, or a running service.
-TOGETHER = ("tests/unit/training/", "tests/unit/evaluation/", "tests/serving/")
+TOGETHER = ("tests/unit/training/", "tests/unit/evaluation/", "tests/unit/attacks/", "tests/serving/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

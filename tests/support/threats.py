@@ -15,6 +15,7 @@ from redoubt.core.types import Norm
 from redoubt.scenarios.course_attack import GradientDescent
 from tests.support.tiny import Case
 
+# An ensemble's members and what restarts are those above, so that each is compiled once for a problem.
 ATTACKS: dict[str, Attack] = {
     "noise": Noise(),
     "fgsm": fgsm(),
@@ -22,9 +23,9 @@ ATTACKS: dict[str, Attack] = {
     "pgd-from-the-input": PGD(steps=5, random_start=False),
     "pgd-eot": PGD(steps=3, step_size=0.5, eot=2),
     "pgd-momentum": PGD(steps=6, momentum=1.0, loss="margin", early_stop=True),
-    "pgd-restarts": Restarts(PGD(steps=2), 2),
+    "pgd-restarts": Restarts(PGD(steps=5), 2),
     "gradient-descent": GradientDescent(steps=3),
-    "apgd": APGD(steps=5),
+    "apgd": APGD(steps=3),
     "apgd-dlr": APGD(steps=3, loss="dlr", eot=2),
     "apgd-targeted": APGDT(steps=3, targets=2),
     "carlini-wagner": CarliniWagner(steps=20, searches=2, learning_rate=0.1),

@@ -1,6 +1,8 @@
 """Carlini and Wagner's attack: distances that are known, and what eps means for it."""
 
+import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.matmul(x, KERNEL)
 
 
+@functools.cache
 def line(criterion: Criterion) -> tuple[AttackProblem, Floats, NDArray[np.int64]]:
     x: Floats = np.float32([[1, 0.2, 0.1, 0.5], [0.5, 0.1, -0.4, 0.2], [2, -1, 1, 0], [-9, 3, 0.5, 2]])
     return AttackProblem(outputs, criterion, "l2", BOUNDS), x, (x @ KERNEL).argmax(axis=1)
@@ -40,8 +43,7 @@ def known(x: Floats, margin: float = 0.0) -> Floats:
 @pytest.mark.parametrize("kappa", [0.0, 1.5])
 def test_against_a_line_the_distance_is_known(kappa: float) -> None:
     problem, x, y = line(Untargeted())
-    attack = CarliniWagner(steps=300, learning_rate=0.05, kappa=kappa)
-    x_adv = attack(problem, x, y, eps=50.0, seed=0)
+    x_adv = replace(ATTACK, kappa=kappa)(problem, x, y, eps=50.0, seed=0)
     found = distance(x_adv - x, "l2", BOUNDS)
     assert np.all(found >= known(x, kappa) * (1 - 1e-4))
     assert found == pytest.approx(known(x, kappa), rel=0.03)

@@ -1,5 +1,6 @@
 """What the attacks achieve, beside what they may not do."""
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -117,11 +118,11 @@ def test_averaging_over_draws_sees_through_noise() -> None:
         np.zeros(40, int),
     )
     right = {}
-    for eot in (1, 64):
+    for eot in (1, 24):
         attack = PGD(steps=1, step_size=1.0, random_start=False, eot=eot)
         x_adv = np.concatenate([attack(problem, x[i : i + 1], y[i : i + 1], eps=1.0, seed=i) for i in range(40)])
         right[eot] = float((x_adv[:, 0] < 1).mean())
-    assert right[1] < 0.85 < 0.95 < right[64]
+    assert right[1] < 0.85 < 0.95 < right[24]
 
 
 def test_numbers_are_driven_out_of_tolerance_on_both_sides(threats: Callable[[str, Norm], Threat]) -> None:
@@ -137,8 +138,9 @@ BOWL, PEAK = np.float32([1.0, 4.0, 2.0]), np.float32([0.37, -0.21, 0.5])
 UNITS = Bounds(np.full(3, -99, np.float32), np.full(3, 99, np.float32), np.float32([1.0, 0.5, 0.0]))
 
 
+@functools.cache
 def bowl(norm: Norm) -> AttackProblem:
-    """Its margin rises towards a peak; its gradient is known."""
+    """Its margin rises towards a peak; its gradient is known. Compiled once for each attack."""
 
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         far = tf.reduce_sum(BOWL * tf.square(x - PEAK), axis=1)
@@ -190,8 +192,8 @@ def test_every_step_to_a_corner() -> None:
 
 def test_rows_already_won_are_left_alone(threat: Threat) -> None:
     x, y, eps = threat.case.test.x, threat.case.test.y, EPS[threat.case.name][threat.problem.norm]
-    plain = PGD(steps=12)(threat.problem, x, y, eps=eps, seed=0)
-    stopped = PGD(steps=12, early_stop=True)(threat.problem, x, y, eps=eps, seed=0)
+    plain = PGD(steps=20)(threat.problem, x, y, eps=eps, seed=0)
+    stopped = PGD(steps=20, early_stop=True)(threat.problem, x, y, eps=eps, seed=0)
     adversarial, soon = (
         threat.problem.criterion.is_adversarial(threat.case.network(x_adv).numpy(), y) for x_adv in (plain, stopped)
     )

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from redoubt.attacks.core.base import Attack, GradientAttack, check_result
 from redoubt.attacks.core.criteria import Tolerance, Untargeted
 from redoubt.attacks.core.geometry import distance
-from redoubt.attacks.core.gradient import PGD, fgsm
+from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackError, AttackProblem, of_network
-from redoubt.attacks.noise import Noise
 from redoubt.bundle.schema import Schema
 from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.data import sources
@@ -65,7 +64,12 @@ def test_no_rows_no_error(threat: Threat, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("attack", "chance"),
-    [(Noise(), True), (PGD(steps=1, step_size=0.1), True), (PGD(steps=1, random_start=False), False), (fgsm(), False)],
+    [
+        (ATTACKS["noise"], True),
+        (PGD(steps=1, step_size=0.1), True),
+        (ATTACKS["pgd-from-the-input"], False),
+        (ATTACKS["fgsm"], False),
+    ],
     ids=str,
 )
 def test_the_seed_matters_where_chance_is_at_work(threat: Threat, attack: Attack, chance: bool) -> None:

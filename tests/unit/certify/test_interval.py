@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redoubt.attacks.core.gradient import PGD
-from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.certify.interval import Box, IntervalError, bounds_of, check_bounded, is_bounded, through
 from redoubt.certify.interval_onnx import add_proof
 from redoubt.certify.worst_case import ball, worst_logits, worst_outputs
-from redoubt.core.types import PIXELS, Bounds, Floats
+from redoubt.core.types import PIXELS, Bounds, Floats, Norm
 from redoubt.models.chain import chain_of
 from redoubt.models.export import ExportError, add_network
 from redoubt.models.onnx_graph import Graph
 from tests.support.random_networks import Recipe, anywhere, dense, of_numbers, of_picture, on_pictures
+from tests.support.threats import Threat
 from tests.support.tiny import Case
 
 layers = keras.layers
@@ -48,10 +48,10 @@ def points(low: Floats, high: Floats) -> Floats:
 def bounded(network: keras.Model, radius: float) -> None:
     low, high = box_of(network, radius)
     ends = bounds_of(network, Box(tf.constant(low), tf.constant(high)))
-    for point in points(low, high):
-        outputs = network(point, training=False).numpy()
-        assert np.all(outputs >= ends.low.numpy())
-        assert np.all(outputs <= ends.high.numpy())
+    many = points(low, high)
+    outputs = network(many.reshape(-1, *low.shape[1:]), training=False).numpy().reshape(len(many), *ends.low.shape)
+    assert np.all(outputs >= ends.low.numpy())
+    assert np.all(outputs <= ends.high.numpy())
 
 
 @settings(max_examples=20)
@@ -141,8 +141,10 @@ def test_bounds_hold_where_float32_is_coarse() -> None:
 
 
 @pytest.mark.parametrize("eps", [0.02, 0.1, 0.3])
-def test_what_is_certified_withstands_every_attack(case: Case, eps: float) -> None:
-    problem = AttackProblem(of_network(case.network), case.criterion, "linf", case.bounds)
+def test_what_is_certified_withstands_every_attack(
+    case: Case, threats: Callable[[str, Norm], Threat], eps: float
+) -> None:
+    problem = threats(case.name, "linf").problem
     x, y = case.test.x, case.test.y
     box = ball(tf.constant(x), eps, case.bounds)
     certified = ~case.criterion.is_adversarial(

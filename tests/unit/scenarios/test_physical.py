@@ -1,6 +1,7 @@
 """Pictures that are printed: in the ball, alike in any company, and more often adversarial after the camera."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tests.support.tiny import IMAGE, TABLE, rows
 
 CAMERA = Transformations(rotation=10, scale=0.1, shift=0.15, brightness=0.1, contrast=0.2, blur=0.8, noise=0.05)
 EPS: dict[Norm, float] = {"linf": 0.25, "l2": 1.2}
-ATTACK = Physical(transformations=CAMERA, steps=12, draws=3)
+ATTACK = Physical(transformations=CAMERA, steps=12, draws=2)
 MANY = rows(IMAGE, 300, seed=3)
 
 
@@ -51,7 +52,9 @@ def test_pixels_that_must_not_change_do_not(bars: Threat) -> None:
     fixed = Bounds(PIXELS.lower, PIXELS.upper, scale)
     problem = AttackProblem(bars.problem.outputs, Untargeted(), bars.problem.norm, fixed)
     x = bars.case.test.x
-    x_adv = ATTACK(problem, x, bars.case.test.y, eps=EPS[problem.norm], seed=1)
+    x_adv = Physical(transformations=CAMERA, steps=3, draws=1)(
+        problem, x, bars.case.test.y, eps=EPS[problem.norm], seed=1
+    )
     assert np.array_equal(x_adv[:, 2:4], x[:, 2:4])
     assert not np.array_equal(x_adv, x)
 
@@ -80,7 +83,7 @@ def test_survival_counts_rows_and_draws_alike_whatever_the_batch(bars: Threat) -
 def test_a_targeted_picture_says_its_word_to_the_camera(bars: Threat) -> None:
     problem = AttackProblem(bars.problem.outputs, Targeted(), bars.problem.norm, PIXELS)
     x, wanted = bars.case.test.x, (bars.case.test.y + 1) % 3
-    attack = Physical(transformations=CAMERA, steps=30, draws=3)
+    attack = replace(ATTACK, steps=30)
     x_adv = attack(problem, x, wanted, eps=2.0 * EPS[problem.norm], seed=1)
     survival = survival_rate(problem, x, x_adv, wanted, CAMERA, draws=6, seed=3)
     assert survival.photographed > 0.5 > 2 * survival.clean
@@ -89,9 +92,8 @@ def test_a_targeted_picture_says_its_word_to_the_camera(bars: Threat) -> None:
 def test_a_row_is_attacked_the_same_in_any_company(threats: Callable[[str, Norm], Threat]) -> None:
     """Its draws depend on its number; batches of other sizes must give the same."""
     problem = threats(IMAGE, "l2").problem
-    attack = Physical(transformations=CAMERA, steps=3, draws=2)
-    together = attack(problem, MANY.x, MANY.y, eps=1.0, seed=4)
-    some = attack(problem, MANY.x[:40], MANY.y[:40], eps=1.0, seed=4)
+    together = ATTACK(problem, MANY.x, MANY.y, eps=1.0, seed=4)
+    some = ATTACK(problem, MANY.x[:40], MANY.y[:40], eps=1.0, seed=4)
     assert np.allclose(together[:40], some, atol=1e-4)
 
 
@@ -100,7 +102,7 @@ def test_smooth_lowers_the_total_variation_of_the_perturbation(bars: Threat) -> 
     eps = EPS[bars.problem.norm]
 
     def roughness(weight: float) -> float:
-        attack = Physical(transformations=CAMERA, steps=12, draws=2, smooth=weight)
+        attack = replace(ATTACK, smooth=weight)
         return float(np.mean(total_variation(tf.constant(attack(bars.problem, x, y, eps=eps, seed=1) - x))))
 
     assert roughness(20.0) < 0.7 * roughness(0.0)
@@ -110,12 +112,12 @@ def test_printable_draws_values_to_the_palette(bars: Threat) -> None:
     x, y = bars.case.test.x, bars.case.test.y
     palette = ((0.0,), (0.25,), (0.5,), (0.75,), (1.0,))
 
-    def off(weight: float) -> float:
-        attack = Physical(transformations=CAMERA, steps=40, draws=1, printable=weight, palette=palette)
+    def off(attack: Physical) -> float:
         x_adv = attack(bars.problem, x, y, eps=EPS[bars.problem.norm], seed=1)
         return float(np.mean(unprintable(tf.constant(x_adv), palette)))
 
-    assert off(1000.0) < 0.5 * off(0.0)
+    drawn = Physical(transformations=CAMERA, steps=40, draws=2, printable=1000.0, palette=palette)
+    assert off(drawn) < 0.5 * off(ATTACK)
 
 
 def test_total_variation_and_distance_to_the_palette_are_what_they_say() -> None:

@@ -1,5 +1,6 @@
 """What is measured after every epoch, recomputed."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,14 @@ from tests.support.tiny import Case, rows
 ATTACK, EPS = PGD(steps=3), 0.1
 
 
+@functools.cache
+def problem(case: Case, norm: str) -> AttackProblem:
+    """A threat to a task's network, compiled once."""
+    return AttackProblem(of_network(case.network), case.criterion, norm, case.bounds)
+
+
 def robust_validation(case: Case, judged: str, norm: str = "linf", sigma: float = 0.0) -> RobustValidation:
-    problem = AttackProblem(of_network(case.network), case.criterion, norm, case.bounds)
-    return RobustValidation(case.network, problem, ATTACK, EPS, case.test, judged, sigma)
+    return RobustValidation(case.network, problem(case, norm), ATTACK, EPS, case.test, judged, sigma)
 
 
 def expected(case: Case, x: Floats, batch: Batch) -> dict[str, float]:
@@ -61,9 +67,9 @@ def test_training_rows_held_out_are_attacked_too(case: Case) -> None:
     held_out = rows(case.name, 40, seed=7)
     bounds = case.bounds.covering(held_out.x)
     usual = robust_validation(case, "pgd")
-    problem = AttackProblem(usual.problem.outputs, case.criterion, "linf", bounds)
-    found = replace(usual, problem=problem, held_out=held_out)()
-    x_adv = ATTACK(problem, held_out.x, held_out.y, eps=EPS, seed=0)
+    wider = AttackProblem(usual.problem.outputs, case.criterion, "linf", bounds)
+    found = replace(usual, problem=wider, held_out=held_out)()
+    x_adv = ATTACK(wider, held_out.x, held_out.y, eps=EPS, seed=0)
     assert found["held_out"] == pytest.approx(expected(case, x_adv, held_out)["share"])
 
 
