@@ -27,7 +27,7 @@ by_attack = pytest.mark.parametrize("name", ATTACKS)
 
 def asked(threat: Threat, budget: int | None = None) -> tuple[Oracle, AttackProblem]:
     """A threat's network as an oracle, and the problem of misleading it."""
-    oracle = Oracle(lambda x: threat.case.network(x).numpy(), budget)
+    oracle = Oracle(threat.problem.predict, budget)
     problem = threat.problem
     return oracle, AttackProblem(
         of_callable(oracle, threat.case.schema.outputs), problem.criterion, problem.norm, problem.bounds

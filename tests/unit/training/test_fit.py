@@ -203,7 +203,7 @@ def test_states_are_saved_only_so_often(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(count=st.integers(1, 40), batch=st.integers(1, 50), epochs=st.integers(1, 4), first=st.integers(0, 3))
 def test_every_epoch_sees_every_row_once_in_an_order_of_its_own(
     count: int, batch: int, epochs: int, first: int
@@ -224,7 +224,7 @@ def test_every_epoch_sees_every_row_once_in_an_order_of_its_own(
         assert batch == 1 or not np.array_equal(other, seen[0][1])
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(count=st.integers(1, 20), batch=st.integers(1, 25), replays=st.integers(1, 4), first=st.integers(0, 2))
 def test_replays_give_the_same_batches_several_times_in_a_row(count: int, batch: int, replays: int, first: int) -> None:
     train = Batch(np.arange(count, dtype=np.float32)[:, None], np.arange(count))
