@@ -132,7 +132,11 @@ def _words() -> dict[str, Any]:
         "guard": "bits 3",
         "attack": AttackParams(points=9, steps=9, restarts=1, queries=9, eot=1, linf=(0.1,), l2=(0.5,)),
         "certify": CertifyParams(sigma=0.1, draws=9, selection_draws=9, alpha=0.1, points=9, radii=(0.1,)),
-        "certificates": {"heads": ["L-inf 0.1"], "models": {"natural": [rate(0.1)]}},
+        "certificates": {
+            "heads": ["L-inf 0.1"],
+            "models": {"natural": [rate(0.1)]},
+            "complete": {name: _decided(undecided) for name, undecided in (("adversarial", 2), ("certified", 0))},
+        },
         "selected": {"model": "cnn", "batch_size": 32, "learning_rate": 0.1},
         "sweep": [{"model": "cnn", "batch_size": 32, "learning_rate": "0.1", "mean": 0.5, "folds": [0.0, 100.0]}],
         "labels": LABELS,
@@ -149,6 +153,11 @@ def _images() -> dict[str, Any]:
     attacked = Attacked(np.eye(2, dtype=np.float32), np.clip(x + np.float32(0.1), 0, 1), np.eye(2, dtype=np.float32))
     schema = Schema(task="bars", kind="image", target="digit", labels=LABELS, shape=(6, 6, 1))
     return images(x, [0, 1], dict.fromkeys(CANDIDATES, attacked), schema)
+
+
+def _decided(undecided: int) -> dict[str, Any]:
+    found = {"eps": 0.1, "certified": rate(0.6), "interval": rate(0.5)}
+    return {**found, "adversarial": 40 - undecided, "undecided": undecided}
 
 
 def _certificates() -> dict[str, Any]:

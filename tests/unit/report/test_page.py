@@ -60,6 +60,11 @@ def test_other_eps_are_folded_away(page: str) -> None:
     assert "certified (defended)" in shown
 
 
+def test_only_what_is_decided_to_the_last_example_is_exact(page: str) -> None:
+    assert "38 misclassified or refuted by an adversarial example, 2 undecided.</p>" in page
+    assert "0 undecided. The certified accuracy of this network is its exact robust accuracy.</p>" in page
+
+
 def test_the_same_results_give_the_same_bytes(page: str) -> None:
     assert report.page("bars", "stripes") == page
 
