@@ -170,7 +170,7 @@ def _box(element: Locator) -> FloatRect:
 
 
 def _clip(page: Page, path: Path, top: float, bottom: float) -> None:
-    page.screenshot(path=path, full_page=True, clip={"x": 0, "y": top, "width": NARROW, "height": bottom - top})
+    page.screenshot(path=path, full_page=True, clip={"x": 0, "y": top, "width": WIDTH, "height": bottom - top})
 
 
 def main() -> None:
