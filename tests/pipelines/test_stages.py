@@ -88,7 +88,7 @@ def attacked(
                 eps=task.eps.of(norm),
                 adaptive=share,
                 broken=[],
-                scores={"adaptive": scored(low)},
+                scores={"adaptive": scored(low), "undefended": scored(low - 0.05)},
                 **dict.fromkeys(COLUMNS, share),
             )
             for norm in ("linf", "l2")

@@ -118,6 +118,7 @@ class Robustness(Found):
         scores: `clean` and `clean_guarded` again: balanced accuracy per class; of a number R2 against the mean of the
             training examples.
         mcc: Matthews' correlation coefficient, guarded (classes only).
+        mcc_network: of the network alone.
         degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
     """
 
@@ -131,6 +132,7 @@ class Robustness(Found):
     checks: dict[Norm, list[Check]] = {}
     scores: dict[str, Score] = {}
     mcc: float | None = None
+    mcc_network: float | None = None
     degenerate: str | None = None
 
     def at(self, threat: Threat) -> ThreatResult:

@@ -53,9 +53,14 @@ def summarize(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judg
             batch,
             {"clean": (network, is_adversarial), "clean_guarded": (guarded.vote, is_adversarial_guarded)},
         ),
-        mcc=class_metrics(guarded.vote.argmax(axis=1), batch.y, len(labels))["mcc"] if labels else None,
+        mcc=_mcc(guarded.vote, batch, labels),
+        mcc_network=_mcc(network, batch, labels),
         degenerate=degenerate(network, labels) or degenerate(guarded.vote, labels),
     )
+
+
+def _mcc(outputs: Floats, batch: Batch, labels: Sequence[str]) -> float | None:
+    return class_metrics(outputs.argmax(axis=1), batch.y, len(labels))["mcc"] if labels else None
 
 
 def _nothing(says: str) -> Check:

@@ -118,7 +118,7 @@ class Mirror:
         # An incumbent that stayed in place was trained by a run of which there is no record any more.
         trained = self.client.search_runs(
             [experiment],
-            f"attributes.run_name = '{card['model']}' and tags.digest = '{card['digest']}'",
+            f"attributes.run_name = '{card['model']}' and tags.digest = '{card.get('attacked', card['digest'])}'",
             order_by=["attributes.start_time DESC"],
         )
         run = trained[0].info.run_id if trained else None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.bundle.base.types import Floats, GuardDraws, Number, Positive
+from redoubt.bundle.base.types import Floats, GuardDraws, Number, Positive, Vote
 from redoubt.bundle.model.entropy import Entropy
 from redoubt.bundle.schema import Shape
 
@@ -22,6 +22,11 @@ def _every(flags: object) -> bool:
     return not flags
 
 
+def _usual(vote: Vote) -> bool:
+    """As `_every`."""
+    return vote == "all"
+
+
 class GuardConfig(BaseModel):
     """The guard of one model.
 
@@ -29,7 +34,7 @@ class GuardConfig(BaseModel):
         kind: images get a median window, bit depth and resize-and-pad; tables bit depth and noise.
         shape: of one input.
         bits: bit depth of the squeezed variant; of a table, over each feature's training range.
-        draws: random variants per input.
+        draws: random variants per input; none where the plain input alone votes.
         false_positives: share of clean validation inputs the detector may flag.
         threshold: adversarial score above which an input is flagged, >= 0; infinite only until it is calibrated.
         median: side of the median window in pixels (images).
@@ -42,6 +47,8 @@ class GuardConfig(BaseModel):
         falls: which features an attacker may lower, empty if all (tables).
         rises: which features an attacker may raise, likewise.
         output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
+        vote: whether all variants vote, or the plain input alone: then the answer is the network's own, and the
+            smoothed variants serve the detector.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +56,7 @@ class GuardConfig(BaseModel):
     kind: Literal["image", "table"]
     shape: Shape
     bits: Annotated[int, Field(ge=1, le=16)]
-    draws: GuardDraws
+    draws: GuardDraws | Literal[0]
     false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
     threshold: Annotated[float, Field(ge=0.0)] = math.inf
     median: Annotated[int, Field(ge=0, le=9)] = 0
@@ -61,6 +68,7 @@ class GuardConfig(BaseModel):
     falls: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     rises: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     output_scale: Positive = 1.0
+    vote: Vote = Field(default="all", exclude_if=_usual)
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -72,6 +80,10 @@ class GuardConfig(BaseModel):
         if image and (self.median < 2 or self.shrink == 1.0):
             raise ValueError(
                 f"median is {self.median} and shrink {self.shrink:g}; expected at least 2, and less than 1"
+            )
+        if (self.draws == 0) != (self.vote == "plain"):
+            raise ValueError(
+                f"draws is {self.draws} where vote is {self.vote}; expected none for plain, at least 1 for all"
             )
         for name in ("lower", "upper", "scale"):
             values, expected = getattr(self, name), 0 if image else self.shape[0]
@@ -100,6 +112,11 @@ class GuardConfig(BaseModel):
         """The variants that take a draw each."""
         return tuple(f"random-{index + 1}" for index in range(self.draws))
 
+    @property
+    def voting(self) -> tuple[str, ...]:
+        """The variants whose mean is the answer, the first of `variants`."""
+        return self.variants if self.vote == "all" else self.variants[:1]
+
     def beyond(self, x: Floats) -> NDArray[np.float64]:
         """How far each feature of a table lies outside the box that training and attacks saw, in widths of the box.
 
@@ -121,8 +138,10 @@ class GuardConfig(BaseModel):
 
         Returns:
             For images `index_rows` and `index_columns`, int64 `(examples, draws)`, each a row of `placements`; for
-            tables `noise`, float32 `(examples, draws, features)` in raw units.
+            tables `noise`, float32 `(examples, draws, features)` in raw units. Nothing where there are no draws.
         """
+        if not self.draws:
+            return {}
         if self.kind == "table":
             shape = (rows, self.draws, *self.shape)
             scale = np.asarray(self.scale, dtype=np.float32)

@@ -180,7 +180,8 @@ class GuardedModel:
         opinions = softmax(outputs) if self.schema.is_classification else outputs
         score = self._score(opinions)
         # What `mean` does, less its overhead.
-        vote = np.add.reduce(opinions, axis=1) / np.float32(opinions.shape[1])
+        voting = len(self.guard.voting)
+        vote = np.add.reduce(opinions[:, :voting], axis=1) / np.float32(voting)
         flagged = score > self.guard.threshold
         if self.guard.kind == "table":
             flagged |= (self.outside(x) > FAR).any(axis=1)
@@ -208,9 +209,9 @@ class GuardedModel:
             rng: as of `answer`, whose draws it takes if it stands where that stood.
 
         Returns:
-            Per variant the smallest lead of each class over all others `(examples, variants, classes)`, above 0 only
-            for a class that keeps the first place everywhere in the ball; of a number its ends
-            `(examples, variants, 2)`.
+            Per variant that votes the smallest lead of each class over all others `(examples, voting, classes)`, above
+            0 only for a class that keeps the first place everywhere in the ball; of a number its ends
+            `(examples, voting, 2)`.
 
         Raises:
             BundleError: the network has no bounds; see `proves`.
@@ -299,7 +300,7 @@ def _check_answers(session: onnxruntime.InferenceSession, schema: Schema, guard:
 def _check_proof(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:
     """Refuse a proof.onnx likewise; that of a network without interval bounds gives what nobody asks for."""
     _check_ends(f"{PROOF} takes", session.get_inputs(), {"x": [*schema.shape], "eps": [], **_draws(guard)})
-    proof = {"proof": [len(guard.variants), max(schema.outputs, 2)]}
+    proof = {"proof": [len(guard.voting), max(schema.outputs, 2)]}
     _check_ends(f"{PROOF} gives", session.get_outputs(), proof if _proves(session) else {"unproven": []})
 
 
