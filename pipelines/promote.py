@@ -20,7 +20,7 @@ from redoubt.data.shared import dataset
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.plain_answer import plain_answer, plain_clean
-from redoubt.evaluation.promotion import Candidate, beats, better_guards, candidate, choose, next_step
+from redoubt.evaluation.promotion import GUARDS, Candidate, beats, better_guards, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.stages import PromoteSettings
 from redoubt.report.model_card import MODEL_CARD, model_card
@@ -181,14 +181,15 @@ def _record(settings: PromoteSettings, decision: dict[str, Any]) -> RunRecord:
         task=settings.name,
         params={
             "champion": str(decision["champion"]),
+            "guard": GUARDS.get(decision["vote"], "none"),
             **{f"gate/{name}": floor for name, floor in settings.gates.model_dump(exclude_none=True).items()},
         },
         metrics={
             **{
-                f"{each['name']}{'' if each['vote'] == 'all' else '/plain'}/{key}": each[key]["low"]
+                f"{each['name']}/{key}": each[key]["low"]
                 for each in decision["candidates"]
                 for key in JUDGED
-                if each[key] is not None
+                if each[key] is not None and each["vote"] == decision["guards"][each["name"]]
             },
             **{f"{name}/clean": each["validation"]["score"]["value"] for name, each in decision["baselines"].items()},
         },

@@ -197,7 +197,8 @@ def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> Non
 def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)
-    (note,) = line(task)["notes"]
+    note, guard = line(task)["notes"]
+    assert guard.startswith("guard, chosen on validation examples: guard votes: clean 90.0 %, adaptive 60.0 %; instead")
     assert note.startswith("a constant predictor ('")
     assert "balanced 50.0 %, clean and under any attack" in note
 
@@ -228,7 +229,7 @@ def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     write_json(path, card)
     row = line(task)
     assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
-    assert "balanced accuracy: adaptive 52.5 %" in row["notes"]
+    assert "balanced accuracy: undefended 55.0 %, adaptive 52.5 %" in row["notes"]
     assert "class 'low': adaptive 10.0 % on 20 examples, the lowest of all classes" in row["notes"]
 
 

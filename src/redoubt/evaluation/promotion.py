@@ -138,11 +138,18 @@ def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
 
 def better_guards(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate per model: behind the guard that leaves it more robust, by what attacks leave and is certified."""
-    best: dict[str, Candidate] = {}
+    guards: dict[str, list[Candidate]] = {}
     for each in candidates:
-        if each.name not in best or each.between > best[each.name].between:
-            best[each.name] = each
-    return [*best.values()]
+        guards.setdefault(each.name, []).append(each)
+    return [_better(each) for each in guards.values()]
+
+
+def _better(guards: list[Candidate]) -> Candidate:
+    """A vote that lowers what attacks leave of the network is not taken, whatever it raises."""
+    best = max(guards, key=lambda each: each.between)
+    plain = next((each for each in guards if each.vote == "plain"), best)
+    lowered = best.robust and plain.robust and best.robust.value < plain.robust.value
+    return plain if lowered else best
 
 
 def beats(challenger: Candidate, incumbent: Candidate) -> bool:

@@ -1,0 +1,129 @@
+"""A guard that only detects: what is derived of it is what its own bundle gives when it is attacked."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.certificates import certified_eps
+from redoubt.bundle.model.guard_config import GuardConfig
+from redoubt.bundle.model.guarded_model import GuardedModel, softmax
+from redoubt.core.types import Threat
+from redoubt.defenses import detecting
+from redoubt.defenses.components import components
+from redoubt.defenses.detecting import write_detecting
+from redoubt.evaluation.plain_answer import plain_answer, plain_clean
+from redoubt.evaluation.summarize import summarize
+from tests.support.evaluations import evaluation
+from tests.support.tiny import NAMES, TABLE, Guarded, rows
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def pair(
+    request: pytest.FixtureRequest, bundles: Callable[[str], Guarded], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Guarded, Guarded]:
+    """A bundle whose variants vote, and the same network behind the guard that only detects."""
+    voting = bundles(request.param)
+    folder = tmp_path_factory.mktemp("detecting") / voting.case.name
+    write_detecting(voting.folder, folder, rows(voting.case.name, 300, seed=2).x)
+    return voting, replace(voting, folder=folder, model=GuardedModel.load(folder))
+
+
+def test_its_answer_is_the_networks_own_and_always_the_same(pair: tuple[Guarded, Guarded]) -> None:
+    voting, plain = pair
+    x = plain.case.test.x
+    one, other = (plain.model.predict(x, np.random.default_rng(seed)) for seed in range(2))
+    network = voting.model.network(x)
+    expected = softmax(network) if plain.case.schema.labels else network
+    assert np.abs(one.vote - expected).max() <= 1e-4 * max(1.0, float(np.abs(expected).max()))
+    assert np.array_equal(one.vote, other.vote)
+    assert plain.model.variants == voting.model.guard.fixed_variants
+    assert plain.model.digest != voting.model.digest
+
+
+def test_it_flags_what_the_voting_guard_flags(pair: tuple[Guarded, Guarded]) -> None:
+    voting, plain = pair
+    assert plain.model.threshold == pytest.approx(voting.model.threshold, rel=1e-4)
+    scores = [each.model.predict(each.case.test.x, np.random.default_rng(0)).score for each in pair]
+    assert np.allclose(*scores, rtol=1e-3, atol=1e-4)
+
+
+def test_what_is_proven_of_it_is_what_is_proven_of_the_network(pair: tuple[Guarded, Guarded]) -> None:
+    voting, plain = pair
+    x = plain.case.test.x
+    proof = plain.model.prove(x, 0.05, np.random.default_rng(0))
+    network = voting.model.prove_network(x, 0.05)
+    assert proof.shape == (len(x), 1, max(plain.case.schema.outputs, 2))
+    assert np.allclose(proof[:, 0], network, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(network).max())))
+    assert np.allclose(plain.model.prove_network(x, 0.05), network, rtol=1e-4, atol=1e-3)
+    if plain.case.schema.labels:
+        label = plain.model.predict(x, np.random.default_rng(0)).vote.argmax(axis=1)
+        found = [certified_eps(each.model, x, label, 0, 0.5) for each in (plain, voting)]
+        assert (found[0] >= found[1]).all()
+        assert found[0].mean() > found[1].mean()
+
+
+def test_its_parts_are_the_detector_alone(pair: tuple[Guarded, Guarded]) -> None:
+    assert [(each.name, each.variants) for each in components(pair[1].model.guard)] == [
+        ("detector", ("plain",)),
+        ("all", ("plain",)),
+    ]
+
+
+def test_the_figures_derived_are_those_of_an_attack_on_it(pair: tuple[Guarded, Guarded]) -> None:
+    """An evaluation of its own climbs from further starts: it may find an example or two more, never fewer."""
+    budget = Threat("linf", 0.1)
+    found = []
+    for each in pair:
+        work = evaluation(each, thorough=False)
+        cell = work.run(budget)
+        found.append((cell, summarize(work, "linf", [], judge_parts=False)))
+    derived, (cell, whole) = plain_answer(found[0][1]), found[1]
+    told = derived.at(budget)
+    assert told.undefended == cell.undefended == cell.oblivious == told.oblivious == told.adaptive
+    assert told.certified == told.certified_guarded == cell.certified == cell.certified_guarded
+    assert cell.adaptive.share <= told.adaptive.share <= cell.adaptive.share + 3 / 64
+    assert told.flagged_adaptive == told.flagged_oblivious == cell.flagged_oblivious
+    assert told.scores["oblivious"] == cell.scores["oblivious"]
+    assert told.scores["certified_guarded"] == cell.scores["certified_guarded"]
+    assert (derived.clean, derived.clean_guarded) == (whole.clean, whole.clean_guarded)
+    assert derived.scores == whole.scores
+    assert derived.mcc == pytest.approx(whole.mcc, abs=1e-9)
+
+
+def test_clean_figures_are_those_of_the_network() -> None:
+    assert plain_clean({"undefended": {"accuracy": 0.9}, "guarded": {"accuracy": 0.8}, "pairs": []}) == {
+        "undefended": {"accuracy": 0.9},
+        "guarded": {"accuracy": 0.9},
+        "pairs": [],
+    }
+
+
+def test_another_network_than_was_attacked_is_not_promoted(
+    bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voting = bundles(TABLE)
+
+    def other(folder: Path) -> object:
+        network = load(folder)
+        network.set_weights([value + 0.5 for value in network.get_weights()])
+        return network
+
+    load = detecting.load_network
+    monkeypatch.setattr(detecting, "load_network", other)
+    with pytest.raises(BundleError, match="answers otherwise than the network that was attacked"):
+        write_detecting(voting.folder, tmp_path / "made", voting.case.test.x)
+
+
+@pytest.mark.parametrize(("vote", "draws"), [("all", 0), ("plain", 2)])
+def test_random_variants_are_for_a_vote(bundles: Callable[[str], Guarded], vote: str, draws: int) -> None:
+    guard = bundles(TABLE).model.guard.model_dump() | {"vote": vote, "draws": draws}
+    with pytest.raises(ValueError, match=rf"draws is {draws} where vote is {vote}"):
+        GuardConfig.model_validate(guard)
+
+
+def test_a_guard_that_votes_is_written_as_it_always_was(bundles: Callable[[str], Guarded]) -> None:
+    assert "vote" not in bundles(TABLE).model.guard.model_dump_json()
