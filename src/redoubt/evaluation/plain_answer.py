@@ -25,6 +25,7 @@ def plain_answer(measured: Robustness) -> Robustness:
             "cells": [_cell(each) for each in measured.cells],
             "scores": _as_network(measured.scores, {"clean_guarded": "clean"}),
             "mcc": measured.mcc_network,
+            "right": _as_network(measured.right, {"clean_guarded": "clean"}),
         }
     )
 
@@ -38,10 +39,11 @@ def _cell(cell: ThreatResult) -> ThreatResult:
     columns = {"oblivious": "undefended", "adaptive": "undefended", "certified_guarded": "certified"}
     found = {column: getattr(cell, network) for column, network in columns.items()}
     found |= {"query": cell.undefended if cell.query else None, "flagged_adaptive": cell.flagged_oblivious}
-    return cell.model_copy(update={**found, "scores": _as_network(cell.scores, columns)})
+    found |= {name: _as_network(getattr(cell, name), columns) for name in ("scores", "robust")}
+    return cell.model_copy(update=found)
 
 
-def _as_network(scores: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """Each guarded column's score is that of the network's column, where there is one."""
-    kept = {name: score for name, score in scores.items() if name not in columns}
-    return kept | {column: scores[network] for column, network in columns.items() if network in scores}
+def _as_network(known: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    """What is known of a guarded column is that of the network's column, where there is one."""
+    kept = {name: each for name, each in known.items() if name not in columns}
+    return kept | {column: known[network] for column, network in columns.items() if network in known}

@@ -91,6 +91,9 @@ def test_the_figures_derived_are_those_of_an_attack_on_it(pair: tuple[Guarded, G
     assert told.scores["certified_guarded"] == cell.scores["certified_guarded"]
     assert (derived.clean, derived.clean_guarded) == (whole.clean, whole.clean_guarded)
     assert derived.scores == whole.scores
+    assert derived.right == whole.right
+    assert told.robust["oblivious"] == cell.robust["oblivious"]
+    assert told.robust["certified_guarded"] == cell.robust["certified_guarded"]
     assert derived.mcc == pytest.approx(whole.mcc, abs=1e-9)
 
 
