@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
@@ -17,6 +18,7 @@ from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_json, whole_file, write_json
 from redoubt.data.shared import dataset
+from redoubt.defenses.detecting import write_detecting
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.plain_answer import plain_answer, plain_clean
@@ -97,12 +99,9 @@ def _bundle(task: str, data: TaskData, chosen: Candidate | None) -> Iterator[Pat
     if chosen.vote == "all":
         yield attacked
         return
-    # Only this needs TensorFlow.
-    from redoubt.defenses.detecting import write_detecting
-
     with TemporaryDirectory() as folder:
         made = Path(folder, chosen.name)
-        write_detecting(attacked, made, data.validation.x)
+        write_detecting(attacked, made, np.concatenate([data.validation.x, data.test.x]))
         yield made
 
 

@@ -9,16 +9,14 @@ import pytest
 
 from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.certificates import certified_eps
-from redoubt.bundle.model.guard_config import GuardConfig
-from redoubt.bundle.model.guarded_model import GuardedModel, softmax
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel, softmax
 from redoubt.core.types import Threat
-from redoubt.defenses import detecting
 from redoubt.defenses.components import components
 from redoubt.defenses.detecting import write_detecting
 from redoubt.evaluation.plain_answer import plain_answer, plain_clean
 from redoubt.evaluation.summarize import summarize
 from tests.support.evaluations import evaluation
-from tests.support.tiny import NAMES, TABLE, Guarded, rows
+from tests.support.tiny import NAMES, TABLE, Guarded
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -28,7 +26,7 @@ def pair(
     """A bundle whose variants vote, and the same network behind the guard that only detects."""
     voting = bundles(request.param)
     folder = tmp_path_factory.mktemp("detecting") / voting.case.name
-    write_detecting(voting.folder, folder, rows(voting.case.name, 300, seed=2).x)
+    write_detecting(voting.folder, folder, voting.case.test.x)
     return voting, replace(voting, folder=folder, model=GuardedModel.load(folder))
 
 
@@ -46,7 +44,7 @@ def test_its_answer_is_the_networks_own_and_always_the_same(pair: tuple[Guarded,
 
 def test_it_flags_what_the_voting_guard_flags(pair: tuple[Guarded, Guarded]) -> None:
     voting, plain = pair
-    assert plain.model.threshold == pytest.approx(voting.model.threshold, rel=1e-4)
+    assert plain.model.threshold == voting.model.threshold
     scores = [each.model.predict(each.case.test.x, np.random.default_rng(0)).score for each in pair]
     assert np.allclose(*scores, rtol=1e-3, atol=1e-4)
 
@@ -105,27 +103,30 @@ def test_clean_figures_are_those_of_the_network() -> None:
     }
 
 
-def test_another_network_than_was_attacked_is_not_promoted(
+def test_its_files_are_those_that_were_attacked(pair: tuple[Guarded, Guarded]) -> None:
+    voting, plain = pair
+    for name in BUNDLE_FILES:
+        one, other = ((each.folder / name).read_bytes() for each in (voting, plain))
+        assert (one == other) == (name != "guard.json")
+
+
+def test_it_runs_no_random_variant_and_proves_no_smoothed_one(pair: tuple[Guarded, Guarded]) -> None:
+    plain = pair[1].model
+    for session in (plain._session, plain._proof):
+        assert {each.name for each in session.get_inputs()} <= {"x", "eps"}
+
+
+def test_a_graph_that_answers_otherwise_is_not_promoted(
     bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voting = bundles(TABLE)
-
-    def other(folder: Path) -> object:
-        network = load(folder)
-        network.set_weights([value + 0.5 for value in network.get_weights()])
-        return network
-
-    load = detecting.load_network
-    monkeypatch.setattr(detecting, "load_network", other)
+    monkeypatch.setattr(GuardedModel, "network", lambda self, x: network(self, x)[:, ::-1])
     with pytest.raises(BundleError, match="answers otherwise than the network that was attacked"):
         write_detecting(voting.folder, tmp_path / "made", voting.case.test.x)
+    assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize(("vote", "draws"), [("all", 0), ("plain", 2)])
-def test_random_variants_are_for_a_vote(bundles: Callable[[str], Guarded], vote: str, draws: int) -> None:
-    guard = bundles(TABLE).model.guard.model_dump() | {"vote": vote, "draws": draws}
-    with pytest.raises(ValueError, match=rf"draws is {draws} where vote is {vote}"):
-        GuardConfig.model_validate(guard)
+network = GuardedModel.network
 
 
 def test_a_guard_that_votes_is_written_as_it_always_was(bundles: Callable[[str], Guarded]) -> None:

@@ -34,7 +34,7 @@ class GuardConfig(BaseModel):
         kind: images get a median window, bit depth and resize-and-pad; tables bit depth and noise.
         shape: of one input.
         bits: bit depth of the squeezed variant; of a table, over each feature's training range.
-        draws: random variants per input; none where the plain input alone votes.
+        draws: random variants per input, of a guard that votes.
         false_positives: share of clean validation inputs the detector may flag.
         threshold: adversarial score above which an input is flagged, >= 0; infinite only until it is calibrated.
         median: side of the median window in pixels (images).
@@ -47,8 +47,8 @@ class GuardConfig(BaseModel):
         falls: which features an attacker may lower, empty if all (tables).
         rises: which features an attacker may raise, likewise.
         output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
-        vote: whether all variants vote, or the plain input alone: then the answer is the network's own, and the
-            smoothed variants serve the detector.
+        vote: whether all variants vote, or the plain input alone: then the answer is the network's own, the smoothed
+            variants serve the detector, and there are no random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,7 +56,7 @@ class GuardConfig(BaseModel):
     kind: Literal["image", "table"]
     shape: Shape
     bits: Annotated[int, Field(ge=1, le=16)]
-    draws: GuardDraws | Literal[0]
+    draws: GuardDraws
     false_positives: Annotated[float, Field(gt=0.0, lt=0.5)]
     threshold: Annotated[float, Field(ge=0.0)] = math.inf
     median: Annotated[int, Field(ge=0, le=9)] = 0
@@ -80,10 +80,6 @@ class GuardConfig(BaseModel):
         if image and (self.median < 2 or self.shrink == 1.0):
             raise ValueError(
                 f"median is {self.median} and shrink {self.shrink:g}; expected at least 2, and less than 1"
-            )
-        if (self.draws == 0) != (self.vote == "plain"):
-            raise ValueError(
-                f"draws is {self.draws} where vote is {self.vote}; expected none for plain, at least 1 for all"
             )
         for name in ("lower", "upper", "scale"):
             values, expected = getattr(self, name), 0 if image else self.shape[0]
@@ -110,6 +106,8 @@ class GuardConfig(BaseModel):
     @property
     def random_variants(self) -> tuple[str, ...]:
         """The variants that take a draw each."""
+        if self.vote == "plain":
+            return ()
         return tuple(f"random-{index + 1}" for index in range(self.draws))
 
     @property
@@ -138,9 +136,9 @@ class GuardConfig(BaseModel):
 
         Returns:
             For images `index_rows` and `index_columns`, int64 `(examples, draws)`, each a row of `placements`; for
-            tables `noise`, float32 `(examples, draws, features)` in raw units. Nothing where there are no draws.
+            tables `noise`, float32 `(examples, draws, features)` in raw units. Nothing where no variant is random.
         """
-        if not self.draws:
+        if not self.random_variants:
             return {}
         if self.kind == "table":
             shape = (rows, self.draws, *self.shape)

@@ -16,6 +16,7 @@ from redoubt.bundle.base.types import Floats
 from redoubt.bundle.batches import slices
 from redoubt.bundle.model.guard_config import Draws, GuardConfig
 from redoubt.bundle.model.onnx_repeats import skip_repeats
+from redoubt.bundle.model.onnx_variants import first_variants
 from redoubt.bundle.model.quicken import quicken
 from redoubt.bundle.model.untrusted import check_graph
 from redoubt.bundle.schema import Schema
@@ -97,11 +98,12 @@ class GuardedModel:
         self._threads = threads
         self._graph, self._proof_graph = (graph if evaluates else None), (proof if evaluates else None)
         _check_fit(schema, guard)
-        self._session = _open(graph, threads, MODEL)
+        cut = guard.vote == "plain"
+        self._session = _open(graph, threads, MODEL, len(guard.variants) if cut else None)
         _check_answers(self._session, schema, guard)
         self._proof: onnxruntime.InferenceSession | None = None
         if proof is not None:
-            self._proof = _open(proof, threads, PROOF)
+            self._proof = _open(proof, threads, PROOF, len(guard.voting) if cut else None)
             _check_proof(self._proof, schema, guard)
         self._network: onnxruntime.InferenceSession | None = None
         self._network_proof: onnxruntime.InferenceSession | None = None
@@ -314,8 +316,11 @@ def _check_ends(verb: str, ends: list[Any], expected: dict[str, list[int]]) -> N
         raise BundleError(f"{verb} {str(given)[:300]} per row; schema.json and guard.json expect {expected}")
 
 
-def _open(graph: bytes, threads: int, said: str) -> onnxruntime.InferenceSession:
+def _open(graph: bytes, threads: int, said: str, variants: int | None = None) -> onnxruntime.InferenceSession:
+    """A session; of so many of the first variants alone, if not of all."""
     model = check_graph(graph, said)
+    if variants is not None:
+        first_variants(model, variants)
     quicken(model)
     skip_repeats(model)
     options = onnxruntime.SessionOptions()

@@ -65,27 +65,26 @@ def export(network: keras.Model, config: GuardConfig) -> bytes:
         ExportError: a layer that has no ONNX form here.
     """
     graph, width = Graph(), network.output_shape[-1]
-    flat = graph.alias("network_input", _stack(graph, config, _add_variants(graph, config, "x")))
+    flat = graph.alias("network_input", _add_variants(graph, config, "x"))
     each = graph.alias("network_output", add_network(graph, network, flat))
-    return _built(graph, config, {}, {"variants": _per_variant(graph, each, len(config.variants), width)})
+    return _built(graph, config, {}, {"variants": _per_variant(graph, config, each, width)})
 
 
 def export_proof(network: keras.Model, config: GuardConfig) -> bytes:
-    """What can be proven of every variant that votes over the L-inf balls round inputs, as an ONNX model of its own.
+    """What can be proven of every variant over the L-inf balls round inputs, as an ONNX model of its own.
 
     Apart, since ONNX Runtime runs every node of a graph, whichever output is asked for. Every part of the guard only
     rises with every input, so it takes the ends of a box to the ends of a box.
 
     Returns:
         A graph from `x`, `eps` and the guard's draws to `proof` (see `certify.interval_onnx.add_proof`) of every
-        variant that votes; of a network without bounds one to `unproven` instead, which nobody asks for.
+        variant; of a network without bounds one to `unproven` instead, which nobody asks for.
     """
     graph = Graph()
     if not is_bounded(network):
         return _built(graph, config, {"eps": ("rows",)}, {"unproven": ("eps", ("rows",))})
-    ends = [_stack(graph, config, _add_voting(graph, config, end)) for end in _add_ball(graph, config)]
-    columns = max(network.output_shape[-1], 2)
-    proof = _per_variant(graph, add_proof(graph, network, *ends), len(config.voting), columns)
+    ends = [_add_variants(graph, config, end) for end in _add_ball(graph, config)]
+    proof = _per_variant(graph, config, add_proof(graph, network, *ends), max(network.output_shape[-1], 2))
     return _built(graph, config, {"eps": ("rows",)}, {"proof": proof})
 
 
@@ -94,27 +93,15 @@ def _built(graph: Graph, config: GuardConfig, more: dict[str, Any], outputs: dic
     return graph.build({"x": ("rows", *config.shape), **more, **draws}, outputs)
 
 
-def _add_voting(graph: Graph, config: GuardConfig, x: str) -> list[str]:
-    return _add_variants(graph, config, x) if config.vote == "all" else [_one(graph, x)]
-
-
-def _add_variants(graph: Graph, config: GuardConfig, x: str) -> list[str]:
-    """Each fixed variant of all examples `(examples, 1, ...)`, the random ones together `(examples, draws, ...)`."""
-    fixed = [_one(graph, part) for part in _add_fixed(graph, config, x)]
-    return [*fixed, _add_random(graph, config, x)] if config.draws else fixed
-
-
-def _one(graph: Graph, variant: str) -> str:
-    return graph.node("Unsqueeze", variant, graph.constant(np.array([1])))
-
-
-def _stack(graph: Graph, config: GuardConfig, variants: list[str]) -> str:
+def _add_variants(graph: Graph, config: GuardConfig, x: str) -> str:
     """All variants of all examples in one batch, `(examples * variants, ...)`."""
-    stacked = graph.node("Concat", *variants, axis=1)
+    parts = [graph.node("Unsqueeze", part, graph.constant(np.array([1]))) for part in _add_fixed(graph, config, x)]
+    stacked = graph.node("Concat", *parts, _add_random(graph, config, x), axis=1)
     return graph.node("Reshape", stacked, graph.constant(np.array([-1, *config.shape])))
 
 
-def _per_variant(graph: Graph, flat: str, variants: int, columns: int) -> tuple[str, tuple[Any, ...]]:
+def _per_variant(graph: Graph, config: GuardConfig, flat: str, columns: int) -> tuple[str, tuple[Any, ...]]:
+    variants = len(config.variants)
     shaped = graph.node("Reshape", flat, graph.constant(np.array([-1, variants, columns])))
     return shaped, ("rows", variants, columns)
 
