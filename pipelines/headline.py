@@ -92,18 +92,19 @@ def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
 def _other_guard(promotion: dict[str, Any]) -> Iterator[str]:
     """What the guard that was not chosen would have cost the champion, where the choice was free."""
     both = [each for each in promotion["candidates"] if each["name"] == promotion["champion"]]
-    if len(both) < 2:
-        return
-    told = [
-        f"{GUARDS[each['vote']]}: "
-        + ", ".join(
+    told = {
+        each["vote"]: ", ".join(
             f"{word} {100 * each[key]['value']:.1f} %"
             for key, word in (("clean", "clean"), ("robust", "adaptive"), ("certified", "certified"))
             if each[key]
         )
-        for each in sorted(both, key=lambda each: each["vote"] != promotion["vote"])
-    ]
-    yield f"guard, chosen on validation examples: {told[0]}; instead, {told[1]}"
+        for each in both
+    }
+    vote = promotion["vote"]
+    other = next((each for each in told if each != vote), None)
+    if vote in told and other:
+        instead = "if its variants voted" if other == "all" else "if it only detected"
+        yield f"the guard {GUARDS[vote]}: on validation examples {told[vote]}; {instead}, {told[other]}"
 
 
 def _unchangeable(cell: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import GatesParams
 
-GUARDS: dict[Vote, str] = {"all": "guard votes", "plain": "guard only detects"}
+GUARDS: dict[Vote, str] = {"all": "votes", "plain": "only detects"}
 
 
 class PromotionError(RedoubtError):
