@@ -108,6 +108,11 @@ def _square(queries: int) -> Member:
     return Member("square", Square(queries=queries), uses_gradients=False)
 
 
+def thorough_search() -> Member:
+    """By queries, as long as a plan without a budget of them lets it."""
+    return _square(MANY)
+
+
 # What no audit tries yet, whatever the access.
 NEVER = (
     "attacks that change other things than values within eps: patches, rotations, blur, words",
