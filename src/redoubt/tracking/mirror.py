@@ -26,6 +26,7 @@ ERROR = "redoubt.error"
 SUPERSEDED = "redoubt.superseded"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+SOURCE = "mlflow.source.name"
 
 # The colours of the report; the UI would draw its own by chance.
 COLOUR = "mlflow.runColor"
@@ -81,6 +82,27 @@ class Mirror:
             self.client.delete_tag(kept.info.run_id, SUPERSEDED)
         self._supersede([run for run in namesakes if run not in same], mark)
         return 1 + len(record.children) if kept and kept.info.run_id == mine else 0
+
+    def keep(self, record: RunRecord, files: Iterable[Path]) -> tuple[str, bool]:
+        """Mirror a record that takes nobody's place; return its run's id, and whether it had to be made.
+
+        Args:
+            record: of a run without children.
+            files: to attach, from anywhere.
+        """
+        mark = key(record)
+        same = [run for run in self._namesakes(record.task, record.run) if run.data.tags.get(KEY) == mark]
+        for run in same:
+            if run.info.status == "FINISHED":
+                return str(run.info.run_id), False
+            self._discard(run)
+        tags = {**self._origin, SOURCE: f"redoubt {record.stage}", CHECKOUT: self._checkout, KEY: mark}
+        made = self._open(record, tags, {})
+        for path in files:
+            self.client.log_artifact(made, str(path))
+            self.progress.touch()
+        self.client.set_terminated(made)
+        return made, True
 
     def _is_given_up(self, run: Run) -> bool:
         """Whether a half-logged run is nobody's work in progress: of this checkout only one sync runs at a time."""
