@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.readers import is_nameless
 from redoubt.data.shared.looks import MISSING, looks_like
-from redoubt.data.tables import words
+from redoubt.data.shared.words import changed, words
 from redoubt.params.settings.base import MissingPolicy
 
 Use = Literal["number", "whole number", "category", "left out", "target"]
@@ -107,7 +107,7 @@ class _Cells:
 
     Attributes:
         raw: as it was read.
-        filled: what is not empty; text without blanks around it.
+        filled: what is not empty; text in its normal form.
         values: the same as numbers, if all of it is.
         distinct: how many different values it has.
     """
@@ -147,7 +147,7 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     lopsided = _lopsided(goal, shares) and not measured and not rare
     missing = _missing(columns, len(table))
     split, said = _split(every, columns, len(table))
-    notes = [*_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
+    notes = [*_word_notes(every, columns), *_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
     if lopsided:
@@ -171,7 +171,7 @@ def _looked_at(raw: "pd.Series[Any]") -> _Cells:
     if pd.api.types.is_numeric_dtype(raw):
         filled = raw.dropna().astype("float64")
         return _Cells(raw, filled, filled, int(filled.nunique()))
-    text = raw.dropna().astype("str").str.strip()
+    text = words(raw).dropna()
     filled = text[~text.str.casefold().isin(MISSING)]
     values = pd.to_numeric(filled, errors="coerce").astype("float64") if len(filled) else None
     values = None if values is None or values.isna().any() else values
@@ -328,6 +328,12 @@ def _empty_notes(columns: tuple[Proposed, ...], missing: dict[str, MissingPolicy
                 f"'{column.name}' has {column.empty:,} empty cells ({column.empty / rows:.1%}): "
                 f"{EMPTY_COUNTS[missing[column.name]]}"
             )
+
+
+def _word_notes(every: list[_Cells], columns: tuple[Proposed, ...]) -> Iterator[str]:
+    for cells, column in zip(every, columns, strict=True):
+        if column.use in ("category", "target") and (said := changed(cells.raw)):
+            yield f"{said}; so are they when the model is asked"
 
 
 def _level_notes(columns: tuple[Proposed, ...]) -> Iterator[str]:
