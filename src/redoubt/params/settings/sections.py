@@ -150,14 +150,18 @@ def _by_larger_logit(rule: object) -> bool:
     return rule == "none"
 
 
-class Thresholded(Balanced):
-    """What the training and every hardening have in common.
+class Decided(Strict):
+    """How an answer is decided.
 
     Attributes:
         threshold: by what two classes are told apart; chosen on validation examples, folded into the last bias.
     """
 
     threshold: ThresholdRule = Field(default="none", exclude_if=_by_larger_logit)
+
+
+class Thresholded(Balanced, Decided):
+    """What the training and every hardening have in common."""
 
 
 class TrainParams(Thresholded):
