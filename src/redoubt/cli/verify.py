@@ -38,6 +38,8 @@ SOURCES = (*SIMULATED, *NAMED)
 DATA_STAGES = ("resolve", "ingest", "split", "scale")
 # What another kind of processor, which rounds differently, may change of a share: half a point.
 CLOSE = 0.005
+# The file descriptor, which every process has.
+STDERR = 2
 EPILOG = """\
 It checks three things, and says which holds:
   1. the files are those whose digest the card reports;
@@ -293,7 +295,7 @@ def _stage(project: Path, stage: str, item: str) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))}
     variables = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
     # What a stage says is no part of the answer.
-    done = subprocess.run(command, cwd=project, env=variables, check=False, stdout=sys.stderr)  # noqa: S603
+    done = subprocess.run(command, cwd=project, env=variables, check=False, stdout=STDERR)  # noqa: S603
     if done.returncode:
         raise VerifyError(f"stage {stage} ended with status {done.returncode}; see above")
 

@@ -10,6 +10,7 @@ NAMES = {"linf": "L-inf", "l2": "L2"}
 # A description that ends so is ours to change; whoever edits it takes this line out, and keeps what is theirs.
 OURS = "\n\n*Kept up to date by `make ui`, as long as this line stands here.*"
 COLUMNS = ("undefended", "oblivious", "adaptive")
+CERTIFIED = {"linf": "of the network", "l2": "under randomized smoothing"}
 STUDIES = Path("reports", "studies")
 
 
@@ -23,7 +24,7 @@ def run_note(root: Path, record: RunRecord) -> str:
     study = root / STUDIES / record.run / "result.json"
     if record.stage == "study" and study.is_file():
         found = read_json(study)
-        return f"{found['question']['en']}\n\n{found['takeaway']['en']}"
+        return f"{found['takeaway']['en']}\n\n{found['question']['en']}"
     if record.stage == "validate":
         return _validated(record)
     if record.stage == "sweep" and record.children:
@@ -74,7 +75,7 @@ def _promoted(record: RunRecord) -> str:
     gates = [
         f"{name.removeprefix('gate/')} {value}" for name, value in record.params.items() if name.startswith("gate/")
     ]
-    asked = f" The gates ask for at least: {', '.join(gates)}." if gates else ""
+    asked = f" The gates: {', '.join(gates)}." if gates else ""
     if champion == "None":
         return f"No model is promoted: none cleared the gates.{asked}"
     return f"The {champion} model is promoted.{asked} The metrics are lower ends of intervals, on validation rows."
@@ -97,14 +98,14 @@ def _model(record: RunRecord) -> Iterator[str]:
         )
         proven = _certified(record, norm)
         if proven is not None:
-            yield f"Certified accuracy of the network: {_share(proven)}."
+            yield f"Certified accuracy {CERTIFIED[norm]}: {_share(proven)}."
         if failed := record.metrics.get(f"robust/{norm}/failed_checks"):
             yield f"**{failed:.0f} of the checks for gradient masking failed**: robust accuracy may be too high."
 
 
 def _table(models: Sequence[RunRecord], norm: str) -> str:
     budget = _threat(next(record for record in models if norm in _norms(record)), norm)
-    heads = ["model", "clean", *COLUMNS, "certified (network)"]
+    heads = ["model", "clean", *COLUMNS, f"certified {CERTIFIED[norm]}"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for record in sorted(models, key=lambda each: -each.metrics.get(f"robust/{norm}/adaptive", 0.0)):
         shares = [record.metrics.get(f"robust/{norm}/{column}") for column in COLUMNS]

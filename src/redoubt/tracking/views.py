@@ -25,7 +25,7 @@ LINE = {
     "scaleType": "linear",
 }
 # Pixels: of a letter in the head of a column, of the narrowest column, and of descriptions.
-LETTER, NARROW, BROAD = 6, 80, 1200
+LETTER, NARROW, BROAD = 6, 80, 420
 
 
 def link(experiment: str) -> str:

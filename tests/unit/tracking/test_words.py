@@ -78,7 +78,7 @@ def test_a_regression_is_told_in_errors(tmp_path: Path) -> None:
         ),
         pytest.param(
             record("promotion", "promote", params={"champion": "certified", "gate/clean": 0.9}),
-            "The certified model is promoted. The gates ask for at least: clean 0.9.",
+            "The certified model is promoted. The gates: clean 0.9.",
             id="promote",
         ),
         pytest.param(
@@ -104,7 +104,7 @@ def test_a_stage_says_what_it_found(made: RunRecord, said: str, tmp_path: Path) 
 def test_a_study_says_its_question_and_its_takeaway(tmp_path: Path) -> None:
     words = {"question": {"en": "Does it?", "zh": "?"}, "takeaway": {"en": "It does.", "zh": "!"}}
     write_json(tmp_path / "reports/studies/taylor/result.json", words)
-    assert run_note(tmp_path, record("taylor", "study")) == "Does it?\n\nIt does."
+    assert run_note(tmp_path, record("taylor", "study")) == "It does.\n\nDoes it?"
 
 
 def test_a_fold_has_nothing_to_say(tmp_path: Path) -> None:
