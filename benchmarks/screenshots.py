@@ -1,4 +1,4 @@
-"""Takes the README's images with a real headless Chromium: two runs in MLflow, report, study, service."""
+"""Takes the images of README and docs with a real headless Chromium: MLflow, report, study, service."""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, FloatRect, Locator, Page, sync_playwrig
 
 from benchmarks.server import free_port, running
 from redoubt.tracking.uri import store_uri
+from redoubt.tracking.views import link
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = (
@@ -33,7 +34,7 @@ localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');
 localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');
 localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"');
 """
-WIDTH, NARROW, TALL, MARGIN, STUDY = 1320, 1100, 1200, 24, 820
+WIDTH, NARROW, TALL, TABLE, MARGIN, STUDY = 1320, 1100, 1200, 540, 24, 820
 FIGURES = (".charts", ".pairs")
 ROBUST, CURVE = "robust/linf", "eps_linf"
 PATIENCE = 30_000
@@ -98,14 +99,29 @@ def photograph(page: Page, path: Path) -> Path:
     return path
 
 
+def photograph_table(chromium: Browser, path: Path, task: str) -> None:
+    """What the link opens that `make ui` prints: the models of a task, the most robust first."""
+    with tempfile.TemporaryDirectory() as name, mlflow_ui(store_uri(Path.cwd()), Path(name)) as server:
+        page = open_page(chromium, TABLE)
+        page.goto(f"{server}/{link(_experiment(MlflowClient(server), task))}")
+        page.locator(".ag-pinned-left-cols-container").get_by_role("link").first.wait_for()
+        _tidy(page)
+        taken = Image.open(photograph(page, Path(name, "table.png")))
+        taken.convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def _experiment(client: MlflowClient, task: str) -> str:
+    experiment = client.get_experiment_by_name(task)
+    if experiment is None:
+        sys.exit(f"error: MLflow holds nothing of {task}; run `make repro` first")
+    return str(experiment.experiment_id)
+
+
 def photograph_runs(chromium: Browser, path: Path, task: str) -> None:
     """The natural and the adversarial run of a task: parameters and metrics, and below them their eps curves."""
     with tempfile.TemporaryDirectory() as name, mlflow_ui(store_uri(Path.cwd()), Path(name)) as server:
         client, folder = MlflowClient(server), Path(name)
-        experiment = client.get_experiment_by_name(task)
-        if experiment is None:
-            sys.exit(f"error: MLflow holds nothing of {task}; run `make repro` first")
-        number = experiment.experiment_id
+        number = _experiment(client, task)
         runs = [
             client.search_runs([number], f"attributes.run_name = '{run}'", max_results=1)[0].info.run_id
             for run in ("natural", "adversarial")
@@ -182,6 +198,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.images.mkdir(parents=True, exist_ok=True)
     with browser() as chromium:
+        photograph_table(chromium, arguments.images / "mlflow-table.png", arguments.task)
         photograph_runs(chromium, arguments.images / "mlflow-compare.png", arguments.task)
         photograph_report(chromium, arguments.images / "report.png", arguments.task)
         photograph_study(chromium, arguments.images / "course.png", "polynomial")

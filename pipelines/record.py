@@ -5,8 +5,7 @@ from pathlib import Path
 
 from redoubt.core.errors import ends_in_one_line
 from redoubt.tracking.sync import Summary, sync
-
-CHARTS = "runs?workflowType=machine_learning&compareRunsMode=CHART"
+from redoubt.tracking.views import link
 
 
 def describe(summary: Summary) -> str:
@@ -18,7 +17,7 @@ def describe(summary: Summary) -> str:
         held += f"; {_count(summary.waiting, 'run')} left out, since the stage is not done"
     server = summary.uri.startswith("http")
     links = [
-        f"  {task}: {summary.uri if server else 'http://127.0.0.1:5000'}/#/experiments/{number}/{CHARTS}"
+        f"  {task}: {summary.uri if server else 'http://127.0.0.1:5000'}/{link(number)}"
         for task, number in summary.experiments.items()
     ]
     return "\n".join([f"MLflow: {held} in {summary.uri}", f"Compare runs{'' if server else ' (make ui)'}:", *links])

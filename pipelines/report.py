@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines._stage import begin
 from redoubt.core.errors import RedoubtError, ends_in_one_line
-from redoubt.core.store import read_json, whole_file, write_json
+from redoubt.core.store import read_json, whole_file, whole_folder, write_json
 from redoubt.params.settings.stages import ReportSettings, read_settings
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import report_page
@@ -20,7 +20,7 @@ SECTIONS, MIRRORED = Path("reports/sections"), Path("reports/mirrored.json")
 
 
 def main() -> None:
-    """Write reports/index.html and metrics.json for every task that has a section, then record the runs."""
+    """Write reports/index.html and reports/metrics for every task that has a section, then record the runs."""
     argparse.ArgumentParser(
         prog="python -m pipelines.report", description=f"{__doc__} Reads what `resolve_course` wrote."
     ).parse_args()
@@ -41,7 +41,9 @@ def _write_all(settings: ReportSettings) -> None:
     ]
     for language, page in LANGUAGES.items():
         _write(Path("reports", page), course_page(language, chapters, Path("reports/studies")))
-    write_json(Path("reports/metrics.json"), {row["task"]: _metrics(row) for row in rows})
+    with whole_folder(Path("reports/metrics")) as folder:
+        for row in rows:
+            write_json(folder / f"{row['task']}.json", _metrics(row))
     _write_timings(tasks)
     _mirror(tasks)
 
@@ -76,12 +78,10 @@ def _write_timings(tasks: list[str]) -> None:
 
 
 def _metrics(row: dict[str, Any]) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        column: row[column]["share"]
-        for column in ("undefended", "oblivious", "adaptive", "certified")
-        if row.get(column)
-    }
-    return {"champion": row["champion"], **columns}
+    """A line of `dvc metrics show`: a file per task, and few columns, so that it fits a terminal."""
+    columns = {"clean": row.get("served"), "adaptive": row.get("adaptive"), "certified": row.get("certified")}
+    shares = {name: round(rate["share"], 4) for name, rate in columns.items() if rate}
+    return {"champion": row["champion"] or "none", **shares}
 
 
 if __name__ == "__main__":

@@ -96,7 +96,9 @@ def show(params: Params) -> list[str]:
         rates = [_share(row[column]) for column in ("undefended", "oblivious", "adaptive")]
         rates.append(_share(row["certified"]) if row["certified"] else "-")
         stamp = "" if row["trusted"] else " (not trusted: see the report)"
-        table.add_row(name, row["champion"], row["guard"].removeprefix("only "), row["clean"], row["threat"] + stamp, *rates)
+        table.add_row(
+            name, row["champion"], row["guard"].removeprefix("only "), row["clean"], row["threat"] + stamp, *rates
+        )
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
     notes = "".join(f"{row['task']}: {note}\n" for row in rows if row["champion"] for note in row["notes"])

@@ -7,7 +7,20 @@ import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt.cli import attack, audit, certify, compare, explain, init, leaderboard, predict, quarantine, study, verify
+from redoubt.cli import (
+    attack,
+    audit,
+    certify,
+    compare,
+    completion,
+    explain,
+    init,
+    leaderboard,
+    predict,
+    quarantine,
+    study,
+    verify,
+)
 from redoubt.core import surroundings
 from redoubt.core.errors import as_user_error
 
@@ -50,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     leaderboard.add_to(commands)
     compare.add_to(commands)
     study.add_to(commands)
+    completion.add_to(commands)
     try:
         args = parser.parse_args(argv)
         args.words = list(argv) if argv is not None else sys.argv[1:]

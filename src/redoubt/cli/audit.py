@@ -1,7 +1,6 @@
 """The subcommand `audit`: a verdict on any model, by the strongest attacks that its access allows."""
 
 import argparse
-import os
 import re
 import shlex
 import sys
@@ -9,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from redoubt.cli.waiting import load_tensorflow
 from redoubt.cli.words import AskedError, add_access, check_access, check_out, count
 
 if TYPE_CHECKING:
@@ -93,10 +93,7 @@ def _add_attacker(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
     _check(args)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from redoubt.quiet import import_tensorflow
-
-    import_tensorflow()
+    load_tensorflow()
     from redoubt.audit.pages import write
     from redoubt.audit.run import audit
     from redoubt.training.determinism import make_deterministic

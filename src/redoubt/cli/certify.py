@@ -1,14 +1,14 @@
 """The subcommand `certify`: certificates instead of attacks."""
 
 import argparse
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from redoubt.cli.words import add_rows, check_rows, count, folder_name
+from redoubt.cli.waiting import load_tensorflow
+from redoubt.cli.words import add_json, add_rows, check_rows, count, folder_name, print_json
 from redoubt.core.errors import RedoubtError
 
 if TYPE_CHECKING:
@@ -83,16 +83,15 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     noise.add_argument("--alpha", type=float, help=f"failure probability per example (default {ALPHA})")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/certificates/TARGET")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
     check_rows(args)
     params = _smoothing(args)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from redoubt.quiet import import_tensorflow
-
-    import_tensorflow()
+    load_tensorflow()
+    from redoubt.cli.curve import CURVE, draw
     from redoubt.cli.rows import load_rows
     from redoubt.cli.targets import open_asked
     from redoubt.core.store import write_json
@@ -116,15 +115,19 @@ def run(args: argparse.Namespace) -> int:
             given = {**params.model_dump(exclude={"radii", "points"}), "seed": args.seed}
     path = (args.out or Path("reports", "certificates", folder_name(target))) / "record.json"
     more = {} if by_method is None else {"methods": methods.record(by_method)}
-    write_json(path, {**_record(target, rows, given, found), **more})
-    how = "bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
     norm: Norm = "linf" if params is None else "l2"
     sizes = [float(name.split()[1]) for name in found if name.startswith(NORMS[norm])]
+    units = _raw_units(target, norm, sizes)
+    record = {**_record(target, rows, given, found), **more, "raw_units": units}
+    write_json(path, record)
+    draw([(eps, rate) for eps in sizes if (rate := found[f"{NORMS[norm]} {eps:g}"])], norm, path.with_name(CURVE))
+    if args.json:
+        print_json(record)
+        return 0
+    how = "bounds" if params is None else f"smoothing, sigma {params.sigma:g}, {params.draws:,} draws"
     title = f"{how} on {target.said}\nexamples: {len(rows.batch)}, {rows.source}"
-    notes = _raw_units(target, norm, sizes)
-    if by_method is not None:
-        notes = [*methods.said(by_method), *notes]
-    _show(title, _rows_of(found, by_method), notes, path)
+    notes = units if by_method is None else [*methods.said(by_method), *units]
+    _show(title, _rows_of(found, by_method), notes, [path, path.with_name(CURVE)])
     return 0
 
 
@@ -294,13 +297,21 @@ def _record(target: "Target", rows: "Rows", given: dict[str, Any], found: dict[s
     }
 
 
-def _show(title: str, lines: list[tuple[str, str, Any]], notes: list[str], path: Path) -> None:
-    """Print the table, its sizes in raw units and where the record is."""
+def _show(title: str, lines: list[tuple[str, str, Any]], notes: list[str], written: list[Path]) -> None:
+    """Print the table, its sizes in raw units and where the files are."""
     from rich.console import Console
     from rich.table import Table
 
+    from redoubt.cli.curve import bar
+
     by_method = any(method for _, method, _ in lines)
-    heads = ("threat", *(["by"] if by_method else []), "certified accuracy", "95 % interval")
+    heads = (
+        "threat",
+        *(["by"] if by_method else []),
+        "certified accuracy",
+        "95 % interval",
+        *([] if by_method else [""]),
+    )
     table = Table(*heads, title=title, title_justify="left")
     for name, method, value in lines:
         first = (name, method or "the network's own answers") if by_method else (name,)
@@ -308,9 +319,10 @@ def _show(title: str, lines: list[tuple[str, str, Any]], notes: list[str], path:
             table.add_row(*first, "not measured", "nothing can be perturbed")
             continue
         share, low, high = (f"{100 * part:.2f}" for part in (value.share, value.low, value.high))
-        table.add_row(*first, f"{share} % of {value.n}", f"{low} to {high}")
+        table.add_row(*first, f"{share} % of {value.n}", f"{low} to {high}", *([] if by_method else [bar(value.share)]))
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     for said in notes:
         console.print(said)
-    console.print(path)
+    for path in written:
+        console.print(path)

@@ -14,6 +14,7 @@ from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli.predict import Card, answers, bundle_folder
+from redoubt.cli.waiting import load_tensorflow
 from redoubt.cli.words import AskedError
 from redoubt.core.types import Batch, Bounds, Floats
 from redoubt.params.settings.base import NORMS
@@ -119,9 +120,7 @@ def _record(file: Path, place: int) -> dict[str, Any]:
 
 
 def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
-    from redoubt.quiet import import_tensorflow
-
-    import_tensorflow()
+    load_tensorflow()
     from redoubt.attacks.core.problem import AttackProblem
     from redoubt.cli.threat import bounds_for, criterion_of
     from redoubt.scenarios.nearest_change import nearest_change

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from redoubt.tracking.client import STORE_ERRORS, connect
+from redoubt.tracking.hashes import hashes_of
 from redoubt.tracking.redaction import redact
 from redoubt.tracking.uri import TrackingError, check, store_uri
 
 ROBUSTNESS = "robustness.json"
-# Tags by which two runs are told apart, and which say on what they were measured.
-TAGS = ("dataset", "digest", "split")
 
 
 class LoggedRun(NamedTuple):
@@ -39,5 +38,5 @@ def logged_run(run: str, folder: Path) -> LoggedRun:
         path = Path(client.download_artifacts(run, ROBUSTNESS, str(folder))) if files else None
     except STORE_ERRORS as error:
         raise TrackingError(f"run {run}: {redact(str(error)).splitlines()[0]}") from None
-    tags = {name: value for name, value in found.data.tags.items() if name in TAGS}
-    return LoggedRun(found.info.run_name, found.data.params | tags, path)
+    # By these two runs are told apart; they say on what they were measured, too.
+    return LoggedRun(found.info.run_name, found.data.params | hashes_of(found.data.tags), path)

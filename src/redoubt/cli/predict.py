@@ -83,9 +83,10 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="NAME", help="a task whose champion answers, or a bundle's folder")
     parser.add_argument("file", type=Path, metavar="FILE", help="the rows or images")
-    parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write the answers there (default: print them)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the answers there (default: print them)")
     parser.add_argument("--certify", action="store_true", help="certify each answer at the card's eps")
     parser.add_argument("--seed", type=int, default=0, help="of the guard's random draws (default: 0)")
+    parser.add_argument("--json", action="store_true", help="a JSON object per row instead of CSV")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,7 +112,11 @@ def run(args: argparse.Namespace) -> int:
         errors[row], good[row] = NO_ANSWER, False
     found = found[finite]
     made = table.join(found.reindex(range(len(table)))).assign(error=errors)
-    text = (made if any(errors) else made.drop(columns="error")).to_csv(index=False, lineterminator="\n")
+    made = made if any(errors) else made.drop(columns="error")
+    if args.json:
+        text = made.to_json(orient="records", indent=1, force_ascii=False) + "\n"
+    else:
+        text = made.to_csv(index=False, lineterminator="\n")
     if args.out is None:
         print(text, end="")
     else:

@@ -3,9 +3,10 @@
 import argparse
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from redoubt.cli.words import AskedError, task_name
+from redoubt.cli.words import AskedError, add_json, print_json, task_name
 from redoubt.params.load import load
 from redoubt.params.settings.own_rules import read_rules
 
@@ -21,6 +22,17 @@ block in params.yaml must allow it: validate: {quarantine: true}.
 """
 
 
+class Moved(NamedTuple):
+    """What was moved aside, and why."""
+
+    task: str
+    source: str
+    moved: int
+    rows: int
+    path: Path | None
+    reasons: Counter[str]
+
+
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
@@ -32,6 +44,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument("name", type=task_name, metavar="NAME", help="of the task")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,16 +80,26 @@ def run(args: argparse.Namespace) -> int:
     broken |= {int(fit[row]): reasons for row, reasons in expectations.broken_rows(raw, task, own).items()}
     if len(broken) == len(table):
         raise AskedError(f"all {len(table):,} rows of '{task.source}' break a rule, so the rule is what to correct")
-    if broken:
-        path = quarantine.move(table, task.name, broken)
-        print(f"{len(broken):,} of {len(table):,} rows of '{task.source}' were moved to {path}")
-        for reason, count in Counter(why for reasons in broken.values() for why in reasons).most_common():
-            print(f"- {reason}: {count:,} rows")
-    else:
-        print(f"no row of '{task.source}' breaks a rule by a cell of its own; nothing was moved")
+    path = quarantine.move(table, task.name, broken) if broken else None
     verdict = expectations.validate(sources.fetch(task, params.seed), task, own)
-    if not verdict.passed:
-        print(f"what is left does not pass yet: {verdict.explained()}")
-        return 1
-    print(f"what is left passes. Next: make repro RUN={task.name}")
-    return 0
+    reasons = Counter(why for each in broken.values() for why in each)
+    found = Moved(task.name, str(task.source), len(broken), len(table), path, reasons)
+    failed = None if verdict.passed else verdict.explained()
+    if args.json:
+        print_json({**found._asdict(), "path": path and str(path), "passes": failed is None, "failed": failed})
+    else:
+        _show(found, failed)
+    return 0 if failed is None else 1
+
+
+def _show(found: Moved, failed: str | None) -> None:
+    if found.path is None:
+        print(f"no row of '{found.source}' breaks a rule by a cell of its own; nothing was moved")
+    else:
+        print(f"{found.moved:,} of {found.rows:,} rows of '{found.source}' were moved to {found.path}")
+    for reason, count in found.reasons.most_common():
+        print(f"- {reason}: {count:,} rows")
+    if failed is None:
+        print(f"what is left passes. Next: make repro RUN={found.task}")
+    else:
+        print(f"what is left does not pass yet: {failed}")

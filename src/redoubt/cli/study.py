@@ -1,13 +1,16 @@
 """The subcommand `study`: an experiment of the course, run by itself."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from redoubt.cli.words import check_out
+from redoubt.cli.waiting import saying
+from redoubt.cli.words import add_json, check_out, print_json
 from redoubt.params.load import load
 from redoubt.params.resolve import sizes_of_study
 from redoubt.params.settings.stages import Course
@@ -48,6 +51,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--seed", type=int, default=20, help="of everything drawn (default: 20)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/study/NAME")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,6 +60,9 @@ def run(args: argparse.Namespace) -> int:
     from redoubt.studies.contract import StudyError
 
     if args.list:
+        if args.json:
+            print_json(list(_listed()))
+            return 0
         table = Table("study", "asks", box=None)
         for chapter, names in CHAPTERS.values():
             table.add_row(f"[bold]{chapter.en}")
@@ -69,13 +76,23 @@ def run(args: argparse.Namespace) -> int:
     return _run(args)
 
 
+def _listed() -> Iterator[dict[str, str]]:
+    from redoubt.studies.catalogue import CHAPTERS, find
+
+    for chapter, names in CHAPTERS.values():
+        for name in names:
+            with no_stderr():
+                asks = find(name).title.en
+            yield {"name": name, "chapter": chapter.en, "asks": asks}
+
+
 def _run(args: argparse.Namespace) -> int:
     from redoubt.studies.catalogue import find
     from redoubt.studies.files import write
     from redoubt.studies.given import Given
     from redoubt.studies.sizes import sizes_of
 
-    with no_stderr():
+    with saying("loading what the study needs"), no_stderr():
         study = find(args.name)
     course: Course = "full" if args.full else "quick"
     changes = sizes_of_study(load(), args.name, course) if Path("params.yaml").is_file() else {}
@@ -83,9 +100,14 @@ def _run(args: argparse.Namespace) -> int:
     folder = args.out or Path("reports", "study", args.name)
     _check_replaceable(folder)
     console = Console(highlight=False)
-    with console.status(f"{args.name}: {study.title.en}"), no_stderr():
+    # An answer that a program reads is nothing but the answer.
+    waiting = nullcontext() if args.json else console.status(f"{args.name}: {study.title.en}")
+    with waiting, no_stderr():
         result = study.run(Given(course=not args.stand_in, seed=args.seed), sizes, args.seed)
     write(folder, study, result, {"name": args.name, "seed": args.seed, "sizes": sizes.model_dump()})
+    if args.json:
+        print((folder / "result.json").read_text(encoding="utf-8"), end="")
+        return 0
     _show(console, study.title.en, result)
     console.print(f"Numbers and figures: {folder.resolve()}")
     return 0

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,7 @@ from redoubt.bundle.base.io import digest, digest_folder, read_typed
 from redoubt.bundle.base.types import Name
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.bundle.schema import Schema
+from redoubt.cli.words import add_json, print_json
 from redoubt.core.errors import RedoubtError
 from redoubt.core.store import write_json
 from redoubt.core.types import Batch
@@ -37,6 +38,8 @@ SOURCES = (*SIMULATED, *NAMED)
 DATA_STAGES = ("resolve", "ingest", "split", "scale")
 # What another kind of processor, which rounds differently, may change of a share: half a point.
 CLOSE = 0.005
+# The file descriptor, which every process has.
+STDERR = 2
 EPILOG = """\
 It checks three things, and says which holds:
   1. the files are those whose digest the card reports;
@@ -130,6 +133,15 @@ class Card(Component):
         return self.seconds.training / 60
 
 
+class Check(NamedTuple):
+    """What the card says, what was found, and whether they agree."""
+
+    what: str
+    card: str
+    found: str
+    holds: bool
+
+
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
@@ -144,6 +156,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         "bundle", type=Path, metavar="BUNDLE", help="a folder with a card.json, such as zoo/mnist-certified"
     )
     parser.add_argument("--quick", action="store_true", help="skip retraining")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,26 +174,41 @@ def run(args: argparse.Namespace) -> int:
     if schema.task != card.task:
         raise VerifyError(f"{args.bundle}: schema.json is of another task than the card, which is of '{card.task}'")
     found = digest_folder(args.bundle, BUNDLE_FILES)
-    table = Table("what", "card", "found", "holds", title=str(args.bundle))
-    good = _row(table, "digest of the files", card.digest[:12], found[:12], card.digest == found)
+    table = [Check("digest of the files", card.digest[:12], found[:12], card.digest == found)]
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         task = _recipe(project, card, args.bundle)
         test = _data(project, card, schema)
-        good &= _shares(table, "these files", card, (args.bundle, task.tolerance), test)
+        table += _shares("these files", card, (args.bundle, task.tolerance), test)
+        good = all(check.holds for check in table)
         if not args.quick:
             print(
-                f"training again: it took {card.minutes:.0f} min on {card.machine.cores} cores when the card was made"
+                f"training again: it took {card.minutes:.0f} min on {card.machine.cores} cores when the card was made",
+                file=sys.stderr,
             )
             _stage(project, "harden", f"{card.task}-{card.model}")
             again = project / "models" / card.task / card.model
             weights = digest((again / "model.weights.h5").read_bytes())
             same = weights == card.weights
-            _row(table, "weights trained again", card.weights[:12], weights[:12], same)
+            shares = _shares("trained again", card, (again, task.tolerance), test)
+            table += [Check("weights trained again", card.weights[:12], weights[:12], same), *shares]
             # Other rounding, other weights: then the shares must agree.
-            good &= _shares(table, "trained again", card, (again, task.tolerance), test) or same
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+            good &= same or all(check.holds for check in shares)
+    if args.json:
+        print_json({"bundle": str(args.bundle), "reproduced": good, "checks": [check._asdict() for check in table]})
+    else:
+        _show(args.bundle, table, good)
     return 0 if good else 1
+
+
+def _show(bundle: Path, checks: list[Check], good: bool) -> None:
+    """The verdict, and below it what it rests on."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(f"{bundle}: {'everything is reproduced' if good else 'not everything is reproduced'}", markup=False)
+    table = Table("what", "card", "found", "holds")
+    for check in checks:
+        table.add_row(check.what, check.card, check.found, "[green]yes[/]" if check.holds else "[red]no[/]")
+    console.print(table)
 
 
 def _card(bundle: Path) -> Card:
@@ -265,12 +293,14 @@ def _stage(project: Path, stage: str, item: str) -> None:
     paths = [str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])]
     # A stage that fails tells MLflow; a stranger's recipe tells nobody but the temporary project.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))}
-    done = subprocess.run(command, cwd=project, env={**kept, "PYTHONPATH": os.pathsep.join(paths)}, check=False)  # noqa: S603
+    variables = {**kept, "PYTHONPATH": os.pathsep.join(paths)}
+    # What a stage says is no part of the answer.
+    done = subprocess.run(command, cwd=project, env=variables, check=False, stdout=STDERR)  # noqa: S603
     if done.returncode:
         raise VerifyError(f"stage {stage} ended with status {done.returncode}; see above")
 
 
-def _shares(table: Table, whose: str, card: Card, made: tuple[Path, float | None], test: Batch) -> bool:
+def _shares(whose: str, card: Card, made: tuple[Path, float | None], test: Batch) -> list[Check]:
     """Compare the clean and certified share of a bundle, and the tolerance it goes by, with the card's."""
     bundle, tolerance = made
     model = GuardedModel.load(bundle)
@@ -278,14 +308,10 @@ def _shares(table: Table, whose: str, card: Card, made: tuple[Path, float | None
     rows = {eps: found.share for eps, found in measured if found and eps in (0.0, card.eps)}
     if not rows or not model.proves:
         raise VerifyError(f"the card of {bundle} has no certificates at eps 0 and {card.eps:g}, or its graph no bounds")
-    good = True
+    checks = []
     for eps, expected in rows.items():
         share = float(certified_network(model, test, eps, tolerance).mean())
         what = f"{whose}: " + ("clean" if eps == 0 else f"certified at L-inf {eps:g}")
-        good &= _row(table, what, f"{100 * expected:.2f} %", f"{100 * share:.2f} %", abs(share - expected) <= CLOSE)
-    return good
-
-
-def _row(table: Table, what: str, said: str, found: str, holds: bool) -> bool:
-    table.add_row(what, said, found, "[green]yes[/]" if holds else "[red]no[/]")
-    return holds
+        holds = abs(share - expected) <= CLOSE
+        checks.append(Check(what, f"{100 * expected:.2f} %", f"{100 * share:.2f} %", holds))
+    return checks

@@ -4,10 +4,11 @@ import argparse
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redoubt.bundle.base.types import NAME_RULE, is_name
 from redoubt.core.errors import RedoubtError
+from redoubt.core.store import dumps
 
 if TYPE_CHECKING:
     from redoubt.targets.contract import Target
@@ -98,6 +99,16 @@ def check_out(folder: Path) -> None:
         raise AskedError(f"--out {folder}: {there} is a file; name a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise AskedError(f"--out {folder}: you may not write in {there}; name a folder where you may")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option for whoever reads the answer by a program."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def print_json(value: Any) -> None:
+    """Print an answer as indented JSON with sorted keys."""
+    print(dumps(value), end="")
 
 
 def count(text: str) -> int:

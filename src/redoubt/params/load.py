@@ -35,6 +35,7 @@ RESERVED = {
     "certificates": "reports/certificates holds what `redoubt certify` writes",
     "course": "MLflow's experiment 'course' holds the studies, and reports/course.html shows them",
     "index": "reports/index.html is the report on all tasks",
+    "metrics": "reports/metrics holds a file of every task",
     "sections": "reports/sections holds a page of every task",
     "studies": "reports/studies holds the studies",
 }

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from redoubt.bundle.base.io import digest
@@ -12,18 +12,25 @@ from redoubt.runs import RunRecord, key
 from redoubt.tracking.client import Metric, MlflowClient, MlflowException, Param, Run, someone_else_may_have
 from redoubt.tracking.deadline import Progress
 from redoubt.tracking.explain import NOT_MLFLOW
+from redoubt.tracking.hashes import KEY, NAMES, hashes_of, joined, key_of
+from redoubt.tracking.notes import OURS, experiment_note, run_note
 from redoubt.tracking.origin import EXPERIMENT, dataset, origin, provenance, seconds
+from redoubt.tracking.pictures import PICTURE, eps_curves
 from redoubt.tracking.redaction import shown
 from redoubt.tracking.registry import register
 from redoubt.tracking.uri import TrackingError, home
+from redoubt.tracking.views import SUPERSEDED, views
 
-KEY = "redoubt.key"
+# Who logs a run, and since when; gone once it is whole.
 CHECKOUT = "redoubt.checkout"
 BEGUN = "redoubt.begun"
 STAGE = "redoubt.stage"
-DATA = "redoubt.data"
 ERROR = "redoubt.error"
-SUPERSEDED = "redoubt.superseded"
+BY_LATER = "by a later result"
+# Tags of runs of before that say in several places what is now in one, or only while they are logged.
+FORMER = ("redoubt.data", CHECKOUT, BEGUN)
+# What the gates judged is of validation rows and of all models in one run: by this it stands behind what was measured.
+JUDGED = "validation/"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SOURCE = "mlflow.source.name"
@@ -69,7 +76,7 @@ class Mirror:
         """Mirror a record; return how many runs had to be made for it."""
         mark = key(record)
         namesakes = self._namesakes(record.task, record.run)
-        same = [run for run in namesakes if run.data.tags.get(KEY) == mark]
+        same = [run for run in namesakes if key_of(run.data.tags) == mark]
         for run in same:
             if self._is_given_up(run):
                 self._discard(run)
@@ -77,10 +84,11 @@ class Mirror:
         if kept is None:
             mine = self._create(record, mark)
             # Another checkout may have logged the same meanwhile.
-            kept = self._keep_one(run for run in self._namesakes(record.task, record.run) if run.data.tags[KEY] == mark)
-        if kept and SUPERSEDED in kept.data.tags:
-            self.client.delete_tag(kept.info.run_id, SUPERSEDED)
-        self._supersede([run for run in namesakes if run not in same], mark)
+            others = self._namesakes(record.task, record.run)
+            kept = self._keep_one(run for run in others if key_of(run.data.tags) == mark)
+        if kept:
+            self._say_as_today(kept, record, mark)
+        self._supersede([run for run in namesakes if run not in same])
         return 1 + len(record.children) if kept and kept.info.run_id == mine else 0
 
     def keep(self, record: RunRecord, files: Iterable[Path]) -> tuple[str, bool]:
@@ -91,12 +99,13 @@ class Mirror:
             files: to attach, from anywhere.
         """
         mark = key(record)
-        same = [run for run in self._namesakes(record.task, record.run) if run.data.tags.get(KEY) == mark]
+        same = [run for run in self._namesakes(record.task, record.run) if key_of(run.data.tags) == mark]
         for run in same:
             if run.info.status == "FINISHED":
                 return str(run.info.run_id), False
             self._discard(run)
-        tags = {**self._origin, SOURCE: f"redoubt {record.stage}", CHECKOUT: self._checkout, KEY: mark}
+        said = {name: value for name, value in record.tags.items() if name not in NAMES}
+        tags = {**said, **self._origin, SOURCE: f"redoubt {record.stage}", KEY: joined(mark, record.tags)}
         made = self._open(record, tags, {})
         for path in files:
             self.client.log_artifact(made, str(path))
@@ -122,7 +131,7 @@ class Mirror:
     def failure(self, task: str, stage: str, reason: str) -> None:
         """A run that says why there is no result."""
         mark = digest(f"{task}\n{stage}\n{reason}".encode())
-        if not any(run.data.tags.get(KEY) == mark for run in self._namesakes(task, stage)):
+        if not any(key_of(run.data.tags) == mark for run in self._namesakes(task, stage)):
             tags = {**self._origin, KEY: mark, STAGE: stage, ERROR: reason, NOTE: f"{stage} failed: {reason}"}
             run = self.client.create_run(self.experiment(task), tags=tags, run_name=stage)
             self.client.set_terminated(run.info.run_id, "FAILED")
@@ -138,40 +147,77 @@ class Mirror:
         card = read_json(bundle / "card.json")
         experiment = self.experiment(card["task"])
         # An incumbent that stayed in place was trained by a run of which there is no record any more.
-        trained = self.client.search_runs(
-            [experiment],
-            f"attributes.run_name = '{card['model']}' and tags.digest = '{card.get('attacked', card['digest'])}'",
-            order_by=["attributes.start_time DESC"],
-        )
-        run = trained[0].info.run_id if trained else None
+        runs = reversed(self._namesakes(card["task"], card["model"]))
+        attacked = card.get("attacked", card["digest"])
+        run = next((run.info.run_id for run in runs if hashes_of(run.data.tags).get("digest") == attacked), None)
         return bool(card["passed"]) and register(bundle, experiment, run, self.client)
 
     def _create(self, record: RunRecord, mark: str) -> str:
         data = provenance(self.root, record.task)
-        tags = {**self._origin, CHECKOUT: self._checkout, BEGUN: str(int(time.time() * 1000))}
-        if data:
-            tags[DATA] = data["sha256"]
-        parent = self._open(record, {**tags, KEY: mark}, seconds(self.root, record))
+        logged = {CHECKOUT: self._checkout, BEGUN: str(int(time.time() * 1000))}
+        parent = self._open(record, {**self._words(record, mark), **logged}, seconds(self.root, record))
         if data:
             self.client.log_inputs(parent, [dataset(record.task, data)])
         for artifact in record.artifacts:
             self._attach(parent, record.task, artifact)
+        if picture := eps_curves(record):
+            self.client.log_image(parent, picture, PICTURE)
         for child in record.children:
-            run = self._open(child, {**tags, KEY: key(child), PARENT: parent}, {})
+            run = self._open(child, {**self._words(child, key(child)), PARENT: parent}, {})
             self.client.set_terminated(run)
         # Last, since a run that is not finished is taken for a half-logged one.
         self.client.set_terminated(parent)
+        for tag in logged:
+            self.client.delete_tag(parent, tag)
         return parent
+
+    def _words(self, record: RunRecord, mark: str) -> dict[str, str]:
+        """The tags of a run: words, and all hashes in one."""
+        data = provenance(self.root, record.task)
+        hashes = {**({"dataset": data["sha256"]} if data else {}), **record.tags}
+        said = {name: value for name, value in record.tags.items() if name not in NAMES}
+        note = run_note(self.root, record)
+        return {
+            **said,
+            **self._origin,
+            STAGE: record.stage,
+            KEY: joined(mark, hashes),
+            **({NOTE: note} if note else {}),
+        }
+
+    def _say_as_today(self, run: Run, record: RunRecord, mark: str) -> None:
+        """Bring the tags of a run of before into line; a description stays, since somebody may have written it."""
+        held, number = run.data.tags, run.info.run_id
+        for name, value in self._words(record, mark).items():
+            if name in (KEY, NOTE) and held.get(name) != value and not (name == NOTE and name in held):
+                self.client.set_tag(number, name, value)
+        for name in held.keys() & {SUPERSEDED, *NAMES, *FORMER}:
+            self.client.delete_tag(number, name)
+
+    def describe(self, task: str, records: Sequence[RunRecord]) -> None:
+        """Say of an experiment what was found, and save the view of its runs that the links open."""
+        number = self.experiment(task)
+        known = self.client.get_experiment(number)
+        wanted = views(records, known.creation_time)
+        note = known.tags.get(NOTE, "")
+        if not note or note.endswith(OURS):
+            wanted[NOTE] = experiment_note(self.root, task, records)
+        for name, value in wanted.items():
+            if known.tags.get(name) != value:
+                self.client.set_experiment_tag(number, name, value)
 
     def _open(self, record: RunRecord, tags: Mapping[str, str], seconds: Mapping[str, float]) -> str:
         colour = {COLOUR: COLOURS[record.run]} if record.run in COLOURS else {}
-        tags = {**record.tags, **tags, **colour, STAGE: record.stage}
         now = int(time.time() * 1000)
         # The UI's column Duration is what the stages took, not what writing it down takes.
         began = now - int(sum(seconds.values()) * 1000)
-        run: str = self.client.create_run(self.experiment(record.task), began, tags, record.run).info.run_id
+        run: str = self.client.create_run(
+            self.experiment(record.task), began, {**tags, **colour}, record.run
+        ).info.run_id
         params = [Param(name, str(value)) for name, value in record.params.items()]
-        metrics = [Metric(name, value, now, 0) for name, value in {**record.metrics, **seconds}.items()]
+        judged = JUDGED if record.stage == "promote" else ""
+        found = {**{f"{judged}{name}": value for name, value in record.metrics.items()}, **seconds}
+        metrics = [Metric(name, value, now, 0) for name, value in found.items()]
         metrics += [Metric(name, value, now, step) for name, points in record.curves.items() for step, value in points]
         for some in slices(len(params), PARAMS_AT_ONCE):
             self.client.log_batch(run, params=params[some])
@@ -205,9 +251,9 @@ class Mirror:
             if self.client.get_run(run).info.lifecycle_stage != "deleted":
                 raise
 
-    def _supersede(self, older: list[Run], mark: str) -> None:
+    def _supersede(self, older: list[Run]) -> None:
         # Runs of other DVC experiments stand beside this one; they are there to be compared with it.
         lineage = self._origin.get(EXPERIMENT, "")
         for run in older:
             if run.data.tags.get(EXPERIMENT, "") == lineage and SUPERSEDED not in run.data.tags:
-                self.client.set_tag(run.info.run_id, SUPERSEDED, mark)
+                self.client.set_tag(run.info.run_id, SUPERSEDED, BY_LATER)

@@ -1,6 +1,7 @@
 """A guarded champion as a version of a registered model."""
 
 import importlib.metadata
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import onnx
 
 from redoubt.core.store import read_json
+from redoubt.report.model_card import MODEL_CARD
 from redoubt.tracking.client import (
     ColSpec,
     MlflowClient,
@@ -23,6 +25,9 @@ from redoubt.tracking.uri import TrackingError
 
 DIGEST = "redoubt.digest"
 ALIAS = "champion"
+HEADER = re.compile(r"\A---\n.*?^---\n+", re.DOTALL | re.MULTILINE)
+# Characters that the store keeps of a description.
+LONGEST = 5000
 # Files of a bundle besides its graph.
 BESIDE = ("[!.]*.json", "model.weights.h5", "proof.onnx")
 
@@ -48,15 +53,27 @@ def register(bundle: Path, experiment: str, run: str | None, client: MlflowClien
     new = version is None
     if version is None:
         model = _logged_model(client, experiment, card["digest"]) or _log_model(client, bundle, experiment, run)
-        made = client.create_model_version(name, f"models:/{model}", run, tags=_card_tags(card), model_id=model)
+        made = client.create_model_version(
+            name, f"models:/{model}", run, tags=_card_tags(card), model_id=model, description=_description(bundle)
+        )
         version = _version(client, name, card["digest"])
         # Another checkout registered the same bundle at the same time: the first of the two stays.
         if version is not None and version != int(made.version):
             new = False
             client.delete_model_version(name, made.version)
+    # A store that an older version filled has none; what somebody wrote stays.
+    if not client.get_model_version(name, str(version)).description:
+        client.update_model_version(name, str(version), _description(bundle))
     if client.get_registered_model(name).aliases.get(ALIAS) != str(version):
         client.set_registered_model_alias(name, ALIAS, str(version))
     return new
+
+
+def _description(bundle: Path) -> str:
+    """The model card without its header for machines, as far as the store keeps it."""
+    path = bundle / MODEL_CARD
+    card = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return HEADER.sub("", card)[:LONGEST]
 
 
 def _card_tags(card: Mapping[str, Any]) -> dict[str, str]:

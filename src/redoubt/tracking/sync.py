@@ -62,11 +62,15 @@ def sync(root: Path, uri: str | None = None) -> Summary:
 
     def work(progress: Progress) -> Summary:
         with open_mirror(root, uri, progress) as mirror:
+            new = sum(progress.count(mirror.record(record)) for record in records)
+            tasks = {record.task: [each for each in records if each.task == record.task] for record in records}
+            for task, its in tasks.items():
+                mirror.describe(task, its)
             return Summary(
                 uri=shown(uri),
-                experiments={record.task: mirror.experiment(record.task) for record in records},
+                experiments={task: mirror.experiment(task) for task in tasks},
                 runs=sum(1 + len(record.children) for record in records),
-                new=sum(progress.count(mirror.record(record)) for record in records),
+                new=new,
                 models=sum(mirror.champion(folder) for folder in champions),
                 waiting=len(known) - len(records),
             )

@@ -12,6 +12,7 @@ import pytest
 from redoubt.bundle.certificates import proven
 from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.cli import main
+from redoubt.cli.curve import bar
 from tests.support import tiny
 from tests.support.tiny import IMAGE
 
@@ -66,6 +67,36 @@ def test_each_method_is_a_line_of_the_table(desk: Path, tmp_path: Path, capsys: 
         in said
     )
     assert "branch and bound" in said
+
+
+def test_the_curve_is_drawn_and_json_is_the_record(
+    desk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["certify", f"{desk}/bars.keras", f"--data={desk}/rows.npz", "--eps", "0.01", "0.2", f"--out={tmp_path}"]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    found = json.loads((tmp_path / "record.json").read_text())["found"]
+    assert [line.count("█") for line in told.splitlines() if "L-inf" in line] == [
+        len(bar(each["share"]).rstrip("░")) for each in found.values()
+    ]
+    assert str(tmp_path / "curve.svg") in told.split()
+    assert (tmp_path / "curve.svg").read_text().count("certified accuracy") == 1
+    (tmp_path / "curve.svg").unlink()
+    assert main([*words, "--json"]) == 0
+    assert capsys.readouterr().out == (tmp_path / "record.json").read_text()
+    assert (tmp_path / "curve.svg").is_file()
+
+
+def test_a_record_of_a_bundle_says_eps_in_raw_units_too(
+    desk: Path, bundles: Callable[[str], tiny.Guarded], tmp_path: Path
+) -> None:
+    record = certify(tmp_path, str(bundles(IMAGE).folder), f"--data={desk}/rows.npz", "--eps", "0.05")
+    assert record["raw_units"] == ["L-inf 0.05 = 12.8 of 255"]
+
+
+@pytest.mark.parametrize(("share", "cells"), [(0.0, 0), (0.001, 1), (0.5, 10), (0.999, 19), (1.0, 20)])
+def test_a_bar_is_empty_at_none_and_full_at_all_alone(share: float, cells: int) -> None:
+    assert bar(share) == "█" * cells + "░" * (20 - cells)
 
 
 def test_under_noise_less_is_certain_the_further_one_goes(desk: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`redoubt predict`: a file in, the guarded model's answers out, a reason for every row without one."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,11 @@ def test_a_row_without_an_answer_says_why(
     assert [line.endswith(",") for line in lines[1:]] == [True, False, False, True, True]
     assert f"column '{weight}' is empty" in lines[2]
     assert "'ultraviolet'; expected one of" in lines[3]
+    assert main(["predict", TABLE, "rows.csv", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [row["error"] == "" for row in found] == [True, False, False, True, True]
+    assert found[1]["label"] is None
+    assert 0 < found[0]["probability"] <= 1
 
 
 def test_blanks_around_a_category_mean_nothing(

@@ -1,5 +1,6 @@
 """`redoubt quarantine`: rows that break the validation, moved aside, told, and used again when their owner says so."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,14 @@ def test_rows_that_break_a_rule_are_moved_and_told(top: Path, capsys: pytest.Cap
     )
     assert main(["quarantine", "visits"]) == 0
     assert "nothing was moved" in capsys.readouterr().out
+
+
+def test_json_says_what_was_moved_and_why(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["quarantine", "visits", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["moved"], found["rows"], found["path"]) == (3, ROWS, "data/own/quarantine/visits.csv")
+    assert found["reasons"]["column 'distance': no empty cell: expected at most 0.0% of cells empty"] == 1
+    assert (found["passes"], found["failed"]) == (True, None)
 
 
 def test_rows_in_quarantine_are_known_by_what_they_hold(top: Path) -> None:

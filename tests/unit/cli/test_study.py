@@ -1,5 +1,6 @@
 """The subcommand `study`: one experiment, its numbers and figures in a folder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ def test_a_study_is_run_and_kept(elsewhere: Path, capsys: pytest.CaptureFixture[
     assert found["takeaway"]["en"].split()[0] in said
     assert str(elsewhere / "reports/study/estimators") in said.replace("\n", "")
     # Its own result is replaced.
-    assert main(["study", "estimators", "--stand-in", "--seed", "3"]) == 0
+    assert main(["study", "estimators", "--stand-in", "--seed", "3", "--json"]) == 0
+    assert capsys.readouterr().out == (elsewhere / "reports/study/estimators/result.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,5 @@ def test_the_list_is_in_the_courses_order(capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     places = [said.index(f"  {name} ") for name in NAMES]
     assert places == sorted(places)
+    assert main(["study", "--list", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == list(NAMES)

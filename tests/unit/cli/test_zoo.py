@@ -66,12 +66,16 @@ def test_the_commands_need_nothing_but_the_bundle(
 ) -> None:
     monkeypatch.delenv(MIRROR, raising=False)
     assert main(words) == 0
+    written = Path("reports", record, "record.json")
     said = " ".join(capsys.readouterr().out.split())
     assert "zoo/mnist-examples.npz, 200 test images" in said
-    found = read_json(Path("reports", record, "record.json"))
+    found = read_json(written)
     assert found["data"]["examples"] == 3
     assert found["given"].get("eps", eps) == eps
     assert f"L-inf {eps:g}" in said
+    assert "76.5 of 255" in said
+    assert main([*words, "--json"]) == 0
+    assert capsys.readouterr().out == written.read_text()
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

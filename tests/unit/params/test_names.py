@@ -62,6 +62,7 @@ def test_a_name_is_one_word_of_a_path_a_command_and_an_address(text: str) -> Non
         (["churn", "Churn"], "'churn' and 'Churn' differ in case alone"),
         (["Studies"], "'Studies' is taken: reports/studies holds the studies"),
         (["sections"], "'sections' is taken: reports/sections holds a page of every task"),
+        (["metrics"], "'metrics' is taken: reports/metrics holds a file of every task"),
         (["attacks"], "'attacks' is taken: reports/attacks holds what `redoubt attack` writes"),
         (["certificates"], "'certificates' is taken"),
         (["course"], "'course' is taken: MLflow's experiment 'course' holds the studies"),

@@ -102,7 +102,10 @@ def test_a_run_holds_all_that_its_records_say(project: Project) -> None:
     assert seconds == {"seconds/attack": 1.5, "seconds/training": 0.5}
     assert run.info.end_time - run.info.start_time >= 2000
     assert run.data.tags["redoubt.stage"] == "attack, train"
-    assert run.data.tags["redoubt.data"] == "ab" * 32
+    merged = attack.model_copy(update=train.model_dump(include={"params", "tags"}))
+    merged = merged.model_copy(update={"curves": attack.curves | train.curves, "stage": "attack, train"})
+    merged = merged.model_copy(update={"artifacts": sorted(attack.artifacts)})
+    assert run.data.tags["redoubt.key"] == f"{key(merged)}; dataset {'ab' * 32}"
     assert run.data.tags["redoubt.seed"] == "20"
     assert run.data.tags["mlflow.runColor"] == "#c2410c"
     (data,) = run.inputs.dataset_inputs if run.inputs else []
@@ -175,8 +178,8 @@ def test_an_older_result_is_superseded_until_it_is_restored(project: Project) ->
 
     for record, made, expected in [
         (old, 1, {"0.1": None}),
-        (new, 1, {"0.1": key(new), "0.2": None}),
-        (old, 0, {"0.1": None, "0.2": key(old)}),
+        (new, 1, {"0.1": "by a later result", "0.2": None}),
+        (old, 0, {"0.1": None, "0.2": "by a later result"}),
     ]:
         project.write(record)
         assert project.sync().new == made
@@ -378,7 +381,7 @@ def test_the_command_restores_a_lost_database_and_needs_no_tensorflow(project: P
     assert done.stdout.splitlines() == [
         f"MLflow: 1 experiment, 5 runs (5 new), 1 new champion in {store_uri(project.root)}",
         "Compare runs (make ui):",
-        "  digits: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART",
+        "  digits: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=redoubt",
         "[]",
         "None",
     ]

@@ -1,7 +1,6 @@
 """The subcommand `attack`: its words, what they mean together, and the run from target to record."""
 
 import argparse
-import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +8,18 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from redoubt.cli.words import AskedError, add_access, add_rows, check_access, check_rows, count, folder_name
+from redoubt.cli.waiting import load_tensorflow
+from redoubt.cli.words import (
+    AskedError,
+    add_access,
+    add_json,
+    add_rows,
+    check_access,
+    check_rows,
+    count,
+    folder_name,
+    print_json,
+)
 from redoubt.scenarios.catalogue import CATALOGUE, Entry, find
 
 if TYPE_CHECKING:
@@ -73,6 +83,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     _add_threat(parser)
     add_access(parser)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/attacks/TARGET/NAME")
+    add_json(parser)
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:
@@ -113,16 +124,13 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
     if args.list:
-        _list()
+        print_json(_listed()) if args.json else _list()
         return 0
     if args.name is None or args.target is None:
         raise AskedError("say which attack and on what: redoubt attack NAME TARGET; `redoubt attack --list` names them")
     entry = find(args.name)
     _refuse_unread(entry, args)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from redoubt.quiet import import_tensorflow
-
-    import_tensorflow()
+    load_tensorflow()
     from redoubt.cli.attack.findings import show, write
     from redoubt.cli.targets import open_asked
     from redoubt.training.determinism import make_deterministic
@@ -134,7 +142,10 @@ def run(args: argparse.Namespace) -> int:
         findings = _carry_out(job)
         seconds = time.perf_counter() - started
     written = write(args.out or Path("reports", "attacks", folder_name(target), entry.name), job, findings)
-    show(job, findings, seconds, written)
+    if args.json:
+        print(written[0].read_text(encoding="utf-8"), end="")
+    else:
+        show(job, findings, seconds, written)
     if findings.stopped is None:
         return 0
     Console(stderr=True, highlight=False, soft_wrap=True).print(
@@ -226,6 +237,14 @@ def _refuse_unread(entry: Entry, args: argparse.Namespace) -> None:
 
 def _without_gradients() -> str:
     return ", ".join(entry.name for entry in CATALOGUE.values() if entry.knows != "gradients")
+
+
+def _listed() -> list[dict[str, object]]:
+    """The catalogue as data."""
+    return [
+        {"name": entry.name, "knows": entry.knows, "paper": entry.paper, "effort": entry.options, "says": entry.says}
+        for entry in CATALOGUE.values()
+    ]
 
 
 def _list() -> None:

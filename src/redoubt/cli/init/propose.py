@@ -7,9 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.tree import DecisionTreeClassifier
 
 from redoubt.cli.init import goal as goals
 from redoubt.cli.init.cells import Cells, looked_at
@@ -185,6 +182,11 @@ def _told(cells: "pd.Series[Any]", answers: "pd.Series[Any]") -> float:
 
     Held out, an identifier tells nothing, and balanced, a rare class weighs as much as a frequent one.
     """
+    # Two seconds that no other command should wait for.
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.tree import DecisionTreeClassifier
+
     kept = answers.isin(answers.value_counts()[lambda counts: counts >= FOLDS].index)
     cells, answers = cells[kept], answers[kept].astype("str")
     if answers.nunique() < 2:

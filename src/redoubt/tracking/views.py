@@ -1,0 +1,112 @@
+"""Saved views of an experiment's runs: MLflow's menu `Views` lists them, and the links of `make ui` open them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from redoubt.runs import RunRecord
+
+# Where MLflow keeps a view: a tag of the experiment, with the id that a link names.
+TAG = "mlflow.sharedViewState."
+TABLE = "redoubt"
+SUPERSEDED = "redoubt.superseded"
+NORMS = ("linf", "l2")
+# Of each, the first that the runs have: a regression has no accuracy.
+CLEAN = ("test/accuracy", "test/mae")
+# The sections of the page of charts; MLflow's own order is the alphabet's.
+FIRST = ("eps_linf", "eps_l2", "radius_l2", "robust/linf", "robust/l2", "certified/linf", "certified/l2", "test")
+LINE = {
+    "type": "LINE",
+    "lineSmoothness": 0,
+    "useGlobalLineSmoothing": False,
+    "useGlobalXaxisKey": False,
+    "xAxisKey": "step",
+    "xAxisScaleType": "linear",
+    "scaleType": "linear",
+}
+# Pixels: of a letter in the head of a column, of the narrowest column, and of descriptions.
+LETTER, NARROW, BROAD = 6, 80, 420
+
+
+def link(experiment: str) -> str:
+    """The path of the runs' table; the first word also turns MLflow from language models to model training."""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={TABLE}"
+
+
+def views(records: Sequence[RunRecord], since: int) -> dict[str, str]:
+    """The views as tags of the experiment.
+
+    Args:
+        records: of the experiment, at least one.
+        since: milliseconds since 1970, shown as the time at which the view was saved.
+
+    Returns:
+        Value by tag: models, the most robust first, where some were attacked; else every run.
+    """
+    norm = next((norm for norm in NORMS if _metric(norm) in _metrics(records)), None)
+    state = _runs() if norm is None else _models(records, norm)
+    name = "Runs" if norm is None else "Models, the most robust first"
+    view = {"name": name, "createdAt": since, "updatedAt": since, "state": json.dumps(state)}
+    return {f"{TAG}{TABLE}": json.dumps(view)}
+
+
+def _metric(norm: str) -> str:
+    return f"robust/{norm}/adaptive"
+
+
+def _metrics(records: Iterable[RunRecord]) -> set[str]:
+    return {name for record in records for name in (*record.metrics, *record.curves)}
+
+
+def _runs() -> dict[str, Any]:
+    # Whatever was found is said in the description; a study's numbers are its own.
+    shown = "attributes.`Description`"
+    return {"selectedColumns": [shown], "columnOrder": [shown], "columnWidths": {shown: BROAD}}
+
+
+def _models(records: Sequence[RunRecord], norm: str) -> dict[str, Any]:
+    """The table of models: clean, robust, certified and eps, without sweep points and what is out of date."""
+    known = _metrics(records)
+    clean = next((name for name in CLEAN if name in known), CLEAN[0])
+    metrics = [clean, _metric(norm)]
+    if norm == "linf":
+        metrics += sorted(name for name in known if name.startswith("certified/linf/"))
+    columns = [*(f"metrics.`{name}`" for name in metrics), f"params.`eps/{norm}`"]
+    order = f"metrics.`{_metric(norm)}`"
+    sections, charts = _charts(known)
+    return {
+        "searchFilter": f"{order} >= 0 AND tags.`{SUPERSEDED}` IS NULL",
+        "orderByKey": order,
+        "orderByAsc": False,
+        "selectedColumns": columns,
+        "columnOrder": columns,
+        "columnWidths": {column: max(NARROW, LETTER * len(column)) for column in columns},
+        "compareRunSections": sections,
+        "compareRunCharts": charts,
+        "isAccordionReordered": True,
+    }
+
+
+def _charts(known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A section for what was measured, curves against eps first; MLflow adds one for whatever else there is."""
+    held = {section: sorted(name for name in known if name.rpartition("/")[0] == section) for section in FIRST}
+    sections = [
+        {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
+        for section, names in held.items()
+        if names
+    ]
+    charts = [
+        {
+            "uuid": name,
+            "metricKey": name,
+            "displayName": name,
+            "metricSectionId": section,
+            "runsCountToCompare": 10,
+            "deleted": False,
+            "isGenerated": True,
+            **(LINE if section.startswith(("eps_", "radius_")) else {"type": "BAR"}),
+        }
+        for section, names in held.items()
+        for name in names
+    ]
+    return sections, charts
