@@ -10,6 +10,7 @@ import pytest
 
 from redoubt.audit.record import steps_per_eps
 from redoubt.cli import main
+from redoubt.tracking.hashes import hashes_of
 from tests.support import brightness
 
 WORDS = ["audit", "bright.keras", "--data", "d.npz", "--budget", "1m", "--out", "out", "--mlflow"]
@@ -18,8 +19,7 @@ WORDS = ["audit", "bright.keras", "--data", "d.npz", "--budget", "1m", "--out", 
 @pytest.fixture
 def here(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a model, examples and a store."""
-    from redoubt.tracking.hashes import hashes_of
-from redoubt.tracking.client import mlflow
+    from redoubt.tracking.client import mlflow
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
