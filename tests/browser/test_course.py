@@ -1,5 +1,6 @@
 """The course's pages in a real headless Chromium, on a wide screen and on a phone."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,20 +9,22 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from benchmarks.screenshots import CHROMIUM, browser
 from redoubt.report.course import LANGUAGES, course_page
+from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS, find
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
+from redoubt.studies.regression import polynomial
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: run .ci/system-packages"),
     pytest.mark.timeout(180),
 ]
 # Of the widest formulas, tables and figures, none with a network to train.
-STUDIES = ("estimators", "species", "generative")
+STUDIES = ("estimators", "species", "generative", "learning_rate")
 
 
 @pytest.fixture(scope="module")
@@ -87,4 +90,55 @@ def test_a_click_changes_the_language(pages: Path, chromium: Browser) -> None:
     opened.get_by_role("link", name="中文").click()
     assert opened.url.endswith(LANGUAGES["zh"])
     assert "课程" in opened.title()
+    opened.close()
+
+
+def set_slider(opened: Page, at: int, value: float) -> str:
+    """Move a lab's slider; what the lab says then."""
+    lab = opened.locator(".lab")
+    lab.locator("input").nth(at).evaluate(
+        f"(input) => {{ input.value = {value}; input.dispatchEvent(new Event('input')); }}"
+    )
+    return lab.locator("output").inner_text()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_lab_finds_what_the_study_found(pages: Path, chromium: Browser, language: str) -> None:
+    opened = chromium.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto((pages / LANGUAGES[language]).as_uri())
+    found = json.loads((pages / "studies/learning_rate/result.json").read_text(encoding="utf-8"))["numbers"]
+    set_slider(opened, 1, 60)
+    for name, share in (("too_small", 0.003), ("right", 0.3), ("diverging", 1.1)):
+        said = set_slider(opened, 0, round(float(np.log10(share)), 2))
+        left = float(said.split(":")[-1])
+        assert np.log10(left) == pytest.approx(np.log10(found[f"left_constant/{name}"]), abs=0.5)
+        assert ("diverges" in said or "发散" in said) == (share > 1)
+    ink = opened.evaluate(
+        "(() => { const c = document.querySelector('.lab canvas');"
+        " return new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size; })()"
+    )
+    assert ink > 20, "nothing is drawn"
+    assert not errors
+    opened.close()
+
+
+def test_the_polynomials_of_the_lab_are_those_of_the_study(chromium: Browser) -> None:
+    """Fitted in the page from the study's own points; the study's own fit is NumPy's."""
+    evolutions = Given(course=False, seed=20).evolutions()
+    opened = chromium.new_page()
+    found = json.dumps(polynomial._lab(evolutions).found)
+    labs = render("course_labs.html")
+    opened.set_content(
+        f"<html lang='en'><body><div class='lab' data-kind='polynomial' data-found='{found}'></div>{labs}"
+    )
+    for degree in polynomial.DEGREES:
+        said = set_slider(opened, 0, degree)
+        errors = [float(each) for each in re.findall(r"\d+\.\d\d", said)]
+        _, expected = polynomial.fit(evolutions, degree)
+        assert errors == pytest.approx(
+            [polynomial.lees_error(expected[part]) for part in ("train", "test")], rel=1e-3, abs=0.01
+        )
+    assert float(re.findall(r"\d+\.\d\d", set_slider(opened, 0, 9))[0]) < 0.05
     opened.close()

@@ -20,12 +20,13 @@ def course_page(language: str, chapters: Sequence[tuple[Mapping[str, str], Seque
         chapters: name and titles in both languages, and the studies of each; studies without a result are left out.
         folder: holds a folder with result.json and pictures per study.
     """
-    shown = []
+    shown: list[dict[str, Any]] = []
     for title, names in chapters:
         studies = [_study(folder / name, language) for name in names if (folder / name / "result.json").is_file()]
         if studies:
             shown.append({"title": title[language], "name": title["name"], "studies": studies})
-    return render("course.html", language=language, pages=LANGUAGES, chapters=shown)
+    labs = any(study["lab"] for chapter in shown for study in chapter["studies"])
+    return render("course.html", language=language, pages=LANGUAGES, chapters=shown, labs=labs)
 
 
 def _study(folder: Path, language: str) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def _study(folder: Path, language: str) -> dict[str, Any]:
             for name, caption in found["pictures"].items()
         ],
         "takeaway": found["takeaway"][language],
+        "lab": {**found["lab"], "says": found["lab"]["says"][language]} if "lab" in found else None,
     }
 
 

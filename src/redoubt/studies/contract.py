@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,21 @@ class Picture:
     caption: Text
 
 
+@dataclass(frozen=True)
+class Lab:
+    """Something to try on the page: sliders and a picture that is computed there.
+
+    Attributes:
+        kind: which of those in report/templates/course_labs.html.
+        found: the study's own numbers that it computes with, as JSON holds them.
+        says: what to try.
+    """
+
+    kind: Literal["descent", "polynomial"]
+    found: Mapping[str, Any]
+    says: Text
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What a study found.
@@ -77,6 +92,7 @@ class Result:
         tables: for readers.
         pictures: one or two, by file name without ending.
         takeaway: two sentences.
+        lab: something to try, if there is.
     """
 
     origin: Text
@@ -84,6 +100,7 @@ class Result:
     tables: Sequence[Table]
     pictures: Mapping[str, Picture]
     takeaway: Text
+    lab: Lab | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

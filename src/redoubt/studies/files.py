@@ -36,5 +36,6 @@ def write(folder: Path, study: Study, result: Result, settings: dict[str, Any]) 
             "tables": [asdict(table) for table in result.tables],
             "pictures": {name: asdict(picture.caption) for name, picture in result.pictures.items()},
             "takeaway": asdict(result.takeaway),
+            **({"lab": asdict(result.lab)} if result.lab else {}),
         }
         write_json(made / "result.json", found)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.contract import Cell, Doubles, Formula, Lab, Picture, Result, Study, Table, Text
 from redoubt.studies.descent.gradient_descent import START, UPDATES, Bowl, demonstration, descend
 from redoubt.studies.given import Given
 from redoubt.studies.origins import of_evolutions
@@ -97,7 +97,31 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
             "demonstration": Picture(_paths(bowl, paths), _DEMO_CAPTION),
         },
         takeaway=_takeaway(numbers),
+        lab=_lab(bowl),
     )
+
+
+def _lab(bowl: Bowl) -> Lab:
+    (left, right), w = _reach(bowl)
+    return Lab(
+        "descent",
+        {
+            "curvature": bowl.curvature.tolist(),
+            "bottom": bowl.bottom.tolist(),
+            "start": START.tolist(),
+            "limit": bowl.limit,
+            "b": [left, right],
+            "w": [*w],
+        },
+        Text("Try it: move the learning rate across the limit.", "试一试：把学习率拉过极限。"),
+    )
+
+
+def _reach(bowl: Bowl) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What a picture of the demonstration shows of b and w."""
+    reach = 1.35 * (bowl.bottom[0] - START[0])
+    low, high = np.sort([START[0] - 0.5 * reach, START[0] + reach])
+    return (float(low), float(high)), (-6.0, 10.0)
 
 
 def _rates_table(numbers: Mapping[str, float], updates: int) -> Table:
@@ -167,9 +191,7 @@ def _rates(bowl: Bowl, left: Mapping[str, Mapping[str, Doubles]], updates: int) 
 
 def _paths(bowl: Bowl, paths: Mapping[str, Doubles]) -> Figure:
     figure, axes = canvas(1, len(paths), 8.8, 3.2)
-    reach = 1.35 * (bowl.bottom[0] - START[0])
-    b = np.sort([START[0] - 0.5 * reach, START[0] + reach])
-    w = (-6, 10)
+    b, w = _reach(bowl)
     grid = np.stack(np.meshgrid(np.linspace(b[0], b[1], 120), np.linspace(w[0], w[1], 120)), axis=-1)
     levels = np.geomspace(bowl.floor * 1.01, bowl.loss(grid).max(), 14)
     for axis, (name, path) in zip(axes[0], paths.items(), strict=True):

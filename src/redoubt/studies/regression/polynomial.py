@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text, beside_the_course
+from redoubt.studies.contract import Cell, Doubles, Formula, Lab, Picture, Result, Study, Table, Text, beside_the_course
 from redoubt.studies.given import Evolutions, Given
 from redoubt.studies.origins import of_evolutions
 
@@ -84,6 +84,19 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
         tables=[_table(numbers, real=evolutions.real)],
         pictures={"fits": Picture(_curves(evolutions, [fits[degree][0] for degree in DEGREES]), _CAPTION)},
         takeaway=_TAKEAWAY,
+        lab=_lab(evolutions),
+    )
+
+
+def _lab(evolutions: Evolutions) -> Lab:
+    parts = {"train": evolutions.few, "test": evolutions.test}
+    return Lab(
+        "polynomial",
+        {name: part[["cp", "newcp"]].to_numpy(float).tolist() for name, part in parts.items()},
+        Text(
+            "Try it: raise the degree; with nine, ten points are met exactly.",
+            "试一试：提高次数；九次时十个点全部穿过。",
+        ),
     )
 
 
