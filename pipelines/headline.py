@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from redoubt.core.store import read_json
+from redoubt.evaluation.promotion import GUARDS
 from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable
 
@@ -21,7 +22,8 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
     row: dict[str, Any] = {"task": name, "champion": promotion["champion"], "notes": []}
     path = Path("models", name, "champion", "card.json")
     if row["champion"] is None or not path.is_file():
-        refused = [f"{each['name']}: {'; '.join(each['failed'])}" for each in promotion["candidates"]]
+        better = [each for each in promotion["candidates"] if promotion["guards"][each["name"]] == each["vote"]]
+        refused = [f"{each['name']}: {'; '.join(each['failed'])}" for each in better]
         told = "No model is promoted: none cleared the gates."
         return {**row, "verdict": told, "notes": [*refused, f"what to do: {promotion['next_step']}"]}
     card = read_json(path)
@@ -31,7 +33,8 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
     served, proven = card["numbers"]["clean_guarded"], cell["certified_guarded"]
     return {
         **row,
-        "verdict": _verdict(row["champion"], served, cell, settings.tolerance),
+        "guard": GUARDS[card["vote"]],
+        "verdict": _verdict(card, served, cell, settings.tolerance),
         "served": served,
         "clean": _clean(card["clean"]["guarded"]),
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
@@ -41,23 +44,26 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
         "trusted": all(check["passed"] for check in card["numbers"]["checks"][norm]),
         "notes": [
             _constant(settings.tolerance, promotion),
+            *_other_guard(promotion),
             *_unchangeable(cell),
             *_balanced(card, cell, read_json(path.with_name("labels.json"))),
         ],
     }
 
 
-def _verdict(champion: str, served: dict[str, Any], cell: dict[str, Any], tolerance: float | None) -> str:
+def _verdict(card: dict[str, Any], served: dict[str, Any], cell: dict[str, Any], tolerance: float | None) -> str:
     """What was found of the model that is served, in one sentence."""
     right = "correct" if tolerance is None else f"within ±{tolerance:g}"
     norm, proven = "L-inf" if cell["norm"] == "linf" else "L2", cell["certified_guarded"]
     bound = "nothing is proven" if proven is None else f"{100 * proven['share']:.1f} % are proven to stay so"
     if proven is not None and cell["certified"]["share"] > proven["share"]:
         bound += f" ({100 * cell['certified']['share']:.1f} % of the network without its guard)"
+    knows = "know its guard," if card["vote"] == "all" else "know its weights (the guard only detects),"
     return (
-        f"The {champion} model as served is {right} on {100 * served['share']:.1f} % of {served['n']} test examples; "
+        f"The {card['model']} model as served is {right} on {100 * served['share']:.1f} % of {served['n']} test "
+        "examples; "
         f"{100 * cell['adaptive']['share']:.1f} % withstand every attack that was tried within {norm} {cell['eps']:g}, "
-        f"by attackers who know its guard, and {bound}."
+        f"by attackers who {knows} and {bound}."
     )
 
 
@@ -81,6 +87,24 @@ def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
     else:
         got = f"R² 0, {100 * figures['within_tolerance']:.1f} % within ±{tolerance:g}"
     return f"a constant predictor ({useless['about']}) scores {got}, clean and under any attack"
+
+
+def _other_guard(promotion: dict[str, Any]) -> Iterator[str]:
+    """What the guard that was not chosen would have cost the champion, where the choice was free."""
+    both = [each for each in promotion["candidates"] if each["name"] == promotion["champion"]]
+    told = {
+        each["vote"]: ", ".join(
+            f"{word} {100 * each[key]['value']:.1f} %"
+            for key, word in (("clean", "clean"), ("robust", "adaptive"), ("certified", "certified"))
+            if each[key]
+        )
+        for each in both
+    }
+    vote = promotion["vote"]
+    other = next((each for each in told if each != vote), None)
+    if vote in told and other:
+        instead = "if its variants voted" if other == "all" else "if it only detected"
+        yield f"the guard {GUARDS[vote]}: on validation examples {told[vote]}; {instead}, {told[other]}"
 
 
 def _unchangeable(cell: dict[str, Any]) -> Iterator[str]:

@@ -1,20 +1,28 @@
-"""Promote the most robust model that clears the gates and is no constant; keep the incumbent if it is better."""
+"""Promote the most robust model that clears the gates, behind its better guard; keep the incumbent if it is better."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipelines._data import TaskData, load_data, some_rows
 from pipelines._stage import run
-from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.base.io import digest_folder, read_typed
+from redoubt.bundle.base.types import Vote
+from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_json, whole_file, write_json
 from redoubt.data.shared import dataset
+from redoubt.defenses.detecting import write_detecting
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
-from redoubt.evaluation.promotion import Candidate, beats, candidate, choose, next_step
+from redoubt.evaluation.plain_answer import plain_answer, plain_clean
+from redoubt.evaluation.promotion import GUARDS, Candidate, beats, better_guards, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.stages import PromoteSettings
 from redoubt.report.model_card import MODEL_CARD, model_card
@@ -33,8 +41,9 @@ def work(settings: PromoteSettings) -> None:
     beside = compared(*learnt, parts, settings.train.balance, settings.seed, settings.tolerance)
     linear = beside["linear"]["validation"]["score"]
     candidates = [
-        candidate(name, Robustness.model_validate(measured["validation"]), threat, linear=linear["value"])
+        candidate(name, _guarded(measured["validation"], vote), threat, linear["value"], vote)
         for name, measured in report["models"].items()
+        for vote in _votes(settings)
     ]
     chosen = choose(candidates, settings.gates)
     champion = Path("models", settings.name, "champion")
@@ -42,9 +51,10 @@ def work(settings: PromoteSettings) -> None:
     incumbent = incumbent_of(champion, terms, settings.gates)
     kept = incumbent is not None and (chosen is None or not beats(chosen, incumbent.selection))
     if not kept:
-        source = Path("models", settings.name, chosen.name) if chosen else None
-        card = _card(settings, data, chosen, report | {"terms": terms}) if chosen else {}
-        install(champion, source, card, {"task": settings.name, "inputs": example_request(settings.name, data)})
+        with _bundle(settings.name, data, chosen) as source:
+            card = _card(settings, data, chosen, source, report | {"terms": terms}) if chosen and source else {}
+            install(champion, source, card, {"task": settings.name, "inputs": example_request(settings.name, data)})
+    promoted = incumbent_of(champion, terms, settings.gates)
     _tell(champion, settings.name)
     decision = {
         "task": settings.name,
@@ -52,8 +62,11 @@ def work(settings: PromoteSettings) -> None:
         "threat": asdict(threat),
         "baselines": beside,
         "candidates": [{**each.model_dump(), "failed": each.failed(settings.gates)} for each in candidates],
-        "champion": incumbent.model if kept and incumbent else chosen.name if chosen else None,
-        "digest": incumbent.digest if kept and incumbent else chosen.digest if chosen else None,
+        "champion": promoted.model if promoted else None,
+        "vote": promoted.selection.vote if promoted else None,
+        "digest": promoted.digest if promoted else None,
+        "guards": {each.name: each.vote for each in better_guards(candidates)}
+        | ({promoted.model: promoted.selection.vote} if promoted else {}),
         "kept_incumbent": kept,
         "next_step": None if kept or chosen else next_step(candidates, settings.gates),
     }
@@ -61,9 +74,35 @@ def work(settings: PromoteSettings) -> None:
     write_json(reports / "records" / "promote.json", _record(settings, decision).model_dump())
     if decision["champion"] is None:
         print(f"promote@{settings.name}: no model is promoted")
-        for each in candidates:
+        for each in better_guards(candidates):
             print(f"  {each.name}: {'; '.join(each.failed(settings.gates))}")
         print(f"  what to do: {decision['next_step']}")
+
+
+def _votes(settings: PromoteSettings) -> tuple[Vote, ...]:
+    return ("all", "plain") if settings.gates.vote == "auto" else (settings.gates.vote,)
+
+
+def _guarded(measured: dict[str, Any], vote: Vote) -> Robustness:
+    """Figures of a split behind the guard that votes like this."""
+    found = Robustness.model_validate(measured)
+    return found if vote == "all" else plain_answer(found)
+
+
+@contextmanager
+def _bundle(task: str, data: TaskData, chosen: Candidate | None) -> Iterator[Path | None]:
+    """Where the bundle lies that is promoted: the attacked one, or its network behind the guard that only detects."""
+    if chosen is None:
+        yield None
+        return
+    attacked = Path("models", task, chosen.name)
+    if chosen.vote == "all":
+        yield attacked
+        return
+    with TemporaryDirectory() as folder:
+        made = Path(folder, chosen.name)
+        write_detecting(attacked, made, np.concatenate([data.validation.x, data.test.x]))
+        yield made
 
 
 def _tell(champion: Path, task: str) -> None:
@@ -88,23 +127,28 @@ def _terms(settings: PromoteSettings, data: TaskData, norm: str) -> dict[str, An
     }
 
 
-def _card(settings: PromoteSettings, data: TaskData, chosen: Candidate, report: dict[str, Any]) -> dict[str, Any]:
+def _card(
+    settings: PromoteSettings, data: TaskData, chosen: Candidate, bundle: Path, report: dict[str, Any]
+) -> dict[str, Any]:
     measured, norm = report["models"][chosen.name], report["norm"]
+    clean = measured["clean"] if chosen.vote == "all" else plain_clean(measured["clean"])
     return {
         "task": settings.name,
         "kind": settings.kind,
         "model": chosen.name,
-        "digest": chosen.digest,
+        "vote": chosen.vote,
+        "digest": digest_folder(bundle, BUNDLE_FILES),
+        "attacked": chosen.digest,
         "passed": True,
         "eps": settings.eps.linf,
         "threat": threat_of(data.schema, data.bounds, norm, settings.eps, settings.trained_elsewhere),
         "balance": settings.train.balance,
         **({} if settings.tolerance is None else {"tolerance": settings.tolerance}),
-        **_decided(Path("models", settings.name, chosen.name)),
+        **_decided(bundle),
         "comparable": report["terms"],
         "selection": chosen.model_dump(),
-        "numbers": measured["test"],
-        "clean": clean_figures(measured),
+        "numbers": _guarded(measured["test"], chosen.vote).model_dump(),
+        "clean": clean_figures(measured | {"clean": clean}),
     }
 
 
@@ -136,6 +180,7 @@ def _record(settings: PromoteSettings, decision: dict[str, Any]) -> RunRecord:
         task=settings.name,
         params={
             "champion": str(decision["champion"]),
+            "guard": GUARDS.get(decision["vote"], "none"),
             **{f"gate/{name}": floor for name, floor in settings.gates.model_dump(exclude_none=True).items()},
         },
         metrics={
@@ -143,7 +188,7 @@ def _record(settings: PromoteSettings, decision: dict[str, Any]) -> RunRecord:
                 f"{each['name']}/{key}": each[key]["low"]
                 for each in decision["candidates"]
                 for key in JUDGED
-                if each[key] is not None
+                if each[key] is not None and each["vote"] == decision["guards"][each["name"]]
             },
             **{f"{name}/clean": each["validation"]["score"]["value"] for name, each in decision["baselines"].items()},
         },

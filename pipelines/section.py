@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
 from pipelines.headline import headline
+from redoubt.bundle.base.types import Vote
 from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_arrays, read_json, whole_file, write_json
@@ -17,6 +18,9 @@ from redoubt.core.types import Norm
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.shared.dataset import COLUMNS
 from redoubt.evaluation.baselines import judgment
+from redoubt.evaluation.plain_answer import plain_answer, plain_clean
+from redoubt.evaluation.promotion import GUARDS
+from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import CANDIDATES, HARDENED
 from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
@@ -35,7 +39,8 @@ WEIGHED = ("undefended", "adaptive", "certified_guarded")
 def work(settings: SectionSettings) -> None:
     """Read the task's reports; write its section of the page, and its line in the table of champions."""
     data, reports = load_data(settings.name), Path("reports", settings.name)
-    robustness, promotion = read_json(reports / "robustness.json"), read_json(reports / "promotion.json")
+    promotion = read_json(reports / "promotion.json")
+    robustness = _as_guarded(read_json(reports / "robustness.json"), promotion["guards"])
     provenance = read_json(Path("data/raw", settings.name, "provenance.json"))
     shown = _shown(promotion)
     clean = {name: each["clean"] for name, each in robustness["models"].items()}
@@ -48,8 +53,11 @@ def work(settings: SectionSettings) -> None:
         sha256=data.sha256,
         rows=_rows(data),
         columns=_columns(settings.name),
-        **{key: promotion[key] for key in ("champion", "digest", "candidates", "baselines", "next_step")},
-        gates={name: floor for name, floor in promotion["gates"].items() if floor is not None},
+        **{key: promotion[key] for key in ("champion", "digest", "baselines", "next_step")},
+        candidates=[each for each in promotion["candidates"] if promotion["guards"][each["name"]] == each["vote"]],
+        gates={name: floor for name, floor in promotion["gates"].items() if floor is not None and name != "vote"},
+        guard_choice=[_choice(each, promotion["guards"]) for each in promotion["candidates"]],
+        guard_says=GUARDS.get(promotion["vote"], ""),
         kept=promotion["kept_incumbent"],
         norm=chart.NORMS[promotion["threat"]["norm"]],
         eps=promotion["threat"]["eps"],
@@ -71,7 +79,9 @@ def work(settings: SectionSettings) -> None:
         figures=_figures(reports, settings, robustness),
         sweep=section_charts.sweep(pd.read_csv(reports / "sweep.csv")),
         labels=data.schema.labels,
-        confusion=section_charts.confusion(clean[shown]["confusion"]) if data.schema.is_classification else None,
+        confusion=section_charts.confusion(clean[shown]["confusion"]["guarded"])
+        if data.schema.is_classification
+        else None,
         **_examples(reports, settings, data),
         clean=_clean(robustness, promotion["baselines"], data.schema),
         weighed=_weighed(settings, data, robustness),
@@ -84,6 +94,27 @@ def work(settings: SectionSettings) -> None:
     _write(Path("reports/sections", f"{settings.name}.html"), page)
     alone = report_page(f"Redoubt report: {settings.name}", settings.seed, [row], [page])
     _write(Path("reports", f"{settings.name}.html"), alone)
+
+
+def _as_guarded(robustness: dict[str, Any], guards: dict[str, Vote]) -> dict[str, Any]:
+    """Every model's figures behind the guard that was chosen for it on validation examples."""
+    models = {name: {**each} for name, each in robustness["models"].items()}
+    for name, each in models.items():
+        if guards[name] == "plain":
+            each["test"] = plain_answer(Robustness.model_validate(each["test"])).model_dump(mode="json")
+            each["clean"] = plain_clean(each["clean"])
+    return {**robustness, "models": models}
+
+
+def _choice(candidate: dict[str, Any], guards: dict[str, Vote]) -> dict[str, Any]:
+    """One guard of one model, as the choice between them saw it: on validation examples."""
+    scores = (candidate["clean"], candidate["robust"], candidate["certified"])
+    return {
+        "model": candidate["name"],
+        "guard": GUARDS[candidate["vote"]],
+        "figures": [_told(score) for score in scores],
+        "chosen": guards[candidate["name"]] == candidate["vote"],
+    }
 
 
 def _model_card(task: str) -> Markup | None:

@@ -79,7 +79,8 @@ def show(params: Params) -> list[str]:
     table = Table(
         "task",
         "champion",
-        "clean, guarded",
+        "guard",
+        "clean",
         "threat",
         "undefended",
         "oblivious",
@@ -90,18 +91,21 @@ def show(params: Params) -> list[str]:
     rows = [read_json(Path("reports/sections", f"{name}.json")) for name in params.run]
     for name, row in zip(params.run, rows, strict=True):
         if row["champion"] is None:
-            table.add_row(name, "none", "no model cleared the gates: see the end")
+            table.add_row(name, "none", "", "no model cleared the gates: see the end")
             continue
         rates = [_share(row[column]) for column in ("undefended", "oblivious", "adaptive")]
         rates.append(_share(row["certified"]) if row["certified"] else "-")
         stamp = "" if row["trusted"] else " (not trusted: see the report)"
-        table.add_row(name, row["champion"], row["clean"], row["threat"] + stamp, *rates)
+        table.add_row(
+            name, row["champion"], row["guard"].removeprefix("only "), row["clean"], row["threat"] + stamp, *rates
+        )
     console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
     notes = "".join(f"{row['task']}: {note}\n" for row in rows if row["champion"] for note in row["notes"])
     console.print(
         "Robust accuracy on the test split. Undefended: the network alone; oblivious and adaptive: guarded, the\n"
-        f"attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball.\n{notes}"
+        "attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball. A guard that\n"
+        f"only detects leaves the network's answer as it is, and flags what its smoothed variants contradict.\n{notes}"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000\n"
         "Compare:     make ui      which prints a link per task",

@@ -9,14 +9,12 @@ from redoubt.params.settings.stages import TrainSettings
 from redoubt.training.balance import class_weights
 from redoubt.training.determinism import make_deterministic
 from redoubt.training.fit import Plan, compile_network, fit, on_rows
-from redoubt.training.threshold import check_threshold
 
 
 def work(settings: TrainSettings) -> None:
     """Read the selection, rows and scaler; write the natural bundle, its learning curve and its record."""
     make_deterministic(settings.seed, THREADS)
     data, choice = load_data(settings.name), selected(settings.name)
-    check_threshold(settings.train.threshold, data.schema)
     plan = Plan(
         epochs=settings.train.epochs,
         batch_size=choice.batch_size,

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 def work(settings: ValidateSettings) -> None:
     """Reads the raw data set; writes validation.json, the data docs and a record, whatever the verdict."""
-    from redoubt.data import expectations
+    from redoubt.data import expectations, fits
     from redoubt.data.shared import dataset
 
     folder, reports = Path("data/raw", settings.name), Path("reports", settings.name)
     raw = dataset.read(folder)
+    fits.check_threshold(settings.train.threshold, raw.schema)
+    fits.check_halvings(settings.halvings, raw.schema)
     verdict = expectations.validate(raw, settings, settings.own)
     write_json(reports / "validation.json", verdict.report)
     with whole_folder(reports / "data_docs") as docs:

@@ -113,7 +113,8 @@ def _balls(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> tuple[Fl
     if asked.certify == "radius":
         return certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema)), holds[:, 1:]
     # Where the variants disagree already nothing can be proven of the ball round them.
-    (agreed,) = np.nonzero((said.outputs.argmax(axis=2) == label[:, None]).all(axis=1))
+    voting = said.outputs[:, : len(model.guard.voting)]
+    (agreed,) = np.nonzero((voting.argmax(axis=2) == label[:, None]).all(axis=1))
     if model.proves and len(agreed):
         leads = _proof(asked, x[agreed], {name: each[agreed] for name, each in draws.items()})
         smallest = leads[np.arange(len(agreed)), :, :, label[agreed]].min(axis=2)

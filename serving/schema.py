@@ -265,7 +265,7 @@ class ClassPrediction(BaseModel):
 
     Attributes:
         label: the most probable class.
-        probabilities: mean over the guard's variants, per class.
+        probabilities: per class: the mean over the guard's variants, or the network's if the guard only detects.
         adversarial_score: how far squeezing the input moves the prediction, >= 0.
         flagged: whether the score is above the calibrated threshold, or a number lies outside its training range by
             more than that range's own width.
@@ -288,7 +288,7 @@ class NumberPrediction(BaseModel):
     """What the guarded model says of one input of a regression task.
 
     Attributes:
-        value: mean over the guard's variants, in the target's units.
+        value: the mean over the guard's variants, or the network's if the guard only detects, in the target's units.
         adversarial_score: how far squeezing the input moves the prediction, >= 0.
         flagged: whether the score is above the calibrated threshold, or a number lies outside its training range by
             more than that range's own width.

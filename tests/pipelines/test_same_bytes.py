@@ -12,6 +12,7 @@ import pytest
 from redoubt.core.store import write_json
 from tests.support.checkout import Checkout
 from tests.support.tiny import IMAGE, rows
+from tests.support.unpinned import unpinned
 
 # A quarter of a minute of work; a busy machine takes its time.
 pytestmark = pytest.mark.timeout(1200)
@@ -85,7 +86,7 @@ def lock_of(start: Path, name: str, cores: int, environment: dict[str, str]) -> 
     done = subprocess.run(
         ["dvc", "repro", "--single-item", *STAGES],
         cwd=folder,
-        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", **environment},
+        env={**unpinned(), "PATH": path, "DVC_NO_ANALYTICS": "1", **environment},
         preexec_fn=lambda: os.sched_setaffinity(0, some),
         capture_output=True,
         text=True,

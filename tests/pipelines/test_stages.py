@@ -1,5 +1,6 @@
 """What single stages decide, on files made for the purpose."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from redoubt.bundle.base.io import digest
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.core.store import read_json, write_json
 from redoubt.data import splits
+from redoubt.data.fits import UnfitError
 from redoubt.data.prepare import scaling
 from redoubt.data.shared import dataset
 from redoubt.data.shared.dataset import Raw
@@ -26,15 +28,16 @@ from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.results import NORMS, Check, Robustness, ThreatResult
 from redoubt.params.load import load
 from redoubt.params.resolve import settings
-from redoubt.params.settings.networks import Linear, Mlp
-from redoubt.params.settings.sections import GatesParams
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.sections import GatesParams, SweepParams, TrainParams
 from redoubt.params.settings.stages import PromoteSettings, SectionSettings, ValidateSettings
 from redoubt.params.task import Task
 from redoubt.runs import RunRecord
 from redoubt.training.sweep import Point
-from tests.support.tiny import SCHEMAS, TABLE, Guarded, rows
+from tests.support.tiny import IMAGE, SCHEMAS, TABLE, Guarded, rows
 
 COUNT = 60
+SWEPT = SweepParams(batch_size=(8,), learning_rate=(0.01,), models=(Linear(kind="linear"),), epochs=1)
 COLUMNS = ("noise", "fgsm", "pgd", "undefended", "oblivious", "flagged_oblivious", "flagged_adaptive")
 
 
@@ -88,7 +91,7 @@ def attacked(
                 eps=task.eps.of(norm),
                 adaptive=share,
                 broken=[],
-                scores={"adaptive": scored(low)},
+                scores={"adaptive": scored(low), "undefended": scored(low - 0.05)},
                 **dict.fromkeys(COLUMNS, share),
             )
             for norm in ("linf", "l2")
@@ -194,10 +197,38 @@ def test_a_gate_out_of_reach_stops_before_anything_is_trained(task: Task) -> Non
     assert all("examples that models are judged by" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"train": TrainParams(epochs=1, patience=1, threshold="balanced")}, "'place' has 3: leave it out"),
+        (
+            {"sweep": SWEPT.model_copy(update={"models": (Cnn(kind="cnn", filters=(4, 4, 4)),)})},
+            "a cnn of 3 filters halves an image 3 times by max pooling, and 6 x 6 pixels only 2 times",
+        ),
+    ],
+    ids=["threshold", "poolings"],
+)
+def test_what_these_data_cannot_be_trained_with_is_refused_before_they_are_judged(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    batch = rows(IMAGE, 60)
+    raw = Raw(SCHEMAS[IMAGE], "own.npz", "own.npz", x=batch.x, y=batch.y, levels=1)
+    dataset.save(Path("data/raw/bars"), raw)
+    known = load(project / "params.yaml").task("digits").model_copy(update={"name": "bars", **change})
+    with pytest.raises(UnfitError, match=re.escape(says)):
+        validate.work(settings(ValidateSettings, known, 1))
+    assert not Path("reports").exists()
+
+
 def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)
-    (note,) = line(task)["notes"]
+    note, guard = line(task)["notes"]
+    assert guard == (
+        "the guard votes: on validation examples clean 90.0 %, adaptive 60.0 %; if it only detected, clean 90.0 %, "
+        "adaptive 55.0 %"
+    )
     assert note.startswith("a constant predictor ('")
     assert "balanced 50.0 %, clean and under any attack" in note
 
@@ -228,7 +259,7 @@ def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
     write_json(path, card)
     row = line(task)
     assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
-    assert "balanced accuracy: adaptive 52.5 %" in row["notes"]
+    assert "balanced accuracy: undefended 55.0 %, adaptive 52.5 %" in row["notes"]
     assert "class 'low': adaptive 10.0 % on 20 examples, the lowest of all classes" in row["notes"]
 
 

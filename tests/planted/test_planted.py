@@ -7,40 +7,18 @@ import numpy as np
 import pytest
 
 from redoubt.attacks.core.criteria import Tolerance, Untargeted
-from redoubt.audit.budget import Budget
 from redoubt.audit.frame import frame_of
 from redoubt.audit.judge import Judge
-from redoubt.audit.plan import plan
-from redoubt.audit.run import Outcome, Settings, audit
 from redoubt.audit.suspicions import RandomError, look, suspicions
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Batch
-from redoubt.targets.contract import Opening, Target
+from redoubt.targets.contract import Opening
 from redoubt.targets.function import of_function
 from redoubt.targets.keras_file import of_model
 from tests.support.brightness import SIDE, examples, model, nearest
+from tests.support.planted import audited, failed, opened
 
 L = keras.layers
-
-
-def opened(network: Any, batch: Batch) -> Target:
-    return of_model(network, "planted", Opening(batch.take(np.arange(8)), ("dark", "grey", "bright")))
-
-
-def failed(network: Any, batch: Batch, bounds: tuple[float, float] | None = None) -> dict[str, str]:
-    """The checks before any attack that fail."""
-    judge = Judge(opened(network, batch), frame_of(batch.x, bounds), Untargeted())
-    return {check.name: check.found for check in suspicions(judge, batch, look(judge, batch)) if not check.passed}
-
-
-def attacked(network: Any, batch: Batch, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Outcome:
-    for name in ("MANY", "FEW"):
-        monkeypatch.setattr(f"redoubt.audit.plan.{name}", 60)
-    monkeypatch.setattr("redoubt.audit.plan.STEPS", 10)
-    # What the checks look at; the worst case is nothing that a lie shows in.
-    monkeypatch.setattr("redoubt.audit.run.plan", lambda scope: [step for step in plan(scope) if step.alone])
-    settings = Settings(eps=(0.2,), budget=Budget(60.0), **changes)
-    return audit(opened(network, batch), batch, frame_of(batch.x, None), settings)
 
 
 def test_the_honest_model_passes() -> None:
@@ -75,7 +53,7 @@ def test_a_softmax_by_hand_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         return e / keras.ops.sum(e, axis=1, keepdims=True)
 
     with pytest.raises(RedoubtError, match="the outputs are probabilities"):
-        attacked(model(after=by_hand), examples(), monkeypatch)
+        audited(opened(model(after=by_hand), examples()), examples(), monkeypatch)
 
 
 def test_sigmoids_by_hand_are_stamped() -> None:
@@ -96,12 +74,12 @@ def test_normalization_in_neither() -> None:
     batch = examples()
     given = Batch(np.round(255 * batch.x), batch.y)
     found = failed(model(), given)
-    assert "on x / 255 accuracy would be" in found["inputs are in the model's unit"]
+    assert "on x brought from 0..255 to 0..1 accuracy would be" in found["inputs are in the model's unit"]
 
 
 def test_bytes_are_rescaled_inside_and_the_caller_did_so_too() -> None:
     found = failed(model(L.Rescaling(1 / 255)), examples())
-    assert "on x * 255 accuracy would be" in found["inputs are in the model's unit"]
+    assert "on x brought from 0..1 to 0..255 accuracy would be" in found["inputs are in the model's unit"]
     assert "scaled already" in found["the model's own scaling fits the examples"]
 
 
@@ -131,7 +109,7 @@ def test_labels_in_another_order(shift: int) -> None:
 def test_labels_counted_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = examples()
     with pytest.raises(RedoubtError, match=r"labels span 1\.\.3; the model has classes 0\.\.2"):
-        attacked(model(), Batch(batch.x, batch.y + 1), monkeypatch)
+        audited(opened(model(), batch), Batch(batch.x, batch.y + 1), monkeypatch)
 
 
 def test_half_precision_is_said_and_never_proven() -> None:
@@ -154,7 +132,8 @@ def test_one_class_for_everything() -> None:
 def test_a_saturating_layer_is_stamped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its gradients are 0 in float32: attacks that follow them find nothing, and the audit says so."""
     network = model(sharp=3000.0, after=lambda z: 10 * keras.ops.tanh(z - keras.ops.max(z, axis=1, keepdims=True) + 20))
-    found = attacked(network, examples(48), monkeypatch).audit
+    batch = examples(48)
+    found = audited(opened(network, batch), batch, monkeypatch, whole=False)
     assert found.verdict.startswith("NOT TRUSTED")
     assert "gradients are neither zero nor NaN" in {check.name for check in found.failed}
 

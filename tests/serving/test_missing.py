@@ -101,6 +101,26 @@ def test_a_cell_of_csv_that_is_empty_says_it_too(client: httpx.Client) -> None:
     assert full == empty
 
 
+@pytest.mark.parametrize("word", [" Eevee", "Eevee\xa0", "Eevee\ufeff", "Eevee\t"], ids=ascii)
+def test_blanks_around_a_category_mean_nothing_by_any_way(client: httpx.Client, word: str) -> None:
+    plain = predicted(client, {**FULL, "species": "Eevee"})
+    assert plain != predicted(client, FULL)
+    assert predicted(client, {**FULL, "species": word}) == plain
+    body, headers = f"cp,hp,species\n310.5,50,{word}\n", {"content-type": "text/csv"}
+    answer = client.post("/invocations?task=evolution", content=body.encode(), headers=headers)
+    assert answer.json()["predictions"][0]["variants"]["plain"] == plain, answer.text
+    split = {"dataframe_split": {"columns": ["cp", "hp", "species"], "data": [[310.5, 50, word]]}}
+    answer = client.post("/invocations?task=evolution", json=split)
+    assert answer.json()["predictions"][0]["variants"]["plain"] == plain, answer.text
+    inputs = [
+        {"name": "cp", "datatype": "FP64", "shape": [1, 1], "data": [310.5]},
+        {"name": "hp", "datatype": "FP64", "shape": [1, 1], "data": [50.0]},
+        {"name": "species", "datatype": "BYTES", "shape": [1, 1], "data": [word]},
+    ]
+    answer = client.post("/v2/models/evolution/infer", json={"inputs": inputs, "outputs": [{"name": "variants"}]})
+    assert answer.json()["outputs"][0]["data"][0] == plain, answer.text
+
+
 def test_the_document_says_so(client: httpx.Client) -> None:
     document = client.get("/docs.json").json()
     record = document["components"]["schemas"]["evolution_input"]

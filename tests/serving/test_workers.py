@@ -105,11 +105,19 @@ def test_what_two_processes_answered_is_counted_together(two: httpx.Client) -> N
     assert soon(lambda: answered(two) == before + 20)
 
 
+def accepted(client: httpx.Client) -> set[int]:
+    """The clients' ports of the connections that the processes hold."""
+    each = [one for worker in workers(client) for one in worker.net_connections("tcp")]
+    return {one.raddr.port for one in each if one.raddr and one.laddr.port == client.base_url.port}
+
+
 def test_told_to_end_it_answers_what_it_has_begun(two: httpx.Client) -> None:
-    process = supervisor(two)
+    process, before = supervisor(two), accepted(two)
     with ThreadPoolExecutor(2) as pool:
         url = f"{two.base_url}/predict"
         begun = [pool.submit(httpx.post, url, content=LONG, headers=JSON, timeout=60.0) for _ in range(2)]
+        assert soon(lambda: len(accepted(two) - before) == 2)
+        # They are read in the same turn of the loop, or the next one.
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         assert [each.result().status_code for each in begun] == [200, 200]

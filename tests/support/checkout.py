@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tests.support.unpinned import unpinned
+
 STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 COPIED = ("pipelines", "src", "expectations", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml")
 TABLE = "data/own/loans.csv"
@@ -99,7 +101,7 @@ class Checkout:
         """As `source .venv/bin/activate` leaves it."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # Other tests leave their own store in it: mlflow.set_tracking_uri writes to the environment.
-        inherited = {name: value for name, value in os.environ.items() if name not in STORES}
+        inherited = {name: value for name, value in unpinned().items() if name not in STORES}
         return {**inherited, "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.unpinned import unpinned
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,7 +37,7 @@ def serve(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
-        **os.environ,
+        **unpinned(),
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(folder / "bentoml"),
         **(variables or {}),

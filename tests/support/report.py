@@ -90,6 +90,7 @@ def row(task: str) -> dict[str, Any]:
     return {
         "task": task,
         "champion": "certified",
+        "guard": "votes",
         "verdict": "Half of the examples withstand every attack that was tried.",
         "clean": "accuracy 97.0 %",
         "threat": "L-inf 0.1",
@@ -116,6 +117,11 @@ def _words() -> dict[str, Any]:
         "shown": "certified",
         "digest": "1" * 64,
         "candidates": [],
+        "guard_says": "votes",
+        "guard_choice": [
+            {"model": "certified", "guard": told, "figures": ["80 %"] * 3, "chosen": told == "votes"}
+            for told in ("votes", "only detects")
+        ],
         "baselines": {"constant": constant},
         "next_step": None,
         "gates": {"robust": 0.4},

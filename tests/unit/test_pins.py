@@ -1,6 +1,5 @@
 """What numerical libraries are told before they are loaded, and that they heed it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from redoubt.core import pins
+from tests.support.unpinned import unpinned
 
 SHOW = """
 import os, pipelines, sys
@@ -25,7 +25,7 @@ def shown(project: Path, **environment: str) -> list[str]:
     """What a stage's process finds, whatever the environment said before."""
     command = [sys.executable, "-W", "error", "-c", SHOW, *pins.THREADS, *pins.INSTRUCTIONS]
     done = subprocess.run(
-        command, cwd=project, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+        command, cwd=project, env={**unpinned(), **environment}, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -1,16 +1,20 @@
 """The further columns of a bundle: its guarded model against who does not know the guard, and against who does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from redoubt.attacks.apgd import APGD
 from redoubt.attacks.core.gradient import PGD
+from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.ensemble import Member
 from redoubt.audit.budget import Clock
 from redoubt.audit.judge import Judge
-from redoubt.audit.measure import Cell
-from redoubt.audit.plan import STEPS
+from redoubt.audit.measure import ROWS, TIME, Cell, Tried
+from redoubt.audit.plan import STEPS, thorough_search
+from redoubt.bundle.batches import slices
 from redoubt.certify.refute import check_not_refuted
-from redoubt.core.types import Batch, Norm
+from redoubt.core.types import Batch, Ints, Norm
 from redoubt.evaluation.attack_columns import WorstCase
 from redoubt.evaluation.certification import certified_guarded
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
@@ -22,11 +26,18 @@ EOT = 4
 
 @dataclass(frozen=True)
 class Columns:
-    """Of one eps; None where it was not measured."""
+    """Of one eps; None where it was not measured.
+
+    Attributes:
+        tried: the attacks through the guard, as they were carried out.
+        stopped: why they ended before they were done; None if they did not.
+    """
 
     oblivious: Rate | None = None
     adaptive: Rate | None = None
     certified: Rate | None = None
+    tried: tuple[Tried, ...] = ()
+    stopped: str | None = None
 
 
 def guarded_columns(judge: Judge, batch: Batch, norm: Norm, cell: Cell, clock: Clock) -> Columns:
@@ -49,17 +60,59 @@ def guarded_columns(judge: Judge, batch: Batch, norm: Norm, cell: Cell, clock: C
     config = EvaluationConfig(params, eps, judge.criterion, judge.bounds, judge.seed)
     evaluator = Evaluator(target.network, target.guarded, config)
     worst = WorstCase(cell.worst.kept, evaluator.is_adversarial_guarded(cell.worst.kept, batch.y))
-    oblivious, adaptive = rate(~worst.is_adversarial), None
+    oblivious, adaptive, attacks = rate(~worst.is_adversarial), None, _Adaptive(evaluator, worst, batch, cell.eps)
     if not clock.is_over:
-        for member in (
-            Member("apgd", APGD(steps=STEPS, eot=EOT, loss="margin", early_stop=False)),
-            Member("pgd", PGD(steps=STEPS, eot=EOT, loss="margin"), restart=1),
-        ):
-            x_adv = worst.attack(evaluator, member, evaluator.adaptive[norm], batch, cell.eps)
-            worst.add(member, x_adv, evaluator.is_adversarial_guarded(x_adv, batch.y))
+        attacks.run(norm, clock)
         adaptive = rate(~worst.is_adversarial)
+    columns = Columns(oblivious, adaptive, None, tuple(attacks.tried), attacks.stopped)
     if norm != "linf" or not target.guarded.proves:
-        return Columns(oblivious, adaptive)
+        return columns
     proven = certified_guarded(target.guarded, batch, cell.eps, config.tolerance, judge.seed)
     check_not_refuted("guarded model", proven, worst.is_adversarial, f"what an attack found within L-inf {cell.eps:g}")
-    return Columns(oblivious, adaptive, rate(proven))
+    return replace(columns, certified=rate(proven))
+
+
+@dataclass(eq=False)
+class _Adaptive:
+    """Attacks on a guarded model by somebody who knows its guard; what stops them leaves all that is known."""
+
+    evaluator: Evaluator
+    worst: WorstCase
+    batch: Batch
+    eps: float
+    tried: list[Tried] = field(default_factory=list)
+    stopped: str | None = None
+
+    def run(self, norm: Norm, clock: Clock) -> None:
+        """By gradients through the guard; then by queries to the model as it is served, on what those leave.
+
+        Queries find what a guard hides from gradients: it is asked as it is, rounding, draws and all.
+        """
+        by_gradients, served = self.evaluator.adaptive[norm], self.evaluator.query_problem(norm)
+        apgd = Member("apgd", APGD(steps=STEPS, eot=EOT, loss="margin", early_stop=False))
+        restart = Member("pgd", PGD(steps=STEPS, eot=EOT, loss="margin"), restart=1)
+        for member, problem in ((apgd, by_gradients), (restart, by_gradients), (thorough_search(), served)):
+            if self.stopped is None:
+                self._attack(member, problem, clock)
+
+    def _attack(self, member: Member, problem: AttackProblem, clock: Clock) -> None:
+        left, done, before = np.flatnonzero(~self.worst.is_adversarial), 0, int(self.worst.is_adversarial.sum())
+        for part in slices(len(left), ROWS):
+            if clock.is_over:
+                self.stopped = TIME
+                break
+            try:
+                self._part(member, problem, left[part])
+            except KeyboardInterrupt:
+                self.stopped = "interrupted"
+                break
+            done += len(left[part])
+        found = int(self.worst.is_adversarial.sum()) - before
+        self.tried.append(Tried(self.eps, f"{member.name} through the guard", done, len(left), found))
+
+    def _part(self, member: Member, problem: AttackProblem, rows: Ints) -> None:
+        some, flags = self.batch.take(rows), np.zeros(len(self.batch), np.bool_)
+        x_adv = self.worst.kept.copy()
+        x_adv[rows] = self.evaluator.attack(member.attack, problem, some, self.eps, member.restart)
+        flags[rows] = self.evaluator.is_adversarial_guarded(x_adv[rows], some.y)
+        self.worst.add(member, x_adv, flags)

@@ -18,6 +18,8 @@ from redoubt.evaluation.redraws import Flags
 from redoubt.progress import progress_bar
 
 ROWS = 128
+# Why an audit ends before its plan.
+TIME = "the time of the budget is spent"
 # By what the worst case of a smaller eps is called in that of a larger one.
 SMALLER = Member("a smaller eps", NOISE.attack, uses_gradients=False)
 
@@ -89,7 +91,7 @@ class Measuring:
         fooled, done, before = np.zeros(len(self._batch), np.bool_), 0, int(cell.worst.is_adversarial.sum())
         for part in slices(len(rows), ROWS):
             if clock.is_over:
-                self.stopped = "the time of the budget is spent"
+                self.stopped = TIME
             if self.stopped is not None:
                 break
             done += self._part(cell, step, rows[part], fooled)

@@ -92,20 +92,39 @@ def _by_gradients(scope: Scope) -> Iterator[Step]:
 def _by_queries(scope: Scope) -> Iterator[Step]:
     every = sorted({*scope.given, *scope.between})
     yield from (Step(eps, NOISE, alone=True) for eps in every)
-    left = scope.queries
     if scope.transfer is not None:
         yield from (Step(eps, scope.transfer) for eps in every)
-        left = None if left is None else left - len(every)
-    each = MANY if left is None else max(1, min(MANY, (left - len(every)) // (2 * len(scope.given))))
+    few, each = _shares(scope, len(every))
     if scope.access == "scores":
-        yield from (Step(eps, _square(min(FEW, each))) for eps in every)
+        yield from (Step(eps, _square(few)) for eps in every if few)
         yield from (Step(eps, _square(each)) for eps in scope.given)
     jump = Member("hopskipjump", HopSkipJump(queries=each), uses_gradients=False)
     yield from (Step(eps, jump) for eps in scope.given)
 
 
+def _shares(scope: Scope, every: int) -> tuple[int, int]:
+    """Queries per example of a first look at each eps, 0 for none, and of each thorough search.
+
+    A fourth of a budget goes into the first look, so that the eps that were asked for get the rest.
+    """
+    if scope.queries is None:
+        return FEW, MANY
+    # An attack's result is judged, and its inputs are asked about once by the attacks' own contract.
+    aside = 1 + scope.repeats
+    left = scope.queries - every * scope.repeats * (1 if scope.transfer is None else 2)
+    few = min(FEW, max(0, left // (4 * every) - aside)) if scope.access == "scores" else 0
+    searches = len(scope.given) * (2 if scope.access == "scores" else 1)
+    each = (left - (every * (few + aside) if few else 0)) // searches - aside
+    return few, max(1, min(MANY, each))
+
+
 def _square(queries: int) -> Member:
     return Member("square", Square(queries=queries), uses_gradients=False)
+
+
+def thorough_search() -> Member:
+    """By queries, as long as a plan without a budget of them lets it."""
+    return _square(MANY)
 
 
 # What no audit tries yet, whatever the access.

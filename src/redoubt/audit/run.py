@@ -118,8 +118,12 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
     certified = {eps: rate(flags) for eps, flags in proven.items() if flags is not None}
     if target.gradients is not None and measuring.stopped != "interrupted":
         checks += masking_checks(judge, batch, settings.norm, measuring, certified)
+    guarded = {eps: guarded_columns(judge, batch, settings.norm, measuring.cells[eps], clock) for eps in sorted(given)}
+    for columns in guarded.values():
+        measuring.tried.extend(columns.tried)
+        measuring.stopped = measuring.stopped or columns.stopped
     rows = [
-        _row(judge, batch, settings.norm, cell, asked=eps in given, certified=certified.get(eps), clock=clock)
+        _row(judge, batch, settings.norm, cell, certified=certified.get(eps), guard=guarded.get(eps))
         for eps, cell in measuring.cells.items()
     ]
     found = _audit(judge, Looked(batch, clean, source), settings, rows, checks, measuring)
@@ -171,9 +175,9 @@ def _proven(judge: Judge, batch: Batch, norm: Norm, cell: Cell) -> Flags | None:
 
 
 def _row(
-    judge: Judge, batch: Batch, norm: Norm, cell: Cell, *, asked: bool, certified: Rate | None, clock: Clock
+    judge: Judge, batch: Batch, norm: Norm, cell: Cell, *, certified: Rate | None, guard: Columns | None
 ) -> EpsRow:
-    guard = guarded_columns(judge, batch, norm, cell, clock) if asked else Columns()
+    asked, guard = guard is not None, guard or Columns()
     return EpsRow(
         eps=cell.eps,
         says=judge.frame.says(norm, cell.eps),

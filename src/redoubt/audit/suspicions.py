@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from redoubt.audit.judge import Judge
+from redoubt.audit.units import units
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.metrics import Rate, rate
@@ -20,6 +21,8 @@ from redoubt.evaluation.summarize import degenerate
 SAME = 1e-4
 PROBED = 256
 CLEARLY = 0.1
+# Of a budget of queries, which part the question of the unit may take.
+PART = 8
 # Layers that bring inputs to a size near 1, and how far from that is too far.
 SCALING, FAR = ("Normalization", "Rescaling", "BatchNormalization"), 5.0
 
@@ -124,30 +127,24 @@ def _labels(scores: Floats, y: NDArray[np.int64], right: Rate) -> Check:
 
 def _unit(judge: Judge, batch: Batch, clean: Clean) -> Check:
     """Whether the model is clearly better on the same examples in another unit: it takes another preprocessing."""
-    name, some = "inputs are in the model's unit", batch.take(np.arange(min(PROBED, len(batch))))
+    name, found = "inputs are in the model's unit", {how: x.astype(np.float32) for how, x in units(batch.x[:PROBED])}
+    some = batch.take(np.arange(_affordable(judge, min(PROBED, len(batch)), len(found))))
     before = rate(~clean.wrong[: len(some)])
     if before.high + CLEARLY >= 1:
         return Check(name=name, passed=True, found="there is no room for another unit to fit clearly better")
-    for how, x in _units(some.x):
-        after = rate(~judge.is_adversarial(x.astype(np.float32), some.y))
-        if after.low > before.high + CLEARLY:
-            found = f"on {how} accuracy would be {100 * after.share:.1f} %, not {100 * before.share:.1f} %"
-            return Check(name=name, passed=False, found=found)
+    rates = {how: rate(~judge.is_adversarial(x[: len(some)], some.y)) for how, x in found.items()}
+    best = max(rates, key=lambda how: rates[how].share)
+    if rates[best].low > before.high + CLEARLY:
+        said = f"on {best} accuracy would be {100 * rates[best].share:.1f} %, not {100 * before.share:.1f} %"
+        return Check(name=name, passed=False, found=said)
     return Check(name=name, passed=True, found="no other usual unit of the same examples fits clearly better")
 
 
-def _units(x: Floats) -> Iterator[tuple[str, Floats]]:
-    low, high = float(x.min()), float(x.max())
-    if low >= 0 and high <= 1:
-        yield "x * 255", x * np.float32(255)
-        yield "2 x - 1", x * np.float32(2) - np.float32(1)
-    if low >= 0 and high > 2:
-        yield "x / 255", x / np.float32(255)
-        yield "x / 127.5 - 1", x / np.float32(127.5) - np.float32(1)
-    axes = tuple(range(x.ndim - 1)) if x.ndim > 2 else (0,)
-    spread = x.std(axis=axes)
-    normalized = (x - x.mean(axis=axes)) / np.where(spread > 0, spread, np.float32(1))
-    yield "(x - mean) / standard deviation", normalized.astype(np.float32)
+def _affordable(judge: Judge, examples: int, times: int) -> int:
+    """How many examples can be asked about so often for a small part of a budget of queries."""
+    if judge.queries is None:
+        return examples
+    return max(1, min(examples, (judge.queries - judge.oracle.queries) // (PART * times * judge.repeats)))
 
 
 def _own_scaling(network: keras.Model, x: Floats) -> Iterator[Check]:

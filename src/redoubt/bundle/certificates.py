@@ -34,14 +34,14 @@ class Proves(Protocol):
         ...
 
     def prove(self, x: Floats, eps: float | Floats, rng: np.random.Generator) -> Floats:
-        """Leads `(examples, variants, classes)`, or ends `(examples, variants, 2)`."""
+        """Leads `(examples, voting, classes)`, or ends `(examples, voting, 2)`."""
         ...
 
 
 def certified_eps(model: Proves, x: Floats, label: NDArray[np.int64], draws: int, largest: float) -> Floats:
     """How far each input can be moved before its label may change, by halving; rounded down.
 
-    Where every variant of the guard keeps the label, so does their vote.
+    Where every variant that votes keeps the label, so does their vote.
 
     Args:
         model: guarded.

@@ -1,7 +1,6 @@
 """The schema of a task's inputs and answers, and how a record becomes the network's input."""
 
 import math
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
+from redoubt.bundle.words import meant, normal, one_of, unlike
 
 # A Python float, which any integer can be compared with.
 LARGEST = float(np.finfo(np.float32).max)
@@ -265,7 +265,7 @@ class Schema(BaseModel):
 
         Args:
             records: one mapping per row, keyed by column name. What is None or left out counts as the column's
-                `missing` says.
+                `missing` says, and so does a category that is blank. Categories are taken in their normal form.
 
         Returns:
             Array `(rows, features)`, float32.
@@ -290,52 +290,37 @@ class Schema(BaseModel):
         return [value for column in self.columns for value in _encode_cell(row, column, record.get(column.name))]
 
 
-def _lookalike(value: str, categories: Sequence[str]) -> str | None:
-    """The category of the same letters in another Unicode form."""
-    alike = {unicodedata.normalize("NFC", category): category for category in categories}
-    return alike.get(unicodedata.normalize("NFC", value))
-
-
-def _unlike(value: Any, categories: Sequence[str]) -> str:
-    """What came and what was expected, told apart even where they look alike."""
-    if not isinstance(value, str):
-        return f"{value!r}, not a text; expected one of {', '.join(map(repr, categories))}"
-    near = _lookalike(value, categories)
-    if near is not None:
-        return f"{value!a}; expected {near!a}, the same letters in another Unicode form"
-    return f"{value!r}; expected one of {', '.join(categories)}"
-
-
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
-    if value is None:
+    if value is None or _is_blank(column, value):
         if column.missing is None or column.missing.value is None:  # as `fills`, which mypy cannot follow
+            came = "null" if value is None else f"{value!r}, which is empty"
             raise InputError(
-                f"input {row}: column '{column.name}' is null; expected {_expected(column)}: the task declares no"
+                f"input {row}: column '{column.name}' is {came}; expected {_expected(column)}: the task declares no"
                 " `missing` policy for it"
             )
         filled = _encode_cell(row, column, column.missing.value)
         return [filled[0], 1.0] if column.missing.indicator else filled
     if column.kind == "category":
-        value = _flag_as_word(value, column.categories)
-        if value not in column.categories:
-            if column.other is None or not isinstance(value, str) or _lookalike(value, column.categories):
-                raise InputError(f"input {row}: column '{column.name}' is {_unlike(value, column.categories)}")
-            value = column.other
-        return [float(value == category) for category in column.categories]
+        found = meant(value, column.categories)
+        if found is None:
+            if column.other is None or not isinstance(value, str):
+                raise InputError(f"input {row}: column '{column.name}' is {unlike(value, column.categories)}")
+            found = column.other
+        return [float(found == category) for category in column.categories]
     wrong = _wrong(column, value)
     if wrong:
         raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected {wrong}")
     return [float(value), 0.0][: column.inputs]
 
 
-def _flag_as_word(value: Any, categories: Sequence[str]) -> Any:
-    """The category that a JSON flag means: True where tables write True, TRUE or true; the value itself otherwise."""
-    spelled = [each for each in categories if isinstance(value, bool) and each.casefold() == str(value).casefold()]
-    return spelled[0] if len(spelled) == 1 else value
+def _is_blank(column: Column, value: Any) -> bool:
+    """Whether a word is an empty cell; an old bundle may have it as a category."""
+    is_word = column.kind == "category" and isinstance(value, str) and value not in column.categories
+    return is_word and not normal(value)
 
 
 def _expected(column: Column) -> str:
-    return f"one of {', '.join(column.categories)}" if column.kind == "category" else "a finite number"
+    return one_of(column.categories) if column.kind == "category" else "a finite number"
 
 
 def _wrong(column: Column, value: Any) -> str:

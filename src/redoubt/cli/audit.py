@@ -6,7 +6,7 @@ import shlex
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from redoubt.cli.waiting import load_tensorflow
 from redoubt.cli.words import AskedError, add_access, check_access, check_out, count
@@ -40,8 +40,8 @@ examples:
   redoubt audit mypackage.model:predict_proba --data test.npz --budget 50000q
   redoubt audit http://127.0.0.1:8080/v2/models/digits --data test.npz --fail-under 0.7
 
-exit status: 0 done; 1 it broke off (what is known is kept), or --fail-under was given and robust accuracy is below it
-or cannot be trusted; 2 it could not start
+exit status: 0 done; 1 it broke off (what is known is kept), MLflow went away, or --fail-under was given and robust
+accuracy is below it or cannot be trusted; 2 it could not start
 """
 
 
@@ -61,6 +61,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     _add_attacker(parser)
     add_access(parser)
     parser.add_argument("--json", action="store_true", help="print audit.json instead of a table")
+    parser.add_argument("--mlflow", action="store_true", help="log a run too, at MLFLOW_TRACKING_URI or into mlflow.db")
     parser.add_argument("--fail-under", type=float, metavar="SHARE", help="a gate on robust accuracy, such as 0.7")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: reports/audits/TARGET")
 
@@ -111,7 +112,8 @@ def run(args: argparse.Namespace) -> int:
         print(written[0].read_text(encoding="utf-8"), end="")
     else:
         _show(found, written)
-    return _status(found, args.fail_under)
+    logged = not args.mlflow or _logged(found, folder.name, written, sys.stderr if args.json else sys.stdout)
+    return max(_status(found, args.fail_under), int(not logged))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -127,6 +129,10 @@ def _check(args: argparse.Namespace) -> None:
         raise AskedError(f"--tolerance is {args.tolerance:g}; it must be above 0")
     if not args.data.exists():
         raise AskedError(f"--data '{args.data}' was not found")
+    if args.mlflow:
+        from redoubt.tracking.uri import check, store_uri
+
+        check(store_uri(Path.cwd()))
 
 
 def _schema(target: str) -> "Schema | None":
@@ -241,6 +247,21 @@ def _show(found: "Audit", written: list[Path]) -> None:
         console.print(f"not finished: {found.stopped}")
     for path in written:
         console.print(str(path))
+
+
+def _logged(found: "Audit", name: str, written: list[Path], to: TextIO) -> bool:
+    """Record the audit in MLflow; whether that went well. A store that went away meanwhile costs no result."""
+    from redoubt.audit.record import run_record
+    from redoubt.tracking.audits import keep_run
+    from redoubt.tracking.uri import TrackingError
+
+    try:
+        kept = keep_run(run_record(found, name), written)
+    except TrackingError as error:
+        print(f"error: --mlflow: {error}; the files are written", file=sys.stderr)
+        return False
+    print(f"MLflow: run {kept.run}{'' if kept.new else ', which was there'}, at {kept.uri}", file=to)
+    return True
 
 
 def _status(found: "Audit", floor: float | None) -> int:

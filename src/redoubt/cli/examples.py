@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
+from redoubt.bundle.words import meant
 from redoubt.cli.init.source import look
 from redoubt.cli.predict import read_rows
 from redoubt.core.errors import RedoubtError
@@ -151,7 +152,8 @@ def _targets(y: NDArray[Any], asked: Asked, path: Path) -> tuple[tuple[str, ...]
     names, classes = named_classes(y.astype(str), path)
     if not known:
         return names, classes.astype(np.int64)
-    strange = sorted(set(names) - set(known))
+    found = {name: meant(name, known) for name in names}
+    strange = sorted(name for name, label in found.items() if label is None)
     if strange:
-        raise ExamplesError(f"'{path}': y holds '{strange[0]}'; the model's classes are {listed(list(known))}")
-    return known, np.array([known.index(names[each]) for each in classes], np.int64)
+        raise ExamplesError(f"'{path}': y holds {strange[0]!r}; the model's classes are {listed(map(repr, known))}")
+    return known, np.array([known.index(str(found[names[each]])) for each in classes], np.int64)

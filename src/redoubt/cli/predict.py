@@ -22,7 +22,8 @@ from redoubt.cli.words import AskedError
 from redoubt.core.store import whole_file
 from redoubt.data.arrays import read_npz
 from redoubt.data.shared.survey import listed
-from redoubt.data.tables import numbers, words
+from redoubt.data.shared.words import words
+from redoubt.data.tables import numbers
 
 if TYPE_CHECKING:
     from redoubt.cli import Parser

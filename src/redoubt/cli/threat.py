@@ -3,6 +3,7 @@
 from typing import Any
 
 from redoubt.attacks.core.criteria import Criterion, Tolerance, Untargeted
+from redoubt.bundle.words import meant
 from redoubt.cli.recipe import recipe_of
 from redoubt.cli.words import AskedError
 from redoubt.core.types import Bounds, Floats, Norm
@@ -44,10 +45,11 @@ def class_of(target: Target, said: str) -> int:
     Raises:
         AskedError: the target has no such class.
     """
-    if said not in target.labels:
+    found = meant(said, target.labels)
+    if found is None:
         known = ", ".join(target.labels) or "none: it is a regressor"
         raise AskedError(f"no class '{said}' in {target.said}; its classes are {known}")
-    return target.labels.index(said)
+    return target.labels.index(found)
 
 
 def size_of(target: Target, norm: Norm) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.bundle.words import normal
 from redoubt.data import limits
 from redoubt.data.locate import SourceError
 
@@ -143,10 +144,14 @@ def pixels(x: NDArray[Any], path: Path) -> tuple[NDArray[Any], int]:
     return x.astype(np.float32), 1
 
 
+def class_words(y: NDArray[Any]) -> NDArray[Any]:
+    """Classes as they are stored, but words that h5py or TensorFlow hold as bytes."""
+    return np.char.decode(y, "utf-8", "replace") if np.issubdtype(y.dtype, np.bytes_) else y
+
+
 def named_classes(y: NDArray[Any], path: Path) -> tuple[tuple[str, ...], NDArray[Any]]:
-    """Class names in their order, and the class of each row; h5py and TensorFlow hold words as bytes."""
-    if np.issubdtype(y.dtype, np.bytes_):
-        y = np.char.decode(y, "utf-8", "replace")
+    """Class names in normal form, in their order, and the class of each row."""
+    y = class_words(y)
     if np.issubdtype(y.dtype, np.inexact):
         broken = ~np.isfinite(y)
         if broken.any():
@@ -156,6 +161,9 @@ def named_classes(y: NDArray[Any], path: Path) -> tuple[tuple[str, ...], NDArray
             )
         y = y.astype(np.int64) if np.issubdtype(y.dtype, np.floating) and np.all((y % 1 == 0) & (abs(y) < 2**53)) else y
     names, classes = np.unique(y, return_inverse=True)
+    if np.issubdtype(y.dtype, np.str_):
+        names, kept = np.unique([normal(str(name)) for name in names], return_inverse=True)
+        classes = kept[classes]
     limits.refuse_above(
         len(names), limits.WORDS, f"'{path}': y has too many classes", "is it a number? images need a class each"
     )

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pandas as pd
 from charset_normalizer import from_bytes
 
+from redoubt.data.locate import SourceError
 from redoubt.data.plain import numbers_as
-from redoubt.data.readers import opened
+from redoubt.data.readers import opened, refuse_other_formats
 from redoubt.data.shared.looks import MISSING, is_number
 from redoubt.params.settings.read import ReadParams
 
@@ -45,9 +47,16 @@ def detect(path: Path) -> Dialect:
 
     Args:
         path: the file; one that ends in .gz is unpacked.
+
+    Raises:
+        SourceError: no text, by its first bytes.
     """
-    with opened(path) as stream:
-        head = stream.read(HEAD_BYTES)
+    try:
+        with opened(path) as stream:
+            head = stream.read(HEAD_BYTES)
+    except (OSError, EOFError) as error:
+        raise SourceError(f"'{path}' cannot be unpacked: {error}") from None
+    refuse_other_formats(path, head)
     encoding, text = _decode(head)
     separator = _separator(text)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(row)][: ROWS + 1]
@@ -149,8 +158,8 @@ def _missing(cells: pd.DataFrame, number: str) -> tuple[str, ...]:
 def _said(read: ReadParams, text: str) -> list[str]:
     said = []
     if read.encoding != "utf-8":
-        strange = next((word for word in text.split() if not word.isascii()), "")
-        shown = f": it then reads {strange[:30]!r}" if strange else ""
+        strange = re.search(r"\w*[^\W\x00-\x7f][\w ]*", text)
+        shown = f": it then reads {strange[0][:30]!r}" if strange else ""
         said.append(f"the text is no UTF-8; taken for {read.encoding}{shown}")
     if read.separator != ",":
         said.append(f"cells are separated by {'a tab' if read.separator == chr(9) else repr(read.separator)}")

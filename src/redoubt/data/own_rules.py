@@ -1,12 +1,14 @@
 """The user's own rules: made into expectations."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import great_expectations.expectations as gxe
 from great_expectations.exceptions import GreatExpectationsError
 from great_expectations.expectations.expectation import Expectation
 from pydantic.v1 import ValidationError as Mistake
 
+from redoubt.bundle.words import normal
 from redoubt.core.errors import RedoubtError
 from redoubt.data.rules import Rule
 from redoubt.params.settings.own_rules import OwnRule, path_of
@@ -41,7 +43,7 @@ def _expectation(task: str, place: int, rule: OwnRule) -> Expectation:
             "gallery, such as expect_column_values_to_be_between"
         )
     try:
-        made: Expectation = kind(**rule.arguments)
+        made: Expectation = kind(**{key: _normal(value) for key, value in rule.arguments.items()})
     except (Mistake, GreatExpectationsError, TypeError, ValueError) as error:
         said = error.errors()[0] if isinstance(error, Mistake) else {"msg": str(error), "loc": ()}
         where = ".".join(str(part) for part in said["loc"])
@@ -49,3 +51,10 @@ def _expectation(task: str, place: int, rule: OwnRule) -> Expectation:
             f"{path_of(task)}: rule {place}, {rule.type}: {f'{where}: ' if where else ''}{said['msg']}; correct it"
         ) from None
     return made
+
+
+def _normal(argument: Any) -> Any:
+    """An argument whose list of words is in normal form, as the cells are that it is held against."""
+    if not isinstance(argument, list):
+        return argument
+    return [normal(each) if isinstance(each, str) else each for each in argument]

@@ -7,6 +7,9 @@ import pandas as pd
 
 from redoubt.params.settings.read import ReadParams
 
+# What spreadsheets and typesetters write for these marks between thousands: blanks that do not break, apostrophes.
+LOOK_ALIKE = {" ": "[ \u00a0\u202f\u2009]", "'": "['\u2019]"}
+
 
 def plain(table: pd.DataFrame, how: ReadParams) -> pd.DataFrame:
     """A table of text with its numbers written plainly and its missing cells empty.
@@ -25,8 +28,8 @@ def plain(table: pd.DataFrame, how: ReadParams) -> pd.DataFrame:
 
 
 def numbers_as(decimal: str, thousands: str) -> str:
-    """The pattern of a number with these marks, by itself in a cell."""
-    mark, group = re.escape(decimal), re.escape(thousands)
+    """The pattern of a number with these marks, by itself in a cell; a mark may be any that looks like it."""
+    mark, group = re.escape(decimal), LOOK_ALIKE.get(thousands, re.escape(thousands))
     whole = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+|\d+)" if thousands else r"\d+"
     return rf"\s*[-+]?(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+)?\s*"
 
@@ -36,5 +39,7 @@ def _rewritten(cells: "pd.Series[Any]", pattern: str, how: ReadParams) -> "pd.Se
     filled = cells.str.strip() != ""
     if not matched.any() or matched.sum() * 2 <= filled.sum():
         return cells
-    numbers = cells.str.replace(how.thousands, "", regex=False) if how.thousands else cells
+    # Blanks at the ends of a cell may stay or go.
+    group = LOOK_ALIKE.get(how.thousands, re.escape(how.thousands))
+    numbers = cells.str.replace(group, "", regex=True) if how.thousands else cells
     return cells.mask(matched, numbers.str.replace(how.decimal, ".", regex=False))

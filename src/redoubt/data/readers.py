@@ -15,6 +15,7 @@ from typing import IO, cast
 
 import pandas as pd
 
+from redoubt.bundle.words import normal
 from redoubt.data import limits
 from redoubt.data.locate import SourceError
 from redoubt.data.plain import plain
@@ -26,13 +27,12 @@ PLAIN = ReadParams()
 Noted = tuple[pd.DataFrame, tuple[str, ...]]
 
 _MAGIC = {
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
     b"PK\x03\x04": "a ZIP archive, as Excel's .xlsx is",
     b"\x1f\x8b": "a gzip file",
     b"PAR1": "a Parquet file",
     b"\xd0\xcf\x11\xe0": "an Excel .xls file",
 }
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _AGAIN = "export it as CSV in UTF-8, with commas"
 # Bytes from which on a text is read by Arrow, several times as fast as by pandas.
 LARGE = 2**23
@@ -154,11 +154,25 @@ def is_utf8(how: ReadParams) -> bool:
 
 def _refuse_other_formats(path: Path, how: ReadParams) -> None:
     with opened(path) as stream:
-        start = stream.read(8)
+        start = stream.read(512)
+    refuse_other_formats(path, start)
+    if start.startswith(_UTF16) and is_utf8(how):
+        raise SourceError(
+            f"'{path}' is not {_said(how)}: it is UTF-16 text; set read: {{encoding: utf-16}}, or {_AGAIN}"
+        )
+
+
+def refuse_other_formats(path: Path, start: bytes) -> None:
+    """Refuse what is no text, or no table, by its first bytes.
+
+    Raises:
+        SourceError: says what it is.
+    """
     found = next((what for magic, what in _MAGIC.items() if start.startswith(magic)), None)
-    if found and is_utf8(how):
-        hint = " set read: {encoding: utf-16}, or" if found == "UTF-16 text" else ""
-        raise SourceError(f"'{path}' is not {_said(how)}: it is {found};{hint} {_AGAIN}")
+    if re.match(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|table|\?xml)", start, re.IGNORECASE):
+        found = "a page of HTML or XML, as some portals export it for Excel"
+    if found:
+        raise SourceError(f"'{path}' is not a table of text: it is {found}; {_AGAIN}")
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -184,7 +198,10 @@ def _lines(path: Path, how: ReadParams) -> Iterator[str]:
                     f"'{path}': line {number} is longer than {most}, the most taken; drop the long column"
                 )
             if b"\0" in line:
-                raise SourceError(f"'{path}' is not a CSV file in UTF-8: line {number} holds a NUL byte; {_AGAIN}")
+                raise SourceError(
+                    f"'{path}' is not a CSV file in UTF-8: line {number} holds a NUL byte (is it UTF-16 without"
+                    f" a mark?); set read: {{encoding: utf-16-le}}, or {_AGAIN}"
+                )
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -229,15 +246,19 @@ def _look_through(path: Path, how: ReadParams) -> Look:
         count += 1
         short += len(row) < len(names)
         if len(row) > len(names):
-            raise SourceError(
-                f"'{path}': line {rows.line_num} has {len(row)} cells, more cells than the header's {len(names)}; "
-                "a cell that holds a comma needs double quotes"
-            )
+            _refuse_long(row, names, path, rows.line_num)
     limits.refuse_above(
         count * len(names), limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns"
     )
     notes = _notes(raw if how.header else names, names, blanks, short)
     return Look(names, blanks, short, tuple(notes))
+
+
+def _refuse_long(row: list[str], names: list[str], path: Path, line: int) -> None:
+    fix = "a cell that holds the separator needs double quotes"
+    if not any(cell.strip() for cell in row[len(names) :]):
+        fix = "it ends in a separator that the header does not end in: add one there, or remove those of the rows"
+    raise SourceError(f"'{path}': line {line} has {len(row)} cells, more cells than the header's {len(names)}; {fix}")
 
 
 def _follows_separators(line: str, separator: str) -> bool:
@@ -253,10 +274,28 @@ def _names(raw: list[str], path: Path) -> list[str]:
             f'set read: {{separator: {json.dumps(other)}}} in the task\'s block (and decimal: "," if the numbers are '
             "written so), or have `redoubt init` write the block"
         )
+    if re.fullmatch(r"sep=.?", raw[0].strip()):
+        raise SourceError(f"'{path}': the first line, {raw[0]!r}, is a word to Excel and no header; remove it")
     limits.refuse_above(len(raw), limits.COLUMNS, f"'{path}' has too many columns", "keep those that the task needs")
-    names = [name.strip() or _NAMELESS.format(place) for place, name in enumerate(raw)]
+    refuse_title(raw, path)
+    names = [normal(name) or _NAMELESS.format(place) for place, name in enumerate(raw)]
     _refuse_twice(names, path)
     return names
+
+
+def refuse_title(names: list[str], path: Path) -> None:
+    """Refuse a first row that names hardly a column: a title above the header.
+
+    Raises:
+        SourceError: more than half of three or more columns have no name.
+    """
+    nameless = sum(not name.strip() or is_nameless(name) for name in names)
+    if len(names) > 2 and nameless * 2 > len(names):
+        title = next((name for name in names if name.strip()), "")
+        raise SourceError(
+            f"'{path}': the first row, {title[:60]!r}, names {len(names) - nameless} of {len(names)} columns: a title, "
+            "it seems; remove the rows above the names of the columns"
+        )
 
 
 def _refuse_twice(names: list[str], path: Path) -> None:
@@ -286,9 +325,9 @@ def is_headless(names: list[str]) -> bool:
 def _notes(raw: list[str], names: list[str], blanks: bool, short: int) -> Iterator[str]:
     if blanks:
         yield "a blank follows the commas; it is not part of the cells"
-    padded = [name for name in raw if name.strip() and name != name.strip()]
+    padded = [name for name in raw if name.strip() and name != normal(name)]
     if padded:
-        yield f"blanks around a name in the header are not part of it: {padded[0]!r} is {padded[0].strip()!r}"
+        yield f"names in the header are normalized (blanks, Unicode form): {padded[0]!r} is {normal(padded[0])!r}"
     if short:
         yield f"{short:,} rows have fewer cells than the header's {len(names)}; the missing ones count as empty"
     if is_headless(names):

@@ -19,12 +19,13 @@ from redoubt.bundle.base.io import first_mistake
 from redoubt.bundle.schema import Schema
 from redoubt.core.types import Ints
 from redoubt.data import pokemon_go, quarantine
-from redoubt.data.arrays import named_classes, pixels, read_npz
+from redoubt.data.arrays import class_words, named_classes, pixels, read_npz
 from redoubt.data.layouts import read_images
 from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
 from redoubt.data.readers import Noted, read_csv, read_parquet
 from redoubt.data.shared import survey
 from redoubt.data.shared.dataset import Raw, digest_arrays, digest_table
+from redoubt.data.shared.words import renamed
 from redoubt.data.tables import Origin, build, misfits, numbers
 from redoubt.params.settings.sections import DataParams
 
@@ -298,7 +299,9 @@ def _npz(task: DataParams, path: Path) -> Raw:
     x, levels = pixels(x, path)
     labels, y = named_classes(y, path)
     raw = _images(task, x, y, labels, task.source, levels=levels, test_from=test_from)
-    return replace(raw, survey=replace(raw.survey, notes=(*stored.said, *raw.survey.notes)))
+    told = renamed(np.unique(class_words(stored.y)).astype(str).tolist())
+    notes = (*stored.said, *([told] if told else []), *raw.survey.notes)
+    return replace(raw, survey=replace(raw.survey, notes=notes))
 
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")

@@ -7,6 +7,7 @@ import pandas as pd
 
 from redoubt.data.locate import SourceError
 from redoubt.data.shared.kept_together import By
+from redoubt.data.shared.words import words
 from redoubt.params.settings.sections import DataParams
 
 
@@ -32,7 +33,7 @@ def split_by(table: pd.DataFrame, task: DataParams) -> By | None:
             f"from 0 below the header), but split.{how} needs it in every row; fill it in or remove these rows"
         )
     if how == "group":
-        codes, _ = pd.factorize(cells.astype("str").str.strip(), sort=True)
+        codes, _ = pd.factorize(words(cells), sort=True)
         return By("group", codes.astype(np.int64))
     _, ranks = np.unique(_moments(cells, source), return_inverse=True)
     return By("time", ranks.astype(np.int64))

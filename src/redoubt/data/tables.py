@@ -18,6 +18,7 @@ from redoubt.data.readers import is_headless, is_nameless
 from redoubt.data.shared import survey
 from redoubt.data.shared.dataset import Raw
 from redoubt.data.shared.looks import MISSING, looks_like
+from redoubt.data.shared.words import changed, words
 from redoubt.data.split_column import split_by
 from redoubt.params.settings.sections import DataParams
 
@@ -70,7 +71,8 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     _check_declared(typed, features, task)
     grouped = [_group(typed, name, most, task) for name, most in task.levels.items()]
     schema = _schema(typed, features, task)
-    found = survey.of_table(table, typed, schema, task, (*origin.notes, *grouped))
+    normalized = [f"column {said}" for name in order if name not in figures and (said := changed(table[name]))]
+    found = survey.of_table(table, typed, schema, task, (*origin.notes, *normalized, *grouped))
     by = split_by(table, task)
     return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found, by=by)
 
@@ -122,15 +124,6 @@ def numbers(cells: "pd.Series[Any]", name: str, source: str) -> "pd.Series[float
             "under 'categorical' or leave it out of 'features' in params.yaml"
         )
     return found
-
-
-def words(cells: "pd.Series[Any]") -> "pd.Series[str]":
-    """A column as text, empty cells NaN."""
-    if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
-        # An empty cell makes pandas hold the codes 1 and 2 as 1.0 and 2.0.
-        cells = cells.astype("Int64")
-    text = cells.astype("str")
-    return text.mask(cells.isna() | (text == ""))
 
 
 def _parse(cells: "pd.Series[Any]") -> tuple["pd.Series[float]", "pd.Series[bool]"]:

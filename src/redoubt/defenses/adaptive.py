@@ -23,14 +23,14 @@ def adaptive_outputs(network: keras.Model, config: GuardConfig, variants: Sequen
     Args:
         network: gives logits, or values.
         config: of the guard.
-        variants: those that vote; all of them if None.
+        variants: those that vote; those of the configuration if None.
 
     Returns:
         A function of inputs `(batch, ...)` and a seed `(2,)` int32 giving `(batch, classes)`: the mean of the
         variants' log-probabilities (its gradient stays alive where the mean probability saturates), or for a
         regression the mean value.
     """
-    chosen = tuple(variants or config.variants)
+    chosen = tuple(variants or config.voting)
     return lambda x, seed: _mean(_opinions(network, config, chosen, x, seed))
 
 

@@ -39,7 +39,11 @@ def components(config: GuardConfig) -> list[Component]:
     """Every part of a guard, and last the whole of it."""
     voting = {"median": ("median",), "squeezing": ("squeezed",), "randomization": config.random_variants}
     return [
-        *(Component(name, variants) for name, variants in voting.items() if set(variants) <= set(config.variants)),
+        *(Component(name, variants) for name, variants in voting.items() if variants and _vote(config, variants)),
         Component("detector", ("plain",), detects=True),
-        Component("all", config.variants, detects=True),
+        Component("all", config.voting, detects=True),
     ]
+
+
+def _vote(config: GuardConfig, variants: tuple[str, ...]) -> bool:
+    return set(variants) <= set(config.voting)

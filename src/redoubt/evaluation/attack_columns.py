@@ -21,6 +21,7 @@ from redoubt.evaluation.diagnostics import AttackSuccess
 from redoubt.evaluation.evaluator import Evaluator
 from redoubt.evaluation.importance import importance, share_of
 from redoubt.evaluation.metrics import Score, error_growth, rate
+from redoubt.evaluation.paired import packed
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import ThreatResult
 from redoubt.perturbable import Immovable, immovable
@@ -144,6 +145,7 @@ class Evaluation:
             error_growth=self._error_growth(plain.kept),
             immovable=fixed,
             scores=self._scores(threat, is_adversarial),
+            robust={name: packed(~each) for name, each in is_adversarial.items()},
         )
 
     def _scores(self, threat: Threat, is_adversarial: Mapping[str, Flags]) -> dict[str, Score]:

@@ -23,7 +23,7 @@ def clean_figures(guarded: GuardedModel, test: Batch) -> dict[str, Any]:
         return {**figures, "pairs": np.stack([y, answers["undefended"][:, 0]], axis=1)[:500]}
     labels = {name: values.argmax(axis=1) for name, values in answers.items()}
     figures = {name: class_metrics(label, y, schema.outputs) for name, label in labels.items()}
-    return {**figures, "confusion": confusion(labels["guarded"], y, schema.labels)}
+    return {**figures, "confusion": {name: confusion(label, y, schema.labels) for name, label in labels.items()}}
 
 
 def curve(measured: Robustness, norm: Norm) -> list[dict[str, float | None]]:

@@ -44,7 +44,7 @@ def diagnose(evaluation: Evaluation, norm: Norm, foreign: list[Floats]) -> list[
             dead=dead_gradients(evaluator, batch, norm),
             repeats=bool(np.array_equal(outputs, again)),
             logits=not (evaluator.config.criterion.is_classification and probabilities),
-            draws=evaluator.guarded.guard.draws,
+            draws=len(evaluator.guarded.guard.random_variants),
             guard_repeats=bool(np.array_equal(one, other)),
         )
     )

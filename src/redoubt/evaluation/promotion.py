@@ -1,15 +1,18 @@
 """Gates and the choice of a champion, on validation figures alone."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.bundle.base.types import Vote
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Threat
 from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import GatesParams
+
+GUARDS: dict[Vote, str] = {"all": "votes", "plain": "only detects"}
 
 
 class PromotionError(RedoubtError):
@@ -17,11 +20,13 @@ class PromotionError(RedoubtError):
 
 
 class Candidate(BaseModel):
-    """A model and its validation figures, guarded.
+    """A model behind one of its guards, and its validation figures.
 
     Attributes:
+        vote: which variants of the guard vote.
         clean: unperturbed.
         robust: under the adaptive attack at the budget.
+        certified: by interval bounds at the budget, of the guarded model; None where nothing is certified.
         linear: what the plain linear model scores on the same unperturbed examples.
         mcc: Matthews' correlation coefficient, unperturbed (classes only).
         degenerate: why its outputs are worth nothing, if they are.
@@ -32,8 +37,10 @@ class Candidate(BaseModel):
 
     name: str
     digest: str
+    vote: Vote = "all"
     clean: Score
     robust: Score | None
+    certified: Score | None = None
     linear: float
     mcc: float | None = None
     degenerate: str | None = None
@@ -49,6 +56,16 @@ class Candidate(BaseModel):
     def worth(self) -> tuple[float, float]:
         """What candidates are ranked by: robustness beyond a constant's, which costs nothing, and then clean."""
         return (self.robust.gained if self.robust else -math.inf), self.clean.low
+
+    @property
+    def between(self) -> tuple[float, float, bool]:
+        """What the guards of one model are ranked by: the ends between which its robustness lies, and then clean.
+
+        The attacks that were tried leave at least as much as there is, and bounds certify at most as much. Where all is
+        alike the plain answer is the better one: it is quicker and always the same.
+        """
+        ends = [score.value for score in (self.robust, self.certified) if score]
+        return sum(ends), self.clean.value, self.vote == "plain"
 
     def _failed(self, gates: GatesParams) -> Iterator[str]:
         clean, least = self.clean, self.clean.constant + gates.margin
@@ -77,8 +94,15 @@ def _number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def candidate(name: str, validation: Robustness, threat: Threat, linear: float) -> Candidate:
+def candidate(name: str, validation: Robustness, threat: Threat, linear: float, vote: Vote = "all") -> Candidate:
     """A candidate from its evaluation on validation examples: guarded clean, and adaptive at the budget.
+
+    Args:
+        name: of the model.
+        validation: its figures behind a guard that votes like this.
+        threat: the budget.
+        linear: what a plain linear model scores.
+        vote: which variants vote.
 
     Raises:
         PromotionError: the figures hold no scores: made before there were any, or of a number that the mean of the
@@ -95,8 +119,10 @@ def candidate(name: str, validation: Robustness, threat: Threat, linear: float) 
     return Candidate(
         name=name,
         digest=validation.digest,
+        vote=vote,
         clean=clean,
         robust=robust,
+        certified=cell.scores.get("certified_guarded"),
         linear=linear,
         mcc=validation.mcc,
         degenerate=validation.degenerate,
@@ -105,9 +131,25 @@ def candidate(name: str, validation: Robustness, threat: Threat, linear: float) 
 
 
 def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
-    """The most robust candidate that clears every gate, clean breaking ties; None if none does."""
+    """The most robust model that clears every gate, clean breaking ties, behind its better guard; None if none does."""
     passing = [each for each in candidates if not each.failed(gates)]
-    return max(passing, key=lambda each: each.worth, default=None)
+    return max(better_guards(passing), key=lambda each: each.worth, default=None)
+
+
+def better_guards(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """One candidate per model: behind the guard that leaves it more robust, by what attacks leave and is certified."""
+    guards: dict[str, list[Candidate]] = {}
+    for each in candidates:
+        guards.setdefault(each.name, []).append(each)
+    return [_better(each) for each in guards.values()]
+
+
+def _better(guards: list[Candidate]) -> Candidate:
+    """A vote that lowers what attacks leave of the network is not taken, whatever it raises."""
+    best = max(guards, key=lambda each: each.between)
+    plain = next((each for each in guards if each.vote == "plain"), best)
+    lowered = best.robust and plain.robust and best.robust.value < plain.robust.value
+    return plain if lowered else best
 
 
 def beats(challenger: Candidate, incumbent: Candidate) -> bool:

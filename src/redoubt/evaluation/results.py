@@ -42,6 +42,7 @@ class ThreatResult(Found):
         immovable: what the threat cannot change; None where it can change everything.
         scores: the columns `SCORED` again, in a measure by which a constant is worth nothing: balanced accuracy, per
             class at the budget; of a number tolerance skill.
+        robust: the examples behind those columns that are still classified correctly, see `paired.packed`.
     """
 
     norm: Norm
@@ -62,6 +63,7 @@ class ThreatResult(Found):
     error_growth: dict[str, float] | None = None
     immovable: Immovable | None = None
     scores: dict[str, Score] = {}
+    robust: dict[str, str] = {}
 
     @property
     def threat(self) -> Threat:
@@ -118,6 +120,9 @@ class Robustness(Found):
         scores: `clean` and `clean_guarded` again: balanced accuracy per class; of a number R2 against the mean of the
             training examples.
         mcc: Matthews' correlation coefficient, guarded (classes only).
+        mcc_network: of the network alone.
+        examples: digest of what was attacked, inputs and labels.
+        right: the examples behind `clean` and `clean_guarded`, see `paired.packed`.
         degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
     """
 
@@ -131,7 +136,10 @@ class Robustness(Found):
     checks: dict[Norm, list[Check]] = {}
     scores: dict[str, Score] = {}
     mcc: float | None = None
+    mcc_network: float | None = None
     degenerate: str | None = None
+    examples: str = ""
+    right: dict[str, str] = {}
 
     def at(self, threat: Threat) -> ThreatResult:
         """The cell of one threat."""

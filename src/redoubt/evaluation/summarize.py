@@ -7,10 +7,12 @@ import numpy as np
 from redoubt.attacks.core.criteria import Targeted
 from redoubt.attacks.core.gradient import PGD
 from redoubt.core.types import Batch, Floats, Norm, Threat
+from redoubt.data.shared.dataset import digest_arrays
 from redoubt.evaluation.ablation import ablate_guard
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.evaluator import Evaluator
 from redoubt.evaluation.metrics import Rate, Score, balanced_accuracy, class_metrics, rate, skill
+from redoubt.evaluation.paired import packed
 from redoubt.evaluation.probes import diagnose
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import Check, Robustness
@@ -53,9 +55,16 @@ def summarize(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judg
             batch,
             {"clean": (network, is_adversarial), "clean_guarded": (guarded.vote, is_adversarial_guarded)},
         ),
-        mcc=class_metrics(guarded.vote.argmax(axis=1), batch.y, len(labels))["mcc"] if labels else None,
+        mcc=_mcc(guarded.vote, batch, labels),
+        mcc_network=_mcc(network, batch, labels),
         degenerate=degenerate(network, labels) or degenerate(guarded.vote, labels),
+        examples=digest_arrays({"x": batch.x, "y": batch.y}),
+        right={"clean": packed(~is_adversarial), "clean_guarded": packed(~is_adversarial_guarded)},
     )
+
+
+def _mcc(outputs: Floats, batch: Batch, labels: Sequence[str]) -> float | None:
+    return class_metrics(outputs.argmax(axis=1), batch.y, len(labels))["mcc"] if labels else None
 
 
 def _nothing(says: str) -> Check:

@@ -5,8 +5,9 @@ from typing import Self
 from pydantic import model_validator
 
 from redoubt.core.types import Norm
-from redoubt.params.recipes import HardenParams
+from redoubt.params.recipes import HardenParams, Sized
 from redoubt.params.settings.base import Curve
+from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.params.settings.sections import (
     HARDENED,
     AttackParams,
@@ -21,6 +22,9 @@ from redoubt.params.settings.sections import (
     TrainParams,
     ValidateParams,
 )
+
+# Of rows that the sweep draws, so that no fold is left without one.
+ROWS_PER_FOLD = 10
 
 
 class Task(DataParams, JudgedParams):
@@ -47,6 +51,19 @@ class Task(DataParams, JudgedParams):
         return self.attack.linf
 
     @property
+    def networks(self) -> dict[str, Linear | Mlp | Cnn]:
+        """Every network that is trained, by the key that names it."""
+        swept = {f"sweep.models.{place}": model for place, model in enumerate(self.sweep.models)}
+        own = {f"harden.{name}": self.harden.recipe(name).model for name in HARDENED}
+        return swept | {f"{key}.model": model for key, model in own.items() if model is not None}
+
+    @property
+    def halvings(self) -> int:
+        """How often the deepest of its networks halves an image by max pooling."""
+        pooled = [each for each in self.networks.values() if isinstance(each, Cnn) and each.pooling == "max"]
+        return max((len(each.filters) for each in pooled), default=0)
+
+    @property
     def trained_elsewhere(self) -> tuple[str, ...]:
         """One sentence per hardened model that trains at another size than the task's eps."""
         return tuple(self.harden.trained_elsewhere(self.eps))
@@ -70,11 +87,31 @@ class Task(DataParams, JudgedParams):
             raise ValueError(f"split: '{self.split.by}' is the target, or has a policy for missing cells; take neither")
         if self.kind == "image" and given:
             raise ValueError(f"an image task takes no '{'eps.features' if given == 'units' else given}'")
-        if self.kind != "image" and any(m.kind == "cnn" for m in self.sweep.models):
-            raise ValueError("a cnn needs images; this task is a table")
+        convolved = next((key for key, each in self.networks.items() if each.kind == "cnn"), None)
+        if self.kind != "image" and convolved:
+            raise ValueError(f"{convolved}: a cnn needs images; this task is a table")
         moving = next((name for name in HARDENED if getattr(self.harden.recipe(name), "augment", None)), None)
         if self.kind != "image" and moving:
             raise ValueError(f"harden.{moving}: 'augment' moves pictures; this task is a table")
         if self.features:
             self.check_declared(self.features)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        """Refuse what would stop a stage that trains, after minutes."""
+        least = ROWS_PER_FOLD * self.split.folds
+        if self.sweep.rows is not None and self.sweep.rows < least:
+            raise ValueError(
+                f"sweep.rows is {self.sweep.rows}, too few for split.folds {self.split.folds}: say at least {least}"
+            )
+        recipes = [self.harden.recipe(name) for name in HARDENED]
+        trained = {
+            each.trained_at(self.eps) for each in recipes if isinstance(each, Sized) and each.trained_norm == "linf"
+        }
+        if self.kind == "image" and max(trained, default=0.0) >= 1.0:
+            raise ValueError(
+                f"eps: a model is trained at L-inf {max(trained):g}, but pixels span 0 to 1: say less than 1, such as"
+                f" {max(trained) / 255:.3g} for {max(trained):g} of 255 levels"
+            )
         return self

@@ -8,11 +8,12 @@ from typing import Any
 from markupsafe import Markup
 
 from redoubt.core.types import Norm
+from redoubt.evaluation.paired import correlation, unpacked
 from redoubt.report.chart import NORMS, Chart, Series, group
 
 TEST = (
-    "95 % interval of the difference by Newcombe's score method, from the Wilson intervals of both; where both were "
-    "measured on the same examples it is wider than a paired test's, since no result per example is kept"
+    "95 % interval of the difference by Newcombe's score method, from the Wilson intervals of both; paired where both "
+    "were measured on the same examples"
 )
 CLEAN = (("clean", "clean, network"), ("clean_guarded", "clean, defended"))
 COLUMNS = {
@@ -59,6 +60,7 @@ class Row:
         difference: of b from a, in shares.
         low: lower end of its 95 % interval.
         high: its upper end.
+        paired: whether it is that of the same examples.
     """
 
     what: str
@@ -70,6 +72,7 @@ class Row:
     difference: float
     low: float
     high: float
+    paired: bool
 
     @property
     def differs(self) -> bool:
@@ -89,30 +92,50 @@ def settings_that_differ(a: Side, b: Side) -> list[tuple[str, Any, Any]]:
 
 def rows(a: Side, b: Side) -> list[Row]:
     """Every figure that both have: clean accuracy, then each threat that both met."""
-    found = [_row(told, "", "", 0.0, a.numbers.get(key), b.numbers.get(key)) for key, told in CLEAN]
+    same = a.numbers.get("examples") == b.numbers.get("examples") and bool(a.numbers.get("examples"))
+    right = [each.numbers.get("right", {}) if same else {} for each in (a, b)]
+    found = [
+        _row((told, "", "", 0.0), (a.numbers.get(key), b.numbers.get(key)), [each.get(key) for each in right])
+        for key, told in CLEAN
+    ]
     other = {(cell["norm"], cell["eps"]): cell for cell in b.numbers["cells"]}
     for cell in a.numbers["cells"]:
         norm, eps = cell["norm"], cell["eps"]
         beside = other.get((norm, eps), {})
         threat = f"{NORMS[norm]} {eps:g}"
+        kept = [each.get("robust", {}) if same else {} for each in (cell, beside)]
         found += [
-            _row(told, threat, norm, eps, cell.get(column), beside.get(column)) for column, told in COLUMNS.items()
+            _row((told, threat, norm, eps), (cell.get(column), beside.get(column)), [each.get(column) for each in kept])
+            for column, told in COLUMNS.items()
         ]
     return [row for row in found if row is not None]
 
 
-def _row(what: str, threat: str, norm: str, eps: float, a: Any, b: Any) -> Row | None:
+def _row(threat: tuple[str, str, str, float], rates: tuple[Any, Any], kept: list[str | None]) -> Row | None:
+    """One figure of both; paired where the examples are known that each kept."""
+    a, b = rates
     if not a or not b:
         return None
-    return Row(what, threat, norm, eps, a, b, *difference(a, b))
+    each = [unpacked(bits, int(a["n"])) for bits in kept if bits is not None]
+    paired = len(each) == len(rates) and a["n"] == b["n"]
+    return Row(*threat, a, b, *difference(a, b, correlation(*each) if paired else 0.0), paired)
 
 
-def difference(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[float, float, float]:
-    """The second share minus the first, with its 95 % interval (Newcombe 1998, method 10, by both Wilson intervals)."""
+def difference(a: Mapping[str, float], b: Mapping[str, float], phi: float = 0.0) -> tuple[float, float, float]:
+    """The second share minus the first, with its 95 % interval (Newcombe 1998, method 10, by both Wilson intervals).
+
+    Args:
+        a: the first rate.
+        b: the second one.
+        phi: how much they go together on the same examples; 0 of other examples.
+
+    Returns:
+        The difference, and both ends of the interval.
+    """
     found = b["share"] - a["share"]
-    low = found - sqrt((b["share"] - b["low"]) ** 2 + (a["high"] - a["share"]) ** 2)
-    high = found + sqrt((b["high"] - b["share"]) ** 2 + (a["share"] - a["low"]) ** 2)
-    return found, low, high
+    down, up = (b["share"] - b["low"], a["high"] - a["share"]), (b["high"] - b["share"], a["share"] - a["low"])
+    low, high = (sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0)) for one, other in (down, up))
+    return found, found - low, found + high
 
 
 def notes(a: Side, b: Side) -> list[str]:
@@ -179,6 +202,7 @@ def as_data(a: Side, b: Side) -> dict[str, Any]:
                 "low": round(row.low, 6),
                 "high": round(row.high, 6),
                 "differs": row.differs,
+                "paired": row.paired,
             }
             for row in rows(a, b)
         ],

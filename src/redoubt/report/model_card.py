@@ -26,6 +26,12 @@ TRAINING = {
 }
 
 
+GUARDS = {
+    "all": "squeezes and randomizes its input, lets the variants vote and flags what squeezing moves",
+    "plain": "leaves its answer as it is and flags inputs whose answer squeezing moves",
+}
+
+
 def model_card(name: str, card: Mapping[str, Any], schema: Schema) -> str:
     """The card in Markdown.
 
@@ -94,12 +100,13 @@ def _metadata(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping
 def _text(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str, Any]) -> list[str]:
     size = " x ".join(map(str, schema.shape))
     dataset = card.get("dataset") or card.get("comparable", {}).get("dataset")
+    draws = card.get("vote", "all") == "all"
     answers = f"one of {len(schema.labels)} classes" if schema.is_classification else f"a number, `{schema.target}`"
     lines = [
         f"# {name}",
         "",
         f"A network for the task `{card['task']}`, {TRAINING.get(card['model'], card['model'])}, behind a guard that"
-        " squeezes and randomizes its input, lets the variants vote and flags what squeezing moves.",
+        f" {GUARDS[card.get('vote', 'all')]}.",
         "",
         "## Use",
         "",
@@ -126,7 +133,7 @@ def _text(name: str, card: Mapping[str, Any], schema: Schema, found: Mapping[str
         "## Limits",
         "",
         "- Nothing is claimed beyond the threat model: other norms, larger eps, rotations, patches.",
-        "- A certificate behind the guard holds for the random draws of one answer.",
+        *(["- A certificate behind the guard holds for the random draws of one answer."] if draws else []),
         *(
             f"- Failed check, {check['name']}: {check['found']}."
             for check in card["numbers"]["checks"].get("linf", ())

@@ -28,6 +28,8 @@ COLUMNS = (
     ("certified", "certified (network)", 2, "6 3"),
     ("certified_guarded", "certified (defended)", 2, ""),
 )
+# Where a guard only detects, the network's curves are those of the guarded model.
+SAME = {"undefended": "adaptive", "oblivious": "adaptive", "certified": "certified_guarded"}
 GUARDED = ("oblivious", "adaptive", "certified_guarded")
 
 
@@ -42,11 +44,14 @@ def eps_chart(name: str, measured: Mapping[str, Any], norm: Norm, eps: float, ti
         title: above the chart; the model and norm if empty.
     """
     cells = [cell for cell in measured["cells"] if cell["norm"] == norm]
+    pairs = [(measured["clean"], measured["clean_guarded"])]
+    pairs += [(cell[network], cell[guarded]) for cell in cells for network, guarded in SAME.items()]
+    only_detects = all(network == guarded for network, guarded in pairs)
     lines = []
     for column, told, look, dash in COLUMNS:
         clean = measured["clean_guarded" if column in GUARDED else "clean"]
         kept = [(cell["eps"], cell[column]) for cell in cells if cell[column]]
-        if kept:
+        if kept and not (only_detects and column in SAME):
             # Nothing is proven of the guarded model at 0: its answer hangs on its draws there, too.
             kept = kept if column == "certified_guarded" else [(0.0, clean), *kept]
             ends = [[rate[end] for _, rate in kept] for end in ("share", "low", "high")]

@@ -8,7 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.base.types import Vote
 from redoubt.core.errors import RedoubtError
+from redoubt.evaluation.plain_answer import plain_answer
+from redoubt.evaluation.results import Robustness
 from redoubt.report.compare import Side
 
 RUN = re.compile(r"(?:runs:/|https?://.*/runs/)?([0-9a-f]{32})(?:[/?].*)?")
@@ -57,6 +60,7 @@ class Promotion(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     champion: str | None = None
+    guards: dict[str, Vote] = {}
 
 
 def run_id(text: str) -> str | None:
@@ -139,12 +143,14 @@ def _of_card(name: str, card: Card) -> Side:
 
 def _of_report(name: str, folder: Path, model: str | None) -> Side:
     found = read_typed(folder / "robustness.json", Measured)
-    if model is None:
-        path = folder / "promotion.json"
-        # As in the report, where no model is promoted the natural one is shown.
-        model = (read_typed(path, Promotion).champion if path.is_file() else None) or "natural"
-    numbers = _numbers(name, found, model)
-    settings: dict[str, Any] = {"digest": numbers.get("digest"), "model": model}
+    path = folder / "promotion.json"
+    promotion = read_typed(path, Promotion) if path.is_file() else Promotion()
+    # As in the report, where no model is promoted the natural one is shown.
+    model = model or promotion.champion or "natural"
+    numbers, vote = _numbers(name, found, model), promotion.guards.get(model, "all")
+    if vote == "plain":
+        numbers = plain_answer(Robustness.model_validate(numbers)).model_dump(mode="json")
+    settings: dict[str, Any] = {"digest": numbers.get("digest"), "model": model, "vote": vote}
     for path in sorted(folder.glob("records/*.json")):
         record = read_typed(path, Record)
         if record.run == model:

@@ -17,6 +17,7 @@ from redoubt.certify.worst_case import certifier
 from redoubt.core.types import Floats
 from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
 from redoubt.targets.network_file import open_network
+from redoubt.targets.rounding import past_rounding
 
 ROWS_AT_ONCE = 512
 UNWRAPPED = "its last {what} was unwrapped: what is attacked are the logits before it"
@@ -59,10 +60,8 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
             " 0 and the output"
         )
     notes += [*_of_precision(network), *_of_chance(network, some)]
-    outputs: Outputs | None = of_network(network)
-    if outputs is not None and not reaches_the_input(outputs, some):
-        outputs = None
-        notes.append("no gradient reaches its inputs, which are looked up, binned or cast: it is attacked by queries")
+    outputs, more = _differentiable(network, some)
+    notes += more
     bounded = outputs is not None and is_bounded(network)
     access: Access = "scores" if outputs is None else "gradients and bounds" if bounded else "gradients"
     return Target(
@@ -94,13 +93,33 @@ def asks(network: keras.Model) -> Any:
     return predict
 
 
-def reaches_the_input(outputs: Outputs, some: Floats) -> bool:
-    """Whether any gradient of the outputs leads back to the inputs."""
-    x = tf.constant(some[:1])
+def _differentiable(network: keras.Model, some: Floats) -> tuple[Outputs | None, list[str]]:
+    """What gradient attacks follow, and what must be said of it; None where nothing leads back to the inputs."""
+    plain = of_network(network)
+    found = gradient_of(plain, some)
+    if found is not None and np.any(found):
+        return plain, []
+    past = past_rounding(network)
+    through = gradient_of(past, some)
+    if through is not None and np.any(through):
+        return past, [
+            "rounding or signs inside stop every gradient, as in a quantized model: attacks go straight through them"
+            " (BPDA), and by queries"
+        ]
+    if found is None:
+        return None, ["no gradient reaches its inputs, which are looked up, binned or cast: it is attacked by queries"]
+    return plain, []
+
+
+def gradient_of(outputs: Outputs, some: Floats) -> Floats | None:
+    """Of the outputs by the inputs, each output with a weight of its own: a sum of probabilities has none."""
+    x = tf.constant(some)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         found = outputs(x, tf.zeros(2, tf.int32))
-    return tape.gradient(found, x) is not None
+        total = tf.reduce_sum(found * tf.range(1.0, found.shape[-1] + 1.0))
+    gradient = tape.gradient(total, x)
+    return None if gradient is None else np.asarray(gradient)
 
 
 def logits_of(network: keras.Model) -> tuple[keras.Model, list[str]]:

@@ -18,7 +18,7 @@ from redoubt.bundle.batches import slices
 from redoubt.certify.interval import Box, IntervalError
 from redoubt.core.types import Batch, Floats
 from redoubt.targets.contract import Access, Certifier, Opening, Target, TargetError, check_fits
-from redoubt.targets.keras_file import reaches_the_input
+from redoubt.targets.keras_file import gradient_of
 from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
 from redoubt.targets.onnx_gradients import TranslationError, translate
 from redoubt.targets.onnx_output import Chosen, choose
@@ -209,7 +209,7 @@ def _disagreement(gradients: Outputs, predict: Callable[[Floats], Floats], sampl
     graph = tf.function(gradients, input_signature=signature, autograph=False)
     try:
         found = graph(tf.constant(x), tf.zeros(2, tf.int32)).numpy()
-        leads = reaches_the_input(gradients, sample.x)
+        leads = gradient_of(gradients, sample.x[:1]) is not None
     except (ValueError, TypeError, KeyError, tf.errors.OpError, NotImplementedError) as error:
         told = first_sentence(error) if isinstance(error, tf.errors.OpError) else " ".join(str(error).split())
         return f"the graph has no TensorFlow form here ({told[:120]})"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.base import ROUNDED
 from redoubt.attacks.query import log_scores
+from redoubt.bundle.words import meant
 from redoubt.core.types import Floats
 from redoubt.targets.contract import Opening, TargetError
 
@@ -61,10 +62,11 @@ class Reading:
     def _numbers(self, found: NDArray[Any]) -> NDArray[np.int64]:
         if found.dtype.kind in "USO":
             names = [str(each) for each in found]
-            unknown = sorted(set(names) - set(self.labels))
+            labels = {name: meant(name, self.labels) for name in set(names)}
+            unknown = sorted(name for name, label in labels.items() if label is None)
             if unknown:
                 raise TargetError(f"the model answers '{unknown[0]}'; the classes of the data are {self.labels[:20]}")
-            return np.array([self.labels.index(name) for name in names], np.int64)
+            return np.array([self.labels.index(str(labels[name])) for name in names], np.int64)
         numbers = found.astype(np.int64)
         if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= self.width:
             raise TargetError(

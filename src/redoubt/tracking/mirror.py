@@ -33,6 +33,7 @@ FORMER = ("redoubt.data", CHECKOUT, BEGUN)
 JUDGED = "validation/"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+SOURCE = "mlflow.source.name"
 
 # The colours of the report; the UI would draw its own by chance.
 COLOUR = "mlflow.runColor"
@@ -90,6 +91,28 @@ class Mirror:
         self._supersede([run for run in namesakes if run not in same])
         return 1 + len(record.children) if kept and kept.info.run_id == mine else 0
 
+    def keep(self, record: RunRecord, files: Iterable[Path]) -> tuple[str, bool]:
+        """Mirror a record that takes nobody's place; return its run's id, and whether it had to be made.
+
+        Args:
+            record: of a run without children.
+            files: to attach, from anywhere.
+        """
+        mark = key(record)
+        same = [run for run in self._namesakes(record.task, record.run) if key_of(run.data.tags) == mark]
+        for run in same:
+            if run.info.status == "FINISHED":
+                return str(run.info.run_id), False
+            self._discard(run)
+        said = {name: value for name, value in record.tags.items() if name not in NAMES}
+        tags = {**said, **self._origin, SOURCE: f"redoubt {record.stage}", KEY: joined(mark, record.tags)}
+        made = self._open(record, tags, {})
+        for path in files:
+            self.client.log_artifact(made, str(path))
+            self.progress.touch()
+        self.client.set_terminated(made)
+        return made, True
+
     def _is_given_up(self, run: Run) -> bool:
         """Whether a half-logged run is nobody's work in progress: of this checkout only one sync runs at a time."""
         begun = int(run.data.tags.get(BEGUN, 0))
@@ -125,7 +148,8 @@ class Mirror:
         experiment = self.experiment(card["task"])
         # An incumbent that stayed in place was trained by a run of which there is no record any more.
         runs = reversed(self._namesakes(card["task"], card["model"]))
-        run = next((run.info.run_id for run in runs if hashes_of(run.data.tags).get("digest") == card["digest"]), None)
+        attacked = card.get("attacked", card["digest"])
+        run = next((run.info.run_id for run in runs if hashes_of(run.data.tags).get("digest") == attacked), None)
         return bool(card["passed"]) and register(bundle, experiment, run, self.client)
 
     def _create(self, record: RunRecord, mark: str) -> str:

@@ -61,7 +61,7 @@ def sync(root: Path, uri: str | None = None) -> Summary:
     champions = [path.parent for path in sorted(root.glob("models/*/champion/card.json"))]
 
     def work(progress: Progress) -> Summary:
-        with _mirror(root, uri, progress) as mirror:
+        with open_mirror(root, uri, progress) as mirror:
             new = sum(progress.count(mirror.record(record)) for record in records)
             tasks = {record.task: [each for each in records if each.task == record.task] for record in records}
             for task, its in tasks.items():
@@ -93,14 +93,14 @@ def failed(task: str, stage: str, error: Exception) -> None:
     reason = redact(f"{type(error).__name__}: {error}")[:LONGEST_ERROR]
 
     def work(progress: Progress) -> None:
-        with _mirror(root, uri, progress) as mirror:
+        with open_mirror(root, uri, progress) as mirror:
             mirror.failure(task, stage, reason)
 
     bounded(work, uri, Progress(0))
 
 
 @contextmanager
-def _mirror(root: Path, uri: str, progress: Progress) -> Iterator[Mirror]:
+def open_mirror(root: Path, uri: str, progress: Progress) -> Iterator[Mirror]:
     """One mirror at a time: two that create the same database or the same run would get in each other's way."""
     lock = home(root) / ".redoubt" / "tracking.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)

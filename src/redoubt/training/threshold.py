@@ -9,29 +9,11 @@ from scipy.special import expit
 
 from redoubt.bundle.batches import slices
 from redoubt.bundle.schema import Schema
-from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Batch
+from redoubt.data.fits import check_threshold
 from redoubt.params.settings.base import ThresholdRule
 
 ROWS_AT_ONCE = 2048
-BINARY = 2
-
-
-class ThresholdError(RedoubtError):
-    """A threshold for a task that has none."""
-
-
-def check_threshold(rule: ThresholdRule, schema: Schema) -> None:
-    """Refuse a rule before anything is trained.
-
-    Raises:
-        ThresholdError: a rule for other than two classes.
-    """
-    if rule != "none" and schema.outputs != BINARY:
-        raise ThresholdError(
-            f"train.threshold is '{rule}', which decides between two classes; '{schema.target}' has {schema.outputs}: "
-            "leave it out, or say `train: {balance: weights}` if a class is rare"
-        )
 
 
 def with_threshold(network: keras.Model, validation: Batch, schema: Schema, rule: ThresholdRule) -> Schema:

@@ -186,6 +186,21 @@ def test_many_words_are_grouped(top: Path, capsys: pytest.CaptureFixture[str]) -
     assert len(sources.fetch(task, seed=0).schema.columns[1].categories) == 21
 
 
+def test_a_blank_makes_no_other_word(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = customers()
+    table.loc[table["plan"] == "pro", "plan"] = "Pro "
+    table.loc[::2, "left"] += "\xa0"
+    table.to_csv("churn.csv", index=False)
+    assert main(["init", "churn", "churn.csv", "--target", "left", "--yes"]) == 0
+    said = capsys.readouterr().out
+    count = int((table["plan"] == "Pro ").sum())
+    assert f"note: 'plan': {count} cells are normalized (blanks: 'Pro ' is 'Pro'); so are they when the model" in said
+    assert f"note: 'left': {ROWS // 2} cells are normalized" in said
+    schema = sources.fetch(load().task("churn"), seed=0).schema
+    assert (schema.labels, schema.columns[2].categories) == (("no", "yes"), ("Pro", "basic", "plus"))
+    assert '"Pro"' in Path("expectations/churn.json").read_text(encoding="utf-8")
+
+
 def excel_like(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, sep=";", decimal=",", index=False, encoding="cp1252")
 

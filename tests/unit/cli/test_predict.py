@@ -82,6 +82,19 @@ def test_a_row_without_an_answer_says_why(
     assert 0 < found[0]["probability"] <= 1
 
 
+def test_blanks_around_a_category_mean_nothing(
+    served: Callable[[str], Path], trained: Callable[[str], tiny.Case], capsys: pytest.CaptureFixture[str]
+) -> None:
+    served(TABLE)
+    table = records(trained(TABLE), 5)
+    answered = []
+    for ends in ("", " ", "\xa0"):
+        table.assign(colour=table["colour"] + ends).to_csv("rows.csv", index=False)
+        assert main(["predict", TABLE, "rows.csv"]) == 0
+        answered.append([line.split(",")[4:] for line in capsys.readouterr().out.splitlines()])
+    assert answered[0] == answered[1] == answered[2]
+
+
 def test_far_outside_the_training_range_nothing_is_certified(
     served: Callable[[str], Path], trained: Callable[[str], tiny.Case]
 ) -> None:

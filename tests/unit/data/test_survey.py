@@ -92,16 +92,25 @@ def test_an_index_that_was_exported_is_no_feature(params: Params) -> None:
 
 LABELS = {
     "case": ["no", "NO", "yes", "yes"],
-    "blank": ["no", "no", "yes ", "yes"],
     "dot": ["no", "no", "yes.", "yes"],
     "numbers": ["1", "1.0", "2", "2.0"],
-    "composed": ["S\u00e3o", "Sa\u0303o", "no", "no"],
+    "wide": ["no", "\uff4e\uff4f", "yes", "yes"],
 }
 NOTED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     **{
         f"labels-{name}": ({"left": np.array(words)[PLACE % 4]}, {}, "classes of 'left' that look the same count as")
         for name, words in LABELS.items()
     },
+    "blank": (
+        {"left": np.array(["no", "no", "yes ", "yes"])[PLACE % 4]},
+        {},
+        "column 'left': 10 cells are normalized (blanks: 'yes ' is 'yes')",
+    ),
+    "composed": (
+        {"plan": np.array(["S\u00e3o", "Sa\u0303o"])[PLACE % 2]},
+        {"categorical": ("plan",)},
+        r"column 'plan': 20 cells are normalized (Unicode NFC: 'Sa\u0303o' is 'S\xe3o')",
+    ),
     "categories": ({"plan": np.array(["a", "A"])[PLACE % 2]}, {"categorical": ("plan",)}, "values of 'plan' that look"),
     "row-number": ({"id": PLACE + 7}, {}, "column 'id' only rises or only falls from row to row"),
     "falling": ({"id": -1.5 * PLACE}, {}, "column 'id' only rises or only falls"),

@@ -20,6 +20,7 @@ from redoubt.evaluation import attack_columns as module
 from redoubt.evaluation.ablation import ablate_guard
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+from redoubt.evaluation.paired import unpacked
 from redoubt.evaluation.redraws import REDRAWS
 from redoubt.evaluation.results import Robustness, ThreatResult, join
 from redoubt.evaluation.summarize import degenerate, summarize
@@ -98,6 +99,18 @@ def test_every_column_is_scored_where_a_constant_is_worth_nothing(guarded: Guard
 )
 def test_outputs_that_are_worth_nothing(outputs: list[list[float]], labels: tuple[str, ...], says: str | None) -> None:
     assert degenerate(np.float32(outputs), labels) == says
+
+
+def test_the_examples_behind_every_column_are_kept(result: Robustness) -> None:
+    for cell in result.cells:
+        assert set(cell.robust) == set(cell.scores)
+        kept = {name: unpacked(bits, 64) for name, bits in cell.robust.items()}
+        assert all(kept[name].mean() == pytest.approx(getattr(cell, name).share, abs=1e-6) for name in kept)
+        assert not (kept["adaptive"] & ~kept["oblivious"]).any(), "who knows the guard finds what others find"
+        if "certified" in kept:
+            assert not (kept["certified"] & ~kept["undefended"]).any()
+            assert not (kept["certified_guarded"] & ~kept["adaptive"]).any()
+    assert unpacked(result.right["clean"], 64).mean() == pytest.approx(result.clean.share, abs=1e-6)
 
 
 def test_an_attack_that_breaks_what_is_proven_ends_the_evaluation(

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from redoubt.core.types import Threat
 from redoubt.evaluation.metrics import Rate, Score
-from redoubt.evaluation.promotion import Candidate, PromotionError, beats, candidate, choose, next_step
+from redoubt.evaluation.promotion import (
+    Candidate,
+    PromotionError,
+    beats,
+    better_guards,
+    candidate,
+    choose,
+    next_step,
+)
 from redoubt.evaluation.results import Check, Robustness, ThreatResult
 from redoubt.params.settings.sections import GatesParams
 
@@ -105,6 +113,45 @@ def test_whoever_is_chosen_clears_the_gates_and_is_beaten_by_nobody(found: list[
 )
 def test_an_incumbent_yields_to_its_equal_only(robust: float, clean: float, replaced: bool) -> None:
     assert beats(made("a", 0.9, 0.7), made("b", clean, robust)) == replaced
+
+
+@pytest.mark.parametrize(
+    ("voting", "plain", "vote"),
+    [
+        ((0.74, 0.0, 0.93), (0.77, 0.75, 0.96), "plain"),
+        ((0.80, 0.2, 0.93), (0.10, 0.0, 0.96), "all"),
+        ((0.78, 0.0, 0.93), (0.77, 0.75, 0.96), "plain"),
+        ((0.77, None, 0.93), (0.70, None, 0.96), "all"),
+        ((0.76, 0.7, 0.93), (0.77, 0.5, 0.96), "plain"),
+        ((0.77, 0.7, 0.95), (0.77, 0.7, 0.94), "all"),
+        ((0.77, 0.7, 0.95), (0.77, 0.7, 0.95), "plain"),
+    ],
+    ids=[
+        "costs",
+        "gains",
+        "gains-less-than-is-proven",
+        "nothing-proven",
+        "lowers-what-attacks-leave",
+        "cleaner",
+        "no-difference",
+    ],
+)
+def test_of_two_guards_the_one_that_leaves_more_is_taken(
+    voting: tuple[float, float | None, float], plain: tuple[float, float | None, float], vote: str
+) -> None:
+    both = [
+        made("a", clean, robust, vote=each, certified=None if certified is None else score(certified))
+        for each, (robust, certified, clean) in (("all", voting), ("plain", plain))
+    ]
+    for found in (both, both[::-1]):
+        (better,) = better_guards(found)
+        assert better.vote == vote
+        assert choose(found, GATES) == better
+
+
+def test_a_guard_that_clears_the_gates_goes_before_a_better_one_that_does_not() -> None:
+    clears, better = made("a", 0.7, 0.5), made("a", 0.55, 0.9, vote="plain")
+    assert choose([clears, better], GATES) == clears
 
 
 def share(low: float) -> Rate:

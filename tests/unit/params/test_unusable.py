@@ -130,7 +130,23 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
     "unknown-kind": ({"tasks.digits.kind": "picture"}, "tasks.digits.kind must be regression, classification or image"),
     "cnn-on-a-table": (
         {"tasks.diagnosis.sweep": {"models": [{"kind": "cnn", "filters": [4]}]}},
-        "tasks.diagnosis: a cnn needs images",
+        "tasks.diagnosis: sweep.models.0: a cnn needs images",
+    ),
+    "hardened-cnn-on-a-table": (
+        {"tasks.diagnosis.harden": {"certified": {"model": {"kind": "cnn", "filters": [4]}}}},
+        "tasks.diagnosis: harden.certified.model: a cnn needs images",
+    ),
+    "fewer-rows-than-folds-need": (
+        {"tasks.digits.sweep": {"rows": 20}, "tasks.digits.split": {"folds": 3}},
+        "tasks.digits: sweep.rows is 20, too few for split.folds 3: say at least 30",
+    ),
+    "eps-of-255-levels": (
+        {"tasks.digits.eps": {"linf": 8}},
+        "tasks.digits: eps: a model is trained at L-inf 8, but pixels span 0 to 1: say less than 1, such as 0.0314 for",
+    ),
+    "train-eps-of-255-levels": (
+        {"tasks.digits.harden": {"certified": {"train_eps": 2}}},
+        "tasks.digits: eps: a model is trained at L-inf 2, but pixels span 0 to 1",
     ),
     "augmented-table": (
         {"tasks.diagnosis.harden": {"adversarial": {"augment": {"rotation": 5}}}},

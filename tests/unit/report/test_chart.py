@@ -93,6 +93,13 @@ def test_an_eps_curve_begins_at_clean_accuracy(norm: str, lines: int) -> None:
         assert list(found["certified (defended)"].x) == [0.1, 0.2]
 
 
+def test_the_curves_of_a_guard_that_only_detects_are_drawn_once() -> None:
+    cells = [{**cell, "certified_guarded": cell["certified"]} for cell in MEASURED["cells"]]  # type: ignore[attr-defined]
+    plain = {**MEASURED, "clean_guarded": MEASURED["clean"], "cells": cells}
+    chart = section_charts.eps_chart("natural", plain, "linf", 0.1)
+    assert [each.name for each in chart.series] == ["random noise", "adaptive", "certified (defended)"]
+
+
 def test_one_chart_per_model_and_norm() -> None:
     page = section_charts.eps_curves("bars", {"natural": MEASURED, "certified": MEASURED}, {"linf": 0.1, "l2": 0.2})
     assert re.findall(r'class="title"[^>]*>([^<]+)', page) == [

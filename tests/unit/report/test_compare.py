@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from redoubt.core.store import write_json
 from redoubt.evaluation import metrics
+from redoubt.evaluation.paired import correlation, packed, unpacked
 from redoubt.report import compare
 from redoubt.report.compare import Side, difference
 from redoubt.report.sides import SideError, pairs, run_id, sides_of
@@ -31,6 +32,42 @@ def test_an_interval_holds_the_difference_and_turns_with_it(m: int, n: int, data
     found, low, high = difference(a, b)
     assert -1 - 1e-9 <= low <= found <= high <= 1 + 1e-9
     assert difference(b, a) == pytest.approx((-found, -high, -low))
+
+
+@pytest.mark.parametrize(("common", "n"), [(0.0, 80), (0.9, 80), (0.9, 300)])
+def test_a_paired_interval_covers_the_difference_as_often_as_it_says(common: float, n: int) -> None:
+    """Two models that share most of what they find hard; on other examples the interval would be twice as wide."""
+    rng, held, widths = np.random.default_rng(1), [], []
+    for _ in range(1500):
+        alike = rng.random(n) < common
+        hard = rng.random((2, n))
+        a, b = (np.where(alike, hard[0], each) > least for each, least in ((hard[0], 0.3), (hard[1], 0.2)))
+        found, low, high = difference(*(metrics.rate(each).model_dump() for each in (a, b)), phi=correlation(a, b))
+        assert low <= found <= high
+        held.append(low <= 0.1 <= high)
+        widths.append(high - low)
+    assert 0.93 <= np.mean(held) <= 0.985
+    if common:
+        assert np.mean(widths) < 0.65 * np.mean(
+            [high - low for _, low, high in [difference(rate(7 * n // 10, n), rate(8 * n // 10, n))]]
+        )
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=70))
+def test_a_bit_per_example_comes_back(flags: list[bool]) -> None:
+    kept = np.array(flags)
+    assert unpacked(packed(kept), len(kept)).tolist() == flags
+
+
+def test_what_both_kept_of_the_same_examples_is_paired() -> None:
+    kept = np.arange(20) < 10
+    cell = {"norm": "linf", "eps": 0.1, "adaptive": rate(10, 20), "robust": {"adaptive": packed(kept)}}
+    numbers = {"clean": rate(10, 20), "cells": [cell], "right": {"clean": packed(kept)}, "examples": "x"}
+    one = Side("a", "bars", "natural", {}, numbers)
+    for examples, paired in (("x", True), ("y", False)):
+        for row in compare.rows(one, Side("b", "bars", "natural", {}, numbers | {"examples": examples})):
+            assert row.paired == paired
+            assert (row.high - row.low < 0.2) == paired, "two that keep the same examples differ in nothing"
 
 
 def side(name: str = "a", **settings: Any) -> Side:
@@ -79,7 +116,13 @@ def project(tmp_path: Path) -> Path:
 def test_a_project_is_its_tasks_each_by_its_champion(project: Path) -> None:
     found = sides_of(str(project))
     assert [(each.task, each.model) for each in found] == [("bars", "certified"), ("dots", "natural")]
-    assert found[0].settings == {"digest": "certified", "model": "certified", "training": "ibp", "dataset": "d"}
+    assert found[0].settings == {
+        "digest": "certified",
+        "model": "certified",
+        "vote": "all",
+        "training": "ibp",
+        "dataset": "d",
+    }
     assert sides_of(str(project / "reports")) == [
         Side(
             each.name.replace(str(project), str(project / "reports")),

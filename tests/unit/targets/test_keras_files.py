@@ -25,6 +25,11 @@ def chain(*layers: Any, shape: tuple[int | None, ...] = (4,), **how: Any) -> ker
     return keras.Sequential([L.Input(shape, **how), *layers])
 
 
+class Rounded(L.Layer):
+    def call(self, x: Any) -> Any:
+        return keras.ops.round(x)
+
+
 def residual() -> keras.Model:
     i, d = L.Input((4,)), L.Dense(4, activation="relu")
     return keras.Model(i, L.Dense(3)(d(i) + 5.0 * i))
@@ -74,6 +79,7 @@ READ: list[tuple[str, Callable[[], keras.Model], np.ndarray, Access, str]] = [
     ("operator after", negative, TABLE, "gradients", ""),
     ("average of two", average, TABLE, "gradients", ""),
     ("open sides", open_sides, IMAGE, "gradients", ""),
+    ("rounded", lambda: chain(L.Rescaling(9.0), Rounded(), L.Dense(3)), TABLE, "gradients", "straight through them"),
     ("looked up", lambda: chain(L.Embedding(10, 2), L.Flatten(), L.Dense(3)), TABLE, "scores", "attacked by queries"),
     ("binned", lambda: chain(L.Discretization([0.2, 0.5]), L.Rescaling(1.0), L.Dense(3)), TABLE, "scores", "queries"),
     ("cast", lambda: chain(L.Rescaling(1.0), L.Dense(3), dtype="int32"), TABLE, "scores", "attacked by queries"),
@@ -93,15 +99,16 @@ def test_a_model_is_read_for_what_it_is(
     assert np.array_equal(found.predict(x).argmax(axis=1), chosen)
 
 
-def first_channels() -> keras.Model:
-    return chain(L.Conv2D(2, 3, data_format="channels_first"), L.Flatten(), L.Dense(3), shape=(1, 6, 6))
+def few_words() -> keras.Model:
+    return chain(L.Embedding(10, 2), L.Flatten(), L.Dense(3))
 
 
 REFUSED: list[tuple[str, Callable[[], keras.Model], np.ndarray, str]] = [
     ("another shape", lambda: chain(L.Dense(3)), TABLE[:, :3], r"shape \(3,\); model takes \(4,\)"),
     ("flat", lambda: chain(L.Dense(3), shape=(36,)), IMAGE, r"flatten them, x.reshape\(len\(x\), -1\)"),
     ("one number", lambda: chain(L.Dense(1)), TABLE, "one output that is no probability: give --tolerance"),
-    ("channels first", first_channels, IMAGE.transpose(0, 3, 1, 2), "the model fails on these inputs: .*NHWC"),
+    # Convolutions with channels first do so too, where TensorFlow has no oneDNN.
+    ("a number of no word", few_words, TABLE + 20, r"the model fails on these inputs: .*not in \[0, 10\)"),
 ]
 
 

@@ -1,6 +1,4 @@
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,18 +130,15 @@ def test_folds_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch: 
     assert len(trained) == 4 + 3 * len(others)
 
 
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[ProcessPoolExecutor]:
-    """A process of its own, as a job of the sweep has: threads are set before TensorFlow first computes."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        yield pool
+@pytest.mark.timeout(200)
+def test_folds_share_what_was_traced_and_nothing_else() -> None:
+    """Each fold trains as it would alone, whichever were trained before it with the same network.
 
-
-@pytest.mark.parametrize("task", [TABLE, NUMBER, IMAGE])
-def test_folds_share_what_was_traced_and_nothing_else(task: str, fresh: ProcessPoolExecutor) -> None:
-    """Each fold trains as it would alone, whichever were trained before it with the same network."""
-    together, alone = fresh.submit(last_fold, task).result()
-    assert together == alone
+    In the processes of a sweep: threads are set before TensorFlow first computes.
+    """
+    tasks = (TABLE, NUMBER, IMAGE)
+    for task, (together, alone) in zip(tasks, spread(last_fold, [(task,) for task in tasks], "folds"), strict=True):
+        assert together == alone, task
 
 
 def last_fold(task: str) -> tuple[Any, Any]:

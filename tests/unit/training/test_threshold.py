@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from scipy.special import logit
 
 from redoubt.core.types import Batch
+from redoubt.data.fits import UnfitError
 from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.models.networks import build
 from redoubt.params.settings.networks import Linear, Mlp
-from redoubt.training.threshold import ThresholdError, balanced_cut, check_threshold, with_threshold
+from redoubt.training.threshold import balanced_cut, with_threshold
 from tests.support.tiny import IMAGE, SCHEMAS, TABLE, rows
 
 CASES = st.lists(st.tuples(st.integers(-6, 6), st.booleans()), min_size=1, max_size=30)
@@ -57,5 +58,7 @@ def test_without_a_rule_nothing_changes() -> None:
 
 
 def test_more_classes_have_no_threshold() -> None:
-    with pytest.raises(ThresholdError, match="decides between two classes"):
-        check_threshold("balanced", SCHEMAS[IMAGE])
+    batch, task = rows(IMAGE, 20), SCHEMAS[IMAGE]
+    network = build(Linear(kind="linear"), task, fit_scaler(batch, task), 0)
+    with pytest.raises(UnfitError, match="decides between two classes"):
+        with_threshold(network, batch, task, "balanced")

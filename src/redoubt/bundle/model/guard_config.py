@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from redoubt.bundle.base.types import Floats, GuardDraws, Number, Positive
+from redoubt.bundle.base.types import Floats, GuardDraws, Number, Positive, Vote
 from redoubt.bundle.model.entropy import Entropy
 from redoubt.bundle.schema import Shape
 
@@ -22,6 +22,11 @@ def _every(flags: object) -> bool:
     return not flags
 
 
+def _usual(vote: Vote) -> bool:
+    """As `_every`."""
+    return vote == "all"
+
+
 class GuardConfig(BaseModel):
     """The guard of one model.
 
@@ -29,7 +34,7 @@ class GuardConfig(BaseModel):
         kind: images get a median window, bit depth and resize-and-pad; tables bit depth and noise.
         shape: of one input.
         bits: bit depth of the squeezed variant; of a table, over each feature's training range.
-        draws: random variants per input.
+        draws: random variants per input, of a guard that votes.
         false_positives: share of clean validation inputs the detector may flag.
         threshold: adversarial score above which an input is flagged, >= 0; infinite only until it is calibrated.
         median: side of the median window in pixels (images).
@@ -42,6 +47,8 @@ class GuardConfig(BaseModel):
         falls: which features an attacker may lower, empty if all (tables).
         rises: which features an attacker may raise, likewise.
         output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
+        vote: whether all variants vote, or the plain input alone: then the answer is the network's own, the smoothed
+            variants serve the detector, and there are no random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +68,7 @@ class GuardConfig(BaseModel):
     falls: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     rises: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     output_scale: Positive = 1.0
+    vote: Vote = Field(default="all", exclude_if=_usual)
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -98,7 +106,14 @@ class GuardConfig(BaseModel):
     @property
     def random_variants(self) -> tuple[str, ...]:
         """The variants that take a draw each."""
+        if self.vote == "plain":
+            return ()
         return tuple(f"random-{index + 1}" for index in range(self.draws))
+
+    @property
+    def voting(self) -> tuple[str, ...]:
+        """The variants whose mean is the answer, the first of `variants`."""
+        return self.variants if self.vote == "all" else self.variants[:1]
 
     def beyond(self, x: Floats) -> NDArray[np.float64]:
         """How far each feature of a table lies outside the box that training and attacks saw, in widths of the box.
@@ -121,8 +136,10 @@ class GuardConfig(BaseModel):
 
         Returns:
             For images `index_rows` and `index_columns`, int64 `(examples, draws)`, each a row of `placements`; for
-            tables `noise`, float32 `(examples, draws, features)` in raw units.
+            tables `noise`, float32 `(examples, draws, features)` in raw units. Nothing where no variant is random.
         """
+        if not self.random_variants:
+            return {}
         if self.kind == "table":
             shape = (rows, self.draws, *self.shape)
             scale = np.asarray(self.scale, dtype=np.float32)

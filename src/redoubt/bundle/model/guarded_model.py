@@ -16,6 +16,7 @@ from redoubt.bundle.base.types import Floats
 from redoubt.bundle.batches import slices
 from redoubt.bundle.model.guard_config import Draws, GuardConfig
 from redoubt.bundle.model.onnx_repeats import skip_repeats
+from redoubt.bundle.model.onnx_variants import first_variants
 from redoubt.bundle.model.quicken import quicken
 from redoubt.bundle.model.untrusted import check_graph
 from redoubt.bundle.schema import Schema
@@ -97,11 +98,12 @@ class GuardedModel:
         self._threads = threads
         self._graph, self._proof_graph = (graph if evaluates else None), (proof if evaluates else None)
         _check_fit(schema, guard)
-        self._session = _open(graph, threads, MODEL)
+        cut = guard.vote == "plain"
+        self._session = _open(graph, threads, MODEL, len(guard.variants) if cut else None)
         _check_answers(self._session, schema, guard)
         self._proof: onnxruntime.InferenceSession | None = None
         if proof is not None:
-            self._proof = _open(proof, threads, PROOF)
+            self._proof = _open(proof, threads, PROOF, len(guard.voting) if cut else None)
             _check_proof(self._proof, schema, guard)
         self._network: onnxruntime.InferenceSession | None = None
         self._network_proof: onnxruntime.InferenceSession | None = None
@@ -180,7 +182,8 @@ class GuardedModel:
         opinions = softmax(outputs) if self.schema.is_classification else outputs
         score = self._score(opinions)
         # What `mean` does, less its overhead.
-        vote = np.add.reduce(opinions, axis=1) / np.float32(opinions.shape[1])
+        voting = len(self.guard.voting)
+        vote = np.add.reduce(opinions[:, :voting], axis=1) / np.float32(voting)
         flagged = score > self.guard.threshold
         if self.guard.kind == "table":
             flagged |= (self.outside(x) > FAR).any(axis=1)
@@ -208,9 +211,9 @@ class GuardedModel:
             rng: as of `answer`, whose draws it takes if it stands where that stood.
 
         Returns:
-            Per variant the smallest lead of each class over all others `(examples, variants, classes)`, above 0 only
-            for a class that keeps the first place everywhere in the ball; of a number its ends
-            `(examples, variants, 2)`.
+            Per variant that votes the smallest lead of each class over all others `(examples, voting, classes)`, above
+            0 only for a class that keeps the first place everywhere in the ball; of a number its ends
+            `(examples, voting, 2)`.
 
         Raises:
             BundleError: the network has no bounds; see `proves`.
@@ -299,7 +302,7 @@ def _check_answers(session: onnxruntime.InferenceSession, schema: Schema, guard:
 def _check_proof(session: onnxruntime.InferenceSession, schema: Schema, guard: GuardConfig) -> None:
     """Refuse a proof.onnx likewise; that of a network without interval bounds gives what nobody asks for."""
     _check_ends(f"{PROOF} takes", session.get_inputs(), {"x": [*schema.shape], "eps": [], **_draws(guard)})
-    proof = {"proof": [len(guard.variants), max(schema.outputs, 2)]}
+    proof = {"proof": [len(guard.voting), max(schema.outputs, 2)]}
     _check_ends(f"{PROOF} gives", session.get_outputs(), proof if _proves(session) else {"unproven": []})
 
 
@@ -313,8 +316,11 @@ def _check_ends(verb: str, ends: list[Any], expected: dict[str, list[int]]) -> N
         raise BundleError(f"{verb} {str(given)[:300]} per row; schema.json and guard.json expect {expected}")
 
 
-def _open(graph: bytes, threads: int, said: str) -> onnxruntime.InferenceSession:
+def _open(graph: bytes, threads: int, said: str, variants: int | None = None) -> onnxruntime.InferenceSession:
+    """A session; of so many of the first variants alone, if not of all."""
     model = check_graph(graph, said)
+    if variants is not None:
+        first_variants(model, variants)
     quicken(model)
     skip_repeats(model)
     options = onnxruntime.SessionOptions()

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from redoubt.bundle.base.io import first_mistake
+from redoubt.bundle.words import normal
 from redoubt.cli.init import block, source
 from redoubt.cli.init.allowed import allowed
 from redoubt.cli.init.eps import eps_in_words
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
 
 PARAMS = Path("params.yaml")
 SHOWN = 60
+# Letters of a column's name in a message.
+NAME = 80
 # Of a wider table only the target gets a rule that its owner may edit.
 WIDE = 100
 EPILOG = """\
-It reads CSV, TSV, Excel, Parquet (files and folders), Feather, JSON lines, gzip and zip of these, NPZ, and a folder of
+It reads CSV, TSV, Excel, Parquet (files and folders), Feather, JSON, gzip and zip of these, NPZ, and a folder of
 images with a folder per class. It finds separator, decimal mark, encoding and header by itself and says what it found;
 the options overrule it. It shows what every column would be used as and why others are left out, writes a commented
 block below `tasks:` of params.yaml, and changes nothing else there. Files outside data/own/ are copied into it.
@@ -166,7 +169,7 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
         for sentence in (_pictured(raw), *raw.survey.notes):
             _say(console, sentence)
     else:
-        proposal = propose(found.table, _target(args.target, found.table, console))
+        proposal = propose(found.table, _target(args, found.table, console))
         _show(console, args.name, len(found.table), proposal)
         plain = block.of_table(proposal, where, found.read, {})
         try:
@@ -205,15 +208,23 @@ def _tried(before: str, name: str, plain: dict[str, Any], found: source.Found) -
     return task, raw
 
 
-def _target(asked: str | None, table: pd.DataFrame, console: Console) -> str:
+def _target(args: argparse.Namespace, table: pd.DataFrame, console: Console) -> str:
+    asked: str | None = args.target
     names = [str(name) for name in table.columns]
     if asked is None:
         likely = likely_target(names)
         _say(console, f"no --target was given; '{likely}' is taken")
         return likely
-    if asked not in names:
-        raise AskedError(f"--target: {unknown(asked, names[:SHOWN], 'column')}")
-    return asked
+    found = asked if asked in names else normal(asked)
+    if found not in names:
+        one = "; the file has one column: if its cells are separated otherwise than by , ; | or tabs, say --separator"
+        hint = one if len(names) == 1 and ending(args.path) in TEXT else ""
+        raise AskedError(f"--target: {unknown(asked, [_short(name) for name in names[:SHOWN]], 'column')}{hint}")
+    return found
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME else f"{name[: NAME - 3]}..."
 
 
 def _show(console: Console, name: str, rows: int, proposal: Proposal) -> None:

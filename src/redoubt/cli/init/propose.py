@@ -8,19 +8,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
-from redoubt.data.readers import is_nameless
-from redoubt.data.shared.looks import MISSING, looks_like
-from redoubt.data.tables import words
+from redoubt.cli.init import goal as goals
+from redoubt.cli.init.cells import Cells, looked_at
+from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, use_of
+from redoubt.data.shared.looks import looks_like
+from redoubt.data.shared.words import changed, words
 from redoubt.params.settings.base import MissingPolicy
 
-Use = Literal["number", "whole number", "category", "left out", "target"]
-# Of more different words so many are kept, the most frequent ones; a target of more different numbers is a number.
-CATEGORIES, KEPT_WORDS, CLASSES = 50, 20, 20
-# Of the cells; emptier columns are left out.
-EMPTY = 0.5
-# Of the cells; where more are empty an input of its own says so. And so many rows teach what a category means.
-TELLING, TAUGHT = 0.05, 10
+# A target of more different numbers is a number.
+CLASSES = 20
+# Of the cells; where more are empty an input of its own says so.
+TELLING = 0.05
 # Of the rows; a rarer class is weighed up. Of two classes a threshold decides if one is rarer than that, and if so many
 # of its examples are among those that it is chosen on.
 RARE = 0.1
@@ -36,10 +34,10 @@ EMPTY_COUNTS = {
     "category": "they count as a category of its own, 'missing'",
     "mode": "they count as the most frequent value of the training rows (too few to learn what 'missing' means)",
 }
+# Days since 1899-12-30, of 1954 to 2064.
+SERIAL = (20_000, 60_000)
+_DATED = re.compile(r"date|datum|day|time|fecha|jour|tag", re.IGNORECASE)
 AGREE = "whoever they are, all rows of one agree"
-_ID = re.compile(
-    r"(^|[_\W])(id|ids|uuid|guid|key|index|idx|row|rownum|no|nr|number|ticket)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE
-)
 _TARGETS = ("target", "label", "class", "y", "left", "churn", "churned", "survived", "outcome", "diagnosis", "price")
 
 
@@ -98,43 +96,20 @@ def likely_target(names: list[str]) -> str:
     return next((folded[word] for word in _TARGETS if word in folded), names[-1])
 
 
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """A column, looked at once.
-
-    Attributes:
-        raw: as it was read.
-        filled: what is not empty; text without blanks around it.
-        values: the same as numbers, if all of it is.
-        distinct: how many different values it has.
-    """
-
-    raw: "pd.Series[Any]"
-    filled: "pd.Series[Any]"
-    values: "pd.Series[Any] | None"
-    distinct: int
-
-    @property
-    def name(self) -> str:
-        """Of the column."""
-        return str(self.raw.name)
-
-    @property
-    def is_time(self) -> bool:
-        """Whether it holds dates."""
-        return self.values is None and self.distinct > 1 and looks_like(self.raw).like == "a date"
-
-
 def propose(table: pd.DataFrame, target: str) -> Proposal:
     """Propose a use for each column.
 
     Args:
         table: as the pipeline will read it.
         target: a column of it.
+
+    Raises:
+        AskedError: a target of which nothing can be learnt.
     """
-    every = [_looked_at(table[name]) for name in table.columns]
+    every = [looked_at(table[name]) for name in table.columns]
     goal = next(cells for cells in every if cells.name == target)
     measured = goal.values is not None and goal.distinct > CLASSES
+    goals.check(goal, measured)
     columns = tuple(
         _described(cells, "target") if cells is goal else _feature(cells, goal, measured) for cells in every
     )
@@ -144,7 +119,8 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     lopsided = _lopsided(goal, shares) and not measured and not rare
     missing = _missing(columns, len(table))
     split, said = _split(every, columns, len(table))
-    notes = [*_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
+    notes = [*_word_notes(every, columns), *_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
+    notes += [*goals.notes(goal, measured), *_serial_notes(every, columns)]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
     if lopsided:
@@ -156,95 +132,34 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     return Proposal(kind, target, columns, tolerance, rare, lopsided, missing, split, tuple(notes))
 
 
-def _lopsided(goal: _Cells, shares: "pd.Series[float]") -> bool:
+def _serial_notes(every: list[Cells], columns: tuple[Proposed, ...]) -> Iterator[str]:
+    """Of days as spreadsheets count them, which look like any whole numbers."""
+    for cells, column in zip(every, columns, strict=True):
+        if column.use == "whole number" and _DATED.search(column.name) and cells.values is not None:
+            first, last = (pd.Timestamp("1899-12-30") + pd.Timedelta(days=int(end)) for end in _ends(cells.values))
+            if cells.values.between(*SERIAL).all():
+                yield (
+                    f"'{column.name}' may be days as spreadsheets count them, from {first:%Y-%m-%d} to {last:%Y-%m-%d}:"
+                    f" they are used as numbers; to predict the future, say split: {{time: {column.name}}}"
+                )
+
+
+def _ends(values: "pd.Series[float]") -> tuple[float, float]:
+    return max(float(values.min()), 0.0), min(float(values.max()), SERIAL[1])
+
+
+def _lopsided(goal: Cells, shares: "pd.Series[float]") -> bool:
     least = float(shares.min()) if len(shares) == 2 else 1.0
     return least < LOPSIDED and least * CHOSEN_ON * len(goal.filled) >= DECIDING
 
 
-def _looked_at(raw: "pd.Series[Any]") -> _Cells:
-    if pd.api.types.is_datetime64_any_dtype(raw) or pd.api.types.is_bool_dtype(raw):
-        filled = raw.dropna()
-        return _Cells(raw, filled, None, int(filled.nunique()))
-    if pd.api.types.is_numeric_dtype(raw):
-        filled = raw.dropna().astype("float64")
-        return _Cells(raw, filled, filled, int(filled.nunique()))
-    text = raw.dropna().astype("str").str.strip()
-    filled = text[~text.str.casefold().isin(MISSING)]
-    values = pd.to_numeric(filled, errors="coerce").astype("float64") if len(filled) else None
-    values = None if values is None or values.isna().any() else values
-    return _Cells(raw, filled, values, int(filled.nunique()))
-
-
-def _feature(cells: _Cells, goal: _Cells, measured: bool) -> Proposed:
-    use, why = _use(cells)
+def _feature(cells: Cells, goal: Cells, measured: bool) -> Proposed:
+    use, why = use_of(cells)
     leak = _leak(cells, goal, measured) if use != "left out" else ""
     return _described(cells, "left out", leak) if leak else _described(cells, use, why)
 
 
-def _use(cells: _Cells) -> tuple[Use, str]:
-    why = _unusable(cells)
-    if why:
-        return "left out", why
-    if cells.values is not None:
-        return _use_of_numbers(cells.values, cells)
-    why = _unlearnable(cells)
-    return ("left out", why) if why else ("category", "")
-
-
-def _unusable(cells: _Cells) -> str:
-    if is_nameless(cells.name):
-        return "it has no name: an index that was exported, as a rule"
-    if not len(cells.filled):
-        return "it is empty"
-    if len(cells.filled) < (1 - EMPTY) * len(cells.raw):
-        share = 1 - len(cells.filled) / len(cells.raw)
-        return f"{share:.0%} of its cells are empty"
-    return "it is always the same" if cells.distinct == 1 else ""
-
-
-def _unlearnable(cells: _Cells) -> str:
-    """Why text is no category."""
-    if cells.distinct == 2:
-        return ""
-    looks = looks_like(cells.raw)
-    if looks.like.startswith(("a date", "a percentage", "an amount", "a number")):
-        return f"it looks like {looks.like}: {looks.fix}"
-    if cells.distinct <= CATEGORIES:
-        return ""
-    if cells.distinct > 0.5 * len(cells.filled):
-        return "an identifier or free text: nearly all values differ"
-    if _ID.search(cells.name):
-        return f"an identifier, by its name: {cells.distinct:,} different values"
-    few = f"{cells.distinct:,} different words, fewer than two of which stand in {TAUGHT} rows"
-    return "" if _keep(cells) >= 2 else few
-
-
-def _keep(cells: _Cells) -> int:
-    """How many of a column's many words are kept: the frequent ones; 0 keeps all of a few."""
-    if cells.values is not None or cells.distinct <= CATEGORIES:
-        return 0
-    return min(KEPT_WORDS, int((cells.filled.value_counts() >= TAUGHT).sum()))
-
-
-def _use_of_numbers(values: "pd.Series[Any]", cells: _Cells) -> tuple[Use, str]:
-    whole, rows = bool((values % 1 == 0).all()), len(values)
-    steps = values.diff().dropna()
-    if whole and cells.distinct == rows >= 20 and (steps == steps.iloc[0]).all():
-        return "left out", "it counts the rows"
-    if whole and cells.distinct > 0.5 * rows and _ID.search(cells.name):
-        return "left out", "an identifier, by its name: nearly all values differ"
-    if cells.distinct == 2:
-        return "category", ""
-    kept = measure(values)
-    if kept and (not SMALLEST_STD < kept.std < LARGEST_STD or (kept.matters and kept.kept < KEPT * kept.distinct)):
-        return "left out", (
-            f"float32, in which a network computes, cannot tell its values apart (near {kept.largest:g} its step is "
-            f"{kept.step:g}): subtract its smallest value, or change its unit"
-        )
-    return ("whole number" if whole else "number"), ""
-
-
-def _leak(cells: _Cells, goal: _Cells, measured: bool) -> str:
+def _leak(cells: Cells, goal: Cells, measured: bool) -> str:
     """Why a column gives the answer away; empty if it does not."""
     both = cells.filled.index.intersection(goal.filled.index)
     if len(both) < 20:
@@ -289,7 +204,7 @@ def _told(cells: "pd.Series[Any]", answers: "pd.Series[Any]") -> float:
     return float(balanced_accuracy_score(answers.to_numpy(dtype=str), found))
 
 
-def _described(cells: _Cells, use: Use, why: str = "") -> Proposed:
+def _described(cells: Cells, use: Use, why: str = "") -> Proposed:
     filled, values = cells.filled, cells.values
     if values is not None and len(values):
         holds = "whole numbers" if (values % 1 == 0).all() else "numbers"
@@ -301,7 +216,9 @@ def _described(cells: _Cells, use: Use, why: str = "") -> Proposed:
     # Of words "NA" is one, as the pipeline reads them.
     as_words = use == "category" or (use == "target" and (values is None or cells.distinct <= CLASSES))
     empty = int(words(cells.raw).isna().sum()) if as_words else len(cells.raw) - len(filled)
-    return Proposed(cells.name, holds, empty, cells.distinct, shows, use, why, _keep(cells) if use == "category" else 0)
+    return Proposed(
+        cells.name, holds, empty, cells.distinct, shows, use, why, kept_words(cells) if use == "category" else 0
+    )
 
 
 def _cut(text: str) -> str:
@@ -332,6 +249,12 @@ def _empty_notes(columns: tuple[Proposed, ...], missing: dict[str, MissingPolicy
             )
 
 
+def _word_notes(every: list[Cells], columns: tuple[Proposed, ...]) -> Iterator[str]:
+    for cells, column in zip(every, columns, strict=True):
+        if column.use in ("category", "target") and (said := changed(cells.raw)):
+            yield f"{said}; so are they when the model is asked"
+
+
 def _level_notes(columns: tuple[Proposed, ...]) -> Iterator[str]:
     for column in columns:
         if column.use == "category" and column.keep:
@@ -341,7 +264,7 @@ def _level_notes(columns: tuple[Proposed, ...]) -> Iterator[str]:
             )
 
 
-def _split(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> tuple[dict[str, str], list[str]]:
+def _split(every: list[Cells], columns: tuple[Proposed, ...], rows: int) -> tuple[dict[str, str], list[str]]:
     """What a split at random would leak by, and what is said of it."""
     groups = [column for column in columns if _is_group(column, rows) and not column.empty]
     said = [
@@ -368,4 +291,4 @@ def _split(every: list[_Cells], columns: tuple[Proposed, ...], rows: int) -> tup
 def _is_group(column: Proposed, rows: int) -> bool:
     """Whether the values of an identifier or a telling word each stand for several rows."""
     several = column.distinct >= 10 and rows / max(column.distinct, 1) >= 3
-    return several and (bool(_ID.search(column.name)) or AGREE in column.why)
+    return several and (bool(ID.search(column.name)) or AGREE in column.why)

@@ -4,27 +4,25 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
+from redoubt.bundle.words import normal
+from redoubt.cli.init import pictures
 from redoubt.core.store import whole_file
 from redoubt.data import limits
 from redoubt.data.dialect import detect
 from redoubt.data.locate import SourceError
-from redoubt.data.readers import PLAIN, read_csv, read_parquet
+from redoubt.data.readers import PLAIN, read_csv, read_parquet, refuse_title
+from redoubt.data.shared.survey import listed
 from redoubt.data.sources import TEXT, ending
 from redoubt.params.settings.read import ReadParams
 
 OWN = Path("data/own")
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-# The largest side of images that are taken; larger ones are made smaller.
-SIDE = 96
-READABLE = (*TEXT, ".zip", ".parquet", ".feather", ".jsonl", ".ndjson", ".xlsx", ".npz")
+READABLE = (*TEXT, ".zip", ".parquet", ".feather", ".json", ".jsonl", ".ndjson", ".xlsx", ".npz")
 
 
 @dataclass(frozen=True)
@@ -119,77 +117,60 @@ def _folder(path: Path, scratch: Path) -> Found:
     parts = sorted(path.rglob("*.parquet"))
     if parts:
         return _typed(lambda: pd.read_parquet(path), f"a folder of {len(parts):,} Parquet files", path, scratch)
-    classes = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
-    files = [(file, each.name) for each in classes for file in sorted(each.iterdir()) if _is_picture(file)]
-    if not files:
-        raise SourceError(
-            f"'{path}' is a folder without a Parquet file, and no folder in it holds images ({', '.join(PICTURES)}): "
-            "expected one folder per class with its images in it"
-        )
-    if len(classes) < 2:
-        raise SourceError(
-            f"'{path}' holds one folder, '{classes[0].name}'; expected one folder per class, at least two"
-        )
-    return _pictures(path, files, scratch)
-
-
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in PICTURES and not file.name.startswith(".")
-
-
-def _pictures(path: Path, files: list[tuple[Path, str]], scratch: Path) -> Found:
-    """Images of one size and mode: the size most of them have, at most 96; grey if all of them are."""
-    sizes: dict[tuple[int, int], int] = {}
-    grey = True
-    for file, _ in files:
-        with _open(file) as image:
-            sizes[image.size] = sizes.get(image.size, 0) + 1
-            grey &= image.mode in ("1", "L", "I;16")
-    width, height = max(sizes, key=lambda size: sizes[size])
-    shrink = min(1.0, SIDE / max(width, height))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    pixels = len(files) * size[0] * size[1] * (1 if grey else 3)
-    limits.refuse_above(pixels, limits.ARRAY_BYTES, f"'{path}' is too large", "take a part of its images", size=True)
-    x = np.stack([_array(file, size, grey) for file, _ in files])
-    said = [f"{len(files):,} images, {'grey' if grey else 'RGB'}, {size[0]} x {size[1]} pixels"]
-    if len(sizes) > 1 or shrink < 1:
-        other = sum(count for each, count in sizes.items() if each != size)
-        said.append(f"{other:,} images of another size were resized (bilinear) to {size[0]} x {size[1]}")
-    made = scratch / "images.npz"
-    np.savez(made, x=x, y=np.array([label for _, label in files]))
-    return Found(made, said=tuple(said))
-
-
-def _open(file: Path) -> Image.Image:
-    try:
-        return Image.open(file)
-    except (UnidentifiedImageError, OSError) as error:
-        raise SourceError(f"'{file}' is not an image that can be read: {error}; remove it") from None
-
-
-def _array(file: Path, size: tuple[int, int], grey: bool) -> Any:
-    with _open(file) as image:
-        try:
-            plain = image.convert("L" if grey else "RGB")
-        except (OSError, SyntaxError) as error:
-            raise SourceError(f"'{file}' is a broken image: {error}; remove it") from None
-        return np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BILINEAR), np.uint8)
+    made, said = pictures.gather(path, scratch)
+    return Found(made, said=said)
 
 
 def _feather(path: Path, scratch: Path) -> Found:
     return _typed(lambda: pd.read_feather(path), "a Feather file", path, scratch)
 
 
-def _json_lines(path: Path, scratch: Path) -> Found:
-    def records() -> pd.DataFrame:
-        with path.open(encoding="utf-8-sig") as lines:
-            return pd.json_normalize([json.loads(line) for line in lines if line.strip()])
+def _json(path: Path, scratch: Path) -> Found:
+    with path.open(encoding="utf-8-sig") as stream:
+        whole = stream.read(1024).lstrip().startswith("[")
+    how = "a JSON array" if whole else "JSON lines"
+    return _typed(lambda: pd.json_normalize(_records(path, whole)), how, path, scratch)
 
-    return _typed(records, "JSON lines", path, scratch)
+
+def _records(path: Path, whole: bool) -> list[dict[str, Any]]:
+    """The objects of an array, or of lines.
+
+    Raises:
+        ValueError: not JSON, or no objects.
+    """
+    with path.open(encoding="utf-8-sig") as stream:
+        if whole:
+            found = json.load(stream)
+        else:
+            found = []
+            for number, line in enumerate(stream, start=1):
+                try:
+                    found += [json.loads(line)] if line.strip() else []
+                except json.JSONDecodeError as error:
+                    raise ValueError(f"line {number}: {error.msg}") from None
+    other = next((place for place, each in enumerate(found) if not isinstance(each, dict)), None)
+    if other is not None:
+        raise ValueError(f"record {other} is {str(found[other])[:40]!r}; expected an object, a value by column")
+    return found
 
 
 def _excel(path: Path, scratch: Path) -> Found:
-    return _typed(lambda: pd.read_excel(path), "the first sheet of an Excel file", path, scratch)
+    try:
+        with pd.ExcelFile(path) as book:
+            first, *others = book.sheet_names
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise SourceError(f"'{path}' cannot be read as an Excel file: {error}") from None
+    found = _typed(lambda: _named(pd.read_excel(path), path), "the first sheet of an Excel file", path, scratch)
+    if not others:
+        return found
+    names = listed((repr(str(each)) for each in others), 5)
+    said = f"only the first sheet, {str(first)!r}, is read; save another as a file of its own: {names}"
+    return replace(found, said=(*found.said, said))
+
+
+def _named(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    refuse_title([str(name) for name in table.columns], path)
+    return table
 
 
 def _unpacked(path: Path, scratch: Path) -> Path:
@@ -201,9 +182,9 @@ def _unpacked(path: Path, scratch: Path) -> Path:
             inside = [each for each in inside if not each.filename.startswith("__MACOSX")]
             if len(inside) != 1:
                 names = ", ".join(each.filename for each in inside[:5]) or "none"
-                raise SourceError(
-                    f"'{path}' holds {len(inside)} tables ({names}); expected one: unpack the one you mean"
-                )
+                images = any(Path(name).suffix.lower() in pictures.ENDINGS for name in archive.namelist())
+                fix = "unpack it, and name the folder with its images" if images else "unpack the one you mean"
+                raise SourceError(f"'{path}' holds {len(inside)} tables ({names}); expected one: {fix}")
             limits.refuse_above(
                 inside[0].file_size, limits.FILE_BYTES, f"'{path}' is too large", "unpack it", size=True
             )
@@ -221,18 +202,23 @@ def _typed(read: Callable[[], pd.DataFrame], what: str, path: Path, scratch: Pat
 
     try:
         table = read()
+    except SourceError:
+        raise
     except ImportError as error:
         raise SourceError(f"'{path}' cannot be read as {what}: {error}") from None
     except (ValueError, KeyError, OSError, TypeError, pa.ArrowException, zipfile.BadZipFile) as error:
         said = str(error).splitlines() or [type(error).__name__]
         raise SourceError(f"'{path}' cannot be read as {what}: {said[0]}") from None
-    table.columns = pd.Index([str(name) for name in table.columns])
+    table.columns = pd.Index([normal(str(name)) for name in table.columns])
+    empty = int(table.isna().all(axis=1).sum())
+    table = table.dropna(how="all") if empty else table
     made = scratch / "table.parquet"
     try:
         table.to_parquet(made, index=False)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise SourceError(f"'{path}': a column cannot be kept as Parquet: {str(error).splitlines()[0]}") from None
-    return Found(made, read_parquet(made, ())[0], said=(f"read as {what}; kept as Parquet",))
+    left = (f"{empty:,} rows without a cell are left out",) if empty else ()
+    return Found(made, read_parquet(made, ())[0], said=(f"read as {what}; kept as Parquet", *left))
 
 
-_OTHERS = {".feather": _feather, ".jsonl": _json_lines, ".ndjson": _json_lines, ".xlsx": _excel}
+_OTHERS = {".feather": _feather, ".json": _json, ".jsonl": _json, ".ndjson": _json, ".xlsx": _excel}

@@ -12,17 +12,34 @@ MISSING = ("", "na", "n/a", "nan", "null", "none")
 _SAMPLE = 5_000
 _FLAGS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"})
 _DATE = r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
-# Name of the kind, pattern of every cell, what some cell must hold, what to do.
+_MONEY = r"(?:[$€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|RMB|kr|zł)"
+# Blanks, also those that do not break, and apostrophes, between thousands.
+_MARK = "[ \u00a0\u202f\u2009'\u2019]"
+# Name of the kind, pattern of every cell, pattern in some cell, what to do.
 _KINDS = (
     ("a percentage", r"[-+]?[\d.,]+\s*%", "%", "write it as a plain number, 0.12 or 12"),
-    ("an amount of money", r"[-+]?\s*[$€£¥]\s*[-+]?[\d.,]+|[-+]?[\d.,]+\s*[$€£¥]", "", "write the number alone"),
+    (
+        "an amount of money",
+        rf"[-+]?\s*{_MONEY}\s*[-+]?[\d.,]+|[-+]?[\d.,]+\s*{_MONEY}",
+        "",
+        "write the number alone",
+    ),
     (
         "a number with thousands separators",
         r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}(\.\d+)?",
         ",",
         "write 1234.5 for 1,234.5",
     ),
+    (
+        "a number with thousands separators",
+        rf"[-+]?\d{{1,3}}({_MARK}\d{{3}})*([.,]\d+)?",
+        rf"\d{_MARK}\d",
+        "write 1234.5 for 1 234,5 or 1'234.5",
+    ),
     ("a number with a decimal comma", r"[-+]?[\d.]+(,\d+)?", ",", "write 1.5 for 1,5"),
+    ("a number with a typeset minus", r"[-+\u2212]?[\d.,]+", "^\u2212", "write -5 with a plain hyphen"),
+    ("a number with its minus behind it", r"[\d.,]+-?", r"^[\d.,]+-$", "write -5 for 5-"),
+    ("a number with its minus as brackets", r"[\d.,]+|\([\d.,]+\)", r"^\([\d.,]+\)$", "write -5 for (5)"),
     ("a date", _DATE, "", "write it as a number, such as days since a start"),
     ("a number with a unit", r"[-+]?[\d.,]+\s*[^\W\d_]{1,3}", "", "write the number alone"),
 )
@@ -54,7 +71,7 @@ def looks_like(cells: "pd.Series[Any]") -> Looks:
         return Looks("yes or no", "name it under 'categorical', or write 1 and 0")
     for like, pattern, holds, fix in _KINDS:
         # A stray cell or two hides no kind.
-        if text.str.contains(holds, regex=False).any() and text.str.fullmatch(pattern).mean() > 0.9:
+        if text.str.contains(holds).any() and text.str.fullmatch(pattern).mean() > 0.9:
             return Looks(like, fix)
     if len(distinct) == len(text) and len(text) >= 20:
         return Looks("an identifier or free text: all values differ", "leave it out")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from redoubt.bundle.base.types import GuardDraws, Kind, Name, Positive
+from redoubt.bundle.base.types import GuardDraws, Kind, Name, Positive, Vote
 from redoubt.core.types import Norm, Threat
 from redoubt.params.settings.base import (
     Balance,
@@ -150,14 +150,18 @@ def _by_larger_logit(rule: object) -> bool:
     return rule == "none"
 
 
-class Thresholded(Balanced):
-    """What the training and every hardening have in common.
+class Decided(Strict):
+    """How an answer is decided.
 
     Attributes:
         threshold: by what two classes are told apart; chosen on validation examples, folded into the last bias.
     """
 
     threshold: ThresholdRule = Field(default="none", exclude_if=_by_larger_logit)
+
+
+class Thresholded(Balanced, Decided):
+    """What the training and every hardening have in common."""
 
 
 class TrainParams(Thresholded):
@@ -270,12 +274,15 @@ class GatesParams(Strict):
         worse_than_linear: how far clean may lie below that of a plain linear model on the same examples.
         robust: floor under robust's lower end; left out: none.
         clean: floor under clean's lower end; left out: none, since how hard a task is nobody knows beforehand.
+        vote: which variants of the guard vote: all of them, the plain input alone, or (auto) whichever leaves the model
+            more robust, by what attacks leave and bounds certify.
     """
 
     margin: Share = 0.0
     worse_than_linear: Share = 0.1
     robust: Share | None = None
     clean: Share | None = None
+    vote: Vote | Literal["auto"] = "auto"
 
 
 class Tolerant(Strict):

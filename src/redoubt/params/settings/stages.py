@@ -15,6 +15,7 @@ from redoubt.params.settings.sections import (
     Balanced,
     CertifyParams,
     DataParams,
+    Decided,
     Eps,
     GatesParams,
     ImageGuard,
@@ -34,6 +35,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Course = Literal["quick", "full"]
 
 
+def _by_larger_logit(decided: Decided) -> bool:
+    return decided.threshold == "none"
+
+
 class IngestSettings(DataParams):
     """Where the data come from, and the seed of a simulation."""
 
@@ -45,9 +50,13 @@ class ValidateSettings(JudgedParams):
 
     Attributes:
         own: the user's rules beside those that follow from the task.
+        train: what only some data can be trained with.
+        halvings: how often the deepest network halves an image; left out of the settings of a table.
     """
 
     own: tuple[OwnRule, ...] = Field(default=(), exclude_if=unset)
+    train: Decided = Field(default=Decided(), exclude_if=_by_larger_logit)
+    halvings: int = Field(default=0, exclude_if=unset)
     seed: Seed
 
 

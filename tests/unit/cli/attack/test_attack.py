@@ -25,7 +25,7 @@ from tests.support import brightness, tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE
 
 EFFORT = {"steps": 5, "restarts": 2, "queries": 40}
-# By an attack's name, where its findings are looked at too: another eps than 0.3; all the rows instead of 6.
+# By an attack's name, where its findings are looked at too: another eps than 0.3; all the rows instead of 3.
 EPS = {"pgd": 0.25, "landscape": 0.4, "same-length": 1.5}
 ON_ALL_ROWS = {"pgd", "physical", "landscape", "same-length", "transfer-matrix"}
 
@@ -35,7 +35,7 @@ def words(entry: Entry, bundle: Path) -> list[str]:
     chosen = [f"--{name}={EFFORT[name]}" for name in entry.options]
     chosen += [] if "eps" in entry.ignores else [f"--eps={EPS.get(entry.name, 0.3)}"]
     chosen += [] if "data" in entry.ignores else ["--data=rows.npz"]
-    chosen += [] if "data" in entry.ignores or entry.name in ON_ALL_ROWS else ["--points=6"]
+    chosen += [] if "data" in entry.ignores or entry.name in ON_ALL_ROWS else ["--points=3"]
     proxies = {"transfer": "bars.keras", "transfer-matrix": str(bundle)}
     return chosen + ([f"--proxy={proxies[entry.name]}"] if entry.name in proxies else [])
 
@@ -98,7 +98,7 @@ def test_every_attack_runs(name: str, ran: Runs, trained: Callable[[str], tiny.C
     assert f"{name} on bars.keras" in done.shown
     assert str(done.folder / "record.json") in done.shown
     if entry.make is not None:
-        rows = len(trained(IMAGE).test) if name in ON_ALL_ROWS else 6
+        rows = len(trained(IMAGE).test) if name in ON_ALL_ROWS else 3
         assert 0 <= found["found"]["robust_accuracy"]["share"] <= found["found"]["clean_accuracy"]["share"]
         assert found["found"]["examples"] == found["found"]["robust_accuracy"]["n"] == rows
 

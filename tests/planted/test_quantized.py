@@ -1,0 +1,89 @@
+"""Quantized models: rounding inside leaves no gradient, and the audit still finds what there is to be found."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from redoubt.core.types import Batch
+from tests.support.brightness import CENTRES, SHARP, SIDE, examples, nearest
+from tests.support.planted import audited, opened
+
+L, K = keras.layers, keras.ops
+EPS = 0.2
+
+
+def rounded_inputs(levels: int) -> keras.Model:
+    x = inputs = L.Input((SIDE, SIDE, 1))
+    for layer in (lambda x: K.round(x * levels) / levels, *nearest()):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def of_brightness(quantize: Any) -> keras.Model:
+    """The class whose centre is nearest to the brightness, once that is quantized."""
+    inputs, dense = L.Input((SIDE, SIDE, 1)), L.Dense(3)
+    outputs = dense(quantize(K.mean(L.Flatten()(inputs), axis=1, keepdims=True)))
+    dense.set_weights([2 * SHARP * CENTRES[None], -SHARP * CENTRES**2])
+    return keras.Model(inputs, outputs)
+
+
+def by_signs(levels: int) -> Any:
+    """As networks of one bit do: a sum of signs, whose gradient is zero and not missing."""
+    return lambda m: 0.5 + sum(K.sign(m - (level + 0.5) / levels) for level in range(levels)) / (2 * levels)
+
+
+def exact(network: keras.Model, batch: Batch) -> float:
+    """Robust accuracy: brightness alone decides, so that nothing is worse than some shift of all pixels."""
+    right = np.ones(len(batch), np.bool_)
+    for shift in np.linspace(-EPS, EPS, 161, dtype=np.float32):
+        right &= network(np.clip(batch.x + shift, 0, 1)).numpy().argmax(axis=1) == batch.y
+    return round(float(right.mean()), 6)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        rounded_inputs(4),
+        of_brightness(lambda m: K.round(5 * m) / 5),
+        of_brightness(lambda m: K.floor(16 * m + 0.5) / 16),
+        of_brightness(by_signs(5)),
+    ],
+    ids=["rounded inputs", "rounded activations", "floored activations", "signs"],
+)
+def test_rounding_hides_nothing(network: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = examples(48)
+    target = opened(network, batch)
+    found = audited(target, batch, monkeypatch, eps=EPS)
+    assert target.access == "gradients", "no bound goes through rounding"
+    assert "go straight through them (BPDA)" in " ".join(found.notes)
+    assert found.worst.share == exact(network, batch)
+    assert found.clean.share == 1.0
+    assert np.array_equal(target.predict(batch.x), network(batch.x)), "judged is the model as it rounds"
+
+
+def test_a_gradient_that_leads_away_beside_the_rounding_is_stamped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As small as it is, it is what gradient attacks follow; it comes from the model's own maker."""
+
+    def misled(x: Any) -> Any:
+        return K.round(16 * x) / 16 - 1e-4 * x
+
+    x = inputs = L.Input((SIDE, SIDE, 1))
+    for layer in (misled, *nearest()):
+        x = layer(x)
+    network, batch = keras.Model(inputs, x), examples(48)
+    found = audited(opened(network, batch), batch, monkeypatch, eps=EPS)
+    assert found.verdict.startswith("NOT TRUSTED")
+    assert "white box is no weaker than square" in {check.name for check in found.failed}
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+def test_int8_as_keras_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, batch = keras.Sequential([L.Input((SIDE, SIDE, 1)), *nearest()]), examples(48)
+    network.quantize("int8")
+    target = opened(network, batch)
+    found = audited(target, batch, monkeypatch, eps=EPS)
+    assert "int8 weights" in found.notes[0]
+    assert target.access == "gradients"
+    assert found.worst.share == exact(network, batch)

@@ -1,0 +1,383 @@
+"""`redoubt init` on files as people really have them: taken rightly, or refused in one sentence; nothing in silence."""
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from redoubt.cli import main
+from redoubt.data import sources
+from redoubt.params.load import load
+from redoubt.params.task import Task
+
+ROWS = 200
+PLACE = np.arange(ROWS)
+Make = Callable[[Path], object]
+
+
+def frame() -> pd.DataFrame:
+    """Two informative numbers, a category, a class."""
+    rng = np.random.default_rng(0)
+    y = PLACE % 2
+    return pd.DataFrame(
+        {
+            "age": (30 + 20 * y + rng.normal(0, 6, ROWS)).round(2),
+            "spend": (100 - 40 * y + rng.normal(0, 15, ROWS)).round(2),
+            "plan": rng.choice(["basic", "plus"], ROWS),
+            "left": np.array(["no", "yes"])[y],
+        }
+    )
+
+
+def csv(**columns: object) -> Make:
+    """A plain CSV file with these columns more, or instead."""
+    return lambda path: frame().assign(**columns).to_csv(path, index=False)
+
+
+def text(change: Callable[[str], str], encoding: str = "utf-8", **how: str) -> Make:
+    """A CSV file whose text was changed."""
+    return lambda path: path.write_bytes(change(frame().to_csv(index=False, **how)).encode(encoding))  # type: ignore[call-overload]
+
+
+def lined(change: Callable[[int, str], str]) -> Make:
+    """A CSV file whose lines were changed, each by its number."""
+    return text(lambda whole: "\n".join(change(n, line) for n, line in enumerate(whole.splitlines())) + "\n")
+
+
+def german(mark: str) -> Make:
+    """Semicolons, decimal commas, this mark between thousands."""
+    values = [f"{40_000 + 137.25 * (n * 7919 % ROWS):,.2f}".replace(",", mark).replace(".", ",") for n in PLACE]
+    return lambda path: frame().assign(income=values).to_csv(path, index=False, sep=";", decimal=",")
+
+
+def lines(change: Callable[[list[str]], list[str]]) -> Make:
+    """JSON lines, changed."""
+    return lambda path: path.write_text(
+        "\n".join(change(frame().to_json(orient="records", lines=True).splitlines())), encoding="utf-8"
+    )
+
+
+def nested(rows: list[str]) -> list[str]:
+    records = [json.loads(row) for row in rows]
+    return [
+        json.dumps({**record, "address": {"zip": n % 7}, "tags": ["a"] * (n % 3)}) for n, record in enumerate(records)
+    ]
+
+
+def workbook(rows: Callable[[list[list[object]]], list[list[object]]], *sheets: str) -> Make:
+    """An Excel file with its rows changed, and more sheets."""
+
+    def make(path: Path) -> None:
+        from openpyxl import Workbook
+
+        book = Workbook()
+        for row in rows([list(frame().columns), *frame().to_numpy().tolist()]):
+            book.active.append(row)
+        for sheet in sheets:
+            book.create_sheet(sheet)
+        book.save(path)
+
+    return make
+
+
+def packed(*names: str) -> Make:
+    """An archive of tables, or of images."""
+
+    def make(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, frame().to_csv(index=False))
+
+    return make
+
+
+SIGNED = [f"{n - 100}" for n in PLACE]
+TAKEN: dict[str, tuple[str, Make, str]] = {
+    "typeset-thousands": ("own.csv", german("\u202f"), "numbers are written with ' ' between thousands, ','"),
+    "unbroken-thousands": ("own.csv", german("\u00a0"), "numbers are written with ' ' between thousands, ','"),
+    "apostrophes": (
+        "own.csv",
+        csv(income=[f"{v:,.1f}".replace(",", "\u2019") for v in 40_000 + 37 * (PLACE * 7919 % ROWS)]),
+        'numbers are written with "\'" between thousands',
+    ),
+    "broken-header": (
+        "own.csv",
+        lambda path: frame().rename(columns={"age": "age\n(years)"}).to_csv(path, index=False),
+        r"names in the header are normalized (blanks, Unicode form): 'age\n(years)' is 'age (years)'",
+    ),
+    "two-marks-of-order": ("own.csv", text(lambda whole: "\ufeff\ufeff" + whole), r"'\ufeffage' is 'age'"),
+    "array-of-json": (
+        "own.json",
+        lambda path: path.write_text(frame().to_json(orient="records"), encoding="utf-8"),
+        "read as a JSON array",
+    ),
+    "nested-json": ("own.jsonl", lines(nested), "it holds lists, records or bytes"),
+    "rows-without-a-cell": (
+        "own.xlsx",
+        workbook(lambda rows: [*rows[:50], [None] * 4, *rows[50:]]),
+        "1 rows without a cell are left out",
+    ),
+    "sheets": ("own.xlsx", workbook(list, "More", "Notes"), "only the first sheet, 'Sheet', is read"),
+    "foreign-letters": (
+        "own.csv",
+        text(lambda whole: whole.replace("plus", "größer"), encoding="cp1252"),
+        "taken for cp1252: it then reads 'größer'",
+    ),
+    "typeset-minus": ("own.csv", csv(x=[v.replace("-", "\u2212") for v in SIGNED]), "write -5 with a plain hyphen"),
+    "minus-behind": ("own.csv", csv(x=[v[1:] + "-" if v[0] == "-" else v for v in SIGNED]), "write -5 for 5-"),
+    "brackets": ("own.csv", csv(x=[f"({v[1:]})" if v[0] == "-" else v for v in SIGNED]), "write -5 for (5)"),
+    "currency": ("own.csv", csv(x=[f"EUR {n % 60},50" for n in PLACE]), "an amount of money"),
+    "other-marks-than-the-rest": (
+        "own.csv",
+        csv(x=[f"{n % 90 + 1}\u00a0{n * 7 % 900 + 100},5" for n in PLACE]),
+        "1 234,5",
+    ),
+    "row-of-totals": (
+        "own.csv",
+        text(lambda whole: whole + "Total,15000,,\n"),
+        "numbers, but 1 of its cells, such as 'Total' in the last row, of totals?",
+    ),
+    "remark-below": (
+        "own.csv",
+        text(lambda whole: whole + "\nExported by ACME on 2024-01-01\n"),
+        "in the last row, of",
+    ),
+    "codes": ("own.csv", csv(x=[f"{n // 2 % 8:03d}" for n in PLACE]), "categorical: [plan, x]"),
+    "serial-dates": ("own.csv", csv(order_date=45_000 + PLACE // 2 * 7 % 99), "from 2023-03-15 to 2023-06-21"),
+    "long-texts": ("own.csv", csv(x=["x" * 2000 + str(n % 3) for n in PLACE]), "texts of more than 1,000 letters"),
+    "not-finite": (
+        "own.csv",
+        csv(x=[{3: "inf", 7: "1e400"}.get(n, str(n / 7)) for n in PLACE]),
+        "2 of its cells are no",
+    ),
+    "beyond-32-bits": (
+        "own.csv",
+        csv(x=[{3: "1e39"}.get(n, str(n / 7)) for n in PLACE]),
+        "1 of its cells are no number",
+    ),
+    "class-of-one-row": (
+        "own.csv",
+        csv(left=["maybe", *frame()["left"][1:]]),
+        "1 of 3 classes have fewer than 10 rows (",
+    ),
+}
+
+
+@pytest.fixture
+def top(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(project / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def said(top: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What init says of a file that it takes; what it says of one that it refuses, in one sentence."""
+
+    def say(name: str, make: Make, *words: str, status: int = 0) -> str:
+        make(Path(name))
+        assert main(["init", "own", name, *words, "--yes"]) == status
+        printed = capsys.readouterr()
+        if status:
+            assert printed.err.count("\n") == 1, printed.err
+            return printed.err
+        # Reasons stand on a line of their own in the block, as they do over several in the table.
+        return printed.out
+
+    return say
+
+
+def own() -> Task:
+    return load().task("own")
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_what_is_taken_is_said(said: Callable[..., str], case: str) -> None:
+    name, make, says = TAKEN[case]
+    found = said(name, make, "--target", "left")
+    assert says in found
+    raw = sources.fetch(own(), seed=0)
+    assert len(raw) >= ROWS
+    used = {*own().features, *own().categorical}
+    assert ("x" in used) == (case == "codes")
+    assert ("income" in used) == (case in ("typeset-thousands", "unbroken-thousands", "apostrophes"))
+
+
+def test_codes_keep_their_zeros(said: Callable[..., str]) -> None:
+    said("own.csv", TAKEN["codes"][1], "--target", "left")
+    assert own().categorical == ("plan", "x")
+    assert sources.fetch(own(), seed=0).schema.columns[-1].categories[0] == "000"
+
+
+def test_a_name_means_itself_in_another_unicode_form(said: Callable[..., str]) -> None:
+    decomposed = {"left": "gro\u0308\u00dfe"}
+    said(
+        "own.csv",
+        lambda path: frame().rename(columns=decomposed).to_csv(path, index=False),
+        "--target",
+        "gr\u00f6\u00dfe",
+    )
+    assert own().target == "gr\u00f6\u00dfe"
+    assert len(sources.fetch(own(), seed=0)) == ROWS
+
+
+REFUSED: dict[str, tuple[str, Make, str]] = {
+    "word-to-excel": ("own.csv", text(lambda whole: "sep=;\n" + whole, sep=";"), "is a word to Excel and no header"),
+    "title": ("own.csv", text(lambda whole: "Report 2024;;;\n" + whole, sep=";"), "names 1 of 4 columns: a title"),
+    "title-in-a-workbook": ("own.xlsx", workbook(lambda rows: [["Report"], *rows]), "names 1 of 4 columns: a title"),
+    "separator-at-the-end": (
+        "own.csv",
+        lined(lambda number, line: line + "," * bool(number)),
+        "it ends in a separator that the header does not end in",
+    ),
+    "twice": ("own.csv", text(lambda whole: whole.replace("spend", "age", 1)), "the header names column 'age' twice"),
+    "page": ("own.csv", lambda path: path.write_text("<html><table></table></html>"), "it is a page of HTML"),
+    "workbook-called-csv": ("own.csv", workbook(list), "it is a ZIP archive, as Excel's .xlsx is"),
+    "utf-16-unmarked": ("own.csv", text(str, encoding="utf-16-le"), "(is it UTF-16 without a mark?)"),
+    "not-packed": ("own.csv.gz", text(str), "cannot be unpacked: Not a gzipped file"),
+    "one-column": (
+        "own.txt",
+        lambda path: path.write_text(frame().to_string(index=False)),
+        "the file has one column: if its cells are separated otherwise",
+    ),
+    "broken-json": ("own.jsonl", lines(lambda rows: [*rows[:5], rows[5][:-1], *rows[6:]]), "line 6: Expecting ',' del"),
+    "numbers-of-json": ("own.jsonl", lines(lambda _: ["1", "2"]), "record 0 is '1'; expected an object"),
+    "two-tables": ("own.zip", packed("train.csv", "test.csv"), "holds 2 tables (train.csv, test.csv)"),
+    "images-in-an-archive": ("own.zip", packed("cat/1.png"), "unpack it, and name the folder with its images"),
+    "no-target": ("own.csv", csv(left=""), "--target left: the column is empty in all 200 rows"),
+    "one-class": ("own.csv", csv(left="no"), "--target left: the column is always 'no'; expected at least two classes"),
+    "identifier": ("own.csv", csv(left=[f"c{n}" for n in PLACE]), "all 200 values differ: an identifier or free text"),
+    "numbers-not-finite": (
+        "own.csv",
+        csv(left=["1e400", *map(str, PLACE[1:] / 7)]),
+        "1 cells are no number that 32 bits",
+    ),
+    "two-rows": ("own.csv", lambda path: frame()[:2].to_csv(path, index=False), "the table has 2 rows, too few"),
+    "header-alone": ("own.csv", lambda path: frame()[:0].to_csv(path, index=False), "the table has 0 rows, too few"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused_is_refused_in_one_sentence(said: Callable[..., str], case: str) -> None:
+    name, make, says = REFUSED[case]
+    assert says in said(name, make, "--target", "left", status=2)
+    assert "own" not in load().tasks
+
+
+def pets(folder: Path, mode: str = "L", ending: str = "png", **how: object) -> None:
+    """Dark cats and bright dogs."""
+    rng = np.random.default_rng(1)
+    for number in range(20):
+        pixels = rng.integers(0, 90, (10, 10, 3)) + 120 * (number % 2)
+        path = folder / ("cat", "dog")[number % 2] / f"{number:02d}.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path, **how)  # type: ignore[arg-type]
+
+
+def strays(folder: Path) -> None:
+    pets(folder)
+    for name in ("labels.csv", "cat/notes.txt", "cat/.DS_Store", "dog/Thumbs.db"):
+        (folder / name).write_text("x", encoding="utf-8")
+    (folder / "bird").mkdir()
+
+
+def deep(folder: Path) -> None:
+    for number in range(20):
+        path = folder / ("cat", "dog")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((10, 10), 200 * 256 if number % 2 else 100 * 256, np.uint16)).save(path)
+
+
+def see_through(folder: Path) -> None:
+    pets(folder, "RGBA")
+    Image.fromarray(np.zeros((10, 10, 4), np.uint8)).save(folder / "cat/00.png")
+
+
+def animated(folder: Path) -> None:
+    pets(folder, ending="gif")
+    frames = [Image.new("L", (10, 10), shade) for shade in (10, 200)]
+    frames[0].save(folder / "cat/00.gif", save_all=True, append_images=frames[1:])
+
+
+PICTURED: dict[str, tuple[Make, list[str]]] = {
+    "strays": (
+        strays,
+        [
+            "2 files or folders that are no image of a class are left out: labels.csv, cat/notes.txt",
+            "1 folders hold no image, and are no class: 'bird'",
+        ],
+    ),
+    "sixteen-bits": (deep, ["20 images, grey, 10 x 10", "20 images have 16 bits per pixel: the upper 8 are kept"]),
+    "transparent": (see_through, ["20 images may be transparent: they are laid on white"]),
+    "animated": (animated, ["1 images are animated: the first frame of each is taken"]),
+    "cmyk": (lambda folder: pets(folder, "CMYK", "jpg"), ["20 images, RGB", "20 images are CMYK"]),
+    "palette": (lambda folder: pets(folder, "P"), ["20 images, RGB"]),
+}
+
+
+@pytest.mark.parametrize("case", PICTURED)
+def test_what_is_done_to_images_is_said(said: Callable[..., str], case: str) -> None:
+    make, says = PICTURED[case]
+    found = said("pets", make)
+    assert all(words in found for words in says)
+    x, y = sources.fetch(own(), seed=0).images
+    assert (len(x), y.tolist().count(1)) == (20, 10)
+    if case == "sixteen-bits":
+        assert sorted(np.unique(x)) == [100, 200]
+    if case == "transparent":
+        assert (x[0] == 255).all()
+    if case == "animated":
+        assert (x[0] == 10).all()
+
+
+def broken(content: bytes) -> Make:
+    def make(folder: Path) -> None:
+        pets(folder)
+        (folder / "dog/01.png").write_bytes(content)
+
+    return make
+
+
+def half() -> bytes:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8))
+    stream = io.BytesIO()
+    noise.save(stream, "PNG")
+    return stream.getvalue()[: stream.tell() // 2]
+
+
+def floating(folder: Path) -> None:
+    pets(folder)
+    Image.fromarray(np.zeros((10, 10), np.float32)).save(folder / "cat/02.tif")
+
+
+def within(*names: str) -> Make:
+    return lambda folder: [pets(folder / name) for name in names]
+
+
+UNSEEN: dict[str, tuple[Make, str]] = {
+    "no-image": (broken(b"\x89PNG\r\n\x1a\nbroken"), "'pets/dog/01.png' is not an image that can be read"),
+    "no-bytes": (broken(b""), "'pets/dog/01.png' is not an image that can be read"),
+    "half-an-image": (broken(half()), "'pets/dog/01.png' is a broken image"),
+    "floating-point": (floating, "'pets/cat/02.tif' holds floating-point pixels, of which nobody knows which is white"),
+    "train-and-test": (within("test", "train"), "one level down, in 'test', 'train': name the folder to learn from"),
+    "wrapped": (within("pets"), "such as pets/pets"),
+    "one-class": (lambda folder: [pets(folder), shutil.rmtree(folder / "dog")], "holds images of one class, 'cat'"),
+}
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_images_that_are_none_are_refused_in_one_sentence(said: Callable[..., str], case: str) -> None:
+    make, says = UNSEEN[case]
+    assert says in said("pets", make, status=2)
+
+
+def test_an_image_too_large_to_unpack_is_refused(said: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    assert "'pets/cat/00.png' is too large an image" in said("pets", pets, status=2)
