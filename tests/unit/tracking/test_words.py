@@ -77,8 +77,12 @@ def test_a_regression_is_told_in_errors(tmp_path: Path) -> None:
             id="validate",
         ),
         pytest.param(
-            record("promotion", "promote", params={"champion": "certified", "gate/clean": 0.9}),
-            "The certified model is promoted. The gates: clean 0.9.",
+            record(
+                "promotion",
+                "promote",
+                params={"champion": "certified", "guard": "guard only detects", "gate/clean": 0.9},
+            ),
+            "The certified model is promoted (guard only detects). The gates: clean 0.9.",
             id="promote",
         ),
         pytest.param(
