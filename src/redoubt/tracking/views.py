@@ -11,6 +11,8 @@ TAG = "mlflow.sharedViewState."
 TABLE = "redoubt"
 SUPERSEDED = "redoubt.superseded"
 NORMS = ("linf", "l2")
+# What an audit finds of a model without a guard.
+AUDITED = ("robust", "certified")
 # Of each, the first that the runs have: a regression has no accuracy.
 CLEAN = ("test/accuracy", "test/mae")
 # The sections of the page of charts; MLflow's own order is the alphabet's.
@@ -45,9 +47,25 @@ def views(records: Sequence[RunRecord], since: int) -> dict[str, str]:
     """
     norm = next((norm for norm in NORMS if _metric(norm) in _metrics(records)), None)
     state = _runs() if norm is None else _models(records, norm)
-    name = "Runs" if norm is None else "Models, the most robust first"
+    return _saved("Runs" if norm is None else "Models, the most robust first", state, since)
+
+
+def audit_views(since: int) -> dict[str, str]:
+    """The views of the experiment of audits, whose runs are of models that need not have anything in common."""
+    shares = ["test/accuracy", *(f"robust/{norm}/{found}" for norm in NORMS for found in AUDITED)]
+    columns = ["params.`eps`", *(f"metrics.`{name}`" for name in shares)]
+    return _saved("Audits, the latest first", _columns(columns), since)
+
+
+def _saved(name: str, state: dict[str, Any], since: int) -> dict[str, str]:
     view = {"name": name, "createdAt": since, "updatedAt": since, "state": json.dumps(state)}
     return {f"{TAG}{TABLE}": json.dumps(view)}
+
+
+def _columns(columns: list[str]) -> dict[str, Any]:
+    """What is shown in which order, each as wide as its name."""
+    wide = {column: max(NARROW, LETTER * len(column)) for column in columns}
+    return {"selectedColumns": columns, "columnOrder": columns, "columnWidths": wide}
 
 
 def _metric(norm: str) -> str:
@@ -78,9 +96,7 @@ def _models(records: Sequence[RunRecord], norm: str) -> dict[str, Any]:
         "searchFilter": f"{order} >= 0 AND tags.`{SUPERSEDED}` IS NULL",
         "orderByKey": order,
         "orderByAsc": False,
-        "selectedColumns": columns,
-        "columnOrder": columns,
-        "columnWidths": {column: max(NARROW, LETTER * len(column)) for column in columns},
+        **_columns(columns),
         "compareRunSections": sections,
         "compareRunCharts": charts,
         "isAccordionReordered": True,
