@@ -19,6 +19,9 @@ CLEAN = ("test/accuracy", "test/mae")
 FIRST = ("eps_linf", "eps_l2", "radius_l2", "robust/linf", "robust/l2", "certified/linf", "certified/l2", "test")
 LINE = {
     "type": "LINE",
+    "runsCountToCompare": 10,
+    "deleted": False,
+    "isGenerated": True,
     "lineSmoothness": 0,
     "useGlobalLineSmoothing": False,
     "useGlobalXaxisKey": False,
@@ -58,8 +61,12 @@ def audit_views(since: int) -> dict[str, str]:
 
 
 def _saved(name: str, state: dict[str, Any], since: int) -> dict[str, str]:
-    view = {"name": name, "createdAt": since, "updatedAt": since, "state": json.dumps(state)}
-    return {f"{TAG}{TABLE}": json.dumps(view)}
+    view = {"name": name, "createdAt": since, "updatedAt": since, "state": _short(state)}
+    return {f"{TAG}{TABLE}": _short(view)}
+
+
+def _short(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _columns(columns: list[str]) -> dict[str, Any]:
@@ -104,25 +111,20 @@ def _models(records: Sequence[RunRecord], norm: str) -> dict[str, Any]:
 
 
 def _charts(known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A section for what was measured, curves against eps first; MLflow adds one for whatever else there is."""
+    """The sections, curves against eps first, and the lines of the curves, which MLflow would smooth.
+
+    It adds a chart for whatever else there is. Servers of before keep no more than 5,000 characters of a view.
+    """
     held = {section: sorted(name for name in known if name.rpartition("/")[0] == section) for section in FIRST}
     sections = [
-        {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
+        {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False}
         for section, names in held.items()
         if names
     ]
     charts = [
-        {
-            "uuid": name,
-            "metricKey": name,
-            "displayName": name,
-            "metricSectionId": section,
-            "runsCountToCompare": 10,
-            "deleted": False,
-            "isGenerated": True,
-            **(LINE if section.startswith(("eps_", "radius_")) else {"type": "BAR"}),
-        }
+        {"uuid": name, "metricKey": name, "displayName": name, "metricSectionId": section, **LINE}
         for section, names in held.items()
         for name in names
+        if section.startswith(("eps_", "radius_"))
     ]
     return sections, charts
