@@ -19,10 +19,8 @@ pytestmark = [
 
 CURVE = "eps,noise,undefended,adaptive\n0.0,0.96,0.96,0.93\n0.04,0.95,,{middle}\n0.08,0.94,0.2,0.05\n"
 HISTORY = "epoch,loss,val_loss,accuracy\n1,1.5,1.6,0.5\n2,0.4,0.6,0.9\n"
-FILES = {
-    "reports/digits/curves/natural-linf.csv": ("eps", "adaptive"),
-    "reports/digits/history/a.csv": ("epoch", "val_loss"),
-}
+CURVES, LEARNING = "reports/digits/curves/natural-linf.csv", "reports/digits/history/a.csv"
+FILES = {LEARNING: ("epoch", "val_loss"), CURVES: ("eps", "adaptive")}
 
 
 def dvc(folder: Path, *words: str) -> None:
@@ -35,7 +33,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, project: Path) -> dict[str, 
     folder = tmp_path_factory.mktemp("plots")
     plots = [{path: {"x": x, "y": y}} for path, (x, y) in FILES.items()]
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
-    for path, text in zip(FILES, (CURVE.format(middle="0.45"), HISTORY), strict=True):
+    for path, text in {CURVES: CURVE.format(middle="0.45"), LEARNING: HISTORY}.items():
         (folder / path).parent.mkdir(parents=True)
         (folder / path).write_text(text)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
@@ -46,7 +44,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, project: Path) -> dict[str, 
     author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     subprocess.run(["git", *author, "commit", "-q", "-m", "first"], cwd=folder, check=True)
     dvc(folder, "plots", "show", "--out", "shown")
-    (folder / next(iter(FILES))).write_text(CURVE.format(middle="0.6"))
+    (folder / CURVES).write_text(CURVE.format(middle="0.6"))
     dvc(folder, "plots", "diff", "--out", "compared")
     return {name: folder / name / "index.html" for name in ("shown", "compared")}
 
@@ -70,6 +68,7 @@ def test_each_file_is_drawn_without_another_host(chromium: Browser, pages: dict[
     page, said = visit(chromium, pages["shown"])
     expect(page.locator("figure svg")).to_have_count(len(FILES))
     assert said == [pages["shown"].as_uri()], "the page itself, and no error"
+    # As DVC gives them the learning curves come first, by stages.
     first, second = page.locator("figure").all()
     expect(first.locator("figcaption")).to_have_text("digits/curves/natural-linf")
     assert first.locator("li").all_text_contents() == ["noise", "undefended", "adaptive"]

@@ -235,6 +235,7 @@ def _show(found: "Audit", written: list[Path]) -> None:
         broken = ", ".join(f"{name} {number}" for name, number in row.broken)
         table.add_row(f"{row.eps:g}", percent(row.robust), *guard, percent(row.certified), broken)
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(found.verdict)
     console.print(table)
     for note in (*found.notes, f"bounds: {found.bounds}"):
         console.print(note)
@@ -244,7 +245,6 @@ def _show(found: "Audit", written: list[Path]) -> None:
         console.print(f"failed check: {check.name}: {check.found}")
     if found.stopped:
         console.print(f"not finished: {found.stopped}")
-    console.print(found.verdict)
     for path in written:
         console.print(str(path))
 

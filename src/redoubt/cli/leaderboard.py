@@ -4,9 +4,9 @@ import argparse
 import json
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +32,8 @@ examples:
 
 exit status: 0 shown; 2 no card was found, or one that cannot be read
 """
+# Of what a threat says, so much stands in a title; of a table it names every feature.
+SHORT = 40
 HEAD = ("rank", "task", "model", "threat", "examples", "clean", "robust", "certified", "certified (network)", "bundle")
 
 
@@ -67,6 +69,14 @@ class Numbers(BaseModel):
     clean_guarded: Share
 
 
+class Sized(BaseModel):
+    """What the card says of its threat: eps in the units of attacks and in raw ones; empty in an older card."""
+
+    model_config = ConfigDict(frozen=True)
+
+    says: Annotated[str, Field(max_length=10_000)] = ""
+
+
 class Card(BaseModel):
     """What is read of a card."""
 
@@ -76,6 +86,7 @@ class Card(BaseModel):
     model: str
     eps: Positive
     passed: bool
+    threat: Sized = Sized()
     numbers: Numbers
 
 
@@ -86,6 +97,7 @@ class Row(BaseModel):
     task: str
     model: str
     eps: float
+    says: str
     bundle: str
     passed: bool
     clean: Share
@@ -149,6 +161,7 @@ def rows_of(folder: Path) -> list[Row]:
             found.append(
                 Row(
                     **card.model_dump(include={"task", "model", "eps", "passed"}),
+                    says=card.threat.says or f"L-inf {card.eps:g}",
                     bundle=path.parent.as_posix(),
                     clean=card.numbers.clean_guarded,
                     robust=cell.adaptive,
@@ -179,7 +192,9 @@ def _show(rows: list[Row]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for (task, eps), group in groupby(rows, key=lambda row: (row.task, row.eps)):
         lines = list(group)
-        title = f"{task}, L-inf {eps:g}, {lines[0].robust.n} examples"
+        says = lines[0].says
+        short = says if len(says) <= SHORT else f"L-inf {eps:g}"
+        title = f"{task}, {short}, {lines[0].robust.n} examples"
         table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
         table.add_column("", justify="right")
         table.add_column("model")
@@ -190,6 +205,8 @@ def _show(rows: list[Row]) -> None:
             proven = _share(row.certified_guarded), _share(row.certified)
             table.add_row(str(row.rank), row.model, _share(row.clean), interval, *proven)
         console.print(table)
+        if short != says:
+            console.print(says, markup=False)
         console.print()
 
 

@@ -28,7 +28,7 @@ for _name, _value in {
 
 import mlflow.onnx  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run  # noqa: E402
+from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric, Param, Run  # noqa: E402
 from mlflow.environment_variables import (  # noqa: E402
     MLFLOW_HTTP_REQUEST_MAX_RETRIES,
     MLFLOW_HTTP_REQUEST_TIMEOUT,
@@ -42,6 +42,7 @@ __all__ = [
     "ColSpec",
     "Dataset",
     "DatasetInput",
+    "Experiment",
     "InputTag",
     "Metric",
     "MlflowClient",

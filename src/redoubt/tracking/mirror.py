@@ -9,7 +9,7 @@ from redoubt.bundle.base.io import digest
 from redoubt.bundle.batches import slices
 from redoubt.core.store import read_json
 from redoubt.runs import RunRecord, key
-from redoubt.tracking.client import Metric, MlflowClient, MlflowException, Param, Run, someone_else_may_have
+from redoubt.tracking.client import Experiment, Metric, MlflowClient, MlflowException, Param, Run, someone_else_may_have
 from redoubt.tracking.deadline import Progress
 from redoubt.tracking.explain import NOT_MLFLOW
 from redoubt.tracking.hashes import KEY, NAMES, hashes_of, joined, key_of
@@ -19,7 +19,7 @@ from redoubt.tracking.pictures import PICTURE, eps_curves
 from redoubt.tracking.redaction import shown
 from redoubt.tracking.registry import register
 from redoubt.tracking.uri import TrackingError, home
-from redoubt.tracking.views import SUPERSEDED, views
+from redoubt.tracking.views import SUPERSEDED, audit_views, views
 
 # Who logs a run, and since when; gone once it is whole.
 CHECKOUT = "redoubt.checkout"
@@ -106,11 +106,15 @@ class Mirror:
             self._discard(run)
         said = {name: value for name, value in record.tags.items() if name not in NAMES}
         tags = {**said, **self._origin, SOURCE: f"redoubt {record.stage}", KEY: joined(mark, record.tags)}
+        if "verdict" in said:
+            tags[NOTE] = said["verdict"]
         made = self._open(record, tags, {})
         for path in files:
             self.client.log_artifact(made, str(path))
             self.progress.touch()
         self.client.set_terminated(made)
+        known = self.client.get_experiment(self.experiment(record.task))
+        self._tag(known, audit_views(known.creation_time))
         return made, True
 
     def _is_given_up(self, run: Run) -> bool:
@@ -196,15 +200,17 @@ class Mirror:
 
     def describe(self, task: str, records: Sequence[RunRecord]) -> None:
         """Say of an experiment what was found, and save the view of its runs that the links open."""
-        number = self.experiment(task)
-        known = self.client.get_experiment(number)
+        known = self.client.get_experiment(self.experiment(task))
         wanted = views(records, known.creation_time)
         note = known.tags.get(NOTE, "")
         if not note or note.endswith(OURS):
             wanted[NOTE] = experiment_note(self.root, task, records)
+        self._tag(known, wanted)
+
+    def _tag(self, experiment: Experiment, wanted: Mapping[str, str]) -> None:
         for name, value in wanted.items():
-            if known.tags.get(name) != value:
-                self.client.set_experiment_tag(number, name, value)
+            if experiment.tags.get(name) != value:
+                self.client.set_experiment_tag(experiment.experiment_id, name, value)
 
     def _open(self, record: RunRecord, tags: Mapping[str, str], seconds: Mapping[str, float]) -> str:
         colour = {COLOUR: COLOURS[record.run]} if record.run in COLOURS else {}

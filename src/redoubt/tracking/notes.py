@@ -73,12 +73,17 @@ def _swept(record: RunRecord) -> str:
 def _promoted(record: RunRecord) -> str:
     champion = record.params.get("champion")
     gates = [
-        f"{name.removeprefix('gate/')} {value}" for name, value in record.params.items() if name.startswith("gate/")
+        f"{name.removeprefix('gate/').replace('_', ' ')} {value}"
+        for name, value in record.params.items()
+        if name.startswith("gate/")
     ]
     asked = f" The gates: {', '.join(gates)}." if gates else ""
     if champion == "None":
         return f"No model is promoted: none cleared the gates.{asked}"
-    return f"The {champion} model is promoted.{asked} The metrics are lower ends of intervals, on validation rows."
+    guard = f" ({record.params['guard']})" if "guard" in record.params else ""
+    return (
+        f"The {champion} model is promoted{guard}.{asked} The metrics are lower ends of intervals, on validation rows."
+    )
 
 
 def _model(record: RunRecord) -> Iterator[str]:

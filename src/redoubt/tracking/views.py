@@ -11,12 +11,17 @@ TAG = "mlflow.sharedViewState."
 TABLE = "redoubt"
 SUPERSEDED = "redoubt.superseded"
 NORMS = ("linf", "l2")
+# What an audit finds of a model without a guard.
+AUDITED = ("robust", "certified")
 # Of each, the first that the runs have: a regression has no accuracy.
 CLEAN = ("test/accuracy", "test/mae")
 # The sections of the page of charts; MLflow's own order is the alphabet's.
 FIRST = ("eps_linf", "eps_l2", "radius_l2", "robust/linf", "robust/l2", "certified/linf", "certified/l2", "test")
 LINE = {
     "type": "LINE",
+    "runsCountToCompare": 10,
+    "deleted": False,
+    "isGenerated": True,
     "lineSmoothness": 0,
     "useGlobalLineSmoothing": False,
     "useGlobalXaxisKey": False,
@@ -45,9 +50,29 @@ def views(records: Sequence[RunRecord], since: int) -> dict[str, str]:
     """
     norm = next((norm for norm in NORMS if _metric(norm) in _metrics(records)), None)
     state = _runs() if norm is None else _models(records, norm)
-    name = "Runs" if norm is None else "Models, the most robust first"
-    view = {"name": name, "createdAt": since, "updatedAt": since, "state": json.dumps(state)}
-    return {f"{TAG}{TABLE}": json.dumps(view)}
+    return _saved("Runs" if norm is None else "Models, the most robust first", state, since)
+
+
+def audit_views(since: int) -> dict[str, str]:
+    """The views of the experiment of audits, whose runs are of models that need not have anything in common."""
+    shares = ["test/accuracy", *(f"robust/{norm}/{found}" for norm in NORMS for found in AUDITED)]
+    columns = ["params.`eps`", *(f"metrics.`{name}`" for name in shares)]
+    return _saved("Audits, the latest first", _columns(columns), since)
+
+
+def _saved(name: str, state: dict[str, Any], since: int) -> dict[str, str]:
+    view = {"name": name, "createdAt": since, "updatedAt": since, "state": _short(state)}
+    return {f"{TAG}{TABLE}": _short(view)}
+
+
+def _short(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _columns(columns: list[str]) -> dict[str, Any]:
+    """What is shown in which order, each as wide as its name."""
+    wide = {column: max(NARROW, LETTER * len(column)) for column in columns}
+    return {"selectedColumns": columns, "columnOrder": columns, "columnWidths": wide}
 
 
 def _metric(norm: str) -> str:
@@ -78,9 +103,7 @@ def _models(records: Sequence[RunRecord], norm: str) -> dict[str, Any]:
         "searchFilter": f"{order} >= 0 AND tags.`{SUPERSEDED}` IS NULL",
         "orderByKey": order,
         "orderByAsc": False,
-        "selectedColumns": columns,
-        "columnOrder": columns,
-        "columnWidths": {column: max(NARROW, LETTER * len(column)) for column in columns},
+        **_columns(columns),
         "compareRunSections": sections,
         "compareRunCharts": charts,
         "isAccordionReordered": True,
@@ -88,25 +111,20 @@ def _models(records: Sequence[RunRecord], norm: str) -> dict[str, Any]:
 
 
 def _charts(known: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A section for what was measured, curves against eps first; MLflow adds one for whatever else there is."""
+    """The sections, curves against eps first, and the lines of the curves, which MLflow would smooth.
+
+    It adds a chart for whatever else there is. Servers of before keep no more than 5,000 characters of a view.
+    """
     held = {section: sorted(name for name in known if name.rpartition("/")[0] == section) for section in FIRST}
     sections = [
-        {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False, "isGenerated": True}
+        {"uuid": section, "name": section, "display": True, "isReordered": False, "deleted": False}
         for section, names in held.items()
         if names
     ]
     charts = [
-        {
-            "uuid": name,
-            "metricKey": name,
-            "displayName": name,
-            "metricSectionId": section,
-            "runsCountToCompare": 10,
-            "deleted": False,
-            "isGenerated": True,
-            **(LINE if section.startswith(("eps_", "radius_")) else {"type": "BAR"}),
-        }
+        {"uuid": name, "metricKey": name, "displayName": name, "metricSectionId": section, **LINE}
         for section, names in held.items()
         for name in names
+        if section.startswith(("eps_", "radius_"))
     ]
     return sections, charts

@@ -26,7 +26,7 @@ def test_the_zoo_is_ranked_by_robust_accuracy(
 def test_it_fits_a_terminal(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaderboard", str(project / "zoo")]) == 0
     said = capsys.readouterr().out
-    assert "mnist, L-inf 0.3, 300 examples" in said
+    assert "mnist, L-inf 0.3 = 76.5 of 255, 300 examples" in said
     assert max(map(len, said.splitlines())) <= 80
 
 

@@ -50,6 +50,9 @@ def test_an_audit_is_a_run_and_the_same_one_is_there_once(here: Path, capsys: py
     assert run.data.params["eps"] == "0.05, 0.15"
     assert hashes_of(run.data.tags)["digest"] == audit["target"]["digest"]
     assert run.data.tags["mlflow.source.name"] == "redoubt audit"
+    assert run.data.tags["mlflow.note.content"] == audit["verdict"]
+    view = json.loads(experiment.tags["mlflow.sharedViewState.redoubt"])
+    assert {"params.`eps`", "metrics.`robust/linf/robust`"} <= set(json.loads(view["state"])["selectedColumns"])
     for column in ("robust", "certified"):
         history = client.get_metric_history(run.info.run_id, f"eps_linf/{column}")
         expected = [(round(1000 * row["eps"]), row[column]["share"]) for row in audit["rows"]]

@@ -77,8 +77,12 @@ def test_a_regression_is_told_in_errors(tmp_path: Path) -> None:
             id="validate",
         ),
         pytest.param(
-            record("promotion", "promote", params={"champion": "certified", "gate/clean": 0.9}),
-            "The certified model is promoted. The gates: clean 0.9.",
+            record(
+                "promotion",
+                "promote",
+                params={"champion": "certified", "guard": "guard only detects", "gate/clean": 0.9},
+            ),
+            "The certified model is promoted (guard only detects). The gates: clean 0.9.",
             id="promote",
         ),
         pytest.param(
@@ -137,6 +141,20 @@ def test_the_table_shows_models_alone_the_most_robust_first() -> None:
     assert found["selectedColumns"] == found["columnOrder"] == columns
     assert found["compareRunSections"][0]["name"] == "eps_linf", "the curves first"
     assert found["compareRunCharts"][0]["metricKey"] == "eps_linf/adaptive"
+
+
+def test_a_view_of_all_curves_is_kept_by_servers_of_before() -> None:
+    columns = ("undefended", "oblivious", "adaptive")
+    names = [f"eps_{norm}/{column}" for norm in ("linf", "l2") for column in columns]
+    names += ["eps_linf/certified", "radius_l2/certified"]
+    metrics = {f"robust/{norm}/{column}": 0.5 for norm in ("linf", "l2") for column in columns}
+    certified = {f"certified/linf/{method}": 0.5 for method in ("interval", "complete")}
+    whole = record(
+        metrics={"test/accuracy": 0.9, "certified/l2/smoothed_clean": 0.5, **metrics, **certified},
+        curves={name: [(0, 0.9), (80, 0.5)] for name in names},
+    )
+    (view,) = views([whole], 1764500000000).values()
+    assert len(view) < 5000
 
 
 def test_where_nothing_was_attacked_the_table_shows_descriptions() -> None:

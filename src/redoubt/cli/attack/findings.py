@@ -79,18 +79,18 @@ def _record(job: Job, findings: Findings) -> dict[str, Any]:
 
 
 def show(job: Job, findings: Findings, seconds: float, written: list[Path]) -> None:
-    """Print the figures and where the files are."""
+    """Print the figures first, then of what they are, and where the files are."""
     size = "" if "eps" in job.entry.ignores else f", {job.norm} eps {job.eps:g}"
     said = None if "data" in job.entry.ignores else f"{len(job.batch)}, {job.rows.source}"
     table = Table(title=f"{job.entry.name} on {job.target.said}{size}", show_header=False, title_justify="left")
+    for name, value in _lines(findings.found):
+        table.add_row(name, value)
     if said is not None:
         table.add_row("examples", said)
     if job.raw_units is not None:
         table.add_row("eps", job.raw_units)
     if job.immovable is not None:
         table.add_row("immovable", job.immovable.says(job.norm, job.eps))
-    for name, value in _lines(findings.found):
-        table.add_row(name, value)
     table.add_row("seconds", f"{seconds:.1f}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
