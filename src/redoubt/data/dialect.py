@@ -24,6 +24,8 @@ ROWS, CELLS = 1000, 20_000
 SEPARATORS = (",", ";", "\t", "|")
 # Words that people write for an empty cell, beside those that always count as one.
 SAID_MISSING = ("?", "-", "--", ".", "NA", "N/A", "n.a.", "missing", "unknown", "(empty)")
+# What a spreadsheet shows where a formula failed.
+FAILED = ("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NV")
 # The ways to write numbers that are tried, plain ones first: decimal mark, thousands mark.
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
 ENCODINGS = ["utf_8", "cp1252", "cp1250", "cp1251", "gb18030", "big5", "shift_jis", "euc_kr", "cp1253", "cp1254"]
@@ -147,8 +149,8 @@ def _missing(cells: pd.DataFrame, number: str) -> tuple[str, ...]:
     found: Counter[str] = Counter()
     for _, column in cells.items():
         filled = column[(column != "") & ~column.str.casefold().isin(MISSING)]
-        said = filled[filled.isin(SAID_MISSING)]
-        rest = filled[~filled.isin(SAID_MISSING)]
+        said = filled[filled.isin((*SAID_MISSING, *FAILED))]
+        rest = filled[~filled.isin((*SAID_MISSING, *FAILED))]
         if len(said) and len(rest) and (rest.str.fullmatch(number).mean() > 0.9):
             found.update(said)
         found.update(said[said == "?"])

@@ -1,5 +1,6 @@
 """What somebody has on disk: networks of their own, rows, and rows that are no good."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from redoubt.cli import main
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER
 
@@ -43,3 +45,28 @@ def desk(trained: Callable[[str], tiny.Case], tmp_path_factory: pytest.TempPathF
         np.savez(folder / f"{name}.npz", **arrays)
     np.save(folder / "array.npy", x)
     return folder
+
+
+@pytest.fixture
+def top(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project's top folder, with its params.yaml alone."""
+    shutil.copy(project / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def said(top: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What init says of a file that it takes; what it says of one that it refuses, in one sentence."""
+
+    def say(name: str, make: Callable[[Path], object], *words: str, status: int = 0) -> str:
+        make(Path(name))
+        assert main(["init", "own", name, *words, "--yes"]) == status
+        printed = capsys.readouterr()
+        if status:
+            assert printed.err.count("\n") == 1, printed.err
+            return printed.err
+        # Reasons stand on a line of their own in the block, as they do over several in the table.
+        return printed.out
+
+    return say

@@ -1,6 +1,5 @@
 """`redoubt init`: from anybody's file to a task, every decision shown, nothing else in params.yaml touched."""
 
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -40,13 +39,6 @@ def customers() -> pd.DataFrame:
     )
     table.loc[3, "spend"] = np.nan
     return table
-
-
-@pytest.fixture
-def top(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(project / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_a_table_with_everything_in_it(top: Path, capsys: pytest.CaptureFixture[str]) -> None:

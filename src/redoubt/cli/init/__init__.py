@@ -166,8 +166,12 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
             raise AskedError(f"--target {args.target}: '{args.path}' holds images, whose target is their class")
         plain, remarks = block.of_images(where), {"": "written by `redoubt init`"}
         task, raw = _tried(before, args.name, plain, found)
-        for sentence in (_pictured(raw), *raw.survey.notes):
+        for sentence in (_pictured(raw), *raw.survey.notes, *_too_little(raw, task)):
             _say(console, sentence)
+        if len(raw.schema.labels) < 2:
+            raise AskedError(
+                f"'{args.path}' holds images of one class, {raw.schema.labels[0]!r}; expected at least two"
+            )
     else:
         proposal = propose(found.table, _target(args, found.table, console))
         _show(console, args.name, len(found.table), proposal)
@@ -181,7 +185,10 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
             proposal = replace(proposal, split={})
             plain = block.of_table(proposal, where, found.read, {})
             task, raw = _tried(before, args.name, plain, found)
-        plain = block.of_table(proposal, where, found.read, allowed(raw, task.checks, task.missing))
+        limits = allowed(raw, task.checks, task.missing)
+        plain = block.of_table(proposal, where, found.read, limits)
+        for sentence in (*_too_little(raw, task), *_repeated(raw, limits)):
+            _say(console, f"note: {sentence}")
         remarks = _remarks(proposal)
     remarks["eps"] = eps_in_words(raw, task.eps)
     plain["eps"] = task.eps.model_dump()
@@ -240,6 +247,23 @@ def _show(console: Console, name: str, rows: int, proposal: Proposal) -> None:
         _say(console, f"and {len(proposal.columns) - SHOWN:,} more columns")
     for note in proposal.notes:
         _say(console, f"note: {note}")
+
+
+def _too_little(raw: Raw, task: Task) -> list[str]:
+    """Of data that `validate` will refuse for their number."""
+    least = task.checks.min_rows
+    return [f"{len(raw):,} rows, but `validate` wants at least {least:,}: add some"] if len(raw) < least else []
+
+
+def _repeated(raw: Raw, limits: dict[str, float]) -> list[str]:
+    """Of rows that stand there several times, for which a limit was raised."""
+    if "max_duplicates" not in limits:
+        return []
+    count = int(pd.DataFrame(raw.table).duplicated(keep=False).sum())
+    return [
+        f"{count:,} of {len(raw):,} rows are the same as another in all columns that are used, so that a model is"
+        " tested on what it learnt: remove the copies, if they are some"
+    ]
 
 
 def _pictured(raw: Raw) -> str:

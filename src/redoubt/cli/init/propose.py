@@ -1,6 +1,5 @@
 """What each column of a table would be used as, and why not, as a proposal to its owner."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import pandas as pd
 
 from redoubt.cli.init import goal as goals
 from redoubt.cli.init.cells import Cells, looked_at
+from redoubt.cli.init.odd import Proposed, odd_notes
 from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, use_of
 from redoubt.data.shared.looks import looks_like
 from redoubt.data.shared.words import changed, words
@@ -34,25 +34,8 @@ EMPTY_COUNTS = {
     "category": "they count as a category of its own, 'missing'",
     "mode": "they count as the most frequent value of the training rows (too few to learn what 'missing' means)",
 }
-# Days since 1899-12-30, of 1954 to 2064.
-SERIAL = (20_000, 60_000)
-_DATED = re.compile(r"date|datum|day|time|fecha|jour|tag", re.IGNORECASE)
 AGREE = "whoever they are, all rows of one agree"
 _TARGETS = ("target", "label", "class", "y", "left", "churn", "churned", "survived", "outcome", "diagnosis", "price")
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """A column: what it holds, an excerpt, its use, why it is left out, and how many of its words are kept (0: all)."""
-
-    name: str
-    holds: str
-    empty: int
-    distinct: int
-    shows: str
-    use: Use
-    why: str = ""
-    keep: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +103,7 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     missing = _missing(columns, len(table))
     split, said = _split(every, columns, len(table))
     notes = [*_word_notes(every, columns), *_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
-    notes += [*goals.notes(goal, measured), *_serial_notes(every, columns)]
+    notes += [*goals.notes(goal, measured), *odd_notes(every, columns, measured)]
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
     if lopsided:
@@ -130,22 +113,6 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
         )
     kind: Literal["regression", "classification"] = "regression" if measured else "classification"
     return Proposal(kind, target, columns, tolerance, rare, lopsided, missing, split, tuple(notes))
-
-
-def _serial_notes(every: list[Cells], columns: tuple[Proposed, ...]) -> Iterator[str]:
-    """Of days as spreadsheets count them, which look like any whole numbers."""
-    for cells, column in zip(every, columns, strict=True):
-        if column.use == "whole number" and _DATED.search(column.name) and cells.values is not None:
-            first, last = (pd.Timestamp("1899-12-30") + pd.Timedelta(days=int(end)) for end in _ends(cells.values))
-            if cells.values.between(*SERIAL).all():
-                yield (
-                    f"'{column.name}' may be days as spreadsheets count them, from {first:%Y-%m-%d} to {last:%Y-%m-%d}:"
-                    f" they are used as numbers; to predict the future, say split: {{time: {column.name}}}"
-                )
-
-
-def _ends(values: "pd.Series[float]") -> tuple[float, float]:
-    return max(float(values.min()), 0.0), min(float(values.max()), SERIAL[1])
 
 
 def _lopsided(goal: Cells, shares: "pd.Series[float]") -> bool:

@@ -212,13 +212,26 @@ def _typed(read: Callable[[], pd.DataFrame], what: str, path: Path, scratch: Pat
     table.columns = pd.Index([normal(str(name)) for name in table.columns])
     empty = int(table.isna().all(axis=1).sum())
     table = table.dropna(how="all") if empty else table
+    mixed = _words_of_mixed(table)
     made = scratch / "table.parquet"
     try:
         table.to_parquet(made, index=False)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise SourceError(f"'{path}': a column cannot be kept as Parquet: {str(error).splitlines()[0]}") from None
-    left = (f"{empty:,} rows without a cell are left out",) if empty else ()
+    left = [f"{empty:,} rows without a cell are left out"] if empty else []
+    left += [f"columns with words among other cells are taken as words: {listed(map(repr, mixed), 5)}"] if mixed else []
     return Found(made, read_parquet(made, ())[0], said=(f"read as {what}; kept as Parquet", *left))
+
+
+def _words_of_mixed(table: pd.DataFrame) -> list[str]:
+    """Columns of words and numbers in turn, which Parquet cannot hold, as words, in place; their names."""
+    mixed = []
+    for name in table.columns:
+        kinds = {type(cell) for cell in table[name].dropna()} if table[name].dtype == object else set()
+        if str in kinds and kinds <= {str, int, float, bool}:
+            table[name] = table[name].map(str, na_action="ignore").astype("str")
+            mixed += [str(name)] if len(kinds) > 1 else []
+    return mixed
 
 
 _OTHERS = {".feather": _feather, ".json": _json, ".jsonl": _json, ".ndjson": _json, ".xlsx": _excel}

@@ -76,7 +76,7 @@ def of_images(x: NDArray[Any], y: Ints, schema: Schema, levels: int, least: floa
     pixels = Found("x", f"{len(x):,} images", f"{' x '.join(map(str, x.shape[1:]))}, 0 to {levels}", "pixels")
     named = dict(zip(schema.labels, counts.tolist(), strict=True))
     classes = Found(schema.target, f"{len(named)} classes", _counted(named), "target")
-    return Survey((pixels, classes), (*_alike(schema.labels, f"classes of '{schema.target}'"), *_rare(named, least)))
+    return Survey((pixels, classes), (*alike(schema.labels, f"classes of '{schema.target}'"), *_rare(named, least)))
 
 
 def _used(cells: "pd.Series[Any]", raw: "pd.Series[Any]", kind: str) -> Found:
@@ -127,9 +127,9 @@ def _table_notes(typed: pd.DataFrame, schema: Schema, task: DataParams) -> Itera
     yield from _dropped_notes(empty.drop(columns=[column.name for column in schema.columns if column.missing]), task)
     for column in schema.columns:
         yield from _column_notes(typed[column.name], target, column.kind)
-        yield from _alike(column.categories, f"values of '{column.name}'")
+        yield from alike(column.categories, f"values of '{column.name}'")
     if schema.is_classification:
-        yield from _alike(schema.labels, f"classes of '{schema.target}'")
+        yield from alike(schema.labels, f"classes of '{schema.target}'")
         yield from _rare({str(key): int(n) for key, n in target.value_counts().items()}, task.checks.min_class_share)
 
 
@@ -183,14 +183,14 @@ def _is_monotone(cells: "pd.Series[Any]") -> bool:
     return bool(cells.is_monotonic_increasing or cells.is_monotonic_decreasing)
 
 
-def _alike(words: Sequence[str], what: str) -> Iterator[str]:
+def alike(words: Sequence[str], what: str) -> Iterator[str]:
     """Words that a reader would take for one: they differ in case, blanks, a dot at the end, or as 1 and 1.0 do."""
     groups: defaultdict[str, list[str]] = defaultdict(list)
     for word in words:
         groups[_folded(word)].append(word)
-    alike = [group for group in groups.values() if len(group) > 1]
-    if alike:
-        shown = listed((" and ".join(map(_quoted, group[:4])) for group in alike), 3)
+    several = [group for group in groups.values() if len(group) > 1]
+    if several:
+        shown = listed((" and ".join(map(_quoted, group[:4])) for group in several), 3)
         yield f"{what} that look the same count as different: {shown}; write them alike in the source"
 
 
