@@ -59,7 +59,7 @@ def audit_arrays(
     )
     target = _opened(model, opening)
     try:
-        return audit(target, batch, frame_of(batch.x, bounds, features), settings)
+        return audit(target, batch, frame_of(batch.x, bounds, features, whole=target.whole), settings)
     finally:
         target.close()
 

@@ -38,8 +38,8 @@ class Frame:
 
     @property
     def is_image(self) -> bool:
-        """Whether an input has a height and a width."""
-        return len(self.schema.shape) > 1
+        """Whether an input has a height and a width; a row of values over time has none."""
+        return len(self.schema.shape) > 1 and min(self.schema.shape[:2]) > 1
 
     def says(self, norm: Norm, eps: float) -> str:
         """An eps as a person reads it, such as "L-inf 0.1 = 25.5 of 255"."""
@@ -82,11 +82,7 @@ class Frame:
         Raises:
             FrameError: names the values and the bounds.
         """
-        if not np.isfinite(x).all():
-            broken = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
-            raise FrameError(
-                f"example {int(broken.argmax())} holds NaN or infinity ({int(broken.sum())} do): remove them"
-            )
+        check_finite(x)
         try:
             self.bounds.check(x)
         except ValueError:
@@ -96,7 +92,20 @@ class Frame:
             ) from None
 
 
-def frame_of(x: Floats, bounds: tuple[float, float] | None, features: tuple[str, ...] = ()) -> Frame:
+def check_finite(x: Floats) -> None:
+    """Refuse examples with gaps.
+
+    Raises:
+        FrameError: names the first such example.
+    """
+    broken = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+    if broken.any():
+        raise FrameError(f"example {int(broken.argmax())} holds NaN or infinity ({int(broken.sum())} do): remove them")
+
+
+def frame_of(
+    x: Floats, bounds: tuple[float, float] | None, features: tuple[str, ...] = (), *, whole: bool = False
+) -> Frame:
     """The frame of examples about which nothing else is known.
 
     Images take the narrowest of the usual ranges that holds them, tables the range of each feature and its standard
@@ -106,18 +115,21 @@ def frame_of(x: Floats, bounds: tuple[float, float] | None, features: tuple[str,
         x: `(examples, ...)`.
         bounds: smallest and largest value, if they are given.
         features: names of a table's columns.
+        whole: values are whole numbers, and stay so.
 
     Raises:
-        FrameError: reversed bounds, or images in no usual range.
+        FrameError: reversed bounds, images in no usual range, or examples with NaN or infinity.
     """
+    check_finite(x)
     schema = _schema(x, features)
     if bounds is None and x.ndim == 2:
         scale = x.std(axis=0, dtype=float).astype(np.float32)
-        box = Bounds(x.min(axis=0), x.max(axis=0), np.where(x.min(axis=0) < x.max(axis=0), scale, np.float32(0)))
+        lowest, highest = x.min(axis=0), x.max(axis=0)
+        box = Bounds(lowest, highest, np.where(lowest < highest, scale, np.float32(0)), np.bool_(whole))
         return Frame(box, schema, "of each feature as in the examples; eps is in standard deviations", None)
     said = "given"
     if bounds is None:
-        low, high = (float(x.min()), float(x.max())) if np.isfinite(x).all() else (0.0, 1.0)
+        low, high = float(x.min()), float(x.max())
         found = [(a, b) for a, b in RANGES if a <= low and high <= b]
         if not found:
             raise FrameError(f"the examples span {low:g} to {high:g}, no usual range of images: give --bounds LO HI")
@@ -126,13 +138,18 @@ def frame_of(x: Floats, bounds: tuple[float, float] | None, features: tuple[str,
     if not low < high:
         raise FrameError(f"--bounds are {low:g} {high:g}; the first must be below the second")
     lower, upper, scale = (np.full(1, end, np.float32) for end in (low, high, 1.0))
-    return Frame(Bounds(lower, upper, scale), schema, f"{low:g} to {high:g}, {said}", high - low)
+    numbers = ", whole numbers" if whole else ""
+    box = Bounds(lower, upper, scale, np.bool_(whole))
+    return Frame(box, schema, f"{low:g} to {high:g}{numbers}, {said}", high - low)
 
 
 def _schema(x: Floats, features: tuple[str, ...]) -> Schema:
     shape = x.shape[1:]
     if len(shape) != 1:
-        return Schema(task="audit", kind="image", target="answer", shape=shape, labels=("0", "1"))
+        # Three sides, as a schema has them, whatever the inputs have; their product alone matters.
+        sides = (*shape, 1, 1)[:2]
+        three = (*sides, math.prod(shape) // math.prod(sides) if math.prod(shape) else 1)
+        return Schema(task="audit", kind="image", target="answer", shape=three, labels=("0", "1"))
     names = features or tuple(f"input {place}" for place in range(shape[0]))
     columns = tuple(Column(name=name, kind="number") for name in names)
     return Schema(task="audit", kind="regression", target="answer", columns=columns, shape=shape)

@@ -104,6 +104,8 @@ def _above_a_constant(clean: Clean) -> Check:
     if clean.right.low > share:
         return Check(name="clean accuracy is above a constant's", passed=True, found=found)
     hint = "; other labels, another preprocessing or another model than was meant?"
+    if share == 1:
+        hint = "; the examples hold one class alone, of which any constant is right: give some of every class"
     return Check(name="clean accuracy is above a constant's", passed=False, found=found + hint)
 
 

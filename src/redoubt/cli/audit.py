@@ -181,7 +181,7 @@ def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> 
 
     if target.guarded is None or target.schema is None:
         bounds = None if args.bounds is None else (args.bounds[0], args.bounds[1])
-        return frame_of(examples.batch.x, bounds, examples.features)
+        return frame_of(examples.batch.x, bounds, examples.features, whole=target.whole)
     if args.bounds is not None:
         raise AskedError(f"--bounds: '{args.target}' has its own; leave it out")
     box = target.bounds

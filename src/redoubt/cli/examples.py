@@ -120,7 +120,13 @@ def _inputs(x: NDArray[Any], asked: Asked, path: Path) -> tuple[Floats, tuple[st
     if asked.schema is not None and x.ndim == 3 and len(asked.schema.shape) == 3:
         x = x[..., None]
     if x.dtype != np.uint8:
-        return x.astype(np.float32), ()
+        with np.errstate(over="ignore"):
+            floats = x.astype(np.float32)
+        if (np.isinf(floats) & np.isfinite(x)).any():
+            raise ExamplesError(
+                f"'{path}': x holds {x.flat[np.isinf(floats).argmax()]:g}, beyond what float32 can hold"
+            )
+        return floats, ()
     bounds = (0.0, 1.0) if asked.schema is not None and asked.schema.kind == "image" else asked.bounds
     if bounds is None or bounds == (0.0, float(BYTE)):
         return x.astype(np.float32), ()
@@ -135,7 +141,9 @@ def _targets(y: NDArray[Any], asked: Asked, path: Path) -> tuple[tuple[str, ...]
             f"'{path}': y has shape {y.shape}, one-hot it seems; expected (examples,): y.argmax(axis=1)"
         )
     if y.ndim != 1:
-        raise ExamplesError(f"'{path}': y has shape {y.shape}; expected (examples,): y[:, 0]")
+        raise ExamplesError(
+            f"'{path}': y has shape {y.shape}; expected (examples,){': y[:, 0]' if y.ndim == 2 else ''}"
+        )
     if asked.is_number:
         return (), numbers(pd.Series(y), "y", str(path)).to_numpy(np.float32)
     known = asked.schema.labels if asked.schema is not None else ()
@@ -148,7 +156,11 @@ def _targets(y: NDArray[Any], asked: Asked, path: Path) -> tuple[tuple[str, ...]
             return known, np.array([known.index(word) for word in as_words], np.int64)
         return known or tuple(str(each) for each in range(int(whole.max(initial=0)) + 1)), whole
     if not words:
-        raise ExamplesError(f"'{path}': y holds {y[0]:g}; expected classes from 0, or give --tolerance for values")
+        wrong = parsed[~(np.isfinite(parsed) & (parsed == np.round(parsed)) & (parsed >= 0))]
+        signs = " (signs become classes by (y + 1) / 2)" if set(np.unique(parsed)) == {-1.0, 1.0} else ""
+        raise ExamplesError(
+            f"'{path}': y holds {wrong[0]:g}; expected classes from 0{signs}, or give --tolerance for values"
+        )
     names, classes = named_classes(y.astype(str), path)
     if not known:
         return names, classes.astype(np.int64)

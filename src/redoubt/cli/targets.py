@@ -44,7 +44,7 @@ def open_asked(args: argparse.Namespace, *, reads: bool = True) -> Target:
         target = replace(target, labels=labels)
     if target.gradients is None and target.oracle is None:
         target = replace(target, predict=Oracle(target.predict))
-    return target if own else replace(target, bounds=_box(*(args.bounds or (0.0, 1.0))))
+    return target if own else replace(target, bounds=_box(*(args.bounds or (0.0, 1.0)), whole=target.whole))
 
 
 def _opening(args: argparse.Namespace, folder: Path | None, *, reads: bool) -> Opening:
@@ -86,5 +86,6 @@ def _served(args: argparse.Namespace) -> Path | None:
     return Path(folder)
 
 
-def _box(low: float, high: float) -> Bounds:
-    return Bounds(np.full(1, low, np.float32), np.full(1, high, np.float32), np.ones(1, np.float32))
+def _box(low: float, high: float, *, whole: bool) -> Bounds:
+    lower, upper, scale = (np.full(1, end, np.float32) for end in (low, high, 1.0))
+    return Bounds(lower, upper, scale, np.bool_(whole))

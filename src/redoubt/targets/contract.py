@@ -58,6 +58,7 @@ class Target:
         schema: of its task, if it is known.
         folder: of a bundle, also of one that a service serves.
         bounds: the box inputs live in and the unit of eps, where it is known; may be too narrow for some examples.
+        whole: its inputs are cast to whole numbers: a perturbation of less than 1 would be another input than it seems.
         close: lets go of a connection.
     """
 
@@ -77,6 +78,7 @@ class Target:
     schema: Schema | None = None
     folder: Path | None = None
     bounds: Bounds = PIXELS
+    whole: bool = False
     close: Callable[[], None] = nothing
 
     @property
@@ -152,6 +154,20 @@ def a_few(batch: Batch) -> Batch:
     return batch.take(np.unique(np.concatenate([np.arange(min(SAMPLE, len(batch))), first[:SAMPLE]])))
 
 
+def check_whole(said: str, x: Floats) -> None:
+    """Refuse examples that a model of whole numbers would cut off.
+
+    Raises:
+        TargetError: names the first such value.
+    """
+    broken = x[np.isfinite(x) & (x != np.round(x))]
+    if broken.size:
+        raise TargetError(
+            f"{said} casts its inputs to whole numbers, and the examples hold {broken[0]:g}: bring them to the whole"
+            " numbers that it takes, such as bytes 0..255"
+        )
+
+
 def check_fits(said: str, shape: tuple[int | None, ...] | None, given: tuple[int, ...]) -> None:
     """Refuse examples of another shape than the model takes.
 
@@ -164,4 +180,8 @@ def check_fits(said: str, shape: tuple[int | None, ...] | None, given: tuple[int
     if not fits:
         flat = len(shape) == 1 and shape[0] == int(np.prod(given))
         hint = ": flatten them, x.reshape(len(x), -1)" if flat else ""
+        if shape == (*given, 1):
+            hint = ": give them a channel, x[..., None]"
+        elif (*shape, 1) == given:
+            hint = ": leave out their channel, x[..., 0]"
         raise TargetError(f"the examples have shape {given}; {said} takes {shape}{hint}")

@@ -15,11 +15,13 @@ from redoubt.bundle.batches import slices
 from redoubt.certify.interval import is_bounded
 from redoubt.certify.worst_case import certifier
 from redoubt.core.types import Floats
-from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits
-from redoubt.targets.network_file import open_network
+from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits, check_whole
+from redoubt.targets.keras_inputs import plain, takes_whole_numbers, with_float_inputs
+from redoubt.targets.network_file import check_network, open_network
 from redoubt.targets.rounding import past_rounding
 
 ROWS_AT_ONCE = 512
+WHOLE = "it casts its inputs to whole numbers: an attack changes them by whole numbers alone"
 UNWRAPPED = "its last {what} was unwrapped: what is attacked are the logits before it"
 
 
@@ -46,10 +48,19 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
     Raises:
         TargetError: its inputs or outputs are not what the examples need.
     """
-    shape = tuple(network.input_shape[1:])
+    check_network(said, network)
+    if any(getattr(layer, "stateful", False) for layer in network.layers):
+        raise TargetError(
+            f"{said} is stateful: what it says depends on what it was asked before; build it with stateful=False and"
+            " give it the same weights"
+        )
+    network = plain(network)
+    shape, whole = tuple(network.input_shape[1:]), takes_whole_numbers(network)
     if opening.sample is not None:
         check_fits(said, shape, opening.sample.x.shape[1:])
         some = opening.sample.x
+        if whole:
+            check_whole(said, some)
     else:
         some = np.zeros((1, *(side or 1 for side in shape)), np.float32)
     network, notes = (network, []) if opening.is_number else logits_of(network)
@@ -59,10 +70,11 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
             f"{said} has one output that is no probability: give --tolerance if it answers a number, or two logits,"
             " 0 and the output"
         )
+    notes += [WHOLE] if whole else []
     notes += [*_of_precision(network), *_of_chance(network, some)]
     outputs, more = _differentiable(network, some)
     notes += more
-    bounded = outputs is not None and is_bounded(network)
+    bounded = outputs is not None and not whole and is_bounded(network)
     access: Access = "scores" if outputs is None else "gradients and bounds" if bounded else "gradients"
     return Target(
         said=said,
@@ -77,6 +89,7 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
         gradients=outputs,
         network=network,
         certifier=partial(certifier, network) if bounded else None,
+        whole=whole,
     )
 
 
@@ -88,17 +101,24 @@ def asks(network: keras.Model) -> Any:
 
     def predict(x: Floats) -> Floats:
         parts = slices(max(len(x), 1), ROWS_AT_ONCE)
-        return np.concatenate([graph(tf.constant(x[part])).numpy() for part in parts])
+        try:
+            return np.concatenate([graph(tf.constant(x[part])).numpy() for part in parts])
+        except tf.errors.OpError as error:
+            said = first_sentence(error)
+            raise TargetError(
+                f"the model fails on inputs of {x.min(initial=0):g} to {x.max(initial=0):g}: {said}; give --bounds"
+                " LO HI that it takes"
+            ) from None
 
     return predict
 
 
 def _differentiable(network: keras.Model, some: Floats) -> tuple[Outputs | None, list[str]]:
     """What gradient attacks follow, and what must be said of it; None where nothing leads back to the inputs."""
-    plain = of_network(network)
-    found = gradient_of(plain, some)
+    own = of_network(with_float_inputs(network))
+    found = gradient_of(own, some)
     if found is not None and np.any(found):
-        return plain, []
+        return own, []
     past = past_rounding(network)
     through = gradient_of(past, some)
     if through is not None and np.any(through):
@@ -108,7 +128,7 @@ def _differentiable(network: keras.Model, some: Floats) -> tuple[Outputs | None,
         ]
     if found is None:
         return None, ["no gradient reaches its inputs, which are looked up, binned or cast: it is attacked by queries"]
-    return plain, []
+    return own, []
 
 
 def gradient_of(outputs: Outputs, some: Floats) -> Floats | None:
@@ -123,10 +143,18 @@ def gradient_of(outputs: Outputs, some: Floats) -> Floats | None:
 
 
 def logits_of(network: keras.Model) -> tuple[keras.Model, list[str]]:
-    """The network up to a last softmax or sigmoid, and what was done, in words.
+    """The network up to its last softmax or sigmoid, and what was done, in words; a softmax before that goes too.
 
     A single sigmoid becomes two logits, 0 and its own, by a fixed Dense layer, so that bounds go through it too.
     """
+    found, notes = _unwrapped(network)
+    twice = bool(notes) and _probabilities(_last(found)[0]) == "softmax"
+    while twice and _probabilities(_last(found)[0]) == "softmax":
+        found, _ = _unwrapped(found)
+    return found, [f"{notes[0]}, and so was the softmax on which it stood"] if twice else notes
+
+
+def _unwrapped(network: keras.Model) -> tuple[keras.Model, list[str]]:
     operation, before = _last(network)
     kind = _probabilities(operation)
     if kind is None:

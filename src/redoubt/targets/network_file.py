@@ -1,13 +1,14 @@
 """Networks out of a stranger's files: held against limits before they are unpacked, and read without a traceback."""
 
+import contextlib
 import io
+import json
 import math
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import keras
@@ -65,29 +66,40 @@ def open_network(path: Path, *, unwraps: bool = False) -> keras.Model:
     with _explained(path, "as a .keras file"):
         _check_archive(path)
         network = keras.models.load_model(path, compile=False)
-    _check_network(path, network)
+    check_network(str(path), network)
     if not unwraps:
         _refuse_sigmoids(path, network)
     return network
 
 
-def _check_network(path: Path, network: keras.Model) -> None:
+def check_network(said: str, network: keras.Model) -> None:
+    """Refuse what is no network from one array to one row of outputs each.
+
+    Args:
+        said: what messages call it.
+        network: read.
+
+    Raises:
+        NetworkFileError: names what it takes and outputs.
+    """
     if not getattr(network, "outputs", None):
         raise NetworkFileError(
-            f"'{path}' was never built: call the model on some examples, or give it an Input, and save again"
+            f"'{said}' was never built: call the model on some examples, or give it an Input, and save again"
         )
-    given, answered = network.input_shape, network.output_shape
-    if not isinstance(given, tuple) or not isinstance(answered, tuple) or len(answered) != 2:
+    given, answered = ([tuple(each.shape) for each in ends] for ends in (network.inputs, network.outputs))
+    if len(given) != 1 or len(answered) != 1 or len(answered[0]) != 2:
+        takes, gives = (ends[0] if len(ends) == 1 else ends for ends in (given, answered))
         raise NetworkFileError(
-            f"'{path}' takes {given} and outputs {answered}; expected one input and outputs of shape (batch, classes)"
+            f"'{said}' takes {takes} and outputs {gives}; expected one input and outputs of shape (batch, classes):"
+            " make such a model of a part of it, keras.Model(model.inputs[0], model.outputs[0])"
         )
-    if answered[1] is None:
+    if answered[0][1] is None:
         raise NetworkFileError(
-            f"'{path}' outputs {answered}: the number of classes is undefined; give its Input a full shape"
+            f"'{said}' outputs {answered[0]}: the number of classes is undefined; give its Input a full shape"
         )
     if network.inputs[0].dtype == "string":
         raise NetworkFileError(
-            f"'{path}' takes words; expected numbers: attack the part of it behind the words' numbers"
+            f"'{said}' takes words; expected numbers: attack the part of it behind the words' numbers"
         )
 
 
@@ -99,7 +111,7 @@ def _refuse_sigmoids(path: Path, network: keras.Model) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _explained(path: Path, how: str) -> Iterator[None]:
     """One sentence for what broken and forged files make Keras, HDF5 and TensorFlow raise."""
     try:
@@ -135,10 +147,38 @@ def _check_archive(path: Path) -> None:
             raise NetworkFileError(
                 f"'{path}' describes its layers in {in_words(config)}; at most {in_words(LARGEST_JSON)} are read"
             )
+        if config:
+            _refuse_code(path, archive.read(CONFIG))
         stored = sum(each.compress_size for each in parts)
         _check_growth(sum(each.file_size for each in parts), stored, f"'{path}'")
         if WEIGHTS in archive.namelist():
             _check_weights(io.BytesIO(archive.read(WEIGHTS)), stored, f"'{path}'")
+
+
+def _refuse_code(path: Path, config: bytes) -> None:
+    """Say which class or function is missing: its code is not in the file, or is, and would run."""
+    try:
+        described = json.loads(config)
+    except ValueError:
+        return  # Keras says what is wrong.
+    for kind, name in _kinds(described):
+        foreign = name is not None and ">" in name and keras.saving.get_registered_object(name) is None
+        if foreign or kind == "__lambda__":
+            what = f"'{kind}', a class of its own" if foreign else "a Lambda layer, whose code would run"
+            raise NetworkFileError(
+                f"'{path}' holds {what}: give a function of yours that loads and calls it, package.module:function"
+            )
+
+
+def _kinds(part: Any) -> Iterator[tuple[str, str | None]]:
+    """Every class and function that a description names, with the name that it was registered by."""
+    if isinstance(part, dict):
+        if isinstance(part.get("class_name"), str):
+            yield part["class_name"], part.get("registered_name")
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from _kinds(each)
 
 
 def _check_weights(stream: BinaryIO, stored: int, what: str) -> None:
