@@ -32,6 +32,10 @@ from tests.support.checkout import STORES, TABLE, Checkout, loans
 # Whole pipelines: on a busy machine they take their time.
 pytestmark = pytest.mark.timeout(1200)
 
+# A stage's jobs in its own process, as on a machine of one core: each process of theirs imports TensorFlow anew. What
+# processes of their own come to is compared with it, by `AGAIN` and for a sweep; an attack's jobs are sent to one in
+# test_stages.
+ALONE = {"LOKY_MAX_CPU_COUNT": "1"}
 # Stages in one process, which imports TensorFlow once.
 AGAIN = """
 from pathlib import Path
@@ -95,7 +99,7 @@ def told(checkout: Checkout) -> Told:
     process = subprocess.Popen(
         ["dvc", "repro"],
         cwd=checkout.folder,
-        env=checkout.environment,
+        env=checkout.environment | ALONE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,7 +116,8 @@ def told(checkout: Checkout) -> Told:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         server = f"http://user:s3cret@127.0.0.1:{unused.getsockname()[1]}"
-        done = checkout.run("env", f"MLFLOW_TRACKING_URI={server}", "python", "-m", "pipelines.repro", "--jobs=2")
+        given = [f"{name}={value}" for name, value in (ALONE | {"MLFLOW_TRACKING_URI": server}).items()]
+        done = checkout.run("env", *given, "python", "-m", "pipelines.repro", "--jobs=2")
     assert done.returncode != 0
     assert (checkout.folder / "reports/index.html").is_file()
     assert re.findall("Running stage '(.+)'", checkout.good("dvc", "repro")) == ["report"]

@@ -1,5 +1,6 @@
 """What single stages decide, on files made for the purpose."""
 
+import pickle
 import re
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines import promote, sweep, validate
+from pipelines import attack, promote, sweep, validate
 from pipelines._data import TaskData, load_data
 from pipelines._training import checkpoint
 from pipelines.headline import headline
@@ -23,6 +24,7 @@ from redoubt.data.prepare import scaling
 from redoubt.data.shared import dataset
 from redoubt.data.shared.dataset import Raw
 from redoubt.data.splits import Split
+from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.feasibility import FeasibilityError
 from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.results import NORMS, Check, Robustness, ThreatResult
@@ -30,7 +32,7 @@ from redoubt.params.load import load
 from redoubt.params.resolve import settings
 from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.params.settings.sections import GatesParams, SweepParams, TrainParams
-from redoubt.params.settings.stages import PromoteSettings, SectionSettings, ValidateSettings
+from redoubt.params.settings.stages import AttackSettings, PromoteSettings, SectionSettings, ValidateSettings
 from redoubt.params.task import Task
 from redoubt.runs import RunRecord
 from redoubt.training.sweep import Point
@@ -399,3 +401,24 @@ def test_a_sweep_with_a_point_that_diverged_is_recorded(task: Task) -> None:
     assert len(children) == 2 * 3
     first = children["mlp 8, batch 16, rate 9, fold 0"]
     assert (first.metrics, first.curves) == ({"loss": 2.0}, {"epoch/loss": [(1, 2.0)]})
+
+
+def test_an_attacks_jobs_arrive_in_another_process_as_they_were_sent(task: Task) -> None:
+    """One per norm; what they open there they find by its path."""
+    given = settings(AttackSettings, task, 1)
+    jobs = attack._jobs(given, load_data("risk"), EvaluationCache(Path("kept")))
+    assert [job.norm for job in jobs] == list(NORMS)
+    for job in jobs:
+        sent = pickle.loads(pickle.dumps((attack.measure, job)))
+        assert sent[0] is attack.measure
+        assert (sent[1].settings, sent[1].folders, sent[1].seed) == (given, job.folders, job.seed)
+        assert sent[1].splits.keys() == job.splits.keys() >= {"test"}
+        for name, split in job.splits.items():
+            there = sent[1].splits[name]
+            assert (there.eps, there.thorough) == (split.eps, split.thorough)
+            assert np.array_equal(there.batch.x, split.batch.x)
+            assert np.array_equal(there.batch.y, split.batch.y)
+        for name in ("lower", "upper", "scale"):
+            assert np.array_equal(getattr(sent[1].bounds, name), getattr(job.bounds, name))
+        sent[1].cache.remember({"norm": job.norm}, {}, lambda: {"found": np.ones(1)})
+        assert job.cache.remember({"norm": job.norm}, {}, dict)["found"] == 1.0, "another cache than the one meant"

@@ -100,8 +100,10 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """As `source .venv/bin/activate` leaves it."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        # Other tests leave their own store in it: mlflow.set_tracking_uri writes to the environment.
-        inherited = {name: value for name, value in unpinned().items() if name not in STORES}
+        # Other tests leave their own store in it: mlflow.set_tracking_uri writes to the environment. The code of a
+        # checkout is compiled once for all its commands, whatever is wished for the project's own folder.
+        left = (*STORES, "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in unpinned().items() if name not in left}
         return {**inherited, "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
     def change(self, edit: Callable[[dict[str, Any]], None]) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mlflow import environment_variables
-from mlflow.cli import server as mlflow_server
 
 from tests.support.compose import TOP, VARIABLE, environment, services
 
@@ -186,6 +184,10 @@ def test_the_command_is_installed(name: str) -> None:
 
 
 def test_mlflow_knows_the_options_and_the_variables() -> None:
+    # Its command line takes seconds to import, in every process that collects this file.
+    from mlflow import environment_variables
+    from mlflow.cli import server as mlflow_server
+
     known = {option for parameter in mlflow_server.params for option in parameter.opts}
     program, verb, *arguments = shlex.split(SERVICES["tracking"]["command"])
     assert (program, verb) == ("mlflow", "server")
