@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from pipelines._stage import begin, fail, item_of
+from redoubt.block_sizes import pin_block_sizes
 from redoubt.core.errors import ends_in_one_line
 from redoubt.core.store import plain, write_json
 from redoubt.params.settings.stages import StudySettings, read_settings
@@ -45,6 +46,7 @@ def work(settings: StudySettings) -> None:
     with no_stderr():
         study = load_study(settings.module)
         sizes = sizes_of(name, study, settings.sizes)
+        pin_block_sizes()
         result = study.run(Given(course=settings.course == "full", seed=seed), sizes, seed)
     write(STUDIES / name, study, result, {"name": name, "seed": seed, "sizes": plain(sizes.model_dump())})
     write_json(STUDIES / "records" / f"{name}.json", _record(settings, result).model_dump())

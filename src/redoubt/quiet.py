@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from redoubt.block_sizes import pin_block_sizes
 from redoubt.core.errors import SurroundingsError
 
 
@@ -64,7 +63,6 @@ def import_tensorflow() -> None:
         import keras  # noqa: F401
         import tensorflow as tf
 
-    pin_block_sizes()
     settle_keras()
     # Every attack compiles its own graph once; TensorFlow takes that for a mistake.
     tf.get_logger().setLevel("ERROR")
