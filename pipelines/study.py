@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pipelines._stage import begin, fail, item_of
-from redoubt.block_sizes import pin_block_sizes
+from redoubt.core.block_sizes import pin_block_sizes
 from redoubt.core.errors import ends_in_one_line
 from redoubt.core.store import plain, write_json
 from redoubt.params.settings.stages import StudySettings, read_settings
