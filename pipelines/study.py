@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from pipelines._stage import begin, fail, item_of
-from redoubt.core.block_sizes import pin_block_sizes
 from redoubt.core.errors import ends_in_one_line
 from redoubt.core.store import plain, write_json
 from redoubt.params.settings.stages import StudySettings, read_settings
@@ -17,6 +16,7 @@ from redoubt.studies.files import write
 from redoubt.studies.given import Given
 from redoubt.studies.sizes import load_study, sizes_of
 from redoubt.tracking.uri import check_kind, store_uri
+from redoubt.training.block_sizes import pin_block_sizes
 
 STUDIES = Path("reports/studies")
 TASK = "course"

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from redoubt.core.block_sizes import pin_block_sizes
+from redoubt.training.block_sizes import pin_block_sizes
 
 
 def make_deterministic(seed: int, threads: int = 0) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from redoubt.core import block_sizes
-from redoubt.core.block_sizes import CACHES, FILLED, SIZES, pin_block_sizes, symbol
+from redoubt.training import block_sizes
+from redoubt.training.block_sizes import CACHES, FILLED, SIZES, pin_block_sizes, symbol
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the library is read as Linux has it")
 # Caches of a server of another kind, in which these sums are cut into other blocks.
