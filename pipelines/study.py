@@ -16,6 +16,7 @@ from redoubt.studies.files import write
 from redoubt.studies.given import Given
 from redoubt.studies.sizes import load_study, sizes_of
 from redoubt.tracking.uri import check_kind, store_uri
+from redoubt.training.block_sizes import pin_block_sizes
 
 STUDIES = Path("reports/studies")
 TASK = "course"
@@ -45,6 +46,7 @@ def work(settings: StudySettings) -> None:
     with no_stderr():
         study = load_study(settings.module)
         sizes = sizes_of(name, study, settings.sizes)
+        pin_block_sizes()
         result = study.run(Given(course=settings.course == "full", seed=seed), sizes, seed)
     write(STUDIES / name, study, result, {"name": name, "seed": seed, "sizes": plain(sizes.model_dump())})
     write_json(STUDIES / "records" / f"{name}.json", _record(settings, result).model_dump())

@@ -39,6 +39,7 @@ def of_model(name: str, model: "GuardedModel") -> dict[str, Any]:
         "columns": _columns(model),
         "digest": model.digest,
         "variants": list(model.variants),
+        "vote": guard.vote,
         "threshold": guard.threshold,
         "false_positives": guard.false_positives,
         "proves": model.proves,

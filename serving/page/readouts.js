@@ -68,7 +68,7 @@ export function certificateText({ model, clean, guard }) {
   const eps = clean.certified?.eps ?? 0;
   if (eps < 0.01) return [t("uncertified"), t("uncertifiedWhy")];
   const values = { eps: down(eps), bytes: Math.floor(down(eps) * 255) };
-  return [t("certified", values), t(guard ? "certifiedHow" : "certifiedAlone")];
+  return [t("certified", values), t(guard && model.vote === "all" ? "certifiedHow" : "certifiedAlone")];
 }
 
 export function drawCertificate(node, result) {

@@ -63,6 +63,13 @@ def test_its_certificate_is_the_networks(served: httpx.Client, plain: Path, http
     assert model.prove_network(x, found + 0.5 / 64)[0, label] <= 0
 
 
+def test_the_page_is_told_that_no_variant_votes(served: httpx.Client) -> None:
+    told = served.get("/page.json").json()["tasks"]
+    assert {each["task"]: (each["vote"], each["variants"][0]) for each in told} == dict.fromkeys(
+        SCHEMAS, ("plain", "plain")
+    )
+
+
 def test_what_squeezing_moves_is_flagged(served: httpx.Client, plain: Path) -> None:
     threshold = GuardedModel.load(plain / "digits" / "champion").threshold
     row = ask(served)
