@@ -31,6 +31,7 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
     cell = next(each for each in card["numbers"]["cells"] if each["norm"] == norm and each["eps"] == eps)
     within = "" if settings.tolerance is None else f", within ±{settings.tolerance:g}"
     served, proven = card["numbers"]["clean_guarded"], cell["certified_guarded"]
+    failed = [check for check in card["numbers"]["checks"][norm] if not check["passed"]]
     return {
         **row,
         "guard": GUARDS[card["vote"]],
@@ -41,8 +42,9 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
         **{column: cell[column] for column in COLUMNS},
         "certified": proven,
         "certified_network": cell["certified"],
-        "trusted": all(check["passed"] for check in card["numbers"]["checks"][norm]),
+        "trusted": not failed,
         "notes": [
+            *(f"not trusted on the test split: {check['name']}: {check['found']}" for check in failed),
             _constant(settings.tolerance, promotion),
             *_other_guard(promotion),
             *_unchangeable(cell),

@@ -235,6 +235,20 @@ def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     assert "balanced 50.0 %, clean and under any attack" in note
 
 
+def test_why_a_champion_is_not_trusted_stands_beside_it(task: Task) -> None:
+    """On validation examples, by which it was chosen, every check passed."""
+    attacked(task, BOTH)
+    promoted(task)
+    assert line(task)["trusted"]
+    path = Path("models/risk/champion/card.json")
+    card = read_json(path)
+    card["numbers"]["checks"]["linf"] = [{"name": "no gradient is zero", "passed": False, "found": "2.2 % are"}]
+    write_json(path, card)
+    row = line(task)
+    assert not row["trusted"]
+    assert row["notes"][0] == "not trusted on the test split: no gradient is zero: 2.2 % are"
+
+
 def test_what_the_threat_cannot_change_stands_beside_the_champion(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)
