@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from redoubt.core.store import read_json
-from redoubt.evaluation.promotion import GUARDS
+from redoubt.evaluation.plain_answer import GUARDS
 from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable
 

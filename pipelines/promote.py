@@ -21,8 +21,8 @@ from redoubt.data.shared import dataset
 from redoubt.defenses.detecting import write_detecting
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
-from redoubt.evaluation.plain_answer import plain_answer, plain_clean
-from redoubt.evaluation.promotion import GUARDS, Candidate, beats, better_guards, candidate, choose, next_step
+from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
+from redoubt.evaluation.promotion import Candidate, beats, better_guards, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.stages import PromoteSettings
 from redoubt.report.model_card import MODEL_CARD, model_card

@@ -18,8 +18,7 @@ from redoubt.core.types import Norm
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.shared.dataset import COLUMNS
 from redoubt.evaluation.baselines import judgment
-from redoubt.evaluation.plain_answer import plain_answer, plain_clean
-from redoubt.evaluation.promotion import GUARDS
+from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import CANDIDATES, HARDENED
 from redoubt.params.settings.stages import SectionSettings

@@ -13,6 +13,7 @@ RATE = {"share": 0.9, "low": 0.8, "high": 0.95}
 GOOD: dict[str, Any] = {
     "task": "digits",
     "champion": "certified",
+    "guard": "only detects",
     "clean": "accuracy 92.2 %",
     "threat": "L-inf 0.15",
     "trusted": True,

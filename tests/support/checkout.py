@@ -16,7 +16,17 @@ import yaml
 from tests.support.unpinned import unpinned
 
 STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-COPIED = ("pipelines", "src", "expectations", "dvc.yaml", ".dvcignore", ".dvc/config", ".gitignore", "params.yaml")
+COPIED = (
+    "pipelines",
+    "src",
+    "expectations",
+    "dvc.yaml",
+    ".dvcignore",
+    ".dvc/config",
+    ".dvc/plots",
+    ".gitignore",
+    "params.yaml",
+)
 TABLE = "data/own/loans.csv"
 TASK = {
     "kind": "classification",

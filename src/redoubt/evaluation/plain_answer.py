@@ -6,7 +6,11 @@ Nobody has to attack it anew. Who knows this guard attacks the network, and that
 from collections.abc import Mapping
 from typing import Any
 
+from redoubt.bundle.base.types import Vote
 from redoubt.evaluation.results import Robustness, ThreatResult
+
+# What a guard does, by who votes.
+GUARDS: dict[Vote, str] = {"all": "votes", "plain": "only detects"}
 
 
 def plain_answer(measured: Robustness) -> Robustness:

@@ -12,8 +12,6 @@ from redoubt.evaluation.metrics import Score
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import GatesParams
 
-GUARDS: dict[Vote, str] = {"all": "votes", "plain": "only detects"}
-
 
 class PromotionError(RedoubtError):
     """Figures that no choice can be made by; the message says what is missing and what to do."""
