@@ -91,7 +91,7 @@ def show(params: Params) -> list[str]:
     rows = [read_json(Path("reports/sections", f"{name}.json")) for name in params.run]
     for name, row in zip(params.run, rows, strict=True):
         if row["champion"] is None:
-            table.add_row(name, "none", "", "no model cleared the gates: see the end")
+            table.add_row(name, "none", "", "why: see the end")
             continue
         rates = [_share(row[column]) for column in ("undefended", "oblivious", "adaptive")]
         rates.append(_share(row["certified"]) if row["certified"] else "-")

@@ -44,4 +44,4 @@ def test_no_champion_is_said_last_and_is_status_3(
     assert end.value.code == 3
     said = capsys.readouterr()
     assert said.err == f"evolution: no champion: {NOTES[0]}; {NOTES[1]}\n"
-    assert "no model cleared the gates: see the end" in said.out
+    assert "why: see the end" in said.out
