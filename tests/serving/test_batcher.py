@@ -180,7 +180,7 @@ def test_a_wait_has_its_end() -> None:
 
 def test_work_that_is_long_for_one_input_leaves_the_loop_to_others() -> None:
     async def scenario(batcher: Batcher) -> None:
-        question, slowest = Double(seconds=0.1), 0.0
+        question, slowest = Double(seconds=0.4), 0.0
         batcher.learn(question, np.zeros(1, dtype=np.float32))
         client = Client(batcher, question, [1.0, 2.0])
         while not client.task.done():
@@ -188,7 +188,7 @@ def test_work_that_is_long_for_one_input_leaves_the_loop_to_others() -> None:
             await asyncio.sleep(0.001)
             slowest = max(slowest, time.perf_counter() - began)
         assert client.task.result() == [2.0, 4.0]
-        assert slowest < 0.08
+        assert slowest < 0.3
 
     tried(scenario)
 
