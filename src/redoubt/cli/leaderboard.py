@@ -32,7 +32,7 @@ examples:
 
 exit status: 0 shown; 2 no card was found, or one that cannot be read
 """
-# Of what a threat says, so much stands in a title; of a table it names every feature.
+# Characters of a threat in a title; that of a table names every feature.
 SHORT = 40
 HEAD = ("rank", "task", "model", "threat", "examples", "clean", "robust", "certified", "certified (network)", "bundle")
 

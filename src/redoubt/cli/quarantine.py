@@ -23,7 +23,7 @@ block in params.yaml must allow it: validate: {quarantine: true}.
 
 
 class Moved(NamedTuple):
-    """What was moved aside, and why."""
+    """The quarantined rows, and why each was quarantined."""
 
     task: str
     source: str

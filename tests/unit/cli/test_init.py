@@ -152,7 +152,7 @@ def test_who_shares_an_answer_is_no_feature(top: Path, capsys: pytest.CaptureFix
     table.assign(fault=np.where(faulty[device], "yes", "no")).to_csv("sensor.csv", index=False)
     assert main(["init", "sensor", "sensor.csv", "--target", "fault", "--yes"]) == 0
     assert load().task("sensor").categorical == ()
-    assert "'device' stands for 40 groups of rows: those of one stay together" in capsys.readouterr().out
+    assert "'device' puts rows into 40 groups: a group is never split" in capsys.readouterr().out
     assert load().task("sensor").split.group == "device"
 
 

@@ -235,8 +235,8 @@ def _split(every: list[Cells], columns: tuple[Proposed, ...], rows: int) -> tupl
     """What a split at random would leak by, and what is said of it."""
     groups = [column for column in columns if _is_group(column, rows) and not column.empty]
     said = [
-        f"'{column.name}' stands for {column.distinct:,} groups of rows: those of one stay together when rows are "
-        "split, so that a model is tested on new ones"
+        f"'{column.name}' puts rows into {column.distinct:,} groups: a group is never split, so that a model is tested "
+        "on groups that it has not seen"
         for column in groups[:1]
     ]
     split = {"group": groups[0].name} if groups else {}

@@ -78,7 +78,7 @@ def _too_many_words(cells: Cells) -> str:
 
 
 def _few_are_no_numbers(cells: Cells) -> str:
-    """Of a column of numbers in which a total, a remark or a slip stands too."""
+    """Of a column of numbers with a total, a remark or a typing error among them."""
     if not pd.api.types.is_string_dtype(cells.filled):
         return ""
     text = cells.filled[pd.to_numeric(cells.filled, errors="coerce").isna()]
