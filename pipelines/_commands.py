@@ -12,10 +12,13 @@ from typing import Any
 
 import psutil
 
+from pipelines._warm import WarmProcess, warm_up, words_of
 from redoubt.core.store import read_json, remove, write_json
 from redoubt.progress import FOLDER
 
 LOGS, PROGRESS, RUNNING = Path(".redoubt/logs"), Path(".redoubt/progress"), Path(".redoubt/running")
+# The first stages of a run import their libraries themselves: where no more have changed, that is sooner done.
+FEW = 3
 # How long a signal is given before the next, harder one.
 PATIENCE = ((signal.SIGINT, 8.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
 
@@ -25,9 +28,9 @@ class Commands:
 
     def __init__(self) -> None:
         """Begin with none; `taken` holds the seconds of those that succeeded."""
-        self._running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
+        self._running: dict[str, tuple[subprocess.Popen[bytes] | WarmProcess, float]] = {}
         self.taken: dict[str, float] = {}
-        self._guard, self._stopped = threading.Lock(), False
+        self._guard, self._stopped, self._begun = threading.Lock(), False, 0
 
     def __call__(self, stage: Any, dry: bool = False, run_env: Mapping[str, str] | None = None) -> None:
         """Run a stage's command; `pipelines._project` gives it to DVC.
@@ -42,19 +45,17 @@ class Commands:
         options["env"] |= {FOLDER: str((PROGRESS / name).resolve())}
         remove(PROGRESS / name)
         log_of(name).parent.mkdir(parents=True, exist_ok=True)
-        with log_of(name).open("wb") as log:
-            for command in stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]:
-                if code := self._run(name, command, log, options):
-                    raise StageCmdFailedError(command, code)
+        log_of(name).write_bytes(b"")
+        for command in stage.cmd if isinstance(stage.cmd, list) else [stage.cmd]:
+            if code := self._run(name, command, options):
+                raise StageCmdFailedError(command, code)
         remove(PROGRESS / name)
 
-    def _run(self, name: str, command: str, log: Any, options: Mapping[str, Any]) -> int:
+    def _run(self, name: str, command: str, options: Mapping[str, Any]) -> int:
         with self._guard:
             if self._stopped:
                 return 1
-            arguments = ["/bin/sh", "-c", command]
-            quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
-            process = subprocess.Popen(arguments, **{**options, **quiet, "shell": False}, process_group=0)  # noqa: S603
+            process = self._start(command, options, log_of(name))
             self._running[name] = process, time.monotonic()
             note = RUNNING / f"{name}.json"
             write_json(note, {"process": process.pid, "since": psutil.Process(process.pid).create_time()})
@@ -65,6 +66,18 @@ class Commands:
                 self.taken[name] = seconds
         note.unlink(missing_ok=True)
         return code
+
+    def _start(self, command: str, options: Mapping[str, Any], log: Path) -> subprocess.Popen[bytes] | WarmProcess:
+        self._begun += 1
+        if self._begun == FEW:
+            warm_up()
+        env = options["env"]
+        if self._begun > FEW and (words := words_of(command, env["DVC_STAGE"])):
+            return WarmProcess(words, env, os.fspath(options["cwd"]), log)
+        arguments = ["/bin/sh", "-c", command]
+        with log.open("ab") as output:
+            quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+            return subprocess.Popen(arguments, **{**options, **quiet, "shell": False}, process_group=0)  # noqa: S603
 
     def running(self) -> dict[str, float]:
         """For how many seconds each command has been at work."""

@@ -1,6 +1,7 @@
 """Mathematics as pictures: the page needs no network, no script and no font of its own."""
 
 import io
+from functools import cache
 
 import matplotlib as mpl
 from matplotlib import mathtext
@@ -15,6 +16,7 @@ SIZE = 12.0
 PIXELS = 96 / 72
 
 
+@cache
 def to_svg(tex: str) -> str:
     """A formula as SVG, in the size of the text around it.
 
