@@ -8,5 +8,4 @@ from redoubt.quiet import import_tensorflow, no_stderr, uncollected
 with contextlib.suppress(Exception), no_stderr():
     import_tensorflow()
 with contextlib.suppress(Exception), no_stderr(), uncollected():
-
     import redoubt.tracking.client  # noqa: F401

@@ -16,12 +16,11 @@ from redoubt.core.types import Norm
 from redoubt.evaluation.attack_report import clean_figures, curve, record
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.results import NORMS, join
-from redoubt.evaluation.worker import ModelResult, Split, WorkerJob, measure
+from redoubt.evaluation.worker import SHOWN, ModelResult, Split, WorkerJob, measure
 from redoubt.params.settings.sections import CANDIDATES
 from redoubt.params.settings.stages import AttackSettings
 
 SPLITS = ("validation", "test")
-SHOWN = 8
 
 
 def work(settings: AttackSettings) -> None:
@@ -44,7 +43,7 @@ def work(settings: AttackSettings) -> None:
         write_json(reports / "records" / f"attack-{name}.json", kept.model_dump())
     write_json(reports / "robustness.json", {"task": settings.name, "norm": settings.norm, "models": models})
     shown = {norm: found[norm]["test"] for norm in NORMS}
-    write_arrays(reports / "examples.npz", _examples(shown, settings.name, data))
+    write_arrays(reports / "examples.npz", _examples(shown, data))
     cache.keep_used()
 
 
@@ -73,14 +72,13 @@ def _jobs(settings: AttackSettings, data: TaskData, cache: EvaluationCache) -> l
     ]
 
 
-def _examples(found: Mapping[Norm, Mapping[str, ModelResult]], task: str, data: TaskData) -> dict[str, Any]:
+def _examples(found: Mapping[Norm, Mapping[str, ModelResult]], data: TaskData) -> dict[str, Any]:
     """The first test rows, and what the budget's attack makes of them."""
     examples: dict[str, Any] = {"x": data.test.x[:SHOWN], "y": data.test.y[:SHOWN]}
     for name in CANDIDATES:
-        guarded = GuardedModel.load(Path("models", task, name))
         for norm in NORMS:
-            shown = found[norm][name].examples[:SHOWN]
-            examples |= {f"{name}_{norm}": shown, f"{name}_{norm}_answers": guarded.network(shown)}
+            shown = found[norm][name]
+            examples |= {f"{name}_{norm}": shown.examples[:SHOWN], f"{name}_{norm}_answers": shown.answers}
     return examples
 
 

@@ -111,21 +111,27 @@ class Evaluation:
     def _cell(self, threat: Threat, fixed: Immovable | None) -> ThreatResult:
         evaluator, y = self.evaluator, self.batch.y
         plain = self._undefended(threat)
-        self.examples[threat] = plain.kept
         guarded = WorstCase(plain.kept, evaluator.is_adversarial_guarded(plain.kept, y))
-        is_adversarial = {"undefended": plain.is_adversarial, "oblivious": guarded.is_adversarial}
+        oblivious = guarded.is_adversarial
         query = None
         if self.thorough and self._is_budget(threat):
             self._guarded(guarded, self._square, evaluator.query_problem(threat.norm), threat.eps)
             query = rate(~guarded.is_adversarial)
-        for member in self._adaptive_attacks(threat):
+        adaptive = self._adaptive_attacks(threat)
+        for member in adaptive:
             self._guarded(guarded, member, evaluator.adaptive[threat.norm], threat.eps)
+        # What was made for the guard may fool the network too, which alone answers behind a guard that only detects.
+        made_for_guard = replace(adaptive[0], name="made for the guard")
+        plain.add(made_for_guard, guarded.kept, evaluator.is_adversarial(guarded.kept, y))
+        self.examples[threat] = plain.kept
         flagged = [
             rate(evaluator.guarded.predict(x_adv, np.random.default_rng(evaluator.config.seed)).flagged)
             for x_adv in (plain.kept, guarded.kept)
         ]
         alone = self.is_adversarial[threat]
-        is_adversarial |= {
+        is_adversarial = {
+            "undefended": plain.is_adversarial,
+            "oblivious": oblivious,
             "adaptive": guarded.is_adversarial,
             **self._uncertified(threat, plain.is_adversarial, guarded.is_adversarial),
         }

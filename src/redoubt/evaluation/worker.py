@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from redoubt.core.types import Batch, Bounds, Floats, Norm, Threat
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.results import Robustness
@@ -15,6 +17,9 @@ from redoubt.quiet import import_tensorflow
 if TYPE_CHECKING:
     from redoubt.evaluation.attack_columns import Evaluation
     from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+
+# Examples that are kept to be looked at.
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,11 @@ class WorkerJob:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What was found of one model, and the perturbations at the budget."""
+    """What was found of one model, the perturbations at the budget, and its network's answers to the first of them."""
 
     robustness: Robustness
     examples: Floats
+    answers: Floats
 
 
 def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
@@ -132,4 +138,7 @@ def _measured(job: WorkerJob, done: "Mapping[str, Evaluation]", name: str) -> Mo
     foreign = [other.examples[budget] for each, other in done.items() if each != name]
     ablated = done[name].thorough and job.norm == job.settings.norm
     robustness = summarize(done[name], job.norm, foreign, judge_parts=ablated)
-    return ModelResult(robustness, done[name].examples[budget])
+    examples = done[name].examples[budget]
+    # By TensorFlow, whose sums are pinned: ONNX Runtime's last digits are the processor's.
+    answers = done[name].evaluator.network(examples[:SHOWN], training=False)
+    return ModelResult(robustness, examples, np.asarray(answers))

@@ -20,7 +20,7 @@ from redoubt.bundle.model.guarded_model import BUNDLE_FILES, PROOF, GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_json, write_json
 from redoubt.defenses.adaptive import adaptive_outputs
-from redoubt.defenses.guards.guard import calibrate, configure, export, export_proof
+from redoubt.defenses.guards.guard import calibrate, configure, export, export_proof, rounded_up
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.models.saved import load_network
 from tests.support.tiny import GUARDS, IMAGE, Guarded, rows
@@ -117,7 +117,30 @@ def test_calibration_keeps_its_promise_and_wastes_little(guarded: Guarded, share
     scores = GuardedModel(graph, guarded.case.schema, calibrated).predict(x, np.random.default_rng(9)).score
     assert flagged.sum() <= share * count
     if len(np.unique(scores)) == count:
-        assert flagged.sum() >= np.floor(share * count)
+        rounded_away = (scores <= calibrated.threshold) & (scores > calibrated.threshold / 1.001)
+        assert flagged.sum() >= np.floor(share * count) - rounded_away.sum()
+
+
+@pytest.mark.parametrize(
+    ("number", "rounded"),
+    [
+        (0.03637924790382385, 0.03638),
+        (1.6704835891723633, 1.671),
+        (0.1, 0.1),
+        (0.10000001, 0.1001),
+        (2.0, 2.0),
+        (0.0, 0.0),
+    ],
+)
+def test_a_threshold_has_four_digits(number: float, rounded: float) -> None:
+    assert rounded_up(number) == rounded
+
+
+@given(st.floats(1e-30, 1e30))
+def test_a_threshold_is_never_rounded_down(number: float) -> None:
+    assert number <= rounded_up(number) <= number * 1.001
+    assert rounded_up(rounded_up(number)) == rounded_up(number)
+    assert rounded_up(np.inf) == np.inf
 
 
 def test_the_bundle_on_disk_is_calibrated(guarded: Guarded) -> None:

@@ -18,7 +18,8 @@ from redoubt.core.types import Floats, Threat
 from redoubt.defenses.components import Component, components
 from redoubt.evaluation import attack_columns as module
 from redoubt.evaluation.ablation import ablate_guard
-from redoubt.evaluation.attack_columns import Evaluation
+from redoubt.evaluation.attack_columns import Evaluation, WorstCase
+from redoubt.evaluation.diagnostics import AttackSuccess
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
 from redoubt.evaluation.paired import unpacked
 from redoubt.evaluation.redraws import REDRAWS
@@ -129,6 +130,23 @@ def test_every_lost_row_is_on_one_attacks_account(result: Robustness) -> None:
     for cell in result.cells:
         broken = sum(count for _, count in cell.broken)
         assert broken == round(64 * (result.clean.share - cell.undefended.share))
+
+
+def test_what_fools_the_guard_is_tried_on_the_network_too(table: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = evaluation(table, thorough=False)
+    evaluator, batch = asked.evaluator, asked.batch
+    blind = WorstCase(batch.x, evaluator.is_adversarial(batch.x, batch.y))
+    known = int(blind.is_adversarial.sum())
+    success = np.zeros(len(batch.x), dtype=bool)
+    alone = AttackSuccess(noise=success, fgsm=success, pgd=success, white_box=success)
+    asked.is_adversarial[Threat("linf", 0.3)] = alone
+    monkeypatch.setattr(asked, "_undefended", lambda threat: blind)
+    cell = asked.run(Threat("linf", 0.3))
+    [(name, count)] = cell.broken
+    assert name == "made for the guard"
+    assert count == round(64 * (1 - cell.undefended.share)) - known > 0
+    fooled = evaluator.is_adversarial(asked.examples[Threat("linf", 0.3)], batch.y)
+    assert fooled.sum() == known + count, "the examples kept are those that fool the network"
 
 
 def test_queries_are_asked_at_the_budget_alone(result: Robustness) -> None:

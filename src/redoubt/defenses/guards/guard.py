@@ -1,6 +1,7 @@
 """Composes the guard round a network, as one graph for service."""
 
 import math
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 import keras
@@ -18,6 +19,9 @@ from redoubt.defenses.guards.squeezing import add_squeeze
 from redoubt.models.export import add_network
 from redoubt.models.onnx_graph import Graph
 from redoubt.params.settings.sections import ImageGuard, TableGuard
+
+# Of the threshold.
+DIGITS = 4
 
 
 def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, output_scale: float) -> GuardConfig:
@@ -38,10 +42,21 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
 
 
 def calibrate(model: GuardedModel, clean: Floats) -> GuardConfig:
-    """Set the threshold so that at most the declared share of clean validation inputs is flagged."""
+    """Set the threshold so that at most the declared share of clean validation inputs is flagged.
+
+    It is rounded up: the last digits of a score are the processor's, and the threshold is part of the digest.
+    """
     scores = np.sort(model.predict(clean, np.random.default_rng(0)).score)
     rank = math.ceil((1.0 - model.guard.false_positives) * len(scores)) - 1
-    return model.guard.model_copy(update={"threshold": float(scores[rank])})
+    return model.guard.model_copy(update={"threshold": rounded_up(float(scores[rank]))})
+
+
+def rounded_up(number: float) -> float:
+    """The smallest number of four digits that is not below, such as 0.03638 for 0.036379248."""
+    if not number > 0 or not math.isfinite(number):
+        return number
+    unit = Decimal(1).scaleb(math.floor(math.log10(number)) - DIGITS + 1)
+    return float(Decimal(str(number)).quantize(unit, ROUND_CEILING))
 
 
 def levels(config: GuardConfig) -> tuple[Floats, Floats]:
