@@ -24,6 +24,7 @@ from redoubt.evaluation.champion import clean_figures, incumbent_of, install, th
 from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
 from redoubt.evaluation.promotion import Candidate, beats, better_guards, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
+from redoubt.evaluation.served import served_record
 from redoubt.params.settings.stages import PromoteSettings
 from redoubt.report.model_card import MODEL_CARD, model_card
 from redoubt.runs import RunRecord
@@ -56,6 +57,9 @@ def work(settings: PromoteSettings) -> None:
             install(champion, source, card, {"task": settings.name, "inputs": example_request(settings.name, data)})
     promoted = incumbent_of(champion, terms, settings.gates)
     _tell(champion, settings.name)
+    guards = {each.name: each.vote for each in better_guards(candidates)}
+    if promoted:
+        guards[promoted.model] = promoted.selection.vote
     decision = {
         "task": settings.name,
         "gates": settings.gates.model_dump(),
@@ -65,13 +69,15 @@ def work(settings: PromoteSettings) -> None:
         "champion": promoted.model if promoted else None,
         "vote": promoted.selection.vote if promoted else None,
         "digest": promoted.digest if promoted else None,
-        "guards": {each.name: each.vote for each in better_guards(candidates)}
-        | ({promoted.model: promoted.selection.vote} if promoted else {}),
+        "guards": guards,
         "kept_incumbent": kept,
         "next_step": None if kept or chosen else next_step(candidates, settings.gates),
     }
     write_json(reports / "promotion.json", decision)
     write_json(reports / "records" / "promote.json", _record(settings, decision).model_dump())
+    for name, vote in guards.items():
+        of_model = served_record(settings.name, name, report["models"][name], settings.eps, vote)
+        write_json(reports / "records" / f"promote-{name}.json", of_model.model_dump())
     if decision["champion"] is None:
         print(f"promote@{settings.name}: no model is promoted")
         for each in better_guards(candidates):

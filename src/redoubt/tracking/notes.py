@@ -50,8 +50,8 @@ def _most_robust(models: Sequence[RunRecord]) -> str:
     if not models:
         return "What each run found is in its description."
     norm = _norms(models[0])[0]
-    best = max(models, key=lambda each: each.metrics.get(f"robust/{norm}/adaptive", 0.0))
-    share = _share(best.metrics.get(f"robust/{norm}/adaptive"))
+    best = max(models, key=lambda each: _robust(each, norm))
+    share = _share(_robust(best, norm))
     return f"The {best.run} model is the most robust within {_threat(best, norm)}: {share} against adaptive attackers."
 
 
@@ -101,6 +101,9 @@ def _model(record: RunRecord) -> Iterator[str]:
             f"know the guard, {_share(metrics['oblivious'])} against those who do not, and "
             f"{_share(metrics['undefended'])} without it."
         )
+        served = record.metrics.get(f"served/{norm}/adaptive")
+        if served is not None and "guard" in record.params:
+            yield f"Behind the guard it would be served with, which {record.params['guard']}, it is {_share(served)}."
         proven = _certified(record, norm)
         if proven is not None:
             yield f"Certified accuracy {CERTIFIED[norm]}: {_share(proven)}."
@@ -110,13 +113,22 @@ def _model(record: RunRecord) -> Iterator[str]:
 
 def _table(models: Sequence[RunRecord], norm: str) -> str:
     budget = _threat(next(record for record in models if norm in _norms(record)), norm)
-    heads = ["model", "clean", *COLUMNS, f"certified {CERTIFIED[norm]}"]
+    names = {column: f"robust/{norm}/{column}" for column in COLUMNS}
+    if any(f"served/{norm}/adaptive" in record.metrics for record in models):
+        names["as served"] = f"served/{norm}/adaptive"
+    heads = ["model", "clean", *names, f"certified {CERTIFIED[norm]}"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-    for record in sorted(models, key=lambda each: -each.metrics.get(f"robust/{norm}/adaptive", 0.0)):
-        shares = [record.metrics.get(f"robust/{norm}/{column}") for column in COLUMNS]
+    for record in sorted(models, key=lambda each: -_robust(each, norm)):
+        shares = [record.metrics.get(name) for name in names.values()]
         cells = [_clean(record.metrics), *map(_share, (*shares, _certified(record, norm)))]
         lines.append(f"| {' | '.join([record.run, *cells])} |")
     return f"Robust accuracy within {budget}:\n\n" + "\n".join(lines)
+
+
+def _robust(record: RunRecord, norm: str) -> float:
+    """Against who knows the guard: the one it would be served with, once that is chosen."""
+    attacked = record.metrics.get(f"robust/{norm}/adaptive", 0.0)
+    return record.metrics.get(f"served/{norm}/adaptive", attacked)
 
 
 def _norms(record: RunRecord) -> list[str]:

@@ -13,8 +13,9 @@ SUPERSEDED = "redoubt.superseded"
 NORMS = ("linf", "l2")
 # What an audit finds of a model without a guard.
 AUDITED = ("robust", "certified")
-# Of each, the first that the runs have: a regression has no accuracy.
-CLEAN = ("test/accuracy", "test/mae")
+# Of each, the first that the runs have: behind the guard that was chosen, else as attacked; numbers have no accuracy.
+CLEAN = ("served/accuracy", "served/mae", "test/accuracy", "test/mae")
+ROBUST = ("served/{norm}/adaptive", "robust/{norm}/adaptive")
 # The sections of the page of charts; MLflow's own order is the alphabet's.
 FIRST = ("eps_linf", "eps_l2", "radius_l2", "robust/linf", "robust/l2", "certified/linf", "certified/l2", "test")
 LINE = {
@@ -48,8 +49,9 @@ def views(records: Sequence[RunRecord], since: int) -> dict[str, str]:
     Returns:
         Value by tag: models, the most robust first, where some were attacked; else every run.
     """
-    norm = next((norm for norm in NORMS if _metric(norm) in _metrics(records)), None)
-    state = _runs() if norm is None else _models(records, norm)
+    known = _metrics(records)
+    norm = next((norm for norm in NORMS if _robust(known, norm)), None)
+    state = _runs() if norm is None else _models(known, norm)
     return _saved("Runs" if norm is None else "Models, the most robust first", state, since)
 
 
@@ -75,8 +77,8 @@ def _columns(columns: list[str]) -> dict[str, Any]:
     return {"selectedColumns": columns, "columnOrder": columns, "columnWidths": wide}
 
 
-def _metric(norm: str) -> str:
-    return f"robust/{norm}/adaptive"
+def _robust(known: set[str], norm: str) -> str | None:
+    return next((name for each in ROBUST if (name := each.format(norm=norm)) in known), None)
 
 
 def _metrics(records: Iterable[RunRecord]) -> set[str]:
@@ -89,15 +91,17 @@ def _runs() -> dict[str, Any]:
     return {"selectedColumns": [shown], "columnOrder": [shown], "columnWidths": {shown: BROAD}}
 
 
-def _models(records: Sequence[RunRecord], norm: str) -> dict[str, Any]:
+def _models(known: set[str], norm: str) -> dict[str, Any]:
     """The table of models: clean, robust, certified and eps, without sweep points and what is out of date."""
-    known = _metrics(records)
-    clean = next((name for name in CLEAN if name in known), CLEAN[0])
-    metrics = [clean, _metric(norm)]
-    if norm == "linf":
+    clean, robust = next((name for name in CLEAN if name in known), CLEAN[-1]), _robust(known, norm)
+    proven = f"served/{norm}/certified"
+    metrics = [clean, robust]
+    if proven in known:
+        metrics.append(proven)
+    elif norm == "linf":
         metrics += sorted(name for name in known if name.startswith("certified/linf/"))
     columns = [*(f"metrics.`{name}`" for name in metrics), f"params.`eps/{norm}`"]
-    order = f"metrics.`{_metric(norm)}`"
+    order = f"metrics.`{robust}`"
     sections, charts = _charts(known)
     return {
         "searchFilter": f"{order} >= 0 AND tags.`{SUPERSEDED}` IS NULL",

@@ -143,6 +143,21 @@ def test_the_table_shows_models_alone_the_most_robust_first() -> None:
     assert found["compareRunCharts"][0]["metricKey"] == "eps_linf/adaptive"
 
 
+def test_the_table_shows_models_behind_the_guard_that_was_chosen() -> None:
+    served = {"served/accuracy": 0.967, "served/linf/adaptive": 0.77, "served/linf/certified": 0.75}
+    one = attacked("certified", 0.743, **{"certified/linf/interval": 0.75}, **served)
+    one = one.model_copy(update={"params": {**one.params, "guard": "only detects"}})
+    found = state(attacked("natural", 0.76), one)
+    columns = [f"metrics.`{name}`" for name in served]
+    assert found["selectedColumns"] == [*columns, "params.`eps/linf`"]
+    assert found["orderByKey"] == columns[1]
+    assert "Behind the guard it would be served with, which only detects, it is 77.0 %." in run_note(Path(), one)
+    note = experiment_note(Path("nowhere"), "digits", [attacked("natural", 0.76), one])
+    assert note.startswith("The certified model is the most robust within L-inf 0.08: 77.0 %")
+    assert "| certified | 96.3 % | 84.3 % | 79.3 % | 74.3 % | 77.0 % | 75.0 % |" in note
+    assert "| natural | 96.3 % | 86.0 % | 81.0 % | 76.0 % | - | - |" in note
+
+
 def test_a_view_of_all_curves_is_kept_by_servers_of_before() -> None:
     columns = ("undefended", "oblivious", "adaptive")
     names = [f"eps_{norm}/{column}" for norm in ("linf", "l2") for column in columns]
