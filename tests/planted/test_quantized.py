@@ -1,14 +1,19 @@
 """Quantized models: rounding inside leaves no gradient, and the audit still finds what there is to be found."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from redoubt.core.types import Batch
+from redoubt.targets.contract import Opening
+from redoubt.targets.open import open_target
 from tests.support.brightness import CENTRES, SHARP, SIDE, examples, nearest
-from tests.support.planted import audited, opened
+from tests.support.planted import LABELS, audited, opened
 
 L, K = keras.layers, keras.ops
 EPS = 0.2
@@ -61,6 +66,57 @@ def test_rounding_hides_nothing(network: keras.Model, monkeypatch: pytest.Monkey
     assert found.worst.share == exact(network, batch)
     assert found.clean.share == 1.0
     assert np.array_equal(target.predict(batch.x), network(batch.x)), "judged is the model as it rounds"
+
+
+def of_brightness_in_onnx(nodes: list[onnx.NodeProto], held: dict[str, Any]) -> bytes:
+    """The class whose centre is nearest to the brightness, once these nodes have made `q` of `m`."""
+    held = held | {"axes": np.array([1, 2, 3]), "w": 2 * SHARP * CENTRES[None], "b": -SHARP * CENTRES**2}
+    mean = helper.make_node("ReduceMean", ["x", "axes"], ["m3"])
+    flat, out = helper.make_node("Flatten", ["m3"], ["m"]), helper.make_node("Gemm", ["q", "w", "b"], ["y"])
+    values = [
+        numpy_helper.from_array(np.asarray(value, None if name in ("axes", "zero") else np.float32), name)
+        for name, value in held.items()
+    ]
+    graph = helper.make_graph(
+        [mean, flat, *nodes, out],
+        "planted",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", SIDE, SIDE, 1])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+        values,
+    )
+    made: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9
+    ).SerializeToString()
+    return made
+
+
+QUANTIZED = [
+    helper.make_node("QuantizeLinear", ["m", "scale", "zero"], ["i"]),
+    helper.make_node("DequantizeLinear", ["i", "scale", "zero"], ["q"]),
+]
+ROUNDED = [
+    helper.make_node("Mul", ["m", "levels"], ["s"]),
+    helper.make_node("Round", ["s"], ["r"]),
+    helper.make_node("Div", ["r", "levels"], ["q"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "held"),
+    [(QUANTIZED, {"scale": 0.2, "zero": np.int8(-2)}), (ROUNDED, {"levels": 5.0})],
+    ids=["int8", "rounded"],
+)
+def test_quantized_in_onnx(
+    nodes: list[onnx.NodeProto], held: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = examples(48)
+    (tmp_path / "model.onnx").write_bytes(of_brightness_in_onnx(nodes, held))
+    target = open_target(str(tmp_path / "model.onnx"), Opening(batch.take(np.arange(8)), LABELS))
+    assert target.access == "gradients", "no bound goes through rounding"
+    found = audited(target, batch, monkeypatch, eps=EPS)
+    assert "go straight through them (BPDA)" in " ".join(found.notes)
+    assert found.clean.share == 1.0
+    assert found.worst.share == exact(of_brightness(lambda m: K.round(5 * m) / 5), batch)
 
 
 def test_a_gradient_that_leads_away_beside_the_rounding_is_stamped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from redoubt.core.types import Floats
 from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits, check_whole
 from redoubt.targets.keras_inputs import plain, takes_whole_numbers, with_float_inputs
 from redoubt.targets.network_file import check_network, open_network
-from redoubt.targets.rounding import past_rounding
+from redoubt.targets.rounding import ROUNDS, past_rounding
 
 ROWS_AT_ONCE = 512
 WHOLE = "it casts its inputs to whole numbers: an attack changes them by whole numbers alone"
@@ -122,10 +122,7 @@ def _differentiable(network: keras.Model, some: Floats) -> tuple[Outputs | None,
     past = past_rounding(network)
     through = gradient_of(past, some)
     if through is not None and np.any(through):
-        return past, [
-            "rounding or signs inside stop every gradient, as in a quantized model: attacks go straight through them"
-            " (BPDA), and by queries"
-        ]
+        return past, [ROUNDS]
     if found is None:
         return None, ["no gradient reaches its inputs, which are looked up, binned or cast: it is attacked by queries"]
     return own, []

@@ -20,9 +20,10 @@ from redoubt.core.types import Batch, Floats
 from redoubt.targets.contract import Access, Certifier, Opening, Target, TargetError, check_fits
 from redoubt.targets.keras_file import gradient_of
 from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
-from redoubt.targets.onnx_gradients import TranslationError, translate
+from redoubt.targets.onnx_gradients import TranslationError, rounds, translate
 from redoubt.targets.onnx_output import Chosen, choose
 from redoubt.targets.reading import SAYS, Form, Reading, read_answers
+from redoubt.targets.rounding import ROUNDS
 
 ROWS_AT_ONCE = 256
 # Of the largest score, by which the translated graph may differ from ONNX Runtime.
@@ -62,6 +63,8 @@ def open_onnx(said: str, opening: Opening) -> Target:
     gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.examples)
     if why:
         notes.append(f"no gradients: {why}; it is attacked by queries")
+    elif rounds(chosen.model, chosen.output):
+        notes.append(ROUNDS)
     proves, unproven = (None, "") if gradients is None else _certifier(chosen, given, first, reading)
     if unproven:
         notes.append(f"no bounds: {unproven}")

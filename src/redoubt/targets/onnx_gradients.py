@@ -11,9 +11,10 @@ from onnx import numpy_helper
 from redoubt.core.errors import RedoubtError
 from redoubt.targets.onnx_layers import LAYERS
 from redoubt.targets.onnx_operators import OPERATORS
+from redoubt.targets.onnx_rounding import ROUNDING
 
 # Operators that have a TensorFlow form here.
-KNOWN = {**OPERATORS, **LAYERS}
+KNOWN = {**OPERATORS, **LAYERS, **ROUNDING}
 
 
 class TranslationError(RedoubtError):
@@ -48,6 +49,11 @@ def translate(model: onnx.ModelProto, output: str, given: str) -> Callable[[tf.T
         return values[output]
 
     return run
+
+
+def rounds(model: onnx.ModelProto, output: str) -> bool:
+    """Whether something on the way to an output rounds what the inputs make of it."""
+    return any(name_of(node) in ROUNDING for node in needed(model.graph, output))
 
 
 def constants_of(model: onnx.ModelProto) -> dict[str, Any]:

@@ -8,6 +8,11 @@ import tensorflow as tf
 from redoubt.attacks.core.problem import Outputs
 
 GRADIENT = "RedoubtStraightThrough"
+# What is said of a model that is attacked like this.
+ROUNDS = (
+    "rounding or signs inside stop every gradient, as in a quantized model: attacks go straight through them (BPDA),"
+    " and by queries"
+)
 # Operations that are flat nearly everywhere, and near enough to the identity for its gradient to lead on.
 FLAT = ("Round", "Rint", "Floor", "Ceil", "Sign")
 

@@ -77,6 +77,17 @@ CASES: list[tuple[str, np.ndarray, Sequence[np.ndarray], dict[str, Any]]] = [
     ("BatchNormalization", IMAGE, (floats(4), floats(4), floats(4), np.abs(floats(4)) + 0.1), {"epsilon": 1e-3}),
     ("InstanceNormalization", IMAGE, (floats(4), floats(4)), {}),
     ("LayerNormalization", X, (floats(4), floats(4)), {}),
+    *[(name, 3 * X, (), {}) for name in ("Ceil", "Floor", "Round", "Sign")],
+]
+SCALE, SCALES = np.array(0.02, np.float32), np.array([0.02, 0.03, 0.01, 0.05], np.float32)
+# The scale, the zero point and the attributes of a quantization and its inverse.
+QUANTIZED = [
+    (SCALE, np.array(3, np.uint8), {}),
+    (SCALE, np.array(-3, np.int8), {}),
+    (SCALE, None, {}),
+    (SCALES, np.array([0, 1, 2, 3], np.int8), {"axis": 1}),
+    (SCALES, np.array([0, 1, 2, 3], np.int8), {"axis": -1}),
+    (SCALES[:3], np.array([0, 1, 2], np.int8), {"axis": 0}),
 ]
 # What they do depends on sides that are known, of which the number of examples is none.
 BY_SHAPE = {"Conv", "Flatten", "MaxPool", "Reshape"}
@@ -135,6 +146,32 @@ def test_an_operator_for_learned_models(name: str, attributes: dict[str, Any], p
     compare([helper.make_node(name, ["x"], outputs, domain=ML, **attributes)], {}, X, "y", eagerly=True)
 
 
+@pytest.mark.parametrize(("scale", "zero", "attributes"), QUANTIZED)
+def test_quantized_and_back(scale: np.ndarray, zero: np.ndarray | None, attributes: dict[str, Any]) -> None:
+    held = {"scale": scale} | ({} if zero is None else {"zero": zero})
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *held], ["q"], **attributes),
+        helper.make_node("DequantizeLinear", ["q", *held], ["y"], **attributes),
+    ]
+    # Some beyond what the type holds, which saturates.
+    compare(nodes, held, 3 * X, "y", eagerly=True)
+
+
+@pytest.mark.parametrize("name", ["Round", "Floor", "Ceil", "Sign"])
+def test_what_rounds_passes_the_gradient_on(name: str) -> None:
+    graph = helper.make_graph(
+        [helper.make_node(name, ["x"], ["y"])],
+        "one",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])],
+        [onnx.ValueInfoProto(name="y")],
+    )
+    x = tf.constant(X)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = translate(helper.make_model(graph), "y", "x")(x)
+    assert np.array_equal(tape.gradient(y, x), np.ones_like(X))
+
+
 def test_shapes_computed_inside_the_graph() -> None:
     """As `view(x.size(0), -1)` is exported, and comparisons with a constant made on the way."""
     nodes = [
@@ -156,4 +193,5 @@ def test_shapes_computed_inside_the_graph() -> None:
 def test_every_operator_is_among_the_cases() -> None:
     tried = {case[0] for case in CASES} | {f"{ML}.{case[0]}" for case in LEARNED}
     inside = {"Constant", "ConstantOfShape", "Shape", "Greater", "Less", "Equal", "Where"}
+    inside |= {"QuantizeLinear", "DequantizeLinear"}
     assert set(KNOWN) == tried | inside
