@@ -10,7 +10,7 @@ from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.ensemble import Member
 from redoubt.audit.budget import Clock
 from redoubt.audit.judge import Judge
-from redoubt.audit.measure import ROWS, TIME, Cell, Tried
+from redoubt.audit.measure import INTERRUPTED, ROWS, TIME, Cell, Tried
 from redoubt.audit.plan import STEPS, thorough_search
 from redoubt.bundle.batches import slices
 from redoubt.certify.refute import check_not_refuted
@@ -104,7 +104,7 @@ class _Adaptive:
             try:
                 self._part(member, problem, left[part])
             except KeyboardInterrupt:
-                self.stopped = "interrupted"
+                self.stopped = INTERRUPTED
                 break
             done += len(left[part])
         found = int(self.worst.is_adversarial.sum()) - before

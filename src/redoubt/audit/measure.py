@@ -1,7 +1,8 @@
 """Carries out a plan batch by batch, so that the clock, a budget of queries or Ctrl-C leaves all that is known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,9 +18,10 @@ from redoubt.evaluation.attack_columns import WorstCase
 from redoubt.evaluation.redraws import Flags
 from redoubt.progress import progress_bar
 
+R = TypeVar("R")
 ROWS = 128
 # Why an audit ends before its plan.
-TIME = "the time of the budget is spent"
+TIME, INTERRUPTED = "the time of the budget is spent", "interrupted"
 # By what the worst case of a smaller eps is called in that of a larger one.
 SMALLER = Member("a smaller eps", NOISE.attack, uses_gradients=False)
 
@@ -74,6 +76,16 @@ class Measuring:
         self.tried: list[Tried] = []
         self.stopped: str | None = None
 
+    def unless_interrupted(self, work: Callable[[], R], otherwise: R) -> R:
+        """What the work returns; something else where it, or anything before it, was interrupted."""
+        if self.stopped == INTERRUPTED:
+            return otherwise
+        try:
+            return work()
+        except KeyboardInterrupt:
+            self.stopped = INTERRUPTED
+            return otherwise
+
     def run(self, steps: Sequence[Step], clock: Clock) -> None:
         """Carry out steps until they or the means are at an end."""
         with progress_bar(total=len(steps), desc="audit", unit="attack") as bar:
@@ -105,7 +117,7 @@ class Measuring:
         try:
             x_adv = self._attacked(step, self._batch.take(rows))
         except KeyboardInterrupt:
-            self.stopped = "interrupted"
+            self.stopped = INTERRUPTED
             return 0
         except OracleError as error:
             self.stopped = str(error)
@@ -128,7 +140,7 @@ class Measuring:
         try:
             wrong = self._judge.is_adversarial(x_adv, batch.y)
         except KeyboardInterrupt:
-            self.stopped = "interrupted"
+            self.stopped = INTERRUPTED
             return 0
         except OracleError as error:
             self.stopped = str(error)

@@ -114,16 +114,24 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
     measuring = Measuring(judge, batch, settings.norm, _sizes(given), clean.wrong)
     measuring.run(plan(_scope(judge, len(batch), settings, given, proxy)), clock)
     measuring.close()
-    proven = {eps: _proven(judge, batch, settings.norm, cell) for eps, cell in measuring.cells.items()}
-    certified = {eps: rate(flags) for eps, flags in proven.items() if flags is not None}
-    if target.gradients is not None and measuring.stopped != "interrupted":
-        checks += masking_checks(judge, batch, settings.norm, measuring, certified)
-    guarded = {eps: guarded_columns(judge, batch, settings.norm, measuring.cells[eps], clock) for eps in sorted(given)}
+    certified = measuring.unless_interrupted(
+        lambda: _certified(judge, batch, settings.norm, measuring), dict[float, Rate]()
+    )
+    if target.gradients is not None:
+        checks += measuring.unless_interrupted(
+            lambda: masking_checks(judge, batch, settings.norm, measuring, certified), list[Check]()
+        )
+    guarded = measuring.unless_interrupted(
+        lambda: {
+            eps: guarded_columns(judge, batch, settings.norm, measuring.cells[eps], clock) for eps in sorted(given)
+        },
+        dict[float, Columns](),
+    )
     for columns in guarded.values():
         measuring.tried.extend(columns.tried)
         measuring.stopped = measuring.stopped or columns.stopped
     rows = [
-        _row(judge, batch, settings.norm, cell, certified=certified.get(eps), guard=guarded.get(eps))
+        _row(judge, batch, (settings.norm, eps in given), cell, certified.get(eps), guarded.get(eps, Columns()))
         for eps, cell in measuring.cells.items()
     ]
     found = _audit(judge, Looked(batch, clean, source), settings, rows, checks, measuring)
@@ -162,6 +170,11 @@ def _scope(judge: Judge, examples: int, settings: Settings, given: tuple[float, 
     )
 
 
+def _certified(judge: Judge, batch: Batch, norm: Norm, measuring: Measuring) -> dict[float, Rate]:
+    proven = {eps: _proven(judge, batch, norm, cell) for eps, cell in measuring.cells.items()}
+    return {eps: rate(flags) for eps, flags in proven.items() if flags is not None}
+
+
 def _proven(judge: Judge, batch: Batch, norm: Norm, cell: Cell) -> Flags | None:
     """What bounds prove, held against what was found and against points of each ball."""
     certifier = judge.target.certifier
@@ -175,9 +188,9 @@ def _proven(judge: Judge, batch: Batch, norm: Norm, cell: Cell) -> Flags | None:
 
 
 def _row(
-    judge: Judge, batch: Batch, norm: Norm, cell: Cell, *, certified: Rate | None, guard: Columns | None
+    judge: Judge, batch: Batch, what: tuple[Norm, bool], cell: Cell, certified: Rate | None, guard: Columns
 ) -> EpsRow:
-    asked, guard = guard is not None, guard or Columns()
+    norm, asked = what
     return EpsRow(
         eps=cell.eps,
         says=judge.frame.says(norm, cell.eps),

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from redoubt.audit.budget import Budget, Clock
 from redoubt.audit.frame import Frame
+from redoubt.audit.plan import plan
 from redoubt.audit.run import Outcome, Settings, audit
 from redoubt.core.types import PIXELS
 from redoubt.targets.bundle_folder import open_bundle
@@ -54,6 +55,24 @@ def test_queries_find_what_a_guard_hides_from_gradients(
     assert row.oblivious is not None
     assert row.adaptive is not None
     assert row.adaptive.share < row.oblivious.share
+
+
+@pytest.mark.parametrize("during", ["_certified", "masking_checks", "guarded_columns"])
+def test_ctrl_c_after_the_attacks_leaves_what_they_found(
+    during: str, outcome: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("redoubt.audit.run.plan", lambda scope: [step for step in plan(scope) if step.alone])
+    monkeypatch.setattr(f"redoubt.audit.run.{during}", interrupt)
+    found = outcome().audit
+    assert found.stopped == "interrupted"
+    assert found.tried
+    assert found.headline.asked
+    assert found.headline.robust.share < found.clean.share
+    assert found.headline.adaptive is None
+    assert (found.headline.certified is None) == (during == "_certified")
 
 
 def test_the_clock_and_ctrl_c_leave_what_is_known(
