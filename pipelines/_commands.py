@@ -31,6 +31,7 @@ class Commands:
         self._running: dict[str, tuple[subprocess.Popen[bytes] | WarmProcess, float]] = {}
         self.taken: dict[str, float] = {}
         self._guard, self._stopped, self._begun = threading.Lock(), False, 0
+        self._warm = False
 
     def __call__(self, stage: Any, dry: bool = False, run_env: Mapping[str, str] | None = None) -> None:
         """Run a stage's command; `pipelines._project` gives it to DVC.
@@ -69,11 +70,11 @@ class Commands:
 
     def _start(self, command: str, options: Mapping[str, Any], log: Path) -> subprocess.Popen[bytes] | WarmProcess:
         self._begun += 1
-        if self._begun == FEW:
-            warm_up()
         env = options["env"]
-        if self._begun > FEW and (words := words_of(command, env["DVC_STAGE"])):
+        if self._warm and (words := words_of(command, env["DVC_STAGE"])):
             return WarmProcess(words, env, os.fspath(options["cwd"]), log)
+        if self._begun == FEW:
+            self._warm = warm_up()
         arguments = ["/bin/sh", "-c", command]
         with log.open("ab") as output:
             quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}

@@ -20,10 +20,18 @@ from joblib.externals.loky import get_reusable_executor
 _COMMAND = re.compile(r'python -m (pipelines\.[a-z]\w*)( "\$DVC_STAGE")?')
 
 
-def warm_up() -> None:
-    """Begin to import, in a process of its own that ends with this one."""
+def warm_up() -> bool:
+    """Begin to import, in a process of its own that ends with this one.
+
+    Returns:
+        Whether it can be done: not where the path of the folder for temporary files is too long for a socket.
+    """
     multiprocessing.get_context("forkserver").set_forkserver_preload(["pipelines._libraries"])
-    forkserver.ensure_running()
+    try:
+        forkserver.ensure_running()
+    except OSError:
+        return False
+    return True
 
 
 def words_of(command: str, stage: str) -> list[str] | None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -103,3 +105,16 @@ def test_workers_do_not_outlive_it(here: Path) -> None:
     # Of idle workers, loky's patience is 300 s.
     assert time.monotonic() - began < 120
     assert "[3, 5]" in log.read_text()
+
+
+def test_without_a_socket_stages_import_for_themselves(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "from pipelines._warm import warm_up; print(warm_up())"],
+        env={**os.environ, "TMPDIR": str(long)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"
