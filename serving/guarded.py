@@ -74,52 +74,69 @@ class Asked:
             said = self.model.predict_drawn(x, draws)
             make = _classes if self.model.schema.is_classification else _numbers
             predictions: list[Any] = make(self, said, x, draws)
-        finite = np.isfinite(said.vote).all(axis=1) & np.isfinite(said.score)
-        for index in np.flatnonzero(~finite):
-            predictions[index] = NO_ANSWER
+        finite = np.isfinite(said.vote), np.isfinite(said.score)
+        if not (finite[0].all() and finite[1].all()):
+            for index in np.flatnonzero(~(finite[0].all(axis=1) & finite[1])):
+                predictions[index] = NO_ANSWER
         return predictions
 
 
 def _classes(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[dict[str, Any]]:
-    model, label = asked.model, said.vote.argmax(axis=1)
-    labels, names, chosen = model.schema.labels, model.variants, said.outputs.argmax(axis=2)
-    outside = model.outside(x) > 0
-    balls, held = _balls(asked, said, x, draws)
-    if balls is not None:
-        balls[outside.any(axis=1)] = 0.0
-    held[outside.any(axis=1)] = False
+    model, label, chosen = asked.model, said.vote.argmax(axis=1), said.outputs.argmax(axis=2)
+    labels, names = model.schema.labels, model.variants
+    outside = _outside(model, x)
+    certified = _balls(asked, chosen, label, x, draws, outside)
     return [
         {
             "label": labels[label[row]],
             "probabilities": dict(zip(labels, vote, strict=True)),
             "adversarial_score": said.score[row],
             "flagged": bool(said.flagged[row]),
-            "outside": _named(model.schema, outside[row]),
-            "certified": None
-            if balls is None
-            else {"norm": "linf", "eps": balls[row], **_at(asked, [{"holds": bool(each)} for each in held[row]])},
+            "outside": outside[row],
+            "certified": certified[row],
             "variants": {name: labels[index] for name, index in zip(names, chosen[row], strict=True)},
         }
         for row, vote in enumerate(said.vote)
     ]
 
 
-def _balls(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> tuple[Floats | None, NDArray[np.bool_]]:
-    """The certified eps per input `(inputs,)`, None if none was asked for, and which sizes hold `(inputs, sizes)`."""
-    model, label = asked.model, said.vote.argmax(axis=1)
-    holds = np.zeros((len(x), 1 + len(asked.sizes)), dtype=np.bool_)
+def _balls(
+    asked: Asked, chosen: NDArray[Any], label: NDArray[np.int64], x: Floats, draws: Draws, outside: list[list[str]]
+) -> list[dict[str, Any] | None]:
+    """Each input's certificate, or None where none was asked for.
+
+    Args:
+        asked: which certificates.
+        chosen: the label of each variant `(inputs, variants)`.
+        label: of the answer `(inputs,)`.
+        x: the inputs.
+        draws: of the guard.
+        outside: of which columns each input lies outside the training range: nothing is certified there.
+    """
+    model = asked.model
     if asked.certify == "none":
-        return None, holds[:, 1:]
+        return [None] * len(x)
     if asked.certify == "radius":
-        return certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema)), holds[:, 1:]
+        radii = certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema))
+        return [_ball(np.float32(0.0) if beyond else eps) for eps, beyond in zip(radii, outside, strict=True)]
     # Where the variants disagree already nothing can be proven of the ball round them.
-    voting = said.outputs[:, : len(model.guard.voting)]
-    (agreed,) = np.nonzero((voting.argmax(axis=2) == label[:, None]).all(axis=1))
-    if model.proves and len(agreed):
-        leads = _proof(asked, x[agreed], {name: each[agreed] for name, each in draws.items()})
-        smallest = leads[np.arange(len(agreed)), :, :, label[agreed]].min(axis=2)
-        holds[agreed] = smallest > 0
-    return np.where(holds[:, 0], np.float32(asked.eps), np.float32(0.0)), holds[:, 1:]
+    agreed = (chosen[:, : len(model.guard.voting)] == label[:, None]).all(axis=1)
+    agreed &= [not beyond for beyond in outside]
+    holds = np.zeros((len(x), 1 + len(asked.sizes)), dtype=np.bool_)
+    if model.proves and agreed.any():
+        (some,) = np.nonzero(agreed)
+        if len(some) < len(x):
+            x, draws = x[some], {name: each[some] for name, each in draws.items()}
+        leads = _proof(asked, x, draws)
+        holds[some] = leads[np.arange(len(some)), :, :, label[some]].min(axis=2) > 0
+    eps = np.where(holds[:, 0], np.float32(asked.eps), np.float32(0.0))
+    return [
+        _ball(eps[row], **_at(asked, [{"holds": bool(each)} for each in holds[row, 1:]])) for row in range(len(holds))
+    ]
+
+
+def _ball(eps: np.float32, **more: Any) -> dict[str, Any]:
+    return {"norm": "linf", "eps": eps, **more}
 
 
 def _proof(asked: Asked, x: Floats, draws: Draws) -> Floats:
@@ -143,7 +160,7 @@ def _at(asked: Asked, said: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _numbers(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[dict[str, Any]]:
     model, eps = asked.model, asked.eps
-    outside = model.outside(x) > 0
+    outside = _outside(model, x)
     proves = model.proves and asked.certify != "none"
     # Those of the variants, averaged as their values are.
     ends = _proof(asked, x, draws).mean(axis=2) if proves else None
@@ -152,9 +169,9 @@ def _numbers(asked: Asked, said: Predictions, x: Floats, draws: Draws) -> list[d
             "value": said.vote[row, 0],
             "adversarial_score": said.score[row],
             "flagged": bool(said.flagged[row]),
-            "outside": _named(model.schema, outside[row]),
+            "outside": outside[row],
             "certified": None
-            if ends is None or outside[row].any()
+            if ends is None or outside[row]
             else {"norm": "linf", "eps": eps, **_ends(ends[row, 0]), **_at(asked, [*map(_ends, ends[row, 1:])])},
             "variants": dict(zip(model.variants, each[:, 0], strict=True)),
         }
@@ -166,5 +183,10 @@ def _ends(ends: Floats) -> dict[str, Any]:
     return {"low": ends[0], "high": ends[1]}
 
 
-def _named(schema: Schema, outside: NDArray[np.bool_]) -> list[str]:
-    return [name for name, is_outside in zip(schema.input_names, outside, strict=True) if is_outside]
+def _outside(model: GuardedModel, x: Floats) -> list[list[str]]:
+    """The columns in which each input lies outside its training range."""
+    outside = model.outside(x) > 0
+    if not outside.any():
+        return [[] for _ in x]
+    names = model.schema.input_names
+    return [[name for name, is_outside in zip(names, row, strict=True) if is_outside] for row in outside]

@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 from uvicorn.config import Config
-from uvicorn.protocols.http import auto
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http import auto, httptools_impl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.errors import envelope
 
@@ -70,6 +70,53 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class Together:
+    """A transport that lets the first that is written wait for the second: each write wakes the client once."""
+
+    def __init__(self, transport: Any) -> None:
+        """Write to a transport of asyncio."""
+        self._transport, self._head = transport, b""
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        """Write, but for the first time."""
+        if not self._begun:
+            self._begun, self._head = True, data
+        elif self._head:
+            head, self._head = self._head, b""
+            self._transport.writelines([head, data])
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what waits still."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Close once all is written."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return bool(self._transport.is_closing())
+
+
+class Cycle(RequestResponseCycle):
+    """uvicorn's request and its answer, whose head and body leave together."""
+
+    async def send(self, message: Any) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start" and not self.response_started:
+            self.transport: Any = Together(self.transport)
+        await super().send(message)
+        if message["type"] == "http.response.body" and isinstance(self.transport, Together):
+            # An answer to HEAD has no body.
+            self.transport.flush()
+
+
 def install() -> None:
-    """Take the place of the protocol that uvicorn would choose."""
+    """Take the place of the protocol that uvicorn would choose, and of what it answers by."""
     auto.AutoHTTPProtocol = Protocol
+    httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]

@@ -1,10 +1,16 @@
 """Requests as bytes on the wire: whatever comes, one answer in one form, and the service goes on."""
 
+import asyncio
 import json
+import logging
 import socket
+from typing import Any
 
 import httpx
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from serving.wire import Cycle
 
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
 GOOD = json.dumps({"task": "evolution", "inputs": [RECORD]}).encode()
@@ -101,3 +107,80 @@ def test_a_head_request_has_no_body(http: httpx.Client) -> None:
     head, _, body = exchange(http, request(b"", method="HEAD")).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 405 ")
     assert body == b""
+
+
+class Written:
+    """Stands for a connection, and notes each write."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.writes.append(b"".join(pieces))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+def answered(*pieces: bytes, method: str = "POST", asks: bool = False, keep_alive: bool = True) -> Written:
+    """The writes of an answer of these pieces."""
+    connection = Written()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        length = (b"content-length", b"%d" % len(b"".join(pieces)))
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        for place, piece in enumerate(pieces):
+            await send({"type": "http.response.body", "body": piece, "more_body": place + 1 < len(pieces)})
+
+    async def run() -> None:
+        log = logging.getLogger("test")
+        cycle = Cycle(
+            {"type": "http", "method": method},  # type: ignore[typeddict-item, arg-type]
+            connection,  # type: ignore[arg-type]
+            FlowControl(connection),  # type: ignore[arg-type]
+            log,
+            log,
+            False,
+            [],
+            asyncio.Event(),
+            asks,
+            keep_alive,
+            lambda: None,
+        )
+        cycle.more_body = False
+        await cycle.run_asgi(app)  # type: ignore[arg-type]
+
+    asyncio.run(run())
+    return connection
+
+
+def test_an_answer_leaves_in_one_write() -> None:
+    (only,) = answered(b"{}").writes
+    assert only.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert only.endswith(b"\r\n\r\n{}")
+
+
+def test_the_pieces_of_a_long_answer_leave_as_they_come() -> None:
+    first, *others = answered(b"a", b"b", b"c").writes
+    assert first.endswith(b"\r\n\r\na")
+    assert others == [b"b", b"c"]
+
+
+def test_a_head_alone_is_not_kept_back() -> None:
+    (only,) = answered(b"", method="HEAD").writes
+    assert only.endswith(b"\r\n\r\n")
+
+
+def test_leave_to_send_is_given_at_once_and_the_end_comes_last() -> None:
+    connection = answered(b"{}", asks=True, keep_alive=False)
+    assert connection.writes[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert connection.writes[1].endswith(b"{}")
+    assert connection.closed

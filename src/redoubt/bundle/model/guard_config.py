@@ -138,7 +138,7 @@ class GuardConfig(BaseModel):
             For images `index_rows` and `index_columns`, int64 `(examples, draws)`, each a row of `placements`; for
             tables `noise`, float32 `(examples, draws, features)` in raw units. Nothing where no variant is random.
         """
-        if not self.random_variants:
+        if self.vote == "plain":
             return {}
         if self.kind == "table":
             shape = (rows, self.draws, *self.shape)
