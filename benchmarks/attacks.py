@@ -105,10 +105,10 @@ def ensemble(victim: Victim, effort: Effort, seed: int, targets: int = 0) -> lis
     return [ours(seed, attack) for attack in attacks] + [ours(seed + start, pgd) for start in range(effort.restarts)]
 
 
-def in_turn(problem: AttackProblem, runs: Sequence[Run], batch: Batch, seed: int) -> Floats:
+def in_turn(problem: AttackProblem, runs: Sequence[Run], batch: Batch, eps: float) -> Floats:
     """One attack after another, each at the rows still standing."""
     attempts = (lambda rows, run=run: run(batch.x[rows], batch.y[rows]) for run in runs)
-    return until_adversarial(problem, batch.x, batch.y, attempts, seed)
+    return until_adversarial(problem, batch.x, batch.y, attempts, eps, 0)
 
 
 def hold(victim: Victim, batch: Batch, effort: Effort, seed: int) -> Iterator[tuple[Contest, Result, Result | None]]:
@@ -145,7 +145,7 @@ def _side(runs: Sequence[Run], norm: Norm, victim: Victim, batch: Batch, effort:
     kept = []
 
     def attack() -> None:
-        x_adv = in_turn(problem, runs, batch, 0) if len(runs) > 1 else runs[0](batch.x, batch.y)
+        x_adv = in_turn(problem, runs, batch, victim.eps) if len(runs) > 1 else runs[0](batch.x, batch.y)
         kept.append(x_adv)
 
     timing = timed(attack, effort.repeats)

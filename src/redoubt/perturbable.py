@@ -147,7 +147,16 @@ def raw_units(schema: Schema, bounds: Bounds, eps: float) -> dict[str, float]:
 
 
 def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
-    """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`"."""
+    """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`", and what holds at any size."""
+    return _size(schema, bounds, norm, eps) + _kept(schema)
+
+
+def _kept(schema: Schema) -> str:
+    """The relations between columns that no perturbation breaks."""
+    return f"; every x_adv keeps {', '.join(f'`{line}`' for line in schema.relations)}" if schema.relations else ""
+
+
+def _size(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     if not schema.columns:
         # One pixel alone could not change by all of an L2 eps above 1.
         each, spread = (
@@ -164,7 +173,7 @@ def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
 
 def in_both_norms(eps: Eps, schema: Schema, bounds: Bounds) -> str:
     """A task's two sizes, and what an attacker cannot change whatever its size."""
-    said = "; ".join(in_raw_units(schema, bounds, norm, eps.of(norm)) for norm in NORMS)
+    said = "; ".join(_size(schema, bounds, norm, eps.of(norm)) for norm in NORMS) + _kept(schema)
     fixed = [name for name, size in raw_units(schema, bounds, np.inf).items() if not size > 0]
     for way, verb in (("up", "raise"), ("down", "lower")):
         names = [column.name for column in schema.columns if column.direction == way]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.active_rows import State, until_adversarial, while_active
 from redoubt.attacks.core.base import Attack, GradientAttack
-from redoubt.attacks.core.geometry import project, round_integers_in_graph, steepest_step
+from redoubt.attacks.core.geometry import as_records_in_graph, project, steepest_step
 from redoubt.attacks.core.gradient import per_example, value_and_grad
 from redoubt.attacks.core.losses import Loss
 from redoubt.attacks.core.problem import AttackProblem, redrawn
@@ -48,7 +48,7 @@ class APGD(GradientAttack):
 
         def step(index: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             state = {**state, **_move(problem, state, eps, index)}
-            return index + 1, self._evaluate(problem, state, redrawn(seed, index * self.eot))
+            return index + 1, self._evaluate(problem, state, eps, redrawn(seed, index * self.eot))
 
         def advance(interval: tf.Tensor, state: State) -> State:
             # The start is looked at as step 0: were it apart, all that differentiates the model would compile twice.
@@ -59,11 +59,11 @@ class APGD(GradientAttack):
         first = project(x, x + eps * start * problem.bounds.scale, eps, problem.norm, problem.bounds)
         return while_active(len(lengths), advance, _begin(x, y, first), ["kept"])["kept"]
 
-    def _evaluate(self, problem: AttackProblem, state: State, seed: tf.Tensor) -> State:
+    def _evaluate(self, problem: AttackProblem, state: State, eps: tf.Tensor, seed: tf.Tensor) -> State:
         """Evaluate the new point; keep it where it is better than all before."""
         x_adv = state["x_adv"]
         # A win between whole numbers would be rounded away.
-        record = round_integers_in_graph(state["x"], x_adv, problem.bounds)
+        record = as_records_in_graph(state["x"], x_adv, eps, problem.norm, problem.bounds)
         loss, margin, gradient = value_and_grad(problem, record, state["y"], seed, self.loss, self.eot)
         higher, wider = loss > state["best_loss"], margin > state["margin"]
         return {
@@ -102,7 +102,7 @@ class APGDT(Attack):
         criterion, ways = problem.criterion.directions(problem.predict(x, seed), y, self.targets)
         aimed = problem.aimed(criterion)
         attempts = (lambda rows, way=way: attack.perturb(aimed, x[rows], way[rows], eps, seed) for way in ways)
-        return until_adversarial(problem, x, y, attempts, seed)
+        return until_adversarial(problem, x, y, attempts, eps, seed)
 
 
 def checkpoints(steps: int) -> list[int]:
@@ -129,10 +129,10 @@ def _move(problem: AttackProblem, state: State, eps: tf.Tensor, index: tf.Tensor
     """One step; step 0, before any gradient is known, leads nowhere."""
     x, x_adv, norm, bounds = state["x"], state["x_adv"], problem.norm, problem.bounds
     step = eps * per_example(state["size"], x) * steepest_step(state["gradient"], norm, bounds)
-    ahead = project(x, x_adv + step, eps, norm, bounds)
+    ahead = project(x, x_adv + step, eps, norm, bounds, x_adv)
     share = tf.where(index > 1, MOMENTUM, 1.0)
     ahead = x_adv + share * (ahead - x_adv) + (1 - share) * (x_adv - state["previous"])
-    return {"x_adv": project(x, ahead, eps, norm, bounds), "previous": x_adv}
+    return {"x_adv": project(x, ahead, eps, norm, bounds, x_adv), "previous": x_adv}
 
 
 def _halve_where_stalled(state: State, length: tf.Tensor) -> State:

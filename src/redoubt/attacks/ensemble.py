@@ -1,6 +1,6 @@
 """The worst case as one attack, after AutoAttack (arXiv 2003.01690): each member on the examples still robust."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from redoubt.attacks.core.base import Attack
 from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.square import Square
-from redoubt.core.types import Floats
+from redoubt.core.types import Bounds, Floats
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Member:
     attack: Attack
     uses_gradients: bool = True
     restart: int = 0
+
+    def within(self, bounds: Bounds) -> "Member":
+        """The same by its name there: Auto-PGD that repairs relations at each step is CAPGD (arXiv 2406.00775)."""
+        is_repaired = bounds.relations is not None and self.name.startswith("apgd")
+        return replace(self, name=f"c{self.name}") if is_repaired else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,4 +75,4 @@ class Ensemble(Attack):
             lambda rows, each=each: each.attack.perturb(problem, x[rows], y[rows], eps, seed + each.restart)
             for each in self.members
         )
-        return until_adversarial(problem, x, y, [lambda rows: x[rows], *attempts], seed)
+        return until_adversarial(problem, x, y, [lambda rows: x[rows], *attempts], eps, seed)

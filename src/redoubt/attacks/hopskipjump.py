@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.core.geometry import distance, project, round_integers
+from redoubt.attacks.core.geometry import as_records, distance, project
 from redoubt.attacks.core.problem import BATCH, AttackProblem
 from redoubt.attacks.query import Flags, QueryAttack, QueryResult, Tally
 from redoubt.bundle.batches import slices
@@ -151,17 +151,18 @@ class _Hunt:
             adversarial[asked] = self.tally.is_adversarial(self.tally.ask(candidates[asked], rows[asked]), rows[asked])
         return adversarial
 
-    def _inside(self, rows: Ints, candidates: Floats) -> Floats:
-        """Inside the box, whole where that must be, unchanged where nothing may change."""
+    def _inside(self, rows: Ints, candidates: Floats, reach: Any = np.inf) -> Floats:
+        """Valid records: inside the box and within reach, whole where that must be, unchanged where nothing changes."""
         inside = np.clip(candidates, self.bounds.lower, self.bounds.upper).astype(np.float32)
         inside = self.bounds.allowed(self.x[rows], inside)
-        return round_integers(self.x[rows], np.where(self.movable, inside, self.x[rows]), self.bounds)
+        inside = np.where(self.movable, inside, self.x[rows])
+        return as_records(self.x[rows], inside, reach, self.norm, self.bounds)
 
     def _drawn_back(self, rows: Ints, radius: NDArray[np.float64]) -> Floats:
         """The examples' points drawn back to a distance: along the line (L2), or cut off on every side (L-inf)."""
         x, reach = self.x[rows], _like(radius, self.x).astype(np.float32)
         back = project(tf.constant(x), tf.constant(self.point[rows]), reach, self.norm, self.bounds).numpy()
-        return self._inside(rows, back)
+        return self._inside(rows, back, reach)
 
     def _far(self, rows: Ints) -> NDArray[np.float64]:
         return distance(self.point[rows] - self.x[rows], self.norm, self.bounds)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.geometry import must_stay_integer, round_integers
 from redoubt.attacks.core.problem import AttackProblem
+from redoubt.attacks.core.repair import keep_relations
 from redoubt.attacks.query import Flags, QueryAttack, QueryResult, Tally
 from redoubt.core.types import Floats, Ints
 
@@ -48,6 +49,7 @@ class Square(QueryAttack):
             places, values = search.propose(_drawer(seed, step, rows, len(x)), self._share(step))
             kept = search.write(places, values)
             candidates = search.x_adv.reshape(-1, *x.shape[1:])
+            candidates = keep_relations(x[rows], candidates, eps, problem.norm, problem.bounds)
             outputs = tally.ask(candidates, rows)
             reached, adversarial = tally.margin(outputs, rows), tally.is_adversarial(outputs, rows)
             worse = ~(reached >= margin) & ~adversarial
@@ -56,7 +58,8 @@ class Square(QueryAttack):
             if adversarial.any():
                 tally.x_adv[rows[adversarial]] = candidates[adversarial]
                 rows, margin, search = rows[~adversarial], margin[~adversarial], search.take(~adversarial)
-        tally.x_adv[rows] = search.x_adv.reshape(-1, *x.shape[1:])
+        left = search.x_adv.reshape(-1, *x.shape[1:])
+        tally.x_adv[rows] = keep_relations(x[rows], left, eps, problem.norm, problem.bounds)
         return tally.closed()
 
     def _share(self, step: int) -> float | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.core.base import Attack
 from redoubt.attacks.core.geometry import distance, must_stay_integer
 from redoubt.attacks.core.problem import AttackProblem
+from redoubt.attacks.core.repair import keep_relations
 from redoubt.core.types import Bounds, Floats
 
 SLACK = 1e-6
@@ -34,7 +35,8 @@ class WholeSteps(Attack):
         x_adv, margin = x.copy(), _margin(problem, x, y, seed)
         for _ in range(self.rounds):
             best, reached = x_adv.copy(), margin.copy()
-            for other in _changed(x_adv, problem.bounds, eps):
+            for changed in _changed(x_adv, problem.bounds, eps):
+                other = keep_relations(x, changed, eps, problem.norm, problem.bounds, last=x_adv)
                 rows = np.flatnonzero((margin <= 0) & _allowed(problem, x, other, eps))
                 if len(rows):
                     found = _margin(problem, other[rows], y[rows], seed)

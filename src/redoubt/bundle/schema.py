@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
+from redoubt.bundle.relations.table import Relations, check_columns
 from redoubt.bundle.words import meant, normal, one_of, unlike
 
 # A Python float, which any integer can be compared with.
@@ -48,7 +49,7 @@ def _twice(names: Sequence[str]) -> str | None:
 
 def _unset(value: object) -> bool:
     """What is left out of a schema on disk, so that one without it has the bytes and the digest it always had."""
-    return value is None
+    return not value if isinstance(value, tuple) else value is None
 
 
 class Missing(BaseModel):
@@ -160,6 +161,8 @@ class Schema(BaseModel):
         threshold: of two classes, the probability of the second from which on it is the answer, by the logits as they
             were trained; the last bias holds it, so that the larger logit of the network is the answer. None if it was
             not chosen.
+        relations: what holds between the numbers of every valid record, one line each (see `bundle.relations`): no
+            attack may break it. A record that breaks one is answered all the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -171,6 +174,7 @@ class Schema(BaseModel):
     shape: Shape
     labels: tuple[Text, ...] = ()
     threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(default=None, exclude_if=_unset)
+    relations: tuple[Text, ...] = Field(default=(), exclude_if=_unset)
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -187,6 +191,17 @@ class Schema(BaseModel):
             twice = _twice(names)
             if twice is not None:
                 raise ValueError(f"{noun} {twice!r} appears twice")
+        return self
+
+    @model_validator(mode="after")
+    def _relations_are_between_numbers(self) -> Self:
+        numbers = [column.name for column in self.columns if column.kind != "category"]
+        categories = [column.name for column in self.columns if column.kind == "category"]
+        immutable = [column.name for column in self.columns if column.immutable]
+        for line in self.relations:
+            strangers = check_columns(line, numbers, categories, immutable)
+            if strangers:
+                raise ValueError(f"relation '{line}' names {strangers[0]!r}; expected one of {', '.join(numbers)}")
         return self
 
     @property
@@ -234,6 +249,16 @@ class Schema(BaseModel):
             return {"falls": np.True_, "rises": np.True_}
         ways = [column.direction if number else None for column in self.columns for number in column.numbers]
         return {name: np.array([way != other for way in ways]) for name, other in (("falls", "up"), ("rises", "down"))}
+
+    @property
+    def related(self) -> Relations | None:
+        """What holds between the network inputs of every valid record; None if nothing is declared."""
+        if not self.relations:
+            return None
+        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
+        return Relations.of(
+            self.relations, {column.name: first for column, first in zip(self.columns, firsts[:-1], strict=True)}
+        )
 
     @property
     def units(self) -> Floats:

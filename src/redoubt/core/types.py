@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.bundle.base.types import Floats, Ints, Kind
+from redoubt.bundle.relations.table import Relations
 
 __all__ = ["PIXELS", "Batch", "Bounds", "Floats", "Ints", "Kind", "Norm", "Threat"]
 
@@ -33,6 +34,7 @@ class Bounds:
         integer: which inputs are whole numbers and stay so; robustness is then a statement about real records.
         falls: which inputs an attacker may lower.
         rises: which inputs an attacker may raise.
+        relations: between the inputs of a table, which a perturbation may not break; None if there are none.
     """
 
     lower: Floats
@@ -41,6 +43,7 @@ class Bounds:
     integer: NDArray[np.bool_] | np.bool_ = np.False_
     falls: NDArray[np.bool_] | np.bool_ = np.True_
     rises: NDArray[np.bool_] | np.bool_ = np.True_
+    relations: Relations | None = None
 
     def __post_init__(self) -> None:
         if np.any(self.lower > self.upper):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.data import limits
+from redoubt.data import limits, relations
 from redoubt.data.locate import SourceError
 from redoubt.data.prepare.missing import LEVEL, declared
 from redoubt.data.readers import is_headless, is_nameless
@@ -90,9 +90,11 @@ def misfits(table: pd.DataFrame, task: DataParams) -> dict[int, list[str]]:
     _check_names(table, task)
     features = task.features or _numeric_names(table, task)
     found: defaultdict[int, list[str]] = defaultdict(list)
+    parsed = {}
     for name in (*features, *([task.target] if task.kind == "regression" else [])):
         plain = pd.api.types.is_numeric_dtype(table[name])
         values, text = (table[name].astype("float64"), None) if plain else _parse(table[name])
+        parsed[name] = values
         wrong = {} if text is None else {"a number": text}
         if name in task.integer:
             wrong["a whole number"] = values.notna() & (values % 1 != 0)
@@ -102,6 +104,8 @@ def misfits(table: pd.DataFrame, task: DataParams) -> dict[int, list[str]]:
         for expected, rows in wrong.items():
             for row in np.flatnonzero(rows.to_numpy()):
                 found[int(row)].append(f"column '{name}': expected {expected}")
+    for place, reasons in relations.misfits(pd.DataFrame(parsed), task).items():
+        found[place] += reasons
     return dict(found)
 
 
@@ -192,6 +196,7 @@ def _check_declared(typed: pd.DataFrame, features: tuple[str, ...], task: DataPa
     for name, (low, high) in task.ranges.items():
         cells = typed[name].dropna()
         _refuse(cells[~cells.between(low, high)], task, f"lie from {low:g} to {high:g}", f"widen 'ranges.{name}'")
+    relations.require(typed, task)
 
 
 def _refuse(wrong: "pd.Series[Any]", task: DataParams, must: str, fix: str) -> None:
@@ -230,6 +235,7 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) ->
         columns=tuple(columns),
         shape=(sum(column.inputs for column in columns),),
         labels=_values(typed[task.target], task) if task.kind == "classification" else (),
+        relations=task.relations,
     )
 
 

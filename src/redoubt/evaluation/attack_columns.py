@@ -216,6 +216,7 @@ class Evaluation:
         """
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
         chosen = [each for each in members if each.uses_gradients] if self._is_budget(threat) else members[:1]
+        chosen = [each.within(self.evaluator.bounds) for each in chosen]
         return [*chosen, WHOLE_STEPS] if self._hides_in_rounding(threat.norm) else chosen
 
     def _hides_in_rounding(self, norm: Norm) -> bool:
@@ -229,7 +230,10 @@ class Evaluation:
         first = APGD(steps=steps, eot=eot, loss="margin", early_stop=False)
         more = PGD(steps=steps, eot=eot, loss="margin")
         last = self.params.restarts if self._is_budget(threat) else 1
-        members = [Member("apgd", first), *[Member("pgd", more, restart=start) for start in range(1, last)]]
+        members = [
+            Member("apgd", first).within(self.evaluator.bounds),
+            *[Member("pgd", more, restart=start) for start in range(1, last)],
+        ]
         return [*members, replace(WHOLE_STEPS, restart=last)] if self._hides_in_rounding(threat.norm) else members
 
     def _guarded(self, worst: WorstCase, member: Member, problem: AttackProblem, eps: float) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.base import Attack
 from redoubt.attacks.core.criteria import Criterion
-from redoubt.attacks.core.geometry import round_integers
+from redoubt.attacks.core.geometry import as_records
 from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.bundle.schema import Schema
@@ -116,7 +116,7 @@ def _searched(arena: Arena, batch: Batch) -> tuple[Flags, int]:
             break
         some = batch.take(left)
         x_adv = np.where(bounds.scale > 0, np.broadcast_to(point, some.x.shape), some.x).astype(np.float32)
-        x_adv = round_integers(some.x, bounds.allowed(some.x, x_adv), bounds)
+        x_adv = as_records(some.x, bounds.allowed(some.x, x_adv), np.inf, "linf", bounds)
         is_adversarial[left] = arena.is_adversarial(x_adv, some.y)
     return is_adversarial, len(points)
 

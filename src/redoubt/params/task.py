@@ -74,7 +74,7 @@ class Task(DataParams, JudgedParams):
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
         of_tables = (
             *("features", "categorical", "integer", "immutable", "raise_only", "lower_only"),
-            *("ranges", "missing", "levels", "units"),
+            *("ranges", "relations", "missing", "levels", "units"),
         )
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":

@@ -66,12 +66,14 @@ def sparse(problem: AttackProblem, row: Batch, x_adv: Floats) -> Floats:
         x_adv: an adversarial example of it `(features,)`.
     """
     x, scale = row.x[0], np.where(problem.bounds.scale > 0, problem.bounds.scale, 1.0)
-    kept = x_adv.copy()
+    kept, relations = x_adv.copy(), problem.bounds.relations
     for feature in np.argsort(np.abs(x_adv - x) / scale, kind="stable"):
         if kept[feature] == x[feature]:
             continue
         without = kept.copy()
         without[feature] = x[feature]
+        if relations is not None and relations.broken(row.x, without[None]).any():
+            continue
         if problem.criterion.is_adversarial(problem.predict(without[None]), row.y)[0]:
             kept = without
     return kept

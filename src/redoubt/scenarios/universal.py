@@ -81,7 +81,8 @@ class Universal:
             return problem.compiled[self]
         bounds, norm = problem.bounds, problem.norm
         # The perturbation itself lives in the ball alone; only what it is added to has a box.
-        free = replace(bounds, lower=np.full_like(x[0], -np.inf), upper=np.full_like(x[0], np.inf), integer=np.False_)
+        lower, upper = np.full_like(x[0], -np.inf), np.full_like(x[0], np.inf)
+        free = replace(bounds, lower=lower, upper=upper, integer=np.False_, relations=None)
 
         def step(
             x: tf.Tensor, y: tf.Tensor, delta: tf.Tensor, size: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor
@@ -108,8 +109,14 @@ def random_delta(problem: AttackProblem, shape: tuple[int, ...], *, eps: float, 
 
 
 def apply(x: Floats, delta: Floats, bounds: Bounds) -> Floats:
-    """Add one perturbation to every example `(examples, ...)`, clipped to the bounds, integers rounded towards x."""
-    return round_integers(x, np.clip(x + delta, bounds.lower, bounds.upper).astype(np.float32), bounds)
+    """Add one perturbation to every example `(examples, ...)`, clipped to the bounds, integers rounded towards x.
+
+    An example of which it would break a relation stays as it is: repaired, it would not be the same perturbation.
+    """
+    x_adv = round_integers(x, np.clip(x + delta, bounds.lower, bounds.upper).astype(np.float32), bounds)
+    if bounds.relations is None:
+        return x_adv
+    return np.where(bounds.relations.broken(x, x_adv).any(axis=1, keepdims=True), x, x_adv)
 
 
 def fooled(problem: AttackProblem, x: Floats, delta: Floats, *, eps: float, seed: int = 0) -> NDArray[np.bool_]:

@@ -51,4 +51,5 @@ def bounds_of(guarded: GuardedModel) -> Bounds:
     if guard.kind == "image":
         return PIXELS
     lower, upper, scale = (np.array(side, np.float32) for side in (guard.lower, guard.upper, guard.scale))
-    return Bounds(lower, upper, scale, guarded.schema.integer, **guarded.schema.directions)
+    schema = guarded.schema
+    return Bounds(lower, upper, scale, schema.integer, relations=schema.related, **schema.directions)

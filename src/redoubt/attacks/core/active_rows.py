@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.core.geometry import round_integers
+from redoubt.attacks.core.geometry import as_records
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.core.types import Floats, Ints
 
@@ -15,7 +15,12 @@ State = dict[str, tf.Tensor]
 
 
 def until_adversarial(
-    problem: AttackProblem, x: Floats, y: NDArray[Any], attempts: Iterable[Callable[[Ints], Floats]], seed: int
+    problem: AttackProblem,
+    x: Floats,
+    y: NDArray[Any],
+    attempts: Iterable[Callable[[Ints], Floats]],
+    eps: float,
+    seed: int,
 ) -> Floats:
     """Make one attempt after another, each on the examples that withstood all before it.
 
@@ -24,6 +29,7 @@ def until_adversarial(
         x: inputs `(examples, ...)`.
         y: labels or values `(examples,)`.
         attempts: each takes the indices of some examples and perturbs those examples.
+        eps: that they keep within.
         seed: of the model's own randomness where success is judged.
 
     Returns:
@@ -33,7 +39,7 @@ def until_adversarial(
     for attempt in attempts:
         if not len(active):
             break
-        x_adv[active] = round_integers(x[active], attempt(active), problem.bounds)
+        x_adv[active] = as_records(x[active], attempt(active), eps, problem.norm, problem.bounds)
         adversarial = problem.criterion.is_adversarial(problem.predict(x_adv[active], seed), y[active])
         active = active[~adversarial]
     return x_adv

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.core.geometry import distance, random_start, round_integers
+from redoubt.attacks.core.geometry import as_records, distance, random_start, round_integers
 from redoubt.attacks.core.problem import BATCH, AttackError, AttackProblem
 from redoubt.bundle.batches import slices
-from redoubt.core.types import Floats
+from redoubt.core.types import Bounds, Floats
 
 # What rounding each to bfloat16 may take off a sum of probabilities.
 ROUNDED = 2.0**-8
@@ -24,7 +24,7 @@ class Attack(abc.ABC):
 
     @abc.abstractmethod
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
-        """Perturb every example; `__call__` has checked the arguments, rounds integers and checks the result."""
+        """Perturb every example; `__call__` has checked the arguments, makes valid records of it and checks them."""
 
     @final
     def __call__(self, problem: AttackProblem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Floats:
@@ -38,7 +38,8 @@ class Attack(abc.ABC):
             seed: of the random starts and of the model's own randomness.
 
         Returns:
-            Perturbed inputs, inside the bounds and within eps of x; integer inputs that were whole still are.
+            Perturbed inputs, inside the bounds and within eps of x; integer inputs that were whole still are, relations
+            that held still do.
 
         Raises:
             AttackError: eps < 0, unusable inputs, outputs that are probabilities, a result outside the ball.
@@ -46,7 +47,7 @@ class Attack(abc.ABC):
         check_inputs(problem, x, y, eps)
         result = self.perturb(problem, x, y, eps, seed) if len(x) else x.copy()
         _check_shape(x, result)
-        result = round_integers(x, result, problem.bounds)
+        result = as_records(x, result, eps, problem.norm, problem.bounds)
         check_result(x, result, problem, eps)
         return result
 
@@ -170,7 +171,7 @@ def _check_shape(x: Floats, x_adv: Floats) -> None:
 
 
 def check_result(x: Floats, x_adv: Floats, problem: AttackProblem, eps: float) -> None:
-    """Re-check shape, numbers, bounds, whole numbers and distance of a perturbation, trusting nobody.
+    """Re-check shape, numbers, bounds, whole numbers, relations and distance of a perturbation, trusting nobody.
 
     Raises:
         AttackError: names the rule that was broken.
@@ -183,9 +184,27 @@ def check_result(x: Floats, x_adv: Floats, problem: AttackProblem, eps: float) -
     broken = round_integers(x, x_adv, problem.bounds) != x_adv
     if broken.any():
         raise AttackError(f"the attack made an integer input {x_adv[broken][0]}; it must stay a whole number")
+    check_relations(x, x_adv, problem.bounds)
     # Raw units of a table reach thousands, where float32 itself is coarse; what must not change has no such excuse.
     coarse = np.where(problem.bounds.scale > 0, 1e-6 * np.abs(x), 0.0)
     change = np.sign(x_adv - x) * np.maximum(np.abs(x_adv - x) - coarse, 0.0)
     far = distance(change, problem.norm, problem.bounds).max(initial=0.0)
     if far > eps * (1 + 1e-4):
         raise AttackError(f"the attack perturbed an input by {far:g} ({problem.norm}); allowed is eps = {eps:g}")
+
+
+def check_relations(x: Floats, x_adv: Floats, bounds: Bounds) -> None:
+    """Refuse a perturbation that breaks a relation between columns which holds before it.
+
+    Raises:
+        AttackError: names the relation, and how many examples break it.
+    """
+    if bounds.relations is None or not len(x):
+        return
+    broken = bounds.relations.broken(x, x_adv)
+    if broken.any():
+        worst = int(broken.sum(axis=0).argmax())
+        raise AttackError(
+            f"the attack broke the relation '{bounds.relations.each[worst].text}' in {int(broken[:, worst].sum())} of"
+            f" {len(x)} examples; it must hold wherever it holds before the attack"
+        )

@@ -1,25 +1,27 @@
 """Norms, projections, ascent directions and random starts; distances are in units of `Bounds.scale`."""
 
-import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
+from redoubt.attacks.core.distances import distance, must_stay_integer, round_integers
+from redoubt.attacks.core.repair import keep_relations
 from redoubt.core.types import Bounds, Floats, Norm
 
+__all__ = [
+    "as_records",
+    "as_records_in_graph",
+    "distance",
+    "inside",
+    "must_stay_integer",
+    "project",
+    "random_start",
+    "round_integers",
+    "steepest_step",
+]
+
 TINY = 1e-12
-
-
-def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
-    """Size of each example's perturbation, `(examples,)`; infinite where an input changed that must not, or not so."""
-    scale = np.broadcast_to(bounds.scale, change.shape)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        unit = np.where(change == 0, 0.0, np.abs(change.astype(np.float64)) / scale)
-    if bounds.one_sided:
-        unit[((change > 0) & ~bounds.rises) | ((change < 0) & ~bounds.falls)] = np.inf
-    flat = unit.reshape(len(change), math.prod(change.shape[1:]))
-    return flat.max(axis=1) if norm == "linf" else np.sqrt(np.square(flat).sum(axis=1))
 
 
 def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -> Floats:
@@ -42,10 +44,13 @@ def steepest_step(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     return scaled / tf.maximum(_length(scaled), TINY) * bounds.scale
 
 
-def project(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
-    """Clip into the bounds, then draw back along the perturbation into the eps ball round x.
+def project(
+    x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds, last: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Clip into the bounds, then draw back along the perturbation into the eps ball round x, then repair relations.
 
-    In this order no length is given away: what clipping cuts off is not cut off again by the ball.
+    In this order no length is given away: what clipping cuts off is not cut off again by the ball. A row that cannot
+    be repaired goes back to the `last` valid point, or to x; see `keep_relations`.
     """
     change = _allowed(tf.clip_by_value(x_adv, bounds.lower, bounds.upper) - x, bounds)
     if norm == "linf":
@@ -55,13 +60,15 @@ def project(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: 
         unit = tf.where(bounds.scale > 0, change / usable, tf.zeros_like(change))
         change = unit * tf.minimum(1.0, eps / tf.maximum(_length(unit), TINY)) * bounds.scale
     # Rounding alone can leave the box now.
-    return tf.clip_by_value(x + change, bounds.lower, bounds.upper)
+    near = tf.clip_by_value(x + change, bounds.lower, bounds.upper)
+    return _related(x, near, eps, norm, bounds, x if last is None else last, whole=False)
 
 
 def inside(x: tf.Tensor, x_adv: tf.Tensor, bounds: Bounds) -> tf.Tensor:
-    """Clip into the bounds, and back to x where an input went a way that it may not go."""
+    """Clip into the bounds, back to x where an input went a way that it may not go, and repair relations."""
     clipped = tf.clip_by_value(x_adv, bounds.lower, bounds.upper)
-    return x + _allowed(clipped - x, bounds) if bounds.one_sided else clipped
+    found = x + _allowed(clipped - x, bounds) if bounds.one_sided else clipped
+    return _related(x, found, np.inf, "linf", bounds, x, whole=False)
 
 
 def _allowed(change: tf.Tensor, bounds: Bounds) -> tf.Tensor:
@@ -71,25 +78,34 @@ def _allowed(change: tf.Tensor, bounds: Bounds) -> tf.Tensor:
     return tf.where(bounds.falls, tf.where(bounds.rises, change, tf.minimum(change, 0.0)), tf.maximum(change, 0.0))
 
 
-def round_integers(x: Floats, x_adv: Floats, bounds: Bounds) -> Floats:
-    """Integer inputs of `x_adv` rounded toward x where x is whole: no perturbation grows, and none leaves the box."""
-    if not np.any(bounds.integer):
-        return x_adv
-    toward = np.where(x_adv > x, np.floor(x_adv), np.ceil(x_adv))
-    return np.where(must_stay_integer(x, bounds), toward, x_adv)
+def as_records(x: Floats, x_adv: Floats, eps: Any, norm: Norm, bounds: Bounds) -> Floats:
+    """The valid records that perturbations within eps become: integers rounded towards x, relations kept."""
+    return keep_relations(x, round_integers(x, x_adv, bounds), eps, norm, bounds)
 
 
-def round_integers_in_graph(x: tf.Tensor, x_adv: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+def as_records_in_graph(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     """The same as graph code: the record that an attack's point will become."""
     if not np.any(bounds.integer):
         return x_adv
     toward = tf.where(x_adv > x, tf.floor(x_adv), tf.math.ceil(x_adv))
-    return tf.where(tf.equal(x, tf.round(x)) & bounds.integer, toward, x_adv)
+    record = tf.where(tf.equal(x, tf.round(x)) & bounds.integer, toward, x_adv)
+    return _related(x, record, eps, norm, bounds, x, whole=True)
 
 
-def must_stay_integer(x: Floats, bounds: Bounds) -> NDArray[np.bool_]:
-    """Which inputs an attack must leave whole, in the shape of x: integer ones that are whole before it."""
-    return bounds.integer & (x == np.round(x))
+def _related(
+    x: tf.Tensor, x_adv: tf.Tensor, eps: Any, norm: Norm, bounds: Bounds, last: tf.Tensor, *, whole: bool
+) -> tf.Tensor:
+    """`keep_relations` as a step of a graph, by which no gradient passes."""
+    if bounds.relations is None:
+        return x_adv
+
+    def repair(x: Floats, x_adv: Floats, eps: Floats, last: Floats) -> Floats:
+        return keep_relations(x, x_adv, eps, norm, bounds, last=last, whole=whole)
+
+    given = [x, x_adv, tf.cast(eps, tf.float32), last]
+    found = tf.numpy_function(repair, given, tf.float32, stateful=False)
+    found.set_shape(x_adv.shape)
+    return found
 
 
 def _length(x: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.active_rows import State, until_adversarial, while_active
 from redoubt.attacks.core.base import Attack, GradientAttack
-from redoubt.attacks.core.geometry import project, round_integers_in_graph, steepest_step
+from redoubt.attacks.core.geometry import as_records_in_graph, project, steepest_step
 from redoubt.attacks.core.losses import Loss
 from redoubt.attacks.core.problem import AttackProblem, redrawn
 from redoubt.core.types import Bounds, Floats
@@ -76,11 +76,12 @@ class PGD(GradientAttack):
         share = self.step_size if self.step_size is not None else 2.5 / self.steps
         x, y, x_adv, state = state["x"], state["y"], state["x_adv"], dict(state)
         # A win between whole numbers would be rounded away.
-        record = round_integers_in_graph(x, x_adv, bounds)
+        record = as_records_in_graph(x, x_adv, eps, norm, bounds)
         _, margin, direction = value_and_grad(problem, record, y, redrawn(seed, index * self.eot), self.loss, self.eot)
         if self.momentum:
             direction = state["direction"] = self.momentum * state["direction"] + _of_mean_size_1(direction, bounds)
-        state["x_adv"] = project(x, x_adv + eps * share * steepest_step(direction, norm, bounds), eps, norm, bounds)
+        step = eps * share * steepest_step(direction, norm, bounds)
+        state["x_adv"] = project(x, x_adv + step, eps, norm, bounds, x_adv)
         if self.early_stop:
             state["done"] = state["done"] | (margin > 0)
             state["x_adv"] = tf.where(per_example(state["done"], x_adv), x_adv, state["x_adv"])
@@ -105,7 +106,7 @@ class Restarts(Attack):
             lambda rows, start=start: self.attack.perturb(problem, x[rows], y[rows], eps, seed + start)
             for start in range(self.count)
         )
-        return until_adversarial(problem, x, y, attempts, seed)
+        return until_adversarial(problem, x, y, attempts, eps, seed)
 
 
 def fgsm() -> PGD:

@@ -58,6 +58,7 @@ class Scaler:
             upper=np.where(np.isnan(high), self.upper, high),
             scale=np.where(schema.mutable, self._unit(schema), np.float32(0.0)),
             integer=schema.integer,
+            relations=schema.related,
             **schema.directions,
         )
 

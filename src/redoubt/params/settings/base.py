@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from redoubt.bundle.base.types import Number, Positive
+from redoubt.bundle.relations.relation import parse
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Norm
 
@@ -47,6 +48,15 @@ def _all_rising(sizes: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Curve = Annotated[tuple[Size, ...], AfterValidator(_all_rising)]
+
+
+def _is_readable(line: str) -> str:
+    parse(line)
+    return line
+
+
+# Of a relation, whose columns may be known from the data alone.
+Line = Annotated[str, AfterValidator(_is_readable)]
 
 
 class Strict(BaseModel):

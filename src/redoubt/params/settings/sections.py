@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from redoubt.bundle.base.types import GuardDraws, Kind, Name, Positive, Vote
+from redoubt.bundle.relations.table import check_columns
 from redoubt.core.types import Norm, Threat
 from redoubt.params.settings.base import (
     Balance,
     Count,
     Curve,
+    Line,
     MissingPolicy,
     Range,
     Share,
@@ -317,6 +319,7 @@ class DataParams(Gaps):
         units: of eps in raw units by feature, as `eps.features` says them.
         levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
+        relations: between numbers, one line each: every row keeps them, and so does every adversarial example.
         split: the columns and the file that the split will need.
         checks: what a first look at the data finds worth a note.
     """
@@ -334,6 +337,7 @@ class DataParams(Gaps):
     lower_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
     units: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
     ranges: dict[str, Range] = Field(default_factory=dict)
+    relations: tuple[Line, ...] = Field(default=(), exclude_if=unset)
     levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
     split: SplitSource = Field(default=SplitSource(), exclude_if=_by_chance)
     checks: SurveyParams
@@ -366,6 +370,11 @@ class DataParams(Gaps):
         both = sorted({*self.raise_only} & {*self.lower_only})
         if both:
             raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
+        for line in self.relations:
+            strangers = check_columns(line, numbers, self.categorical, self.immutable)
+            if strangers:
+                said = unknown(strangers[0], list(numbers), "feature")
+                raise ValueError(f"relations: '{line}': {said}; put a name that is no single word in backticks")
         if numbers and set(numbers) <= set(self.immutable):
             raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
         for name, policy in self.missing.items():
