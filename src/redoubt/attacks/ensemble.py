@@ -10,6 +10,7 @@ from redoubt.attacks.core.active_rows import until_adversarial
 from redoubt.attacks.core.base import Attack
 from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackProblem
+from redoubt.attacks.genetic import GeneticSearch
 from redoubt.attacks.square import Square
 from redoubt.core.types import Bounds, Floats
 
@@ -40,7 +41,8 @@ class Member:
 class Ensemble(Attack):
     """APGD-CE, PGD from several random starts, APGD-T, then Square; misclassified clean examples are left as they are.
 
-    One PGD maximizes the margin: for a confident network, cross-entropy loses the true logit in float32.
+    One PGD maximizes the margin: for a confident network, cross-entropy loses the true logit in float32. Where columns
+    are related it is CAA (arXiv 2406.00775): CAPGD and an evolutionary search, and what else it has.
 
     Attributes:
         steps: gradient steps of each attack that takes them, >= 1.
@@ -69,10 +71,21 @@ class Ensemble(Attack):
             Member("square", Square(queries=self.queries), uses_gradients=False),
         ]
 
+    def members_within(self, bounds: Bounds) -> list[Member]:
+        """Its attacks where columns may be related: with a search, whose steps no gradient misleads, they are CAA."""
+        return [*(each.within(bounds) for each in self.members), *searches(bounds, self.queries)]
+
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         attempts = (
             lambda rows, each=each: each.attack.perturb(problem, x[rows], y[rows], eps, seed + each.restart)
-            for each in self.members
+            for each in self.members_within(problem.bounds)
         )
         return until_adversarial(problem, x, y, [lambda rows: x[rows], *attempts], eps, seed)
+
+
+def searches(bounds: Bounds, queries: int) -> list[Member]:
+    """What is tried beside gradients where columns are related: a gradient does not know what a repair will change."""
+    if bounds.relations is None:
+        return []
+    return [Member("genetic search", GeneticSearch(queries=queries), uses_gradients=False)]

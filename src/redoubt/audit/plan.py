@@ -47,6 +47,7 @@ class Scope:
         queries: that may be asked per example in all; None sets no limit.
         repeats: draws of a random model.
         transfer: from a proxy, where that is tried.
+        searches: what is tried beside, where the columns of a table are related.
     """
 
     access: Access
@@ -56,6 +57,7 @@ class Scope:
     queries: int | None
     repeats: int
     transfer: Member | None = None
+    searches: tuple[Member, ...] = ()
 
 
 def plan(scope: Scope) -> list[Step]:
@@ -86,7 +88,8 @@ def _by_gradients(scope: Scope) -> Iterator[Step]:
     restart = PGD(steps=STEPS, eot=eot, early_stop=stops)
     for start in range(1, RESTARTS + 1):
         yield from (Step(eps, Member("pgd restart", restart, restart=start)) for eps in given)
-    yield from (Step(eps, _square(MANY)) for eps in given)
+    for member in (_square(MANY), *scope.searches):
+        yield from (Step(eps, member) for eps in given)
 
 
 def _by_queries(scope: Scope) -> Iterator[Step]:

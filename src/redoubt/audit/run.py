@@ -1,12 +1,13 @@
 """One audit from beginning to end: look at the model, attack it, check the gradients, prove what can be proven."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from redoubt.attacks.core.base import check_inputs
 from redoubt.attacks.core.criteria import Criterion, Tolerance, Untargeted
+from redoubt.attacks.ensemble import searches
 from redoubt.attacks.query import BudgetError
 from redoubt.audit.budget import Budget, Clock
 from redoubt.audit.frame import Frame
@@ -14,7 +15,7 @@ from redoubt.audit.guard import Columns, guarded_columns
 from redoubt.audit.judge import Judge
 from redoubt.audit.masking import masking_checks
 from redoubt.audit.measure import Cell, Measuring
-from redoubt.audit.plan import Scope, not_tried, plan
+from redoubt.audit.plan import MANY, Scope, not_tried, plan
 from redoubt.audit.proxy import Proxy, proxy_of, transfer
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.suspicions import Clean, look, suspicions
@@ -112,7 +113,8 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
         raise AuditError(f"the budget is spent before anything is attacked: {error}") from None
     proxy = proxy_of(judge, batch, clean.scores, max(given))
     measuring = Measuring(judge, batch, settings.norm, _sizes(given), clean.wrong)
-    measuring.run(plan(_scope(judge, len(batch), settings, given, proxy)), clock)
+    steps = plan(_scope(judge, len(batch), settings, given, proxy))
+    measuring.run([replace(each, member=each.member.within(judge.bounds)) for each in steps], clock)
     measuring.close()
     certified = measuring.unless_interrupted(
         lambda: _certified(judge, batch, settings.norm, measuring), dict[float, Rate]()
@@ -167,6 +169,7 @@ def _scope(judge: Judge, examples: int, settings: Settings, given: tuple[float, 
         None if queries is None else max(1, (queries - asked) // examples),
         settings.repeats,
         transfer(proxy),
+        tuple(searches(judge.bounds, MANY)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from redoubt.attacks.apgd import APGD
 from redoubt.attacks.core.gradient import PGD, fgsm
 from redoubt.attacks.core.problem import AttackProblem
-from redoubt.attacks.ensemble import Ensemble, Member
+from redoubt.attacks.ensemble import Ensemble, Member, searches
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.attacks.whole_steps import WholeSteps
@@ -115,7 +115,8 @@ class Evaluation:
         oblivious = guarded.is_adversarial
         query = None
         if self.thorough and self._is_budget(threat):
-            self._guarded(guarded, self._square, evaluator.query_problem(threat.norm), threat.eps)
+            for member in (self._square, *self._searches(threat)):
+                self._guarded(guarded, member, evaluator.query_problem(threat.norm), threat.eps)
             query = rate(~guarded.is_adversarial)
         adaptive = self._adaptive_attacks(threat)
         for member in adaptive:
@@ -189,7 +190,8 @@ class Evaluation:
         worst = WorstCase(x_adv[pgd], evaluator.is_adversarial(self.batch.x, y))
         for member in (one_step, pgd):
             worst.add(member, x_adv[member], is_adversarial[member])
-        for member in self._ensemble(threat):
+        # A search counts as a white box's: a gradient alone does not know what a repair of relations will change.
+        for member in (*self._ensemble(threat), *self._searches(threat)):
             found = worst.attack(evaluator, member, problem, self.batch, threat.eps)
             worst.add(member, found, evaluator.is_adversarial(found, y))
         self.is_adversarial[threat] = AttackSuccess(
@@ -204,6 +206,10 @@ class Evaluation:
             if member in alone:
                 worst.add(member, x_adv[member], is_adversarial[member])
         return worst
+
+    def _searches(self, threat: Threat) -> list[Member]:
+        """Those of related columns, at the budget."""
+        return searches(self.evaluator.bounds, self.params.queries) if self._is_budget(threat) else []
 
     @property
     def _square(self) -> Member:

@@ -142,6 +142,12 @@ def _hopskipjump(*, queries: int) -> "Attack":
     return HopSkipJump(queries=queries)
 
 
+def _genetic(*, queries: int) -> "Attack":
+    from redoubt.attacks.genetic import GeneticSearch
+
+    return GeneticSearch(queries=queries)
+
+
 def _physical(*, steps: int) -> "Attack":
     from redoubt.attacks.transformations import Transformations
     from redoubt.scenarios.physical import Physical
@@ -275,6 +281,14 @@ _ENTRIES = (
         paper="arXiv 1912.00049",
         options={"queries": 1000},
         make=_square,
+    ),
+    Entry(
+        name="genetic",
+        knows="scores",
+        says="Evolutionary search after MOEVA, made for tables: candidates that break a relation are repaired first.",
+        paper="arXiv 2112.01156",
+        options={"queries": 1000},
+        make=_genetic,
     ),
     Entry(
         name="hopskipjump",

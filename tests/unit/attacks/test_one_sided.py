@@ -14,6 +14,7 @@ from redoubt.attacks.core.criteria import Untargeted
 from redoubt.attacks.core.geometry import distance
 from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackProblem, of_network
+from redoubt.attacks.genetic import GeneticSearch
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
@@ -50,6 +51,7 @@ ATTACKS: list[Attack] = [
     CarliniWagner(steps=20, searches=2, learning_rate=0.05, constant=10.0),
     Noise(),
     Square(queries=20),
+    GeneticSearch(queries=61),
     HopSkipJump(queries=100),
 ]
 

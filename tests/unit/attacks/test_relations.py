@@ -18,6 +18,7 @@ from redoubt.attacks.core.gradient import PGD, Restarts, bim
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.core.repair import keep_relations
 from redoubt.attacks.ensemble import Ensemble
+from redoubt.attacks.genetic import GeneticSearch
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
@@ -54,6 +55,7 @@ ATTACKS: list[Attack] = [
     CarliniWagner(steps=20, searches=2, learning_rate=0.05, constant=10.0),
     Noise(),
     Square(queries=20),
+    GeneticSearch(queries=121),
     HopSkipJump(queries=120),
     WholeSteps(),
 ]
