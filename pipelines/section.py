@@ -291,6 +291,10 @@ def _weighed(settings: SectionSettings, data: TaskData, robustness: dict[str, An
         found = {key: score for key, score in scores.items() if score}
         metric = next((score["metric"] for key, score in found.items() if key != "clean"), "")
         rows.append({"model": name, "what": metric, "n": "", "figures": [_told(scores[key]) for key in scores]})
+        if cell.get("mcc"):
+            figures = [measured["mcc"], *(cell["mcc"].get(key) for key in WEIGHED)]
+            shown = ["\N{EN DASH}" if figure is None else f"{figure:.2f}" for figure in figures]
+            rows.append({"model": name, "what": "MCC", "n": "", "figures": shown})
         for index, label in enumerate(data.schema.labels):
             each = [score and score["per_class"][index] for score in scores.values()]
             n = next((one["n"] for one in each if one), 0)

@@ -20,7 +20,7 @@ from redoubt.evaluation.certification import certified_guarded, certified_networ
 from redoubt.evaluation.diagnostics import AttackSuccess
 from redoubt.evaluation.evaluator import Evaluator
 from redoubt.evaluation.importance import importance, share_of
-from redoubt.evaluation.metrics import Score, error_growth, rate
+from redoubt.evaluation.metrics import Score, error_growth, rate, robust_mcc
 from redoubt.evaluation.paired import packed
 from redoubt.evaluation.redraws import Flags
 from redoubt.evaluation.results import ThreatResult
@@ -153,7 +153,23 @@ class Evaluation:
             immovable=fixed,
             scores=self._scores(threat, is_adversarial),
             robust={name: packed(~each) for name, each in is_adversarial.items()},
+            mcc=self._mcc(threat, plain, guarded),
         )
+
+    def _mcc(self, threat: Threat, plain: WorstCase, guarded: WorstCase) -> dict[str, float]:
+        """Beside robust accuracy where the literature reports it: for tables with relations, at the budget."""
+        evaluator, y = self.evaluator, self.batch.y
+        if (
+            evaluator.bounds.relations is None
+            or not evaluator.criterion.is_classification
+            or not self._is_budget(threat)
+        ):
+            return {}
+        outputs = {
+            "undefended": (plain, evaluator.guarded.network(plain.kept)),
+            "adaptive": (guarded, evaluator.predict(guarded.kept)[0].vote),
+        }
+        return {name: robust_mcc(~worst.is_adversarial, said, y) for name, (worst, said) in outputs.items()}
 
     def _scores(self, threat: Threat, is_adversarial: Mapping[str, Flags]) -> dict[str, Score]:
         """Each column as a score; class by class at the budget alone, since the file would grow long."""

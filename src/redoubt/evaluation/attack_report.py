@@ -60,6 +60,7 @@ def record(settings: AttackSettings, name: str, clean: dict[str, Any], measured:
             if budget.measured:
                 metrics[f"robust/{norm}/{column}"] = getattr(budget, column).share
                 metrics |= _scores(f"robust/{norm}/{column}", budget.scores.get(column))
+                metrics |= {f"robust/{norm}/{column}_mcc": budget.mcc[column]} if column in budget.mcc else {}
             points = {0: _at_zero(measured)[column]}
             # Two sizes may share a step of MLflow's: the larger one is kept.
             points |= {

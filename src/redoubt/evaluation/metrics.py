@@ -262,3 +262,17 @@ def class_metrics(predicted: NDArray[Any], truth: NDArray[Any], classes: int) ->
         "balanced_accuracy": balanced_accuracy(right, truth, classes).value,
         "mcc": round(float(matthews_corrcoef(truth, predicted)), DIGITS),
     }
+
+
+def robust_mcc(robust: Flags, outputs: Floats, y: NDArray[Any]) -> float:
+    """Matthews' correlation coefficient under attack: 0 for a constant, however robust, and below 0 if attacks win.
+
+    Args:
+        robust: which examples are classified correctly whatever was tried, `(examples,)`.
+        outputs: logits of each example as it was perturbed most successfully `(examples, classes)`; one that is not
+            robust counts as the likeliest wrong class there.
+        y: true classes `(examples,)`.
+    """
+    wrong = outputs.astype(float)
+    wrong[np.arange(len(y)), y] = -np.inf
+    return class_metrics(np.where(robust, y, wrong.argmax(axis=1)), y, outputs.shape[1])["mcc"]

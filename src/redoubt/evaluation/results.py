@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from redoubt.core.types import Norm, Threat
 from redoubt.evaluation.metrics import Rate, Score
+from redoubt.params.settings.sections import unset
 from redoubt.perturbable import Immovable
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
@@ -43,6 +44,8 @@ class ThreatResult(Found):
         scores: the columns `SCORED` again, in a measure by which a constant is worth nothing: balanced accuracy, per
             class at the budget; of a number tolerance skill.
         robust: the examples behind those columns that are still classified correctly, see `paired.packed`.
+        mcc: the columns `undefended` and `adaptive` as Matthews' correlation, at the budget of a table with relations
+            between its columns (classes only).
     """
 
     norm: Norm
@@ -64,6 +67,7 @@ class ThreatResult(Found):
     immovable: Immovable | None = None
     scores: dict[str, Score] = {}
     robust: dict[str, str] = {}
+    mcc: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
 
     @property
     def threat(self) -> Threat:

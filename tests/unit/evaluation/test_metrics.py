@@ -11,6 +11,7 @@ from redoubt.evaluation.metrics import (
     error_growth,
     rate,
     regression_metrics,
+    robust_mcc,
     skill,
 )
 
@@ -179,3 +180,11 @@ def test_skill_of_squared_errors_is_r2() -> None:
 def test_answers_that_are_no_number_have_the_least_skill_and_no_infinity() -> None:
     found = skill(np.array([1.0, np.nan, np.inf]), np.ones(3), "R2")
     assert found.value == found.low == -1e6
+
+
+def test_a_constant_is_no_more_than_chance_by_robust_mcc() -> None:
+    y = np.array([0, 0, 1, 1])
+    first = np.array([[2.0, 1.0]] * 4, np.float32)
+    assert robust_mcc(y == 0, first, y) == 0.0
+    assert robust_mcc(np.ones(4, bool), first, y) == 1.0
+    assert robust_mcc(np.zeros(4, bool), first, y) == -1.0

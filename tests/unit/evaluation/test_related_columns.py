@@ -13,6 +13,8 @@ from redoubt.core.types import Batch, Threat
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.evaluator import EvaluationConfig, Evaluator
+from redoubt.evaluation.metrics import class_metrics
+from redoubt.evaluation.paired import unpacked
 from redoubt.evaluation.results import ThreatResult
 from tests.support.evaluations import EPS, PARAMS, evaluation
 from tests.support.tiny import TABLE, Guarded
@@ -55,6 +57,14 @@ def test_nothing_that_counts_breaks_a_relation(found: tuple[Evaluation, ThreatRe
     assert 0 < result.undefended.share < 1
 
 
+def test_matthews_correlation_stands_beside_robust_accuracy(found: tuple[Evaluation, ThreatResult]) -> None:
+    y, result = found[0].batch.y, found[1]
+    assert set(result.mcc) == {"undefended", "adaptive"}
+    for column, mcc in result.mcc.items():
+        robust = unpacked(result.robust[column], len(y))
+        assert mcc == class_metrics(np.where(robust, y, 1 - y), y, 2)["mcc"]
+
+
 def test_an_examiner_that_ignores_them_is_stopped(found: tuple[Evaluation, ThreatResult]) -> None:
     evaluator = found[0].evaluator
     free = replace(evaluator.undefended["linf"], bounds=replace(evaluator.bounds, relations=None), compiled={})
@@ -67,6 +77,8 @@ def test_an_examiner_that_ignores_them_is_stopped(found: tuple[Evaluation, Threa
 
 
 def test_without_relations_names_and_attacks_are_as_ever(bundles: Callable[[str], Guarded]) -> None:
-    names = [name for name, _ in evaluation(bundles(TABLE), thorough=False).run(THREAT).broken]
+    found = evaluation(bundles(TABLE), thorough=False).run(THREAT)
+    assert "mcc" not in found.model_dump()
+    names = [name for name, _ in found.broken]
     assert names[:4] == ["fgsm", "pgd", "apgd-ce", "pgd-margin"]
     assert "genetic search" not in names
