@@ -16,15 +16,17 @@ def work(settings: ScaleSettings) -> None:
 
     data = dataset.load(Path("data/raw", settings.name))
     split = splits.read(Path("data/splits", f"{settings.name}.npz"))
-    folds = [scaling.fit(data.batch.take(split.without(fold)), data.schema) for fold in range(split.folds)]
-    whole = scaling.fit(data.batch.take(split.train), data.schema)
+    *folds, whole = (
+        scaling.fit(data.batch.take(rows), data.schema, settings.transform)
+        for rows in (*map(split.without, range(split.folds)), split.train)
+    )
     missing.require_learnt(data.batch.x[split.train], data.schema)
     for scaler in (whole, *folds):
         scaling.require_scalable(scaler, data.schema)
     scalers = {"whole": whole.to_json(), "folds": [fold.to_json() for fold in folds]}
     write_json(Path("models", settings.name, "scaler.json"), scalers)
     print(f"scale@{settings.name}: {in_both_norms(settings.eps, data.schema, whole.bounds(data.schema))}")
-    for sentence in missing.said(missing.fitted(data.schema, whole.fill)):
+    for sentence in (*missing.said(missing.fitted(data.schema, whole.fill)), *scaling.said(whole, data.schema)):
         print(f"scale@{settings.name}: {sentence}")
 
 

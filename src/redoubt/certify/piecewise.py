@@ -93,9 +93,14 @@ class _Apart:
     def _capped_relu(self, layer: Any) -> None:
         if layer.threshold or layer.negative_slope:
             raise _refused(layer, "(ReLU) has a threshold or a negative slope")
-        if layer.max_value is not None and self.matrix is not None:
-            raise _refused(layer, f"(ReLU) is capped at {layer.max_value:g} behind a layer with weights")
-        self._relu(np.inf if layer.max_value is None else float(layer.max_value))
+        if layer.max_value is None or self.matrix is None:
+            self._relu(np.inf if layer.max_value is None else float(layer.max_value))
+            return
+        # Behind a layer with weights as two plain ones: min(r, cap) = cap - relu(cap - r), of r = relu(p).
+        size, cap = len(self.offset), float(layer.max_value)
+        for _ in range(2):
+            self._relu(np.inf)
+            self._scale(-np.ones(size), np.full(size, cap))
 
     def _relu(self, most: float) -> None:
         if self.matrix is None:

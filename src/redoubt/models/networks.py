@@ -7,6 +7,7 @@ import numpy as np
 
 from redoubt.bundle.schema import Schema
 from redoubt.data.prepare.scaling import Scaler
+from redoubt.models.curved import curved, units
 from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.quiet import settle_keras
 
@@ -44,6 +45,10 @@ def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) 
 
 def scaling(model: Linear | Mlp | Cnn, scaler: Scaler) -> list[keras.layers.Layer]:
     """The first layers of a network, from raw units to unit variance; the last of them is named `SCALER`."""
+    if scaler.curves:
+        centre, width = units(scaler)
+        first = keras.layers.Normalization(mean=centre.tolist(), variance=np.square(width).tolist(), name="units")
+        return [first, *curved(scaler, SCALER)]
     scaled = keras.layers.Normalization(mean=scaler.mean.tolist(), variance=np.square(scaler.std).tolist(), name=SCALER)
     return [*(_contrast(*model.contrast) if isinstance(model, Cnn) and model.contrast else []), scaled]
 

@@ -6,12 +6,13 @@ from pydantic import model_validator
 
 from redoubt.core.types import Norm
 from redoubt.params.recipes import HardenParams, Sized
-from redoubt.params.settings.base import Curve
+from redoubt.params.settings.base import Curve, unknown
 from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.params.settings.sections import (
     HARDENED,
     AttackParams,
     CertifyParams,
+    Curved,
     DataParams,
     Eps,
     ImageGuard,
@@ -27,7 +28,7 @@ from redoubt.params.settings.sections import (
 ROWS_PER_FOLD = 10
 
 
-class Task(DataParams, JudgedParams):
+class Task(DataParams, JudgedParams, Curved):
     """One task with every section resolved: the kind's defaults, overridden by the task's own block."""
 
     checks: ValidateParams
@@ -74,7 +75,7 @@ class Task(DataParams, JudgedParams):
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
         of_tables = (
             *("features", "categorical", "integer", "immutable", "raise_only", "lower_only"),
-            *("ranges", "relations", "missing", "levels", "units"),
+            *("ranges", "relations", "missing", "levels", "units", "transform"),
         )
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":
@@ -95,6 +96,9 @@ class Task(DataParams, JudgedParams):
             raise ValueError(f"harden.{moving}: 'augment' moves pictures; this task is a table")
         if self.features:
             self.check_declared(self.features)
+            other = next((name for name in self.transform if name not in self.features), None)
+            if other is not None:
+                raise ValueError(f"transform: {unknown(other, self.features, 'feature')}")
         return self
 
     @model_validator(mode="after")

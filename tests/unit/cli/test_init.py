@@ -288,3 +288,33 @@ def test_another_file_in_its_place_is_not_overwritten(top: Path, capsys: pytest.
     assert main(["init", "churn", "churn.csv", "--target", "left", "--yes"]) == 2
     assert "exists and holds something else" in capsys.readouterr().err
     assert Path("data/own/churn.csv").read_text(encoding="utf-8") == "something else"
+
+
+def test_what_is_skewed_is_taken_by_ranks_and_has_an_eps_of_its_own(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(4)
+    earned, gain = rng.lognormal(10, 1.5, 800).round(2), np.where(rng.random(800) < 0.1, rng.lognormal(8, 1, 800), 0)
+    table = pd.DataFrame({"earned": earned, "gain": gain.round(2), "age": rng.integers(18, 90, 800)})
+    table["paid"] = np.where(np.log(earned) + rng.normal(0, 1, 800) > 10, "yes", "no")
+    table.to_csv("loans.csv", index=False)
+    assert main(["init", "loans", "loans.csv", "--target", "paid", "--yes"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    task = load().task("loans")
+    assert task.transform == {"earned": "quantile", "gain": "quantile"}
+    middle = float(np.subtract(*np.quantile(earned, [0.75, 0.25]))) / 1.349
+    assert task.eps.features == {"earned": pytest.approx(0.3 * middle, rel=0.05)}, "most gains are 0"
+    assert "in raw units what L-inf stands for" in said
+    assert said.count("skewed (+") == 2
+
+
+@pytest.mark.parametrize("name", ["spent", "plan"])
+def test_only_a_feature_of_numbers_can_be_spread_out(top: Path, name: str) -> None:
+    block = (
+        "  churn:\n    kind: classification\n    source: data/own/churn.csv\n    target: left\n"
+        f"    features: [age, spend]\n    categorical: [plan]\n    transform: {{{name}: quantile}}\n"
+    )
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("tasks:\n", f"tasks:\n{block}", 1))
+    with pytest.raises(ParamsError, match=f"transform: unknown feature '{name}'"):
+        load()

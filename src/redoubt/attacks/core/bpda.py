@@ -20,7 +20,7 @@ def straight_through(network: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor],
         A function of inputs `(examples, ...)` with the network's own values.
     """
     chain = network.layers if isinstance(network, keras.Sequential) else []
-    first = next((index for index, layer in enumerate(chain) if layer.trainable_weights), len(chain))
+    first = next((index for index, layer in enumerate(chain) if _has_weights(layer)), len(chain))
     if not any(_saturates(layer) for layer in chain[:first]):
         return lambda x: network(x, training=False)
 
@@ -32,6 +32,11 @@ def straight_through(network: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor],
         return x
 
     return seen
+
+
+def _has_weights(layer: Any) -> bool:
+    # Statistics of the inputs are no weights, a kernel is one even if it is not trained.
+    return bool(layer.trainable_weights) or hasattr(layer, "kernel")
 
 
 def _saturates(layer: Any) -> bool:

@@ -18,7 +18,7 @@ from redoubt.bundle.base.io import first_mistake
 from redoubt.bundle.words import normal
 from redoubt.cli.init import block, source
 from redoubt.cli.init.allowed import allowed
-from redoubt.cli.init.eps import eps_in_words
+from redoubt.cli.init.eps import eps_in_words, sized
 from redoubt.cli.init.propose import Proposal, likely_target, propose
 from redoubt.cli.init.rules import proposed
 from redoubt.cli.words import AskedError, task_name
@@ -190,8 +190,9 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
         for sentence in (*_too_little(raw, task), *_repeated(raw, limits)):
             _say(console, f"note: {sentence}")
         remarks = _remarks(proposal)
-    remarks["eps"] = eps_in_words(raw, task.eps)
-    plain["eps"] = task.eps.model_dump()
+    eps = sized(raw, task.eps, task.transform)
+    remarks["eps"] = eps_in_words(raw, eps)
+    plain["eps"] = eps.model_dump()
     return block.text(args.name, plain, remarks), raw
 
 
@@ -283,6 +284,7 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
         "a category of its own, or drop: its row is left out; the served model takes null likewise",
         "levels": "so many values are kept, the most frequent ones; rarer and unknown ones count as 'other'",
         "split": "group: rows with the same value stay together; time: the latest rows test; without either at random",
+        "transform": "skewed: by rank among the training rows, inside the network; eps stays in raw units",
         "integer": "whole numbers, which an attacker keeps whole",
         "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
         "validate": "what these data need to pass",

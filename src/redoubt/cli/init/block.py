@@ -24,6 +24,8 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
     if proposal.levels:
         block["levels"] = proposal.levels
     block["integer"] = proposal.named("whole number")
+    if proposal.transform:
+        block["transform"] = dict(proposal.transform)
     if proposal.missing:
         block["missing"] = dict(proposal.missing)
     if proposal.tolerance is not None:

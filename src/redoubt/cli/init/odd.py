@@ -20,7 +20,12 @@ FAR = 2.0
 
 @dataclass(frozen=True)
 class Proposed:
-    """A column: what it holds, an excerpt, its use, why it is left out, and how many of its words are kept (0: all)."""
+    """A column: what it holds, an excerpt, its use, and why.
+
+    Attributes:
+        keep: how many of its words are kept; 0 for all.
+        skewed: whether it is spread out inside the network.
+    """
 
     name: str
     holds: str
@@ -30,6 +35,7 @@ class Proposed:
     use: Use
     why: str = ""
     keep: int = 0
+    skewed: bool = False
 
 
 def odd_notes(every: Sequence[Cells], columns: Sequence[Proposed], measured: bool) -> Iterator[str]:

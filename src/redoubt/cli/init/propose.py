@@ -1,7 +1,7 @@
 """What each column of a table would be used as, and why not, as a proposal to its owner."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +10,10 @@ import pandas as pd
 from redoubt.cli.init import goal as goals
 from redoubt.cli.init.cells import Cells, looked_at
 from redoubt.cli.init.odd import Proposed, odd_notes
-from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, use_of
+from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, skewness, use_of
 from redoubt.data.shared.looks import looks_like
 from redoubt.data.shared.words import changed, words
-from redoubt.params.settings.base import MissingPolicy
+from redoubt.params.settings.base import MissingPolicy, Transform
 
 # A target of more different numbers is a number.
 CLASSES = 20
@@ -72,6 +72,11 @@ class Proposal:
         """By category of many words how many of them are kept."""
         return {column.name: column.keep for column in self.columns if column.use == "category" and column.keep}
 
+    @property
+    def transform(self) -> dict[str, Transform]:
+        """By skewed feature how the network spreads it out."""
+        return {column.name: "quantile" for column in self.columns if column.skewed}
+
 
 def likely_target(names: list[str]) -> str:
     """The column that is most likely to be predicted: by its name, else the last one."""
@@ -123,7 +128,13 @@ def _lopsided(goal: Cells, shares: "pd.Series[float]") -> bool:
 def _feature(cells: Cells, goal: Cells, measured: bool) -> Proposed:
     use, why = use_of(cells)
     leak = _leak(cells, goal, measured) if use != "left out" else ""
-    return _described(cells, "left out", leak) if leak else _described(cells, use, why)
+    if leak:
+        return _described(cells, "left out", leak)
+    skew = skewness(cells) if use in ("number", "whole number") else 0.0
+    if not skew:
+        return _described(cells, use, why)
+    said = f"skewed ({skew:+.1f}): the network takes it by ranks"
+    return replace(_described(cells, use, said), skewed=True)
 
 
 def _leak(cells: Cells, goal: Cells, measured: bool) -> str:

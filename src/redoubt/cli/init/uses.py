@@ -3,6 +3,7 @@
 import re
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from redoubt.bundle.schema import LARGEST, LONGEST
@@ -20,6 +21,8 @@ EMPTY = 0.5
 TAUGHT = 10
 # Of the cells of a column that is meant as one of numbers, though a few are not.
 NUMBERS = 0.9
+# Of a skewed column: its third standardized moment, and the different values that it takes to tell.
+SKEWED, VARIED = 2.0, 50
 ID = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|index|idx|row|rownum|no|nr|number|ticket)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE
 )
@@ -41,6 +44,15 @@ def kept_words(cells: Cells) -> int:
     if cells.values is not None or cells.distinct <= CATEGORIES:
         return 0
     return min(KEPT_WORDS, int((cells.filled.value_counts() >= TAUGHT).sum()))
+
+
+def skewness(cells: Cells) -> float:
+    """The third standardized moment of a column of numbers that is skewed; 0 of any other column."""
+    if cells.values is None or cells.distinct < VARIED:
+        return 0.0
+    values = cells.values.to_numpy(np.float64)
+    found = float((((values - values.mean()) / values.std()) ** 3).mean())
+    return found if abs(found) > SKEWED else 0.0
 
 
 def _unusable(cells: Cells) -> str:

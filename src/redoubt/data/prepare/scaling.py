@@ -11,8 +11,10 @@ from redoubt.bundle.schema import Schema
 from redoubt.core.errors import RedoubtError
 from redoubt.core.store import plain
 from redoubt.core.types import PIXELS, Batch, Bounds, Floats
-from redoubt.data.prepare import missing
+from redoubt.data.prepare import curves, missing
+from redoubt.data.prepare.curves import Curve
 from redoubt.data.prepare.precision import LARGEST_STD, SMALLEST_STD
+from redoubt.params.settings.base import Transform, unknown
 
 
 class ScalingError(RedoubtError):
@@ -31,6 +33,7 @@ class Scaler:
         target_mean: of a regression target, else 0.
         target_std: of a regression target, else 1.
         fill: per network input of a table what takes the place of an empty cell; None where none is filled in.
+        curves: per network input of a table what spreads it out in the place of mean and std; none for most tables.
     """
 
     mean: Floats
@@ -40,6 +43,7 @@ class Scaler:
     target_mean: float
     target_std: float
     fill: Floats | None = None
+    curves: tuple[Curve | None, ...] = ()
 
     def impute(self, batch: Batch) -> Batch:
         """A batch with its empty cells filled in; the same one where none is."""
@@ -70,29 +74,48 @@ class Scaler:
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; float32 values survive exactly."""
         found = dict(plain(asdict(self)))
-        fill = found.pop("fill")
-        # JSON knows no NaN, and a table without policies keeps the bytes that it always had.
-        return found if fill is None else {**found, "fill": [None if math.isnan(each) else each for each in fill]}
+        fill, found["curves"] = found.pop("fill"), [each and each.to_json() for each in self.curves]
+        # JSON knows no NaN, and a table without policies or curves keeps the bytes that it always had.
+        found |= {} if fill is None else {"fill": [None if math.isnan(each) else each for each in fill]}
+        return {name: value for name, value in found.items() if name != "curves" or self.curves}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Scaler":
         """The inverse of `to_json`."""
         arrays = {name: np.array(data[name], dtype=np.float32) for name in ("mean", "std", "lower", "upper")}
         fill = np.array(data["fill"], dtype=np.float32) if "fill" in data else None
-        return cls(**arrays, target_mean=float(data["target_mean"]), target_std=float(data["target_std"]), fill=fill)
+        mean, std = float(data["target_mean"]), float(data["target_std"])
+        found = tuple(each and Curve.from_json(each) for each in data.get("curves", ()))
+        return cls(**arrays, target_mean=mean, target_std=std, fill=fill, curves=found)
 
 
-def fit(batch: Batch, schema: Schema) -> Scaler:
+def fit(batch: Batch, schema: Schema, transform: Mapping[str, Transform] | None = None) -> Scaler:
     """Statistics of a batch, which must hold training rows only.
+
+    Args:
+        batch: these rows.
+        schema: of the task.
+        transform: by column of numbers how it is spread out; the others are brought to mean 0 and deviation 1.
 
     Raises:
         MissingError: a column that is to be filled in is empty in all of them.
+        ScalingError: `transform` names what is no column of numbers.
     """
     fill = missing.fit(batch.x, schema)
     batch = Batch(missing.filled(batch.x, fill), batch.y)
     mean, std, lower, upper = _channels(batch.x) if schema.kind == "image" else _inputs(batch.x, schema)
     target = (0.0, 1.0) if schema.is_classification else (float(batch.y.mean(dtype=float)), _spread(batch.y))
-    return Scaler(mean, std, lower, upper, *target, fill=fill)
+    return Scaler(mean, std, lower, upper, *target, fill=fill, curves=_curves(batch.x, schema, transform or {}))
+
+
+def _curves(x: Floats, schema: Schema, transform: Mapping[str, Transform]) -> tuple[Curve | None, ...]:
+    numbers = [column.name for column in schema.columns if column.kind != "category"]
+    for name in transform:
+        if name not in numbers:
+            raise ScalingError(f"transform: {unknown(name, numbers, 'feature')}")
+    wanted = [name in transform for name in schema.input_names]
+    found = tuple(curves.fitted(x[:, place]) if asked else None for place, asked in enumerate(wanted))
+    return found if any(found) else ()
 
 
 def require_scalable(scaler: Scaler, schema: Schema) -> None:
@@ -114,6 +137,15 @@ def require_scalable(scaler: Scaler, schema: Schema) -> None:
                 f"{SMALLEST_STD:g} to {LARGEST_STD:g}: change its unit, look for rows far from all others, "
                 "or leave it out"
             )
+
+
+def said(scaler: Scaler, schema: Schema) -> list[str]:
+    """How each feature with a curve is scaled, in words."""
+    return [
+        f"'{name}' is taken by its rank among the training rows, in {len(curve.knots) - 1} straight pieces"
+        for name, curve in zip(schema.input_names, scaler.curves, strict=False)
+        if curve is not None
+    ]
 
 
 def _inputs(x: Floats, schema: Schema) -> tuple[Floats, Floats, Floats, Floats]:

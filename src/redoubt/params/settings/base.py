@@ -17,6 +17,8 @@ NORMS: dict[Norm, str] = {"linf": "L-inf", "l2": "L2"}
 MissingPolicy = Literal[
     "drop", "median", "mean", "mode", "indicator", "median+indicator", "mean+indicator", "mode+indicator", "category"
 ]
+# How a skewed feature is spread out inside the network: each value counts by its rank among the training rows.
+Transform = Literal["quantile"]
 Balance = Literal["none", "weights"]
 # By what the answer of two classes is decided: the larger logit, or the best balanced accuracy on validation examples.
 ThresholdRule = Literal["none", "balanced"]

@@ -19,6 +19,7 @@ from redoubt.params.settings.base import (
     Size,
     Strict,
     ThresholdRule,
+    Transform,
     unknown,
 )
 from redoubt.params.settings.networks import ModelParams
@@ -305,6 +306,16 @@ class Gaps(Strict):
     """
 
     missing: dict[str, MissingPolicy] = Field(default_factory=dict, exclude_if=unset)
+
+
+class Curved(Strict):
+    """What of a table is scaled otherwise than by its mean and standard deviation.
+
+    Attributes:
+        transform: by feature how it is spread out inside the network; eps stays in raw units.
+    """
+
+    transform: dict[str, Transform] = Field(default_factory=dict, exclude_if=unset)
 
 
 class DataParams(Gaps):

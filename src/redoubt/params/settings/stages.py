@@ -14,6 +14,7 @@ from redoubt.params.settings.sections import (
     AttackParams,
     Balanced,
     CertifyParams,
+    Curved,
     DataParams,
     Decided,
     Eps,
@@ -69,8 +70,8 @@ class SplitSettings(Strict):
     seed: Seed
 
 
-class ScaleSettings(Strict):
-    """The sizes that are told in raw units."""
+class ScaleSettings(Curved):
+    """What is scaled otherwise than by mean and deviation, and the sizes that are told in raw units."""
 
     name: Name
     eps: Eps
