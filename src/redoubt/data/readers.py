@@ -126,12 +126,23 @@ def read_parquet(path: Path, wanted: tuple[str, ...]) -> Noted:
     except (ValueError, OSError, KeyError, pa.ArrowException) as error:
         said = str(error).splitlines() or [type(error).__name__]
         raise SourceError(f"'{path}' is not a Parquet file: {said[0]}") from None
-    index = [str(name) for name in table.index.names if name is not None]
+    index = [normal(str(name)) for name in table.index.names if name is not None]
     notes = (f"the stored index {', '.join(index)} is left out",) if index and not set(index) & set(wanted) else ()
     table = table.reset_index() if set(index) & set(wanted) else table
-    table.columns = pd.Index([str(name) for name in table.columns])
-    _refuse_twice([str(name) for name in table.columns], path)
-    return table, notes
+    return table, (*notes, *name_columns(table, path))
+
+
+def name_columns(table: pd.DataFrame, path: Path) -> list[str]:
+    """Give a table's columns, in place, the names that a header of text would give them; what that changes, in words.
+
+    Raises:
+        SourceError: two columns of one name.
+    """
+    raw = [str(name) for name in table.columns]
+    names = _normal_names(raw)
+    _refuse_twice(names, path)
+    table.columns = pd.Index(names)
+    return _renamed(raw)
 
 
 def _must_be_file(path: Path, kind: str) -> None:
@@ -278,9 +289,22 @@ def _names(raw: list[str], path: Path) -> list[str]:
         raise SourceError(f"'{path}': the first line, {raw[0]!r}, is a word to Excel and no header; remove it")
     limits.refuse_above(len(raw), limits.COLUMNS, f"'{path}' has too many columns", "keep those that the task needs")
     refuse_title(raw, path)
-    names = [normal(name) or _NAMELESS.format(place) for place, name in enumerate(raw)]
+    names = _normal_names(raw)
     _refuse_twice(names, path)
     return names
+
+
+def _normal_names(raw: list[str]) -> list[str]:
+    return [normal(name) or _NAMELESS.format(place) for place, name in enumerate(raw)]
+
+
+def _renamed(raw: list[str]) -> list[str]:
+    """What the normal form of names changes, with an example."""
+    padded = [name for name in raw if name.strip() and name != normal(name)]
+    return [
+        f"names in the header are normalized (blanks, Unicode form): {name!r} is {normal(name)!r}"
+        for name in padded[:1]
+    ]
 
 
 def refuse_title(names: list[str], path: Path) -> None:
@@ -325,9 +349,7 @@ def is_headless(names: list[str]) -> bool:
 def _notes(raw: list[str], names: list[str], blanks: bool, short: int) -> Iterator[str]:
     if blanks:
         yield "a blank follows the commas; it is not part of the cells"
-    padded = [name for name in raw if name.strip() and name != normal(name)]
-    if padded:
-        yield f"names in the header are normalized (blanks, Unicode form): {padded[0]!r} is {normal(padded[0])!r}"
+    yield from _renamed(raw)
     if short:
         yield f"{short:,} rows have fewer cells than the header's {len(names)}; the missing ones count as empty"
     if is_headless(names):

@@ -228,16 +228,31 @@ def test_a_number_that_stands_for_an_empty_cell_is_one_when_said(said: Callable[
     assert "'size' has 23 empty cells" in found
 
 
-def test_a_name_means_itself_in_another_unicode_form(said: Callable[..., str]) -> None:
-    decomposed = {"left": "gro\u0308\u00dfe"}
-    said(
-        "own.csv",
-        lambda path: frame().rename(columns=decomposed).to_csv(path, index=False),
-        "--target",
-        "gr\u00f6\u00dfe",
-    )
-    assert own().target == "gr\u00f6\u00dfe"
+ODD_NAMES = {"age": " age\u00a0", "left": "gro\u0308\u00dfe"}
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    "own.csv": lambda table, path: table.to_csv(path, index=False),
+    "own.parquet": lambda table, path: table.to_parquet(path),
+    "own.feather": lambda table, path: table.to_feather(path),
+    "own.jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    "own.xlsx": lambda table, path: table.to_excel(path, index=False),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_name_means_itself_in_another_unicode_form(said: Callable[..., str], name: str) -> None:
+    odd = frame().rename(columns=ODD_NAMES)
+    found = said(name, lambda path: WRITERS[name](odd, path), "--target", "gr\u00f6\u00dfe")
+    assert "names in the header are normalized (blanks, Unicode form)" in found
+    assert (own().target, own().features) == ("gr\u00f6\u00dfe", ("age", "spend"))
     assert len(sources.fetch(own(), seed=0)) == ROWS
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_names_that_are_the_same_in_their_normal_form_are_refused(said: Callable[..., str], name: str) -> None:
+    twice = frame().assign(**{"age ": PLACE})
+    assert "names column 'age' twice" in said(
+        name, lambda path: WRITERS[name](twice, path), "--target", "left", status=2
+    )
 
 
 REFUSED: dict[str, tuple[str, Make, str]] = {

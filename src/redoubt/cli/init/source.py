@@ -10,13 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from redoubt.bundle.words import normal
 from redoubt.cli.init import pictures
 from redoubt.core.store import whole_file
 from redoubt.data import limits
 from redoubt.data.dialect import detect
 from redoubt.data.locate import SourceError
-from redoubt.data.readers import PLAIN, read_csv, read_parquet, refuse_title
+from redoubt.data.readers import PLAIN, name_columns, read_csv, read_parquet, refuse_title
 from redoubt.data.shared.survey import listed
 from redoubt.data.sources import TEXT, ending
 from redoubt.params.settings.read import ReadParams
@@ -209,7 +208,7 @@ def _typed(read: Callable[[], pd.DataFrame], what: str, path: Path, scratch: Pat
     except (ValueError, KeyError, OSError, TypeError, pa.ArrowException, zipfile.BadZipFile) as error:
         said = str(error).splitlines() or [type(error).__name__]
         raise SourceError(f"'{path}' cannot be read as {what}: {said[0]}") from None
-    table.columns = pd.Index([normal(str(name)) for name in table.columns])
+    renamed = name_columns(table, path)
     empty = int(table.isna().all(axis=1).sum())
     table = table.dropna(how="all") if empty else table
     mixed = _words_of_mixed(table)
@@ -218,7 +217,7 @@ def _typed(read: Callable[[], pd.DataFrame], what: str, path: Path, scratch: Pat
         table.to_parquet(made, index=False)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise SourceError(f"'{path}': a column cannot be kept as Parquet: {str(error).splitlines()[0]}") from None
-    left = [f"{empty:,} rows without a cell are left out"] if empty else []
+    left = [*renamed, *([f"{empty:,} rows without a cell are left out"] if empty else [])]
     left += [f"columns with words among other cells are taken as words: {listed(map(repr, mixed), 5)}"] if mixed else []
     return Found(made, read_parquet(made, ())[0], said=(f"read as {what}; kept as Parquet", *left))
 
