@@ -103,7 +103,9 @@ def document(
 def example(schema: "Schema") -> dict[str, Any] | list[Any]:
     """A valid input of the task, though it means nothing: a black image, or a record of zeros where they are valid."""
     if schema.kind != "image":
-        return {column.name: column.example for column in schema.columns}
+        parts = [name for dated in schema.dates for name in dated.columns]
+        dates = {dated.name: dated.start.isoformat() for dated in schema.dates}
+        return {column.name: column.example for column in schema.columns if column.name not in parts} | dates
     height, width, channels = schema.shape
     return [[0.0 if channels == 1 else [0.0] * channels] * width] * height
 

@@ -7,6 +7,7 @@ from serving.schema import CERTIFY, MAX_INPUTS, MOST_SIZES, SMALLEST
 from serving.schema import LARGEST as LARGEST_SIZE
 
 if TYPE_CHECKING:
+    from redoubt.bundle.dates import Dated
     from redoubt.bundle.schema import Column, Schema
 
 # The tensor of images, and the types of a table's columns.
@@ -97,6 +98,7 @@ def tensors(schema: "Schema", value: Any) -> dict[str, Any]:
         deep = isinstance(value[0][0], list)
         shape = [1, *(schema.shape if deep else schema.shape[:2])]
         return {"inputs": [{"name": IMAGE, "datatype": "FP32", "shape": shape, "data": [value]}]}
+    value = schema.with_parts(value)
     return {
         "inputs": [
             {"name": each.name, "datatype": DATATYPES[each.kind], "shape": [1, 1], "data": [value[each.name]]}
@@ -124,8 +126,17 @@ def _array(size: int, items: dict[str, Any]) -> dict[str, Any]:
 
 def _record(task: str, schema: "Schema") -> dict[str, Any]:
     columns = {column.name: _cell(column) for column in schema.columns}
-    required = [column.name for column in schema.columns if not column.fills]
+    dates = {dated.name: _date(dated) for dated in schema.dates}
+    parts = [name for dated in schema.dates for name in dated.columns]
+    required = [column.name for column in schema.columns if not column.fills and column.name not in parts]
+    columns |= dates
     return an_object(f"{task}_input", columns, required, "A record in raw units.")
+
+
+def _date(dated: "Dated") -> dict[str, Any]:
+    """A date in place of its parts."""
+    shown = f"A date or time by ISO 8601, in place of {', '.join(dated.columns)}."
+    return {"type": ["string", "null"], "description": shown}
 
 
 def _cell(column: "Column") -> dict[str, Any]:

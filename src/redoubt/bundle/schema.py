@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
+from redoubt.bundle.dates import EXPECTED, Dated, moment
 from redoubt.bundle.relations.table import Relations, check_columns
 from redoubt.bundle.words import meant, normal, one_of, unlike
 
@@ -163,6 +164,7 @@ class Schema(BaseModel):
             not chosen.
         relations: what holds between the numbers of every valid record, one line each (see `bundle.relations`): no
             attack may break it. A record that breaks one is answered all the same.
+        dates: of a table, columns of dates whose parts are among its columns; an input may hold either.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -175,6 +177,7 @@ class Schema(BaseModel):
     labels: tuple[Text, ...] = ()
     threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(default=None, exclude_if=_unset)
     relations: tuple[Text, ...] = Field(default=(), exclude_if=_unset)
+    dates: tuple[Dated, ...] = Field(default=(), exclude_if=_unset)
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -187,6 +190,9 @@ class Schema(BaseModel):
             raise ValueError("a regression has no labels")
         if self.is_classification and not self.labels:
             raise ValueError("expected labels, the names of the classes; got none")
+        for name in (name for dated in self.dates for name in dated.columns):
+            if name not in [column.name for column in self.columns]:
+                raise ValueError(f"{name!r} is a part of a date and no column")
         for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
             twice = _twice(names)
             if twice is not None:
@@ -285,12 +291,35 @@ class Schema(BaseModel):
         flags = [is_number and has(column) for column in self.columns for is_number in column.numbers]
         return np.array(flags, dtype=bool)
 
+    def with_parts(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A record with the parts of each date that it holds in place of the date.
+
+        Raises:
+            InputError: what is no date, or a date beside its own parts.
+        """
+        found = dict(record) if self.dates else record
+        for dated in self.dates:
+            if dated.name not in record:
+                continue
+            value = record[dated.name]
+            empty = value is None or (isinstance(value, str) and not value.strip())
+            when = None if empty else moment(value)
+            if when is None and not empty:
+                raise InputError(f"column '{dated.name}' is {value!r}; {EXPECTED}")
+            twice = next((name for name in dated.columns if name in record), None)
+            if twice is not None:
+                raise InputError(f"'{dated.name}' gives the column '{twice}' already; leave one of them out")
+            parts = dict.fromkeys(dated.columns) if when is None else dated.of(when)
+            found = {name: cell for name, cell in found.items() if name != dated.name} | parts
+        return found
+
     def encode(self, records: Sequence[Mapping[str, Any]]) -> Floats:
         """Turn records in raw units into network inputs, categories one-hot.
 
         Args:
-            records: one mapping per row, keyed by column name. What is None or left out counts as the column's
-                `missing` says, and so does a category that is blank. Categories are taken in their normal form.
+            records: one mapping per row, keyed by column name; a date may stand for its parts. What is None or left
+                out counts as the column's `missing` says, and so does a category that is blank. Categories are taken in
+                their normal form.
 
         Returns:
             Array `(rows, features)`, float32.
@@ -305,6 +334,10 @@ class Schema(BaseModel):
         ).reshape(len(records), *self.shape)
 
     def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
+        try:
+            record = self.with_parts(record)
+        except InputError as error:
+            raise InputError(f"input {row}: {error}") from None
         names = [column.name for column in self.columns]
         for column in self.columns:
             if column.name not in record and not column.fills:

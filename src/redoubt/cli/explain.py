@@ -130,6 +130,7 @@ def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: 
 
     schema = model.schema
     try:
+        record = dict(schema.with_parts(record))
         x = schema.encode([record])
     except InputError as error:
         raise AskedError(f"'{args.file}': {str(error).removeprefix('input 0: ')}") from None

@@ -21,6 +21,7 @@ from redoubt.cli.init.source import look
 from redoubt.cli.words import AskedError
 from redoubt.core.store import whole_file
 from redoubt.data.arrays import read_npz
+from redoubt.data.dated import expand
 from redoubt.data.shared.survey import listed
 from redoubt.data.shared.words import words
 from redoubt.data.tables import numbers
@@ -160,6 +161,7 @@ def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[st
     if table is None:
         raise AskedError(f"'{file}' holds images; the model takes rows with {listed(schema.input_names)}")
     table = table.reset_index(drop=True)
+    own, table = table, expand(table, schema.dates)
     names = [column.name for column in schema.columns]
     missing = [name for name in names if name not in table]
     if missing:
@@ -176,7 +178,7 @@ def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[st
             errors.append("")
         except InputError as error:
             errors.append(str(error).removeprefix("input 0: "))
-    return table.drop(columns=[name for name in OWN if name in table]), x, errors
+    return own.drop(columns=[name for name in OWN if name in own]), x, errors
 
 
 def _cells(cells: "pd.Series[Any]", kind: str, file: Path) -> list[Any]:

@@ -130,16 +130,18 @@ def _numeric(cell: str) -> bool:
 
 
 def _marks(cells: pd.DataFrame, separator: str) -> tuple[Any, Any]:
-    """The way of writing in which most columns are numbers; a plain one wins a draw.
+    """The way of writing in which most columns are numbers, and most of their cells; a plain one wins a draw.
 
     Where commas separate the cells, 1,234 is more likely a thousand and more than one and a quarter.
     """
     ways = sorted(MARKS, key=lambda marks: marks not in ((".", ""), (".", ","))) if separator == "," else MARKS
 
-    def numeric(marks: tuple[str, str]) -> int:
+    def numeric(marks: tuple[str, str]) -> tuple[int, float]:
         pattern = numbers_as(*marks)
         filled = (column[column != ""] for _, column in cells.items())
-        return sum(bool(len(each)) and float(each.str.fullmatch(pattern).mean()) > 0.9 for each in filled)
+        shares = [float(each.str.fullmatch(pattern).mean()) for each in filled if len(each)]
+        shares = [share for share in shares if share > 0.9]
+        return len(shares), sum(shares)
 
     return max(ways, key=numeric)
 

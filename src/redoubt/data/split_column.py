@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from redoubt.data.locate import SourceError
+from redoubt.data.shared.dates import day_first
 from redoubt.data.shared.kept_together import By
 from redoubt.data.shared.words import words
 from redoubt.params.settings.sections import DataParams
@@ -47,7 +48,13 @@ def _moments(cells: "pd.Series[Any]", source: str) -> Any:
     if numbers.notna().all():
         return numbers.to_numpy(np.float64)
     text = cells.astype("str").str.strip()
-    read = pd.to_datetime(text, errors="coerce", format="mixed", dayfirst=_day_first(text, source), utc=True)
+    first = day_first(text)
+    if first is None:
+        raise SourceError(
+            f"{source} can be read with the day or the month first, such as {text.iloc[0][:40]!r}; write "
+            "times like 2024-05-31 for split.time"
+        )
+    read = pd.to_datetime(text, errors="coerce", format="mixed", dayfirst=first, utc=True)
     if read.isna().any():
         row = int(read.isna().to_numpy().argmax())
         raise SourceError(
@@ -55,21 +62,3 @@ def _moments(cells: "pd.Series[Any]", source: str) -> Any:
             f"{str(cells.iloc[row])[:40]!r}; write them like 2024-05-31 or 2024-05-31 17:20"
         )
     return read.to_numpy("datetime64[ns]").astype(np.int64)
-
-
-def _day_first(text: "pd.Series[Any]", source: str) -> bool:
-    """Whether dates such as 31.5.2024 begin with the day: some day above 12, or a dot, says so.
-
-    Raises:
-        SourceError: nothing says which it is, or both.
-    """
-    fields = text.str.extract(r"^(\d{1,2})([./-])(\d{1,2})\2").dropna()
-    if fields.empty:
-        return False
-    first, second = int(fields[0].astype(int).max()), int(fields[2].astype(int).max())
-    if (first > 12) == (second > 12) and not (second <= 12 and (fields[1] == ".").all()):
-        raise SourceError(
-            f"{source} can be read with the day or the month first, such as {text.loc[fields.index[0]][:40]!r}; write "
-            "times like 2024-05-31 for split.time"
-        )
-    return second <= 12

@@ -10,13 +10,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redoubt.bundle.dates import EXPECTED
 from redoubt.bundle.schema import Column, Schema
 from redoubt.data import limits, relations
+from redoubt.data.dated import with_parts
 from redoubt.data.locate import SourceError
 from redoubt.data.prepare.missing import LEVEL, declared
 from redoubt.data.readers import is_headless, is_nameless
 from redoubt.data.shared import survey
 from redoubt.data.shared.dataset import Raw
+from redoubt.data.shared.dates import moments
 from redoubt.data.shared.looks import MISSING, looks_like
 from redoubt.data.shared.words import changed, words
 from redoubt.data.split_column import split_by
@@ -57,7 +60,8 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     if not len(table):
         raise SourceError(f"'{task.source}' has no rows")
     _check_names(table, task)
-    features = task.features or _numeric_names(table, task)
+    given, (table, dates) = table, with_parts(table, task)
+    features = (*(task.features or _numeric_names(given, task)), *task.parts)
     used = len(features) + len(task.categorical)
     fix = "name fewer under 'features' in params.yaml"
     limits.refuse_above(used, limits.USED_COLUMNS, f"'{task.source}': too many columns to learn from", fix)
@@ -68,11 +72,11 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
     }
     # Without a copy, which would be the data twice.
     typed = pd.DataFrame(columns, copy=False).reset_index(drop=True)
-    _check_declared(typed, features, task)
+    _check_declared(typed, features[: len(features) - len(task.parts)], task)
     grouped = [_group(typed, name, most, task) for name, most in task.levels.items()]
-    schema = _schema(typed, features, task)
+    schema = _schema(typed, features, task).model_copy(update={"dates": dates})
     normalized = [f"column {said}" for name in order if name not in figures and (said := changed(table[name]))]
-    found = survey.of_table(table, typed, schema, task, (*origin.notes, *normalized, *grouped))
+    found = survey.of_table(given, typed, schema, task, (*origin.notes, *normalized, *grouped))
     by = split_by(table, task)
     return Raw(schema, task.source, origin.name, table=typed, test_from=origin.test_from, survey=found, by=by)
 
@@ -91,6 +95,10 @@ def misfits(table: pd.DataFrame, task: DataParams) -> dict[int, list[str]]:
     features = task.features or _numeric_names(table, task)
     found: defaultdict[int, list[str]] = defaultdict(list)
     parsed = {}
+    for name in task.dates:
+        read = moments(table[name])
+        for row in () if read is None else np.flatnonzero(read[1].to_numpy()):
+            found[int(row)].append(f"column '{name}': {EXPECTED}")
     for name in (*features, *([task.target] if task.kind == "regression" else [])):
         plain = pd.api.types.is_numeric_dtype(table[name])
         values, text = (table[name].astype("float64"), None) if plain else _parse(table[name])
@@ -154,9 +162,9 @@ def _plainly(text: "pd.Series[str]") -> "pd.Series[float] | None":
 def _numeric_names(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:
     """Every column of numbers but the target; one with more numbers than text counts, so that its text is reported."""
     named = [str(name) for name in table.columns if not is_nameless(str(name))]
-    rest = [name for name in named if name not in (task.target, *task.categorical, task.split.by)]
+    rest = [name for name in named if name not in (task.target, *task.categorical, *task.dates, task.split.by)]
     names = tuple(name for name in rest if _is_numeric(table[name]))
-    if not names and not task.categorical:
+    if not names and not task.categorical and not task.dates:
         raise SourceError(f"'{task.source}' has no column of numbers besides the target '{task.target}'")
     return names
 
@@ -169,10 +177,12 @@ def _is_numeric(cells: "pd.Series[Any]") -> bool:
 
 
 def _check_names(table: pd.DataFrame, task: DataParams) -> None:
-    wanted = [*task.features, *task.categorical, task.target]
+    wanted = [*task.features, *task.categorical, *task.dates, task.target]
     twice = sorted({name for name in wanted if wanted.count(name) > 1})
     if twice:
-        raise SourceError(f"task '{task.name}' names column '{twice[0]}' twice among features, categorical and target")
+        raise SourceError(
+            f"task '{task.name}' names column '{twice[0]}' twice among features, categorical, dates and target"
+        )
     there = [str(name) for name in table.columns]
     wanted += [] if task.split.by is None else [task.split.by]
     missing = [name for name in wanted if name not in there]
@@ -218,8 +228,8 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) ->
     columns = [
         Column(
             name=name,
-            kind="integer" if name in task.integer else "number",
-            immutable=name in task.immutable,
+            kind="integer" if name in (*task.integer, *task.parts) else "number",
+            immutable=name in (*task.immutable, *task.parts),
             limits=task.ranges.get(name),
             direction="up" if name in task.raise_only else "down" if name in task.lower_only else None,
             unit=task.units.get(name),

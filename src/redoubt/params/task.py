@@ -75,7 +75,7 @@ class Task(DataParams, JudgedParams, Curved):
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
         of_tables = (
             *("features", "categorical", "integer", "immutable", "raise_only", "lower_only"),
-            *("ranges", "relations", "missing", "levels", "units", "transform"),
+            *("ranges", "relations", "missing", "levels", "units", "transform", "dates"),
         )
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":
@@ -96,9 +96,10 @@ class Task(DataParams, JudgedParams, Curved):
             raise ValueError(f"harden.{moving}: 'augment' moves pictures; this task is a table")
         if self.features:
             self.check_declared(self.features)
-            other = next((name for name in self.transform if name not in self.features), None)
+            numbers = (*self.features, *self.parts)
+            other = next((name for name in self.transform if name not in numbers), None)
             if other is not None:
-                raise ValueError(f"transform: {unknown(other, self.features, 'feature')}")
+                raise ValueError(f"transform: {unknown(other, numbers, 'feature')}")
         return self
 
     @model_validator(mode="after")

@@ -189,7 +189,8 @@ def test_a_blank_makes_no_other_word(top: Path, capsys: pytest.CaptureFixture[st
     assert f"note: 'plan': {count} cells are normalized (blanks: 'Pro ' is 'Pro'); so are they when the model" in said
     assert f"note: 'left': {ROWS // 2} cells are normalized" in said
     schema = sources.fetch(load().task("churn"), seed=0).schema
-    assert (schema.labels, schema.columns[2].categories) == (("no", "yes"), ("Pro", "basic", "plus"))
+    assert schema.labels == ("no", "yes")
+    assert next(each.categories for each in schema.columns if each.name == "plan") == ("Pro", "basic", "plus")
     assert '"Pro"' in Path("expectations/churn.json").read_text(encoding="utf-8")
 
 
@@ -318,3 +319,59 @@ def test_only_a_feature_of_numbers_can_be_spread_out(top: Path, name: str) -> No
     Path("params.yaml").write_text(text.replace("tasks:\n", f"tasks:\n{block}", 1))
     with pytest.raises(ParamsError, match=f"transform: unknown feature '{name}'"):
         load()
+
+
+def orders(times: list[str]) -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    return pd.DataFrame(
+        {"ordered": times, "size": rng.normal(0, 1, len(times)), "late": rng.choice(["no", "yes"], len(times))}
+    )
+
+
+def test_the_parts_of_a_date_are_features_that_no_attacker_changes(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(5)
+    times = [f"{day % 28 + 1:02d}.{day % 11 + 1:02d}.{2021 + day % 3}" for day in rng.permutation(300)]
+    times[7] = ""
+    orders(times).to_csv("orders.csv", index=False)
+    assert main(["init", "orders", "orders.csv", "--target", "late", "--yes"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "'ordered': it looks like" not in said
+    assert "'ordered' has 1 empty cells (0.3%): they count as the median of the training rows" in said
+    assert "# dates cannot be perturbed" in said
+    task = load().task("orders")
+    assert task.dates == {"ordered": ("year", "month", "day", "weekday", "days")}
+    assert set(task.missing) == set(task.parts)
+    schema = sources.fetch(task, seed=0).schema
+    assert [column.name for column in schema.columns if column.immutable] == list(task.parts)
+
+
+def test_what_only_grows_is_no_feature_where_the_latest_rows_test(
+    top: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders(pd.date_range("2021-01-01 05:00", periods=300, freq="31h").astype("str").tolist()).to_csv(
+        "o.csv", index=False
+    )
+    assert main(["init", "orders", "o.csv", "--target", "late", "--yes"]) == 0
+    task = load().task("orders")
+    assert (task.split.time, task.dates) == ("ordered", {"ordered": ("month", "day", "weekday", "hour")})
+    assert "not what only grows" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+NO_DATES = {
+    "either-first": ([f"{n % 12 + 1}/{n % 11 + 1}/2024" for n in range(300)], "with the day or the month first"),
+    "no-day": (
+        ["2024-02-30", *(f"2024-{n % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(299))],
+        "'2024-02-30' in row 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_DATES)
+def test_dates_that_cannot_be_read_are_left_out(top: Path, capsys: pytest.CaptureFixture[str], case: str) -> None:
+    times, sentence = NO_DATES[case]
+    orders(times).to_csv("orders.csv", index=False)
+    assert main(["init", "orders", "orders.csv", "--target", "late", "--yes"]) == 0
+    assert sentence in " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert load().task("orders").dates == {}

@@ -53,6 +53,12 @@ def german(mark: str) -> Make:
     return lambda path: frame().assign(income=values).to_csv(path, index=False, sep=";", decimal=",")
 
 
+def few_thousands(path: Path) -> object:
+    """German prices, one in twenty of which is above a thousand."""
+    prices = [f"{n * 37 % 900 + 1},50" if n % 20 else f"1.{n * 37 % 900:03d},25" for n in PLACE]
+    return frame().assign(income=prices).to_csv(path, index=False, sep=";", decimal=",")
+
+
 def lines(change: Callable[[list[str]], list[str]]) -> Make:
     """JSON lines, changed."""
     return lambda path: path.write_text(
@@ -188,6 +194,16 @@ TAKEN: dict[str, tuple[str, Make, str]] = {
         csv(left=[("1", "2", "1.0", "2.0")[n % 4] for n in PLACE]),
         "classes of 'left' that look the same count as different: '1' and '1.0', '2' and '2.0'",
     ),
+    "few-thousands": (
+        "own.csv",
+        few_thousands,
+        "numbers are written with '.' between thousands, ',' before decimals",
+    ),
+    "durations": (
+        "own.parquet",
+        lambda path: frame().assign(x=pd.to_timedelta(PLACE * 61 % 997, unit="s")).to_parquet(path),
+        "a duration: write it as a number, such as seconds",
+    ),
     "copies": (
         "own.csv",
         lambda path: pd.concat([frame()[:40]] * 5).to_csv(path, index=False),
@@ -214,7 +230,7 @@ def test_what_is_taken_is_said(said: Callable[..., str], case: str) -> None:
     assert len(raw) >= ROWS
     used = {*own().features, *own().categorical}
     assert ("x" in used) == (case in ("codes", "failed-formulas", "words-among-numbers"))
-    assert ("income" in used) == (case in ("typeset-thousands", "unbroken-thousands", "apostrophes"))
+    assert ("income" in used) == (case in ("typeset-thousands", "unbroken-thousands", "apostrophes", "few-thousands"))
 
 
 def test_codes_keep_their_zeros(said: Callable[..., str]) -> None:

@@ -129,7 +129,9 @@ def _with_rules(name: str, raw: Raw) -> str | None:
     if path.exists():
         return f"{path} stays as it is: `validate` holds the data against it"
     path.parent.mkdir(exist_ok=True)
-    rules = proposed(raw.table, WIDE)
+    # Dates go on: a range of years would stop the next file.
+    parts = [part for dated in raw.schema.dates for part in dated.columns]
+    rules = proposed(raw.table.drop(columns=parts), WIDE)
     with whole_file(path) as made:
         made.write_text(suite(name, rules), encoding="utf-8")
     of_all = "" if len(raw.table.columns) <= WIDE else f", of more than {WIDE} columns for the target alone"
@@ -282,6 +284,8 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
         "features": "\n".join(["left out:", *(f"  {reason}" for reason in left)]) if left else "",
         "missing": "what an empty cell counts as: a statistic of training rows (+indicator: one more input says so),\n"
         "a category of its own, or drop: its row is left out; the served model takes null likewise",
+        "dates": "parts of dates, each a feature NAME_PART that an attacker cannot change; the model is asked with\n"
+        "the date, as 2024-05-31T17:20, or with its parts; times with an offset count in UTC",
         "levels": "so many values are kept, the most frequent ones; rarer and unknown ones count as 'other'",
         "split": "group: rows with the same value stay together; time: the latest rows test; without either at random",
         "transform": "skewed: by rank among the training rows, inside the network; eps stays in raw units",

@@ -21,6 +21,8 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
     block["target"] = proposal.target
     block["features"] = proposal.named("number", "whole number")
     block["categorical"] = proposal.named("category")
+    if proposal.dates:
+        block["dates"] = proposal.dates
     if proposal.levels:
         block["levels"] = proposal.levels
     block["integer"] = proposal.named("whole number")

@@ -33,9 +33,9 @@ def _short(size: float) -> float:
 
 
 def _numbers(raw: Raw) -> dict[str, "pd.Series[float]"]:
-    """The features that are numbers, of the rows that are used, empty cells filled in."""
+    """The features that an attacker can change, of the rows that are used, empty cells filled in."""
     table = pd.DataFrame(raw.table)[complete(pd.DataFrame(raw.table), raw.schema)]
-    names = [column.name for column in raw.schema.columns if column.kind != "category"]
+    names = [column.name for column in raw.schema.columns if column.kind != "category" and not column.immutable]
     return {name: table[name].fillna(table[name].median()) for name in names}
 
 
@@ -49,16 +49,20 @@ def eps_in_words(raw: Raw, eps: Eps) -> str:
     if raw.table is None:
         each = f"L-inf {eps.linf:g} = {eps.linf * 255:.3g} of 255 each"
         return f"of pixel values in [0, 1]: {each}, L2 {eps.l2:g} of all together"
-    cells, whole = _numbers(raw), [column.name for column in raw.schema.columns if column.kind == "integer"]
+    cells = _numbers(raw)
+    whole = [column.name for column in raw.schema.columns if column.kind == "integer" and column.name in cells]
     deviations = {name: eps.linf * float(np.std(values.to_numpy(float))) for name, values in cells.items()}
     reach = {**deviations, **eps.features}
     fixed = [name for name in whole if reach[name] < 1]
     moving = [f"{name} {size:.3g}" for name, size in reach.items() if name not in {*fixed, *eps.features}]
-    lines = [f"in standard deviations; L-inf {eps.linf:g} = {listed(moving, SHOWN) or 'nothing that can change'}"]
+    nothing = "nothing that can change" if not eps.features else "nothing but what `features` says"
+    lines = [f"in standard deviations; L-inf {eps.linf:g} = {listed(moving, SHOWN) or nothing}"]
     if eps.features:
         lines.append("features: in raw units what L-inf stands for; of skewed ones the deviation of their middle half")
     if fixed:
         lines.append(f"too small to reach the next whole number of: {listed(fixed, SHOWN)}")
-    if len(cells) < len(raw.schema.columns):
-        lines.append("categories cannot be perturbed")
+    words = ["categories"] if any(column.kind == "category" for column in raw.schema.columns) else []
+    beyond = " and ".join([*words, *(["dates"] if raw.schema.dates else [])])
+    if beyond:
+        lines.append(f"{beyond} cannot be perturbed")
     return "\n".join(lines)

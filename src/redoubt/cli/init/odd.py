@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from redoubt.bundle.dates import Part
 from redoubt.cli.init.cells import Cells
 from redoubt.cli.init.uses import Use
 from redoubt.data.shared.survey import alike
@@ -25,6 +26,7 @@ class Proposed:
     Attributes:
         keep: how many of its words are kept; 0 for all.
         skewed: whether it is spread out inside the network.
+        parts: of a date, those that are used.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Proposed:
     why: str = ""
     keep: int = 0
     skewed: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 def odd_notes(every: Sequence[Cells], columns: Sequence[Proposed], measured: bool) -> Iterator[str]:

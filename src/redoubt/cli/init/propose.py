@@ -7,10 +7,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from redoubt.bundle.dates import Part, part_names
 from redoubt.cli.init import goal as goals
 from redoubt.cli.init.cells import Cells, looked_at
 from redoubt.cli.init.odd import Proposed, odd_notes
-from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, skewness, use_of
+from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, skewness, use_of, varying_parts
+from redoubt.data.shared.dates import moments
 from redoubt.data.shared.looks import looks_like
 from redoubt.data.shared.words import changed, words
 from redoubt.params.settings.base import MissingPolicy, Transform
@@ -73,6 +75,11 @@ class Proposal:
         return {column.name: column.keep for column in self.columns if column.use == "category" and column.keep}
 
     @property
+    def dates(self) -> dict[str, list[Part]]:
+        """By column of dates the parts that are used."""
+        return {column.name: list(column.parts) for column in self.columns if column.use == "date"}
+
+    @property
     def transform(self) -> dict[str, Transform]:
         """By skewed feature how the network spreads it out."""
         return {column.name: "quantile" for column in self.columns if column.skewed}
@@ -105,8 +112,9 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     shares = goal.filled.astype("str").value_counts(normalize=True)
     rare = not measured and len(shares) > 0 and float(shares.min()) < RARE
     lopsided = _lopsided(goal, shares) and not measured and not rare
-    missing = _missing(columns, len(table))
     split, said = _split(every, columns, len(table))
+    columns = tuple(_recurring(column) if "time" in split else column for column in columns)
+    missing = _missing(columns, len(table))
     notes = [*_word_notes(every, columns), *_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
     notes += [*goals.notes(goal, measured), *odd_notes(every, columns, measured)]
     if rare:
@@ -130,6 +138,8 @@ def _feature(cells: Cells, goal: Cells, measured: bool) -> Proposed:
     leak = _leak(cells, goal, measured) if use != "left out" else ""
     if leak:
         return _described(cells, "left out", leak)
+    if use == "date":
+        return replace(_described(cells, use, why), parts=varying_parts(cells))
     skew = skewness(cells) if use in ("number", "whole number") else 0.0
     if not skew:
         return _described(cells, use, why)
@@ -211,6 +221,8 @@ def _missing(columns: tuple[Proposed, ...], rows: int) -> dict[str, MissingPolic
             continue
         if column.use == "target":
             found[column.name] = "drop"
+        elif column.use == "date":
+            found |= dict.fromkeys(part_names(column.name, column.parts), "median")
         elif column.use == "category":
             found[column.name] = "category" if column.empty >= TAUGHT else "mode"
         else:
@@ -220,11 +232,10 @@ def _missing(columns: tuple[Proposed, ...], rows: int) -> dict[str, MissingPolic
 
 def _empty_notes(columns: tuple[Proposed, ...], missing: dict[str, MissingPolicy], rows: int) -> Iterator[str]:
     for column in columns:
-        if column.name in missing:
-            yield (
-                f"'{column.name}' has {column.empty:,} empty cells ({column.empty / rows:.1%}): "
-                f"{EMPTY_COUNTS[missing[column.name]]}"
-            )
+        policy = missing.get(next(iter(part_names(column.name, column.parts)), column.name))
+        if policy is not None:
+            share = f"{column.empty / rows:.1%}"
+            yield f"'{column.name}' has {column.empty:,} empty cells ({share}): {EMPTY_COUNTS[policy]}"
 
 
 def _word_notes(every: list[Cells], columns: tuple[Proposed, ...]) -> Iterator[str]:
@@ -254,8 +265,8 @@ def _split(every: list[Cells], columns: tuple[Proposed, ...], rows: int) -> tupl
     for cells, column in zip(every, columns, strict=True):
         if not cells.is_time:
             continue
-        moments = pd.to_datetime(cells.filled, errors="coerce", format="mixed")
-        if moments.is_monotonic_increasing and not split and not column.empty:
+        found = moments(cells.raw)
+        if found is not None and found[0].is_monotonic_increasing and not split and not column.empty:
             split = {"time": column.name}
             said.append(f"'{column.name}' is a time and the rows are in its order: the latest rows are the test set")
         else:
@@ -264,6 +275,17 @@ def _split(every: list[Cells], columns: tuple[Proposed, ...], rows: int) -> tupl
                 f"learnt from: to predict the future, say split: {{time: {column.name}}}"
             )
     return split, said
+
+
+def _recurring(column: Proposed) -> Proposed:
+    """A date without the parts that only grow: where the latest rows test, no training row has theirs."""
+    parts = tuple(part for part in column.parts if part not in ("year", "days"))
+    if column.use != "date" or parts == column.parts:
+        return column
+    if not parts:
+        return replace(column, use="left out", why="the rows are split by time, and its parts only grow", parts=())
+    why = f"{', '.join(parts)} as whole numbers that no attacker changes; not what only grows: the latest rows test"
+    return replace(column, why=why, parts=parts)
 
 
 def _is_group(column: Proposed, rows: int) -> bool:

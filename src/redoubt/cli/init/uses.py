@@ -6,13 +6,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from redoubt.bundle.dates import PARTS, Part
 from redoubt.bundle.schema import LARGEST, LONGEST
 from redoubt.cli.init.cells import Cells
 from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.readers import is_nameless
+from redoubt.data.shared.dates import moments
 from redoubt.data.shared.looks import looks_like
 
-Use = Literal["number", "whole number", "category", "left out", "target"]
+Use = Literal["number", "whole number", "category", "date", "left out", "target"]
 # Of more different words so many are kept, the most frequent ones.
 CATEGORIES, KEPT_WORDS = 50, 20
 # Of the cells; emptier columns are left out.
@@ -35,6 +37,8 @@ def use_of(cells: Cells) -> tuple[Use, str]:
         return "left out", why
     if cells.values is not None:
         return _use_of_numbers(cells.values, cells)
+    if cells.is_time:
+        return _use_of_dates(cells)
     why = _unlearnable(cells)
     return ("left out", why) if why else ("category", "")
 
@@ -68,6 +72,34 @@ def _unusable(cells: Cells) -> str:
     return "it is always the same" if cells.distinct == 1 else ""
 
 
+def _use_of_dates(cells: Cells) -> tuple[Use, str]:
+    found = moments(cells.raw)
+    if found is None:
+        return "left out", "dates that can be read with the day or the month first: write them like 2024-05-31"
+    _, wrong = found
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        shown = f"{str(cells.raw.iloc[row])[:30]!r} in row {row} (counted from 0 below the header)"
+        return "left out", f"dates, but {int(wrong.sum()):,} of its cells are none, such as {shown}: correct them"
+    parts = varying_parts(cells)
+    return "date", f"{', '.join(parts)} as whole numbers that no attacker changes"
+
+
+def varying_parts(cells: Cells) -> tuple[Part, ...]:
+    """The parts of a column of dates that are not always the same."""
+    found = moments(cells.raw)
+    when = pd.Series(dtype="datetime64[ns]") if found is None else found[0].dropna()
+    varies = {
+        "year": when.dt.year,
+        "month": when.dt.month,
+        "day": when.dt.day,
+        "weekday": when.dt.day_of_week,
+        "hour": when.dt.hour,
+        "days": when.dt.normalize(),
+    }
+    return tuple(part for part in PARTS if varies[part].nunique() > 1)
+
+
 def _unlearnable(cells: Cells) -> str:
     """Why text is no category."""
     if pd.api.types.is_string_dtype(cells.filled) and int(cells.filled.str.len().max()) > LONGEST:
@@ -75,7 +107,7 @@ def _unlearnable(cells: Cells) -> str:
     if cells.distinct == 2:
         return ""
     looks = looks_like(cells.raw)
-    if looks.like.startswith(("a date", "a percentage", "an amount", "a number")):
+    if looks.like.startswith(("a date", "a duration", "a percentage", "an amount", "a number")):
         return f"it looks like {looks.like}: {looks.fix}"
     return "" if cells.distinct <= CATEGORIES else _few_are_no_numbers(cells) or _too_many_words(cells)
 

@@ -40,7 +40,7 @@ _KINDS = (
     ("a number with a typeset minus", r"[-+\u2212]?[\d.,]+", "^\u2212", "write -5 with a plain hyphen"),
     ("a number with its minus behind it", r"[\d.,]+-?", r"^[\d.,]+-$", "write -5 for 5-"),
     ("a number with its minus as brackets", r"[\d.,]+|\([\d.,]+\)", r"^\([\d.,]+\)$", "write -5 for (5)"),
-    ("a date", _DATE, "", "write it as a number, such as days since a start"),
+    ("a date", _DATE, "", "name its parts under 'dates'"),
     ("a number with a unit", r"[-+]?[\d.,]+\s*[^\W\d_]{1,3}", "", "write the number alone"),
 )
 
@@ -51,6 +51,13 @@ class Looks:
 
     like: str
     fix: str
+
+
+# By the kind of a column's type.
+_TYPED = {
+    "M": Looks("a date", "name its parts under 'dates'"),
+    "m": Looks("a duration", "write it as a number, such as seconds"),
+}
 
 
 def is_number(text: str) -> bool:
@@ -64,8 +71,8 @@ def looks_like(cells: "pd.Series[Any]") -> Looks:
     text = text[~text.str.casefold().isin(MISSING)]
     if text.empty:
         return Looks("empty", "leave it out")
-    if pd.api.types.is_datetime64_any_dtype(cells):
-        return Looks("a date", "write it as a number, such as days since a start")
+    if cells.dtype.kind in _TYPED:
+        return _TYPED[cells.dtype.kind]
     distinct = text.unique()
     if {word.casefold() for word in distinct} in _FLAGS:
         return Looks("yes or no", "name it under 'categorical', or write 1 and 0")

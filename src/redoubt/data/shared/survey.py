@@ -99,6 +99,8 @@ def _figure(value: float) -> str:
 
 def _not_used(cells: "pd.Series[Any]", task: DataParams) -> Found:
     found = _left_out(cells, task)
+    if found.name in task.dates:
+        return Found(found.name, found.holds, found.shows, f"date: {', '.join(task.dates[found.name])}")
     if found.name != task.split.by:
         return found
     return Found(found.name, found.holds, found.shows, "time of the split" if task.split.time else "group of the split")

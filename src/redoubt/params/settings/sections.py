@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from redoubt.bundle.base.types import GuardDraws, Kind, Name, Positive, Vote
+from redoubt.bundle.dates import Part, part_names
 from redoubt.bundle.relations.table import check_columns
 from redoubt.core.types import Norm, Threat
 from redoubt.params.settings.base import (
@@ -328,6 +329,7 @@ class DataParams(Gaps):
         raise_only: features that an attacker may only raise.
         lower_only: features that an attacker may only lower.
         units: of eps in raw units by feature, as `eps.features` says them.
+        dates: by column of dates the parts of it that are features, whole numbers beyond an attacker's reach.
         levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
         relations: between numbers, one line each: every row keeps them, and so does every adversarial example.
@@ -349,19 +351,27 @@ class DataParams(Gaps):
     units: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
     ranges: dict[str, Range] = Field(default_factory=dict)
     relations: tuple[Line, ...] = Field(default=(), exclude_if=unset)
+    dates: dict[str, Annotated[tuple[Part, ...], Field(min_length=1)]] = Field(default_factory=dict, exclude_if=unset)
     levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
     split: SplitSource = Field(default=SplitSource(), exclude_if=_by_chance)
     checks: SurveyParams
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The features that are parts of dates."""
+        return tuple(each for name, parts in self.dates.items() for each in part_names(name, parts))
 
     def check_declared(self, numbers: tuple[str, ...]) -> None:
         """Refuse what is declared of a feature that is none.
 
         Args:
-            numbers: the features that are numbers, which are known from the data alone where `features` is left out.
+            numbers: the features that are numbers, which are known from the data alone where `features` is left out;
+                parts of dates are added.
 
         Raises:
             ValueError: a name that is no feature, with the nearest that is; nothing left for an attacker to change.
         """
+        own, numbers = numbers, (*numbers, *self.parts)
         every = (*numbers, *self.categorical)
         valid = {
             "integer": numbers,
@@ -382,12 +392,12 @@ class DataParams(Gaps):
         if both:
             raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
         for line in self.relations:
-            strangers = check_columns(line, numbers, self.categorical, self.immutable)
+            strangers = check_columns(line, own, self.categorical, self.immutable)
             if strangers:
-                said = unknown(strangers[0], list(numbers), "feature")
+                said = unknown(strangers[0], list(own), "feature")
                 raise ValueError(f"relations: '{line}': {said}; put a name that is no single word in backticks")
-        if numbers and set(numbers) <= set(self.immutable):
-            raise ValueError(f"immutable: all of {', '.join(numbers)}; leave a number that an attacker can change")
+        if own and set(own) <= set(self.immutable):
+            raise ValueError(f"immutable: all of {', '.join(own)}; leave a number that an attacker can change")
         for name, policy in self.missing.items():
             fit = ("drop", "mode", "category") if name in self.categorical else ("drop",)
             if name not in numbers and policy not in fit:

@@ -1,0 +1,62 @@
+"""Dates as the whole numbers that a network takes of them: the same for training rows and for what is asked."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Part = Literal["year", "month", "day", "weekday", "hour", "days"]
+# Weekdays count from Monday, 1, to Sunday, 7.
+_PARTS: Mapping[Part, Callable[[datetime, date], int]] = {
+    "year": lambda when, start: when.year,
+    "month": lambda when, start: when.month,
+    "day": lambda when, start: when.day,
+    "weekday": lambda when, start: when.isoweekday(),
+    "hour": lambda when, start: when.hour,
+    "days": lambda when, start: (when.date() - start).days,
+}
+PARTS: tuple[Part, ...] = tuple(_PARTS)
+_MONTH = re.compile(r"\d{4}-\d{2}")
+EXPECTED = "expected a date such as 2024-05-31 or 2024-05-31T17:20"
+
+
+class Dated(BaseModel):
+    """A column of dates, and the parts of it that are columns of whole numbers.
+
+    Attributes:
+        start: what `days` counts from: the earliest date of the source.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=1000)]
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+    start: date
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the parts are called."""
+        return part_names(self.name, self.parts)
+
+    def of(self, when: datetime) -> dict[str, int]:
+        """The parts of a moment, by their columns."""
+        return {f"{self.name}_{part}": _PARTS[part](when, self.start) for part in self.parts}
+
+
+def part_names(name: str, parts: tuple[Part, ...]) -> tuple[str, ...]:
+    """What the parts of a column of dates are called, as columns."""
+    return tuple(f"{name}_{part}" for part in parts)
+
+
+def moment(text: object) -> datetime | None:
+    """A date, a month or a time as ISO 8601 writes it, None for anything else; one with an offset is taken in UTC."""
+    if not isinstance(text, str):
+        return None
+    text = text.strip()
+    try:
+        found = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
+        return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None

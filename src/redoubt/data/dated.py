@@ -1,0 +1,68 @@
+"""Declared parts of dates, as columns of whole numbers more in the user's table."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from redoubt.bundle.dates import EXPECTED, Dated, moment
+from redoubt.data.locate import SourceError
+from redoubt.data.shared.dates import moments
+from redoubt.params.settings.sections import DataParams
+
+
+def with_parts(table: pd.DataFrame, task: DataParams) -> tuple[pd.DataFrame, tuple[Dated, ...]]:
+    """A table with the declared parts of its dates, NaN for an empty cell, and how they are made.
+
+    Args:
+        table: as it was read.
+        task: declares `dates`.
+
+    Raises:
+        SourceError: cells that are no date, dates that can be read in two ways, a column that is there already.
+    """
+    made = []
+    for name, parts in task.dates.items():
+        where = f"'{task.source}': column '{name}'"
+        found = moments(table[name])
+        if found is None:
+            raise SourceError(
+                f"{where} can be read with the day or the month first; write its dates like 2024-05-31, or leave it "
+                "out of 'dates' in params.yaml"
+            )
+        when, wrong = found
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise SourceError(
+                f"{where} must hold dates, but {int(wrong.sum())} of {len(wrong)} cells are none, the first in row "
+                f"{row} (counted from 0 below the header): {str(table[name].iloc[row])[:60]!r}; {EXPECTED}"
+            )
+        if when.isna().all():
+            raise SourceError(f"{where} is empty; leave it out of 'dates' in params.yaml")
+        made.append(Dated(name=name, parts=parts, start=when.min().date()))
+        table = table.assign(**_columns(when, made[-1], table, where))
+    return table, tuple(made)
+
+
+def expand(table: pd.DataFrame, dates: tuple[Dated, ...]) -> pd.DataFrame:
+    """A table that somebody asks about, with the parts of its dates in place of them; a cell that is none is empty."""
+    for dated in dates:
+        if dated.name not in table or set(dated.columns) & set(table.columns):
+            continue
+        found = moments(table[dated.name])
+        when = pd.Series(pd.NaT, index=table.index) if found is None else found[0]
+        table = table.assign(**_columns(when, dated, table, dated.name))
+    return table
+
+
+def _columns(when: "pd.Series[Any]", dated: Dated, table: pd.DataFrame, where: str) -> dict[str, "pd.Series[float]"]:
+    twice = next((name for name in dated.columns if name in table), None)
+    if twice is not None:
+        raise SourceError(f"{where} gives a column '{twice}', which the table has already; rename one of them")
+    # By the code that the endpoint uses, once for each moment.
+    codes, known = pd.factorize(when)
+    rows = [dated.of(each) for text in known if (each := moment(text.isoformat())) is not None]
+    return {
+        name: pd.Series(np.array([*(row[name] for row in rows), np.nan])[codes], when.index, dtype="float64")
+        for name in dated.columns
+    }
