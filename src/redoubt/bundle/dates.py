@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 Part = Literal["year", "month", "day", "weekday", "hour", "days"]
 # Weekdays count from Monday, 1, to Sunday, 7.
@@ -33,7 +33,7 @@ class Dated(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=1000)]
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
-    start: date
+    start: Annotated[date, PlainSerializer(date.isoformat, return_type=str)]
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -161,7 +161,7 @@ def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[st
     if table is None:
         raise AskedError(f"'{file}' holds images; the model takes rows with {listed(schema.input_names)}")
     table = table.reset_index(drop=True)
-    own, table = table, expand(table, schema.dates)
+    own, (table, no_dates) = table, expand(table, schema.dates, str(file))
     names = [column.name for column in schema.columns]
     missing = [name for name in names if name not in table]
     if missing:
@@ -170,6 +170,9 @@ def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[st
     x, errors = np.zeros((len(table), *schema.shape), np.float32), []
     for row in range(len(table)):
         empty = [column.name for column in schema.columns if not column.fills and columns[column.name][row] is None]
+        if row in no_dates:
+            errors.append(no_dates[row])
+            continue
         if empty:
             errors.append(f"column {listed(map(repr, empty))} is empty")
             continue

@@ -24,13 +24,7 @@ def with_parts(table: pd.DataFrame, task: DataParams) -> tuple[pd.DataFrame, tup
     made = []
     for name, parts in task.dates.items():
         where = f"'{task.source}': column '{name}'"
-        found = moments(table[name])
-        if found is None:
-            raise SourceError(
-                f"{where} can be read with the day or the month first; write its dates like 2024-05-31, or leave it "
-                "out of 'dates' in params.yaml"
-            )
-        when, wrong = found
+        when, wrong = _read(table[name], where)
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise SourceError(
@@ -44,15 +38,37 @@ def with_parts(table: pd.DataFrame, task: DataParams) -> tuple[pd.DataFrame, tup
     return table, tuple(made)
 
 
-def expand(table: pd.DataFrame, dates: tuple[Dated, ...]) -> pd.DataFrame:
-    """A table that somebody asks about, with the parts of its dates in place of them; a cell that is none is empty."""
+def expand(table: pd.DataFrame, dates: tuple[Dated, ...], source: str) -> tuple[pd.DataFrame, dict[int, str]]:
+    """A table that somebody asks about, with the parts of its dates.
+
+    Args:
+        table: with a column of dates, or of their parts.
+        dates: that the model was trained on.
+        source: the table's name, for messages.
+
+    Returns:
+        The table, and by row, counted from 0, what is wrong with a date that is none: its parts are NaN.
+
+    Raises:
+        SourceError: dates that can be read in two ways.
+    """
+    errors: dict[int, str] = {}
     for dated in dates:
         if dated.name not in table or set(dated.columns) & set(table.columns):
             continue
-        found = moments(table[dated.name])
-        when = pd.Series(pd.NaT, index=table.index) if found is None else found[0]
-        table = table.assign(**_columns(when, dated, table, dated.name))
-    return table
+        where = f"'{source}': column '{dated.name}'"
+        when, wrong = _read(table[dated.name], where)
+        for row in np.flatnonzero(wrong.to_numpy()).tolist():
+            errors[row] = f"column '{dated.name}' is {str(table[dated.name].iloc[row])[:60]!r}; {EXPECTED}"
+        table = table.assign(**_columns(when, dated, table, where))
+    return table, errors
+
+
+def _read(cells: "pd.Series[Any]", where: str) -> tuple["pd.Series[Any]", "pd.Series[bool]"]:
+    found = moments(cells)
+    if found is None:
+        raise SourceError(f"{where} can be read with the day or the month first; write its dates like 2024-05-31")
+    return found
 
 
 def _columns(when: "pd.Series[Any]", dated: Dated, table: pd.DataFrame, where: str) -> dict[str, "pd.Series[float]"]:

@@ -1,3 +1,4 @@
+import json
 from datetime import date, datetime
 from typing import Any
 
@@ -84,6 +85,7 @@ def test_a_schema_without_dates_has_the_bytes_it_always_had() -> None:
     plain = SCHEMA.model_copy(update={"dates": ()})
     assert "dates" not in plain.model_dump_json()
     assert Schema.model_validate_json(SCHEMA.model_dump_json()) == SCHEMA
+    assert Schema.model_validate(json.loads(json.dumps(SCHEMA.model_dump()))) == SCHEMA
 
 
 def test_a_part_that_is_no_column_is_refused() -> None:

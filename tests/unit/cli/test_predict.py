@@ -3,14 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from redoubt.bundle.dates import Dated
 from redoubt.bundle.model.guarded_model import GuardedModel
+from redoubt.bundle.schema import Column, Schema
 from redoubt.cli import main
+from redoubt.cli.predict import read_rows
 from redoubt.core.store import write_json
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE
@@ -155,3 +159,19 @@ def test_one_sentence_for_what_cannot_be(
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+def test_dates_in_a_file_are_read_as_they_are_written(tmp_path: Path) -> None:
+    columns = (
+        Column(name="size", kind="number"),
+        *(Column(name=f"at_{part}", kind="integer") for part in ("day", "hour")),
+    )
+    dated = Dated(name="at", parts=("day", "hour"), start=date(2020, 1, 1))
+    schema = Schema(task="own", kind="regression", target="y", columns=columns, shape=(3,), dates=(dated,))
+    path = tmp_path / "asked.csv"
+    path.write_text("at;size\n31.05.2024 17:20;1,5\nsoon;2,5\n01.06.2024;3,5\n" + "02.06.2024 03:00;4,5\n" * 30)
+    table, x, errors = read_rows(path, schema)
+    assert list(table) == ["at", "size"], "the answers stand beside the file's own columns"
+    assert x[[0, 2, 3]].tolist() == [[1.5, 31.0, 17.0], [3.5, 1.0, 0.0], [4.5, 2.0, 3.0]]
+    assert [row for row, error in enumerate(errors) if error] == [1]
+    assert errors[1].startswith("column 'at' is 'soon'; expected a date such as 2024-05-31")

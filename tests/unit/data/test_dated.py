@@ -85,11 +85,12 @@ def test_the_endpoint_takes_the_date_apart_alike(own: DataParams) -> None:
 
 def test_a_file_that_is_asked_about_is_taken_apart_alike(own: DataParams) -> None:
     raw, columns = made(own, WRITTEN["german"]), [*own.parts]
-    found = expand(table(WRITTEN["british"]), raw.schema.dates)
+    found, errors = expand(table(WRITTEN["british"]), raw.schema.dates, "asked.csv")
+    assert errors == {}
     assert raw.table is not None
     assert found[columns].to_numpy().tolist() == raw.table[columns].to_numpy().tolist()
     there = table(WRITTEN["iso"]).assign(at_year=1)
-    assert list(expand(there, raw.schema.dates)) == list(there), "its parts are there already"
+    assert list(expand(there, raw.schema.dates, "asked.csv")[0]) == list(there), "its parts are there already"
 
 
 def test_an_empty_cell_stays_empty(own: DataParams) -> None:
