@@ -49,7 +49,7 @@ def measure(table: str) -> str:
     task, data = params.task(name), load_data(name)
     beside = compared(
         *(data.train, data.schema, data.scaler, {"test": data.test}),
-        *(task.train.balance, params.seed, task.tolerance),
+        *(task.train.of_baselines, params.seed, task.tolerance),
     )
     answer = inference(load_network(Path("models", name, "natural")))
     found = np.concatenate([answer(data.test.x[part]).numpy() for part in slices(len(data.test), AT_ONCE)])

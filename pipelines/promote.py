@@ -39,7 +39,7 @@ def work(settings: PromoteSettings) -> None:
     threat = settings.eps.threat(report["norm"])
     parts = {"validation": some_rows(data.validation, settings.attack.points), "test": data.test}
     learnt = (data.train, data.schema, data.scaler)
-    beside = compared(*learnt, parts, settings.train.balance, settings.seed, settings.tolerance)
+    beside = compared(*learnt, parts, settings.train.of_baselines, settings.seed, settings.tolerance)
     linear = beside["linear"]["validation"]["score"]
     candidates = [
         candidate(name, _guarded(measured["validation"], vote), threat, linear["value"], vote)

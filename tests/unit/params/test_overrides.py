@@ -21,6 +21,14 @@ def test_a_task_overrides_its_kind_key_by_key(written: Write) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("train", "weighs"), [({}, "none"), ({"threshold": "balanced"}, "weights"), ({"balance": "weights"}, "weights")]
+)
+def test_a_baseline_has_the_aim_of_the_networks(written: Write, train: dict[str, str], weighs: str) -> None:
+    """It chooses no threshold: its classes weigh alike instead, or it would look worse than it is."""
+    assert load(written({"tasks.diagnosis.train": train})).task("diagnosis").train.of_baselines == weighs
+
+
 def test_what_binds_an_attacker_is_declared_by_feature(written: Write) -> None:
     declared = {"integer": ["hp"], "immutable": ["height", "species"], "ranges": {"cp": [10, 4000], "hp": [10, 500]}}
     task = load(written({f"tasks.evolution.{option}": value for option, value in declared.items()})).task("evolution")

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -292,12 +293,20 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
         "integer": "whole numbers, which an attacker keeps whole",
         "tolerance": "an answer counts as right within this (proposed: half a standard deviation of the target)",
         "validate": "what these data need to pass",
-        "train": "balance: rare classes weigh as much as frequent ones; threshold: from which probability on the\n"
-        "second class is the answer is chosen on validation examples, for the best balanced accuracy",
+        "train": "\n".join(_training(proposal)),
         "": "immutable: [...]        features that an attacker cannot change; raise_only, lower_only: one way only\n"
         "ranges: {name: [0, 1]}  values that an attacker cannot leave (else: those of the training rows)",
     }
     return remarks
+
+
+def _training(proposal: Proposal) -> Iterator[str]:
+    yield "decay: over these epochs the learning rate falls to 0; the best one on validation examples is kept"
+    if proposal.rare:
+        yield "balance: rare classes weigh as much as frequent ones"
+    if proposal.lopsided:
+        yield "threshold: from which probability on the second class is the answer is chosen on validation examples,"
+        yield "for the best balanced accuracy"
 
 
 def _confirmed() -> bool:

@@ -11,6 +11,8 @@ from redoubt.params.settings.base import ParamsError
 from redoubt.params.settings.read import ReadParams
 
 INDENT = "  "
+# Rows that the natural model is shown, each as often as there are epochs.
+SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 600_000, 20, 150
 
 
 def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[str, float]) -> dict[str, Any]:
@@ -36,11 +38,16 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
         block["split"] = dict(proposal.split)
     if checks:
         block["validate"] = dict(checks)
-    if proposal.rare:
-        block["train"] = {"balance": "weights"}
-    if proposal.lopsided:
-        block["train"] = {"threshold": "balanced"}
+    block["train"] = _training(proposal)
     return {key: value for key, value in block.items() if value != []}
+
+
+def _training(proposal: Proposal) -> dict[str, Any]:
+    """How long, and how classes weigh; a small table is seen more often."""
+    epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, SEEN // proposal.rows))
+    rare = {"balance": "weights"} if proposal.rare else {}
+    lopsided = {"threshold": "balanced"} if proposal.lopsided else {}
+    return {"epochs": epochs, "patience": epochs, "decay": True, **rare, **lopsided}
 
 
 def of_images(source: str) -> dict[str, Any]:

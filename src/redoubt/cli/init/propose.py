@@ -47,6 +47,7 @@ class Proposal:
     Attributes:
         kind: regression or classification.
         columns: in the table's order.
+        rows: of the table.
         tolerance: largest error that counts as right; None of classes.
         rare: whether a class is rare.
         lopsided: whether two classes are so unlike in number that the larger logit would favour one, yet none is rare.
@@ -57,6 +58,7 @@ class Proposal:
 
     kind: Literal["regression", "classification"]
     target: str
+    rows: int
     columns: tuple[Proposed, ...]
     tolerance: float | None
     rare: bool
@@ -125,7 +127,7 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
             " is chosen for the best balanced accuracy on validation examples"
         )
     kind: Literal["regression", "classification"] = "regression" if measured else "classification"
-    return Proposal(kind, target, columns, tolerance, rare, lopsided, missing, split, tuple(notes))
+    return Proposal(kind, target, len(table), columns, tolerance, rare, lopsided, missing, split, tuple(notes))
 
 
 def _lopsided(goal: Cells, shares: "pd.Series[float]") -> bool:

@@ -167,6 +167,11 @@ class Decided(Strict):
 class Thresholded(Balanced, Decided):
     """What the training and every hardening have in common."""
 
+    @property
+    def of_baselines(self) -> Balance:
+        """How classes weigh for models that choose no threshold, where the networks do: for the same aim."""
+        return "weights" if self.threshold == "balanced" else self.balance
+
 
 class TrainParams(Thresholded):
     """Longest training in epochs, and after how many without progress it stops.

@@ -24,6 +24,7 @@ from redoubt.params.settings.sections import (
     SplitParams,
     SweepParams,
     TableGuard,
+    Thresholded,
     Tolerant,
     TrainParams,
     unset,
@@ -127,7 +128,7 @@ class PromoteSettings(Tolerant):
     kind: Kind
     eps: Eps
     attack: AttackParams
-    train: Balanced
+    train: Thresholded
     gates: GatesParams
     trained_elsewhere: tuple[str, ...]
     seed: Seed
