@@ -95,7 +95,8 @@ def write_training(
         chosen: what was chosen, for the record.
     """
     reports, folder = Path("reports", settings.name), Path("models", settings.name, name)
-    config = configure(settings.guard, data.schema, data.bounds, data.output_scale)
+    skewed = [curve is not None for curve in data.scaler.curves]
+    config = configure(settings.guard, data.schema, data.bounds, data.output_scale, skewed)
     schema = with_threshold(network, data.validation, data.schema, settings.train.threshold)
     calibrated = write_bundle(folder, network, schema, config, data.validation.x)
     table = pd.DataFrame(history)

@@ -20,10 +20,11 @@ from redoubt.bundle.model.guarded_model import BUNDLE_FILES, PROOF, GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_json, write_json
 from redoubt.defenses.adaptive import adaptive_outputs
-from redoubt.defenses.guards.guard import calibrate, configure, export, export_proof, rounded_up
+from redoubt.defenses.guards.guard import calibrate, configure, export, export_proof, levels, rounded_up
 from redoubt.defenses.write_bundle import write_bundle
 from redoubt.models.saved import load_network
-from tests.support.tiny import GUARDS, IMAGE, Guarded, rows
+from tests.support import skewed
+from tests.support.tiny import GUARDS, IMAGE, TABLE, Guarded, rows
 
 # The first row of the first draw, as attacks number them.
 SEED = [3, 0]
@@ -227,6 +228,22 @@ def test_configuring_takes_ranges_and_units_from_the_training_rows(guarded: Guar
     assert np.allclose(config.scale, np.where(case.schema.numeric, case.scaler.std, 0.0))
     assert np.allclose(config.lower, case.scaler.lower)
     assert np.allclose(config.upper, case.scaler.upper)
+
+
+def test_a_skewed_feature_is_not_squeezed_into_one_level(tmp_path: Path) -> None:
+    """By levels of equal width nearly all of its values would be one, which the network takes apart by their ranks."""
+    given = skewed.scaler()
+    curves = [curve is not None for curve in given.curves]
+    config = configure(GUARDS[TABLE], skewed.SCHEMA, given.bounds(skewed.SCHEMA), 1.0, curves)
+    low, high = levels(config)
+    assert (high > low).tolist() == [False] * 4 + [True] + [False] * 2
+    write_bundle(tmp_path / "bundle", skewed.network(), skewed.SCHEMA, config, skewed.X[:100])
+    plain, squeezed = (
+        GuardedModel.load(tmp_path / "bundle").predict(skewed.X, np.random.default_rng(0)).outputs[:, :2].swapaxes(0, 1)
+    )
+    assert (plain.argmax(axis=1) == squeezed.argmax(axis=1)).mean() > 0.9
+    whole = config.model_copy(update={"squeezed": ()})
+    assert "squeezed" not in whole.model_dump()
 
 
 BOX = GuardConfig(

@@ -46,6 +46,8 @@ class GuardConfig(BaseModel):
         scale: training standard deviation or declared unit of each feature, 0 for what must not change (tables).
         falls: which features an attacker may lower, empty if all (tables).
         rises: which features an attacker may raise, likewise.
+        squeezed: which features have a bit depth, empty if all that may change: levels of equal width would make one of
+            nearly all values of a skewed feature (tables).
         output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
         vote: whether all variants vote, or the plain input alone: then the answer is the network's own, the smoothed
             variants serve the detector, and there are no random ones.
@@ -67,6 +69,7 @@ class GuardConfig(BaseModel):
     scale: tuple[Unit, ...] = ()
     falls: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     rises: tuple[bool, ...] = Field(default=(), exclude_if=_every)
+    squeezed: tuple[bool, ...] = Field(default=(), exclude_if=_every)
     output_scale: Positive = 1.0
     vote: Vote = Field(default="all", exclude_if=_usual)
 
@@ -85,7 +88,7 @@ class GuardConfig(BaseModel):
             values, expected = getattr(self, name), 0 if image else self.shape[0]
             if len(values) != expected:
                 raise ValueError(f"{name} holds {len(values)} numbers; expected {expected}, one per feature of a table")
-        for name in ("falls", "rises"):
+        for name in ("falls", "rises", "squeezed"):
             if len(getattr(self, name)) not in (0, len(self.scale)):
                 raise ValueError(f"{name} holds {len(getattr(self, name))} flags; expected {len(self.scale)}, or none")
         for place, (low, high) in enumerate(zip(self.lower, self.upper, strict=True)):

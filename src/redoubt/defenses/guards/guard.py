@@ -1,6 +1,7 @@
 """Composes the guard round a network, as one graph for service."""
 
 import math
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
@@ -24,8 +25,18 @@ from redoubt.params.settings.sections import ImageGuard, TableGuard
 DIGITS = 4
 
 
-def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, output_scale: float) -> GuardConfig:
-    """Turn the guard's parameters into its configuration for one task; not yet calibrated."""
+def configure(
+    params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, output_scale: float, skewed: Sequence[bool] = ()
+) -> GuardConfig:
+    """Turn the guard's parameters into its configuration for one task; not yet calibrated.
+
+    Args:
+        params: the guard's.
+        schema: of the task.
+        bounds: of its inputs.
+        output_scale: the unit of a regression's errors; 1 for classes.
+        skewed: which inputs of a table the network takes by ranks; these are not squeezed. Empty for none.
+    """
     if isinstance(params, ImageGuard):
         return GuardConfig(kind="image", shape=schema.shape, **params.model_dump())
     return GuardConfig(
@@ -37,6 +48,7 @@ def configure(params: ImageGuard | TableGuard, schema: Schema, bounds: Bounds, o
         output_scale=output_scale,
         falls=tuple(np.asarray(bounds.falls).tolist()) if bounds.one_sided else (),
         rises=tuple(np.asarray(bounds.rises).tolist()) if bounds.one_sided else (),
+        squeezed=tuple(not each for each in skewed) if any(skewed) else (),
         **params.model_dump(),
     )
 
@@ -65,7 +77,7 @@ def levels(config: GuardConfig) -> tuple[Floats, Floats]:
         return np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
     lower, upper = np.array(config.lower, dtype=np.float32), np.array(config.upper, dtype=np.float32)
     # What an attacker cannot change is not squeezed either.
-    return lower, np.where(np.array(config.scale) > 0, upper, lower)
+    return lower, np.where((np.array(config.scale) > 0) & np.array(config.squeezed or True), upper, lower)
 
 
 def export(network: keras.Model, config: GuardConfig) -> bytes:
