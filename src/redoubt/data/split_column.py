@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from redoubt.data.locate import SourceError
-from redoubt.data.shared.dates import day_first
+from redoubt.data.shared.dates import day_first, parsed
 from redoubt.data.shared.kept_together import By
 from redoubt.data.shared.words import words
 from redoubt.params.settings.sections import DataParams
@@ -54,7 +54,7 @@ def _moments(cells: "pd.Series[Any]", source: str) -> Any:
             f"{source} can be read with the day or the month first, such as {text.iloc[0][:40]!r}; write "
             "times like 2024-05-31 for split.time"
         )
-    read = pd.to_datetime(text, errors="coerce", format="mixed", dayfirst=first, utc=True)
+    read = parsed(text, first)
     if read.isna().any():
         row = int(read.isna().to_numpy().argmax())
         raise SourceError(

@@ -93,13 +93,35 @@ def test_a_file_that_is_asked_about_is_taken_apart_alike(own: DataParams) -> Non
     assert list(expand(there, raw.schema.dates, "asked.csv")[0]) == list(there), "its parts are there already"
 
 
+def test_rows_of_one_name_are_no_hindrance(own: DataParams) -> None:
+    """As a frame is that was put together of parts."""
+    parts = pd.concat([table(WRITTEN["german"])] * 2)
+    raw = build(parts, own, Origin("own.parquet"))
+    assert raw.table is not None
+    assert raw.table["at_day"].tolist() == DAYS.day.tolist() * 2
+
+
 def test_an_empty_cell_stays_empty(own: DataParams) -> None:
     raw = made(own, pd.Series(WRITTEN["iso"]).mask(np.arange(150) == 3))
     assert raw.table is not None
     assert raw.table[list(own.parts)].isna().all(axis=1).tolist() == [row == 3 for row in range(150)]
 
 
+def test_a_year_first_stays_first_beside_a_day_first(own: DataParams) -> None:
+    cells = [
+        each if row % 2 else when
+        for row, (each, when) in enumerate(zip(WRITTEN["iso"], WRITTEN["german"], strict=True))
+    ]
+    raw = made(own, cells)
+    assert raw.table is not None
+    assert raw.table["at_day"].tolist() == DAYS.day.tolist()
+    assert raw.table["at_month"].tolist() == DAYS.month.tolist()
+
+
 BROKEN = {
+    "a time alone": ("12:30", "1 of 150 cells are none"),
+    "a word that is a day": ("today", "1 of 150 cells are none"),
+    "a number": ("2024.5", "1 of 150 cells are none"),
     "words": ("soon", "must hold dates, but 1 of 150 cells are none, the first in row 3 .*: 'soon'"),
     "a year alone": ("2024", "1 of 150 cells are none"),
     "no such day": ("2024-02-31", "1 of 150 cells are none"),

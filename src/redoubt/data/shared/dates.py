@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from redoubt.data.shared.looks import MISSING
+from redoubt.data.shared.looks import DATE, MISSING
 
 
 def moments(cells: "pd.Series[Any]") -> tuple["pd.Series[Any]", "pd.Series[bool]"] | None:
@@ -25,10 +26,25 @@ def moments(cells: "pd.Series[Any]") -> tuple["pd.Series[Any]", "pd.Series[bool]
     first = day_first(text[~empty])
     if first is None:
         return None
-    found = pd.to_datetime(text.mask(empty), errors="coerce", format="mixed", dayfirst=first, utc=True)
-    # A number alone, such as 2024, is read as something; no date is without a mark.
-    found = found.dt.tz_localize(None).mask(text.str.fullmatch(r"\d*(?:[.,]\d*)?"))
+    # pandas reads numbers, times and the word "today" as dates too.
+    other = ~text.str.fullmatch(DATE) | text.str.fullmatch(r"\d*(?:[.,]\d*)?")
+    found = parsed(text.mask(empty | other), first)
     return found, found.isna() & ~empty
+
+
+def parsed(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
+    """Text as moments, in UTC where it names an offset, NaT where pandas reads none.
+
+    Args:
+        text: dates and times.
+        first: whether the day comes first where no year does; pandas would let it before the month even behind a year.
+    """
+    by_year = text.str.match(r"\d{4}").fillna(value=False).to_numpy(bool)
+    found = np.full(len(text), "NaT", "datetime64[us]")
+    for rows, day in ((by_year, False), (~by_year, first)):
+        read = pd.to_datetime(text[rows], errors="coerce", format="mixed", dayfirst=day, utc=True)
+        found[rows] = read.dt.tz_localize(None).to_numpy("datetime64[us]")
+    return pd.Series(found, text.index, name=text.name)
 
 
 def day_first(text: "pd.Series[Any]") -> bool | None:

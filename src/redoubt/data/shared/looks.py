@@ -11,7 +11,7 @@ MISSING = ("", "na", "n/a", "nan", "null", "none")
 
 _SAMPLE = 5_000
 _FLAGS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"})
-_DATE = r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
+DATE = r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
 _MONEY = r"(?:[$€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|RMB|kr|zł)"
 # Blanks, also those that do not break, and apostrophes, between thousands.
 _MARK = "[ \u00a0\u202f\u2009'\u2019]"
@@ -40,7 +40,7 @@ _KINDS = (
     ("a number with a typeset minus", r"[-+\u2212]?[\d.,]+", "^\u2212", "write -5 with a plain hyphen"),
     ("a number with its minus behind it", r"[\d.,]+-?", r"^[\d.,]+-$", "write -5 for 5-"),
     ("a number with its minus as brackets", r"[\d.,]+|\([\d.,]+\)", r"^\([\d.,]+\)$", "write -5 for (5)"),
-    ("a date", _DATE, "", "name its parts under 'dates'"),
+    ("a date", DATE, "", "name its parts under 'dates'"),
     ("a number with a unit", r"[-+]?[\d.,]+\s*[^\W\d_]{1,3}", "", "write the number alone"),
 )
 
