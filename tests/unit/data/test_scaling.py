@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from redoubt.bundle.schema import Column, Schema
 from redoubt.core.types import PIXELS, Batch
-from redoubt.data.prepare.scaling import Scaler, fit
+from redoubt.data.prepare.scaling import Scaler, ScalingError, fit, said
 from redoubt.data.splits import split
 from redoubt.params.settings.sections import SplitParams
 
@@ -92,3 +92,20 @@ def test_only_training_rows_count() -> None:
     before, after = (fit(batch.take(made.without(2)), TABLE).to_json() for batch in (Batch(x, y), changed))
     assert before == after
     assert fit(changed.take(made.train), TABLE).to_json() != fit(Batch(x, y).take(made.train), TABLE).to_json()
+
+
+def test_a_column_is_spread_out_where_it_is_said_and_varies() -> None:
+    batch = Batch(ROWS, ROWS[:, 0])
+    scaler = fit(batch, TABLE, {"size": "quantile", "flat": "quantile"})
+    assert [curve is not None for curve in scaler.curves] == [True, False, False, False], "one value has no ranks"
+    plain = fit(batch, TABLE)
+    assert "curves" not in plain.to_json(), "a table without any keeps the bytes that it always had"
+    assert scaler.bounds(TABLE).scale.tolist() == plain.bounds(TABLE).scale.tolist(), "eps stays in raw units"
+    assert fit(batch, TABLE, {"flat": "quantile"}).curves == ()
+    assert "'size' is taken by its rank" in " ".join(said(scaler, TABLE))
+
+
+@pytest.mark.parametrize("name", ["kind", "sizes"])
+def test_what_is_no_column_of_numbers_is_not_spread_out(name: str) -> None:
+    with pytest.raises(ScalingError, match=f"transform: unknown feature '{name}'"):
+        fit(Batch(ROWS, ROWS[:, 0]), TABLE, {name: "quantile"})
