@@ -32,6 +32,22 @@ from redoubt.training.sweep import Selected
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 SIMULATED = 1000
 COLUMNS_SHOWN = 100
+GATES = {
+    "margin": "clean above a constant predictor by more than",
+    "clean": "clean at least",
+    "robust": "robust (adaptive) at least",
+    "worse_than_linear": "clean no further below a linear model than",
+}
+# How a metric is called, and whether it is a share, which is shown in percent.
+METRICS = {
+    "accuracy": ("accuracy", True),
+    "balanced_accuracy": ("balanced accuracy", True),
+    "within_tolerance": ("within the tolerance", True),
+    "mcc": ("MCC", False),
+    "mae": ("MAE", False),
+    "rmse": ("RMSE", False),
+    "r2": ("R²", False),
+}
 WEIGHED = ("undefended", "adaptive", "certified_guarded")
 
 
@@ -54,7 +70,7 @@ def work(settings: SectionSettings) -> None:
         columns=_columns(settings.name),
         **{key: promotion[key] for key in ("champion", "digest", "baselines", "next_step")},
         candidates=[each for each in promotion["candidates"] if promotion["guards"][each["name"]] == each["vote"]],
-        gates={name: floor for name, floor in promotion["gates"].items() if floor is not None and name != "vote"},
+        gates=_gates(promotion["gates"]),
         guard_choice=[_choice(each, promotion["guards"]) for each in promotion["candidates"]],
         guard_says=GUARDS.get(promotion["vote"], ""),
         kept=promotion["kept_incumbent"],
@@ -103,6 +119,11 @@ def _as_guarded(robustness: dict[str, Any], guards: dict[str, Vote]) -> dict[str
             each["test"] = plain_answer(Robustness.model_validate(each["test"])).model_dump(mode="json")
             each["clean"] = plain_clean(each["clean"])
     return {**robustness, "models": models}
+
+
+def _gates(floors: dict[str, Any]) -> list[str]:
+    """What a model had to reach, in words."""
+    return [f"{said} {100 * floors[name]:g} %" for name, said in GATES.items() if floors[name] is not None]
 
 
 def _choice(candidate: dict[str, Any], guards: dict[str, Vote]) -> dict[str, Any]:
@@ -270,14 +291,25 @@ def _examples(reports: Path, settings: SectionSettings, data: TaskData) -> dict[
 
 def _clean(robustness: dict[str, Any], beside: dict[str, Any], schema: Schema) -> dict[str, Any]:
     natural = robustness["models"]["natural"]["clean"]["undefended"]
-    rows, metrics = [], list(natural)
-    for name in CANDIDATES:
-        for column in ("undefended", "guarded"):
-            figure = robustness["models"][name]["clean"][column]
-            rows.append([f"{name}, {column}", *(f"{figure[metric]:.4g}" for metric in metrics)])
-    for each in beside.values():
-        rows.append([each["about"], *(f"{each['test'][metric]:.4g}" for metric in metrics)])
-    return {"metrics": metrics, "rows": rows, "judgment": judgment(natural, beside, schema)}
+    figures = {
+        f"{name}, {column}": robustness["models"][name]["clean"][column]
+        for name in CANDIDATES
+        for column in ("undefended", "guarded")
+    } | {each["about"]: each["test"] for each in beside.values()}
+    named = {metric: METRICS.get(metric, (metric.replace("_", " "), False)) for metric in natural}
+    rows = [
+        [said, *(_metric(found[metric], share=share) for metric, (_, share) in named.items())]
+        for said, found in figures.items()
+    ]
+    return {
+        "metrics": [said for said, _ in named.values()],
+        "rows": rows,
+        "judgment": judgment(natural, beside, schema),
+    }
+
+
+def _metric(value: float, *, share: bool) -> str:
+    return f"{100 * value:.1f} %" if share else f"{value:.4g}"
 
 
 def _weighed(settings: SectionSettings, data: TaskData, robustness: dict[str, Any]) -> list[dict[str, Any]]:

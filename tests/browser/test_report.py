@@ -86,11 +86,36 @@ def test_search_leaves_what_holds_the_words_and_opens_it(page: Page) -> None:
     page.get_by_label("Search").fill("none is zero")
     assert page.locator(".search output").inner_text() == "12 matches"
     assert page.locator("#bars-checks").is_visible()
-    assert page.locator("#bars-checks ~ details td").first.is_visible()
+    assert page.locator(".block:has(#bars-checks) details td").first.is_visible()
     assert not page.locator("#bars-robust").is_visible()
     page.get_by_label("Search").fill("")
     assert page.locator("#bars-robust").is_visible()
-    assert not page.locator("#bars-checks ~ details td").first.is_visible()
+    assert not page.locator(".block:has(#bars-checks) details td").first.is_visible()
+
+
+def test_a_phone_shows_the_answer_and_folds_the_rest_until_it_is_asked_for(sent: Path, chromium: Browser) -> None:
+    opened = chromium.new_page(viewport={"width": 390, "height": 844})
+    opened.goto(sent.as_uri())
+    folds = opened.locator("details.block")
+    assert folds.count() == 14
+    assert opened.locator("details.block[open]").count() == 0
+    assert opened.locator("#bars-robust").is_visible()
+    opened.evaluate("scrollTo(0, 3000)")
+    opened.locator("nav summary").click()
+    opened.locator("nav a[href='#stripes-ablation']").click()
+    assert not opened.locator("nav details").evaluate("details => details.open"), "the contents cover what was chosen"
+    ablation = opened.locator(".block:has(#stripes-ablation)")
+    assert ablation.locator("td").first.is_visible()
+    assert opened.locator("details.block[open]").count() == 1
+    assert ablation.locator("td.bar").first.evaluate("cell => getComputedStyle(cell).backgroundImage") != "none"
+    opened.close()
+
+
+def test_a_link_to_a_folded_part_opens_it(sent: Path, chromium: Browser) -> None:
+    opened = chromium.new_page(viewport={"width": 390, "height": 844})
+    opened.goto(f"{sent.as_uri()}#bars-checks")
+    assert opened.locator(".block:has(#bars-checks) summary").nth(1).is_visible()
+    opened.close()
 
 
 def test_neighbours_are_linked_where_there_are_any(page: Page, sent: Path, chromium: Browser, tmp_path: Path) -> None:

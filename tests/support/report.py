@@ -124,7 +124,7 @@ def _words() -> dict[str, Any]:
         ],
         "baselines": {"constant": constant},
         "next_step": None,
-        "gates": {"robust": 0.4},
+        "gates": ["robust (adaptive) at least 40 %"],
         "kept": False,
         "norm": "L-inf",
         "eps": 0.1,
@@ -148,7 +148,11 @@ def _words() -> dict[str, Any]:
         "labels": LABELS,
         "confusion": section_charts.confusion([[5, 1], [0, 6]]),
         "examples": None,
-        "clean": {"metrics": ["accuracy"], "rows": [["natural", "0.98"]], "judgment": "As good as `linear`."},
+        "clean": {
+            "metrics": ["accuracy"],
+            "rows": [["natural, undefended", "98.0 %"]],
+            "judgment": "As good as `linear`.",
+        },
         "weighed": [{"model": "natural", "what": "balanced accuracy", "n": "", "figures": ["1 %"] * 4}],
         "card": None,
     }

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from redoubt.evaluation.metrics import Rate
 
+_ACRONYM = re.compile(r"\b(fgsm|apgd-ce|apgd-t|apgd|pgd)\b")
 _HEADING = re.compile(r'<h3 id="([^"]*)">([^<]*)<')
 
 
@@ -30,6 +31,11 @@ def _rate_or_dash(rate: Rate | dict[str, Any] | None) -> Markup:
 def _code(text: str) -> Markup:
     """Words between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
+def _attack_name(name: str) -> str:
+    """An attack as the literature writes it: its acronym in capitals."""
+    return _ACRONYM.sub(lambda found: found[0].upper(), name).replace("square", "Square")
 
 
 def contents(task: str, section: str) -> dict[str, Any]:
@@ -61,5 +67,10 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "rate_or_dash": _rate_or_dash, "code": _code}
+    environment.filters |= {
+        "percent": _percent,
+        "rate_or_dash": _rate_or_dash,
+        "code": _code,
+        "attack_name": _attack_name,
+    }
     return environment.get_template(template).render(**values)

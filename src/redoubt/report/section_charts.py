@@ -74,7 +74,9 @@ def eps_curves(task: str, models: Mapping[str, Any], sizes: Mapping[str, float])
 
 def card(task: str, name: str, measured: Mapping[str, Any], threat: Mapping[str, Any]) -> str:
     """The one chart of a task's card: the model that is shown, in the norm of the gates."""
-    return str(group(f"{task}-card", [eps_chart(name, measured, threat["norm"], threat["eps"])], "", 1))
+    return str(
+        group(f"{task}-card", [eps_chart(name, measured, threat["norm"], threat["eps"], f"the {name} model")], "", 1)
+    )
 
 
 def certified(task: str, models: Mapping[str, Any]) -> Markup:
@@ -114,8 +116,8 @@ def learning_curves(task: str, histories: Mapping[str, pd.DataFrame]) -> list[Ma
         )
     kept = [chart for chart in shares if chart.series]
     told = "Validation accuracy: natural (clean), under PGD at full eps, certified by interval bounds, under noise."
-    figures = [group(f"{task}-loss", losses, "Loss, training and validation, on a logarithmic scale.", 4)]
-    return [*figures, group(f"{task}-learning", kept, told, 4)] if kept else figures
+    figures = [group(f"{task}-loss", losses, "Loss, training and validation, on a logarithmic scale.", 2)]
+    return [*figures, group(f"{task}-learning", kept, told, 2)] if kept else figures
 
 
 def _lines(table: pd.DataFrame, epochs: list[float], columns: Sequence[tuple[str, str, int, str]]) -> list[Series]:

@@ -4,7 +4,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from redoubt.evaluation.metrics import Rate
-from redoubt.report.page import _percent, render, report_page
+from redoubt.report.page import _attack_name, _percent, render, report_page
 from tests.support import report
 
 RATE = Rate(share=0.5, low=0.25, high=0.751, n=8)
@@ -13,6 +13,14 @@ RATE = Rate(share=0.5, low=0.25, high=0.751, n=8)
 @pytest.fixture(scope="module")
 def page() -> str:
     return report.page("bars", "stripes")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("apgd-ce", "APGD-CE"), ("pgd-margin", "PGD-margin"), ("pgd restart", "PGD restart"), ("square", "Square")],
+)
+def test_attacks_are_written_as_in_the_heads_of_the_tables(name: str, told: str) -> None:
+    assert _attack_name(name) == told
 
 
 def test_text_is_escaped_and_sections_are_not() -> None:

@@ -1,0 +1,31 @@
+"""Words of a section that are made of settings and figures."""
+
+from pipelines.section import _clean, _gates
+from redoubt.bundle.schema import Schema
+from redoubt.params.settings.sections import CANDIDATES
+
+
+def test_gates_are_said_in_words_and_those_that_are_off_are_not() -> None:
+    floors = {"margin": 0.0, "worse_than_linear": 0.1, "robust": 0.4, "clean": None, "vote": "auto"}
+    assert _gates(floors) == [
+        "clean above a constant predictor by more than 0 %",
+        "robust (adaptive) at least 40 %",
+        "clean no further below a linear model than 10 %",
+    ]
+
+
+def test_shares_are_told_in_percent_and_other_figures_as_numbers() -> None:
+    found = {"accuracy": 0.98611, "balanced_accuracy": 0.986, "mcc": 0.98461}
+    models = {name: {"clean": {"undefended": found, "guarded": found}} for name in CANDIDATES}
+    beside = {
+        "constant": {
+            "about": "the majority class",
+            "validation": found,
+            "test": {**found, "accuracy": 0.1, "score": {}},
+        }
+    }
+    schema = Schema(task="bars", kind="image", target="digit", labels=("zero", "one"), shape=(6, 6, 1))
+    told = _clean({"models": models}, beside, schema)
+    assert told["metrics"] == ["accuracy", "balanced accuracy", "MCC"]
+    assert told["rows"][0] == ["natural, undefended", "98.6 %", "98.6 %", "0.9846"]
+    assert told["rows"][-1][:2] == ["the majority class", "10.0 %"]
