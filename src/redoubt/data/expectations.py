@@ -4,7 +4,6 @@ This module, rules.py, large.py and own_rules.py alone import great_expectations
 """
 
 import hashlib
-import html
 import itertools
 import math
 import re
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 
 from redoubt.core.store import plain
 from redoubt.data import large
-from redoubt.data.docs_page import FRAME, STYLE
+from redoubt.data.docs_figures import broken, figures
+from redoubt.data.docs_page import page
 from redoubt.data.own_rules import own_rules
 from redoubt.data.prepare.precision import Precision, measure
 from redoubt.data.rules import IN_32_BITS, Precisions, Rule, content_rules, size_rules
@@ -57,7 +57,9 @@ def validate(raw: Raw, task: JudgedParams, own: Sequence[OwnRule] = ()) -> Verdi
     if task.missing and raw.table is not None:
         shares = raw.table.isna().mean().round(6)
         report["missing"] = {str(name): float(share) for name, share in shares.items() if share}
-    return Verdict(bool(result.success), report, _page(result, task.name))
+    rules = (len(found), bool(result.success))
+    docs = page(task.name, (raw.source, raw.origin), (broken(report), figures(raw)), rules, _sections(result))
+    return Verdict(bool(result.success), report, docs)
 
 
 def broken_rows(raw: Raw, task: JudgedParams, own: Sequence[OwnRule]) -> dict[int, list[str]]:
@@ -239,8 +241,8 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _page(result: ExpectationSuiteValidationResult, name: str) -> str:
-    """Great Expectations' sections in a page of our own: theirs loads a dozen files from elsewhere and dates itself."""
+def _sections(result: ExpectationSuiteValidationResult) -> str:
+    """Great Expectations' sections for a page of our own: theirs loads a dozen files from elsewhere and is dated."""
     view = DefaultJinjaSectionView()
     count = itertools.count()
     view.env.filters["generate_html_element_uuid"] = lambda prefix="": f"{prefix}{next(count)}"
@@ -252,5 +254,4 @@ def _page(result: ExpectationSuiteValidationResult, name: str) -> str:
         sections.append(view.render({"section": section, "section_loop": {"index": index}}))
     # The suite's own page is not written.
     body = re.sub(r'<a href="\.\./[^"]*"\s*>(.*?)</a>', r"\1", "\n".join(sections), flags=re.DOTALL)
-    body = "\n".join(line.strip() for line in body.splitlines() if line.strip())
-    return FRAME.format(title=f"Data docs: {html.escape(name)}", style=STYLE, body=body)
+    return "\n".join(line.strip() for line in body.splitlines() if line.strip())

@@ -7,8 +7,8 @@ import numpy as np
 
 from redoubt.bundle.model.guarded_model import softmax
 from redoubt.bundle.schema import Schema
+from redoubt.core.png import png_uri
 from redoubt.core.types import Floats
-from redoubt.report.svg import png_uri
 
 # Largest total of a page's pictures, in bytes before their encoding: fewer examples are shown of large pictures.
 BUDGET = 400_000

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image, PngImagePlugin
 
+from redoubt.core.png import stored_png
 from redoubt.report.figures import canvas
-from redoubt.report.svg import DPI, figure_to_svg, stored_png, to_data_uri
+from redoubt.report.svg import DPI, figure_to_svg, to_data_uri
 
 IMAGE = np.random.default_rng(0).random((8, 9, 3))
 
