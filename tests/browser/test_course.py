@@ -55,7 +55,8 @@ def test_a_page_fits_the_screen_and_shows_every_picture(pages: Path, chromium: B
     opened.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
     opened.goto((pages / page).as_uri())
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
-    assert opened.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert opened.locator("svg.drawn").count() > len(STUDIES)
+    assert opened.evaluate("[...document.querySelectorAll('svg.drawn')].every(each => each.getBBox().width > 100)")
     assert opened.locator("section").count() == len(STUDIES)
     assert opened.locator("section .takeaway").count() == len(STUDIES)
     assert not said
@@ -74,6 +75,21 @@ def test_text_stands_out_in_either_colour_scheme(
         text = luminance(opened.evaluate(f"getComputedStyle(document.querySelector('{what}')).color"))
         # Of WCAG 2.2, for text of this size.
         assert (max(text, paper) + 0.05) / (min(text, paper) + 0.05) >= 4.5
+    opened.close()
+
+
+def test_formulas_are_set_by_the_browser_and_their_outlines_wait(pages: Path, chromium: Browser) -> None:
+    opened = chromium.new_page()
+    opened.goto((pages / "course.html").as_uri())
+    seen = "each => each.getBoundingClientRect().height"
+    heights = opened.evaluate(f"[...document.querySelectorAll('.formula math')].map({seen})")
+    assert len(heights) > len(STUDIES)
+    assert min(heights) > 15
+    assert opened.evaluate(f"Math.max(...[...document.querySelectorAll('.formula svg')].map({seen}))") == 0
+    opened.add_style_tag(
+        content=".formula math { display: none !important; } .formula svg { display: block !important; }"
+    )
+    assert opened.evaluate(f"Math.min(...[...document.querySelectorAll('.formula svg')].map({seen}))") > 15
     opened.close()
 
 

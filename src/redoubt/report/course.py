@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from redoubt.core.store import read_json
-from redoubt.report.formula import to_svg
+from redoubt.report.formula import Outlines, to_mathml
+from redoubt.report.inline_svg import Drawings
 from redoubt.report.page import render
-from redoubt.report.svg import data_uri
 
 LANGUAGES = {"en": "course.html", "zh": "course.zh-CN.html"}
 
@@ -21,22 +21,38 @@ def course_page(language: str, chapters: Sequence[tuple[Mapping[str, str], Seque
         folder: holds a folder with result.json and pictures per study.
     """
     shown: list[dict[str, Any]] = []
+    outlines, drawings = Outlines(), Drawings()
     for title, names in chapters:
-        studies = [_study(folder / name, language) for name in names if (folder / name / "result.json").is_file()]
+        studies = [
+            _study(folder / name, language, outlines, drawings)
+            for name in names
+            if (folder / name / "result.json").is_file()
+        ]
         if studies:
             shown.append({"title": title[language], "name": title["name"], "studies": studies})
     labs = any(study["lab"] for chapter in shown for study in chapter["studies"])
-    return render("course.html", language=language, pages=LANGUAGES, chapters=shown, labs=labs)
+    return render(
+        "course.html",
+        language=language,
+        pages=LANGUAGES,
+        chapters=shown,
+        labs=labs,
+        glyphs=outlines.glyphs() + drawings.shared(),
+    )
 
 
-def _study(folder: Path, language: str) -> dict[str, Any]:
+def _study(folder: Path, language: str, outlines: Outlines, drawings: Drawings) -> dict[str, Any]:
     found = read_json(folder / "result.json")
     return {
         "name": found["name"],
         "title": found["title"][language],
         "question": found["question"][language].split("\n\n"),
         "formulas": [
-            {"svg": to_svg(each["tex"]), "tex": each["tex"], "says": each["says"][language]}
+            {
+                "math": to_mathml(each["tex"]),
+                "svg": outlines.draw(each["tex"]),
+                "says": each["says"][language],
+            }
             for each in found["formulas"]
         ],
         "origin": found["origin"][language],
@@ -45,7 +61,7 @@ def _study(folder: Path, language: str) -> dict[str, Any]:
         "tables": [_table(each, language) for each in found["tables"]],
         "pictures": [
             {
-                "source": data_uri((folder / f"{name}.svg").read_text(encoding="utf-8")),
+                "drawn": drawings.add((folder / f"{name}.svg").read_text(encoding="utf-8"), found["title"][language]),
                 "caption": caption[language],
             }
             for name, caption in found["pictures"].items()

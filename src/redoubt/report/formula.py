@@ -1,53 +1,104 @@
-"""Mathematics as pictures: the page needs no network, no script and no font of its own."""
+"""Mathematics as MathML, which browsers set themselves, and as outlines where one cannot."""
 
-import io
-from functools import cache
+import re
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
-from matplotlib import mathtext
+from latex2mathml.converter import convert
+from markupsafe import Markup
 from matplotlib.font_manager import FontProperties
-from matplotlib.path import Path as Outline
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import TextToPath
 
-from redoubt.report.svg import data_uri
+# Outlines are in thousandths of the font's size, and so are whole numbers.
+EM = 1000
+SCALE = EM / TextToPath.FONT_SCALE
+LETTERS = {1: "m", 2: "l", 3: "q", 4: "c", 79: "z"}
+# How many points each command takes.
+TAKES = {1: 1, 2: 1, 3: 2, 4: 3, 79: 1}
+# Several letters as an index are a word, not a product.
+_WORD = re.compile(r"(?<=[_^]\{)([A-Za-z]{2,})(?=\})")
+# What is written below an operator on a line of its own.
+_LIMITS = re.compile(r"(\\(?:min|max))_")
+_LETTERS = re.compile(r'<mrow>((?:<mi mathvariant="normal">[^<]*</mi>){2,})</mrow>')
 
-SIZE = 12.0
-# mathtext measures in points, a page in pixels.
-PIXELS = 96 / 72
 
-
-@cache
-def to_svg(tex: str) -> str:
-    """A formula as SVG, in the size of the text around it.
+def to_mathml(tex: str) -> Markup:
+    """A formula as MathML, set as on a line of its own.
 
     Args:
         tex: what matplotlib's mathtext understands, without dollar signs.
 
-    Returns:
-        A data URI.
-
     Raises:
-        ValueError: mathtext does not understand it.
+        ValueError: a command that MathML has no word for.
     """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams["mathtext.fontset"] = "cm"
-        drawn = mathtext.MathTextParser("path").parse(f"${tex}$", prop=FontProperties(size=SIZE))
-        outline = TextPath((0, 0), f"${tex}$", size=SIZE)
-    width, height, depth = drawn.width, drawn.height, drawn.depth
-    view = f"0 {-height - 1:.2f} {width + 2:.2f} {height + depth + 2:.2f}"
-    size = f'width="{(width + 2) * PIXELS:.1f}" height="{(height + depth + 2) * PIXELS:.1f}"'
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="{view}">'
-        f'<path transform="scale(1,-1)" fill="#1f2937" d="{_commands(outline)}"/></svg>'
+    found = convert(
+        _LIMITS.sub(r"\1\\limits_", _WORD.sub(r"\\mathrm{\1}", tex)).replace(r"\arg", r"\mathrm{arg}\,"),
+        display="block",
     )
-    return data_uri(svg)
+    # At the left, as the lines around it, and yet with limits below their sums.
+    found = found.replace('display="block"', 'displaystyle="true"', 1)
+    if "\\" in found:
+        raise ValueError(f"{tex!r} has a command that cannot be written as MathML; got {found!r}")
+    # A word is one identifier: letter by letter it would be read out, and set, as a product.
+    return Markup(_LETTERS.sub(lambda word: f"<mi>{re.sub('<[^>]*>', '', word[1])}</mi>", found))  # noqa: S704
 
 
-def _commands(outline: Outline) -> str:
-    letters = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
-    stream = io.StringIO()
-    for points, code in outline.iter_segments(simplify=False):
-        numbers = " ".join(f"{point:.2f}" for point in points)
-        stream.write("Z" if code == Outline.CLOSEPOLY else f"{letters[code]}{numbers}")
-    return stream.getvalue()
+class Outlines:
+    """Formulas as SVG inside the page; what they are made of is drawn once, however often it appears."""
+
+    def __init__(self) -> None:
+        """Begin without a letter."""
+        self._glyphs: dict[str, str] = {}
+
+    def draw(self, tex: str) -> Markup:
+        """A formula in the size and colour of the text around it.
+
+        Args:
+            tex: what matplotlib's mathtext understands, without dollar signs.
+
+        Raises:
+            ValueError: mathtext does not understand it.
+        """
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams["mathtext.fontset"] = "cm"
+            # It takes its family of letters from the settings at its birth.
+            font, path = FontProperties(size=TextToPath.FONT_SCALE), TextToPath()
+            width, height, depth = path.get_text_width_height_descent(f"${tex}$", font, ismath=True)
+            placed, outlines, rules = path.get_glyphs_mathtext(font, f"${tex}$")
+        for name, (points, codes) in outlines.items():
+            self._glyphs.setdefault(name, _commands(points, codes))
+        drawn = [
+            f'<use href="#{name}" transform="translate({SCALE * x:.0f} {SCALE * y:.0f})'
+            + (f' scale({size:g})"/>' if size != 1 else '"/>')
+            for name, x, y, size in placed
+        ]
+        drawn += [f'<path d="{_commands(points, codes)}"/>' for points, codes in rules]
+        wide, high, low = (SCALE * each for each in (width, height - depth, depth))
+        return Markup(  # noqa: S704 - numbers and names of fonts
+            f'<svg viewBox="0 {-high - 20:.0f} {wide + 40:.0f} {high + low + 40:.0f}" aria-hidden="true" '
+            f'style="width:{(wide + 40) / EM:.2f}em"><g transform="scale(1 -1)">{"".join(drawn)}</g></svg>'
+        )
+
+    def glyphs(self) -> Markup:
+        """What all that was drawn is made of; it stands once on the page."""
+        paths = "".join(f'<path id="{name}" d="{outline}"/>' for name, outline in sorted(self._glyphs.items()))
+        return Markup(f'<svg width="0" height="0" aria-hidden="true"><defs>{paths}</defs></svg>')  # noqa: S704
+
+
+def _commands(points: Iterable[Sequence[float]], codes: Iterable[int]) -> str:
+    """An outline as the commands of an SVG path, each point relative to where the command began."""
+    whole = [(round(SCALE * float(x)), round(SCALE * float(y))) for x, y in points]
+    order, at, start, parts, index = [int(code) for code in codes], (0, 0), (0, 0), [], 0
+    while index < len(order):
+        code = order[index]
+        taken = whole[index : index + TAKES[code]]
+        index += TAKES[code]
+        if code == 79:
+            parts.append("z")
+            at = start
+            continue
+        parts.append(LETTERS[code] + " ".join(f"{x - at[0]} {y - at[1]}" for x, y in taken))
+        at = taken[-1]
+        start = at if code == 1 else start
+    return "".join(parts).replace(" -", "-")

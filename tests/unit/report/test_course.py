@@ -1,15 +1,12 @@
-"""The course's pages: both languages, nothing from elsewhere, formulas as pictures."""
+"""The course's pages: both languages, nothing from elsewhere."""
 
-import base64
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.figures import canvas
-from redoubt.report.formula import to_svg
 from redoubt.studies.contract import Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.error.estimators import Sizes
 from redoubt.studies.files import write
@@ -78,18 +75,14 @@ def test_each_page_leads_to_the_other_and_loads_nothing(folder: Path, language: 
     assert all(source.startswith("data:image/") for source in re.findall(r'src="([^"]+)"', page))
 
 
-def test_a_formula_is_one_outline_inside_its_frame() -> None:
-    head, encoded = to_svg(r"\sum_{i=1}^{n} \frac{x_i^2}{\sqrt{2\pi}}").split(",")
-    assert head == "data:image/svg+xml;base64"
-    svg = ElementTree.fromstring(base64.b64decode(encoded))
-    left, top, width, height = (float(part) for part in svg.attrib["viewBox"].split())
-    (path,) = svg
-    numbers = [float(number) for number in re.findall(r"-?\d+\.\d+", path.attrib["d"])]
-    across, down = numbers[0::2], [-y for y in numbers[1::2]]
-    assert left <= min(across) <= max(across) <= left + width
-    assert top <= min(down) <= max(down) <= top + height
-
-
-def test_a_formula_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(ValueError, match="frac"):
-        to_svg(r"\frac{a}")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_holds_each_drawing_and_formula_once_and_no_picture(folder: Path, language: str) -> None:
+    page = course_page(language, CHAPTERS, folder)
+    assert page.count('<svg class="drawn') == 1
+    assert page.count("<math ") == 1
+    assert "<img" not in page
+    links = set(re.findall(r'href="#([^"]+)"', page)) - {"tiny", "top"}
+    assert links
+    assert links <= set(re.findall(r' id="([^"]+)"', page))
+    used = {name for names in re.findall(r' class="(s\d+)"', page) for name in names.split()}
+    assert used == set(re.findall(r"\.(s\d+)\{", page))
