@@ -1,5 +1,6 @@
 """The course's pages in a real headless Chromium, on a wide screen and on a phone."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -15,9 +16,12 @@ from benchmarks.screenshots import CHROMIUM, browser
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
 from redoubt.studies.catalogue import CHAPTERS, find
+from redoubt.studies.classification import cascade, generative
+from redoubt.studies.contract import Lab
+from redoubt.studies.convolution import convolution
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
-from redoubt.studies.regression import polynomial
+from redoubt.studies.regression import polynomial, regularization
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: run .ci/system-packages"),
@@ -110,8 +114,8 @@ def test_a_click_changes_the_language(pages: Path, chromium: Browser) -> None:
 
 
 def set_slider(opened: Page, at: int, value: float) -> str:
-    """Move a lab's slider; what the lab says then."""
-    lab = opened.locator(".lab")
+    """Move a slider of the first lab; what the lab says then."""
+    lab = opened.locator(".lab").first
     lab.locator("input").nth(at).evaluate(
         f"(input) => {{ input.value = {value}; input.dispatchEvent(new Event('input')); }}"
     )
@@ -140,15 +144,85 @@ def test_a_lab_finds_what_the_study_found(pages: Path, chromium: Browser, langua
     opened.close()
 
 
+def lab_alone(chromium: Browser, lab: Lab, language: str = "en") -> Page:
+    """A page with one thing to try on it, which must draw something."""
+    opened = chromium.new_page()
+    found = html.escape(json.dumps(lab.found))
+    labs = render("course_labs.html")
+    opened.set_content(
+        f"<html lang='{language}'><style>:root {{ --ink: #111; --accent: #00f; --warm: #c40; --good: #080; "
+        f"--line: #ddd; --quiet: #666 }}</style><body><div class='lab' data-kind='{lab.kind}' "
+        f"data-found='{found}'></div>{labs}"
+    )
+    ink = "[...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    assert opened.locator("canvas").evaluate(f"c => new Set({ink}).size") > 20, "nothing is drawn"
+    return opened
+
+
+@pytest.mark.parametrize(("blend", "kind"), [(0, "separate"), (100, "shared")])
+def test_the_gaussians_of_the_lab_are_those_of_the_study(chromium: Browser, blend: int, kind: str) -> None:
+    types = Given(course=False, seed=20).types()
+    expected = generative.gaussians_accuracy(types, generative.PAIR)
+    opened = lab_alone(chromium, generative._lab(types))
+    said = set_slider(opened, 0, blend)
+    found = [float(each) for each in re.findall(r"([\d.]+) %", said)]
+    assert found == pytest.approx([100 * expected[f"{half}/2_{kind}"] for half in ("train", "test")], abs=0.051)
+    assert ("straight" in said) == (kind == "shared")
+    opened.close()
+
+
+def test_the_cascade_of_the_lab_learns_as_that_of_the_study(chromium: Browser) -> None:
+    begun = cascade.begin(np.random.default_rng(20), 2, cascade.TRIED)
+    _, losses = cascade.learn(begun, cascade.Sizes(steps=801))
+    opened = lab_alone(chromium, cascade._lab(begun), "zh")
+    for start in range(cascade.TRIED):
+        set_slider(opened, 0, start + 1)
+        for updates in (0, 100, 800):
+            said = set_slider(opened, 1, updates)
+            assert float(said.split(":")[-1]) == pytest.approx(losses[updates, start], rel=2e-3)
+    opened.close()
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_the_map_of_the_lab_is_that_of_the_study(chromium: Browser, which: int) -> None:
+    lab = convolution.LAB
+    kernel = np.array(lab.found["filters"][which])
+    opened = lab_alone(chromium, lab)
+    for weight in (None, 3.0):
+        said = set_slider(opened, 0, which + 1)
+        if weight is not None:
+            kernel = kernel.copy()
+            kernel[1, 2] = weight
+            opened.get_by_label("2, 3").fill(f"{weight:g}")
+            said = opened.locator(".lab output").inner_text()
+        expected = convolution.convolve(convolution.IMAGE[None, ..., None], kernel[..., None, None])[0, ..., 0]
+        found = [[float(each) for each in row.split()] for row in said.split(":")[1].split("/")]
+        assert np.array_equal(found, expected)
+    opened.close()
+
+
+def test_the_shrinkage_of_the_lab_is_the_ridge_regression_of_the_study(chromium: Browser) -> None:
+    evolutions = Given(course=False, seed=20).evolutions()
+    train, test = evolutions.train, evolutions.test
+    opened = lab_alone(chromium, regularization._lab(train, test))
+    weights = regularization.path(train)
+    for index, strength in enumerate(regularization.LAMBDAS):
+        if not strength:
+            continue
+        said = set_slider(opened, 0, float(np.log10(strength)))
+        found = [float(each) for each in re.findall(r"\d+\.\d\d", said)[-2:]]
+        expected = [
+            polynomial.lees_error(regularization.answers(weights[:, index], rows) - regularization.after(rows))
+            for rows in (train, test)
+        ]
+        assert found == pytest.approx(expected, abs=0.006, rel=1e-4)
+    opened.close()
+
+
 def test_the_polynomials_of_the_lab_are_those_of_the_study(chromium: Browser) -> None:
     """Fitted in the page from the study's own points; the study's own fit is NumPy's."""
     evolutions = Given(course=False, seed=20).evolutions()
-    opened = chromium.new_page()
-    found = json.dumps(polynomial._lab(evolutions).found)
-    labs = render("course_labs.html")
-    opened.set_content(
-        f"<html lang='en'><body><div class='lab' data-kind='polynomial' data-found='{found}'></div>{labs}"
-    )
+    opened = lab_alone(chromium, polynomial._lab(evolutions))
     for degree in polynomial.DEGREES:
         said = set_slider(opened, 0, degree)
         errors = [float(each) for each in re.findall(r"\d+\.\d\d", said)]

@@ -77,7 +77,7 @@ class Lab:
         says: what to try.
     """
 
-    kind: Literal["descent", "polynomial"]
+    kind: Literal["cascade", "convolution", "descent", "gaussians", "lambda", "polynomial"]
     found: Mapping[str, Any]
     says: Text
 

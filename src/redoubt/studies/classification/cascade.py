@@ -10,7 +10,7 @@ from scipy.special import expit
 from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classification.classifiers import answers, fit_logistic, with_one
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.contract import Cell, Doubles, Formula, Lab, Picture, Result, Study, Table, Text
 from redoubt.studies.given import Given
 from redoubt.studies.origins import SYNTHETIC
 
@@ -21,6 +21,8 @@ CLASSES = np.array([0.0, 1.0, 1.0, 0.0])
 ANCHORS = np.array([[0.0, 0.0], [1.0, 1.0]])
 UNITS = (1, 2, 3, 4, 8)
 RATE = 4.0
+# Starts that the page lets one try.
+TRIED = 8
 RIDGE = 1e-3
 
 
@@ -90,9 +92,13 @@ def slopes(cascade: Cascade, x: Doubles, y: Doubles) -> Cascade:
     return Cascade(with_one(x).T @ back, last)
 
 
-def learn(rng: np.random.Generator, units: int, sizes: Sizes) -> tuple[Cascade, Doubles]:
-    """Cascades after descent from random starts, and their losses by step, `(steps, starts)`."""
-    cascade = Cascade(rng.normal(size=(sizes.starts, 3, units)), rng.normal(size=(sizes.starts, units + 1)))
+def begin(rng: np.random.Generator, units: int, starts: int) -> Cascade:
+    """Random first weights."""
+    return Cascade(rng.normal(size=(starts, 3, units)), rng.normal(size=(starts, units + 1)))
+
+
+def learn(cascade: Cascade, sizes: Sizes) -> tuple[Cascade, Doubles]:
+    """Cascades after descent from their starts, and their losses by step, `(steps, starts)`."""
     losses = []
     for _ in range(sizes.steps):
         losses.append(entropy(cascade.answer(POINTS), CLASSES))
@@ -108,7 +114,8 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
     truth = np.repeat(CLASSES, sizes.near)
     straight = fit_logistic(POINTS, CLASSES, RIDGE)
     by_hand = fit_logistic(distances(POINTS), CLASSES, RIDGE)
-    learned = {units: learn(rng, units, sizes) for units in UNITS}
+    begun = {units: begin(rng, units, sizes.starts) for units in UNITS}
+    learned = {units: learn(cascades, sizes) for units, cascades in begun.items()}
     pair, losses = learned[2]
     best = pair.take(int(losses[-1].argmin()))
     models = {
@@ -134,6 +141,24 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
             "learning": Picture(_learning(best, losses, numbers), _LEARNING),
         },
         takeaway=_TAKEAWAY,
+        lab=_lab(begun[2]),
+    )
+
+
+def _lab(begun: Cascade) -> Lab:
+    return Lab(
+        "cascade",
+        {
+            "points": POINTS.tolist(),
+            "classes": CLASSES.tolist(),
+            "rate": RATE,
+            "first": begun.first[:TRIED].tolist(),
+            "last": begun.last[:TRIED].tolist(),
+        },
+        Text(
+            "Try it: let two units learn the four points from another start; some starts get stuck.",
+            "试一试：换一个起点，让两个单元学习这四个点；有些起点会卡住。",
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from scipy.special import expit
 from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.classification.classifiers import Covariance, Gaussians, answers, fit_gaussians, fit_logistic
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.contract import Cell, Doubles, Formula, Lab, Picture, Result, Study, Table, Text
 from redoubt.studies.given import STATS, Given, Types
 from redoubt.studies.origins import of_types
 
@@ -114,6 +114,20 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
             "hidden_line": Picture(_sigmoid(types), _SIGMOID),
         },
         takeaway=_takeaway(numbers),
+        lab=_lab(types),
+    )
+
+
+def _lab(types: Types) -> Lab:
+    """The two stats of every Pokémon and whether it is Water; the page fits the Gaussians itself."""
+    halves = {"train": parts(types.train, PAIR), "test": parts(types.test, PAIR)}
+    return Lab(
+        "gaussians",
+        {name: np.column_stack([x, y]).tolist() for name, (x, y) in halves.items()} | {"names": PAIR},
+        Text(
+            "Try it: blend each covariance into the shared one; the curve becomes a line.",
+            "试一试：把两个协方差逐渐换成共用的一个，曲线就变成直线。",
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text
+from redoubt.studies.contract import Cell, Doubles, Formula, Lab, Picture, Result, Study, Table, Text
 from redoubt.studies.convolution.go_groups import (
     MOVES,
     Board,
@@ -127,6 +127,7 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
             "pooling": Picture(_pooling_figure(digits, boards), _POOLING),
         },
         takeaway=_TAKEAWAY,
+        lab=LAB,
     )
 
 
@@ -335,6 +336,14 @@ _POOLING = Text(
     "capture, and the smaller board has other chains, other liberties and other captures.",
     "手写数字只剩四分之一的像素，仍是同一个数字；围棋局面却不是：叉号是黑棋可以提子的点，"
     "缩小后的棋盘上，棋块、气和可以提子的点都变了。",
+)
+LAB = Lab(
+    "convolution",
+    {"image": IMAGE.tolist(), "filters": [DIAGONAL.tolist(), *EDGES.tolist()]},
+    Text(
+        "Try it: choose a filter, or write your own; where does the map respond?",
+        "试一试：选一个 filter，或自己填数；特征图在哪里有反应？",
+    ),
 )
 _TAKEAWAY = Text(
     "A convolution is a dense layer whose weights are mostly zero and otherwise shared, so it needs a tiny fraction "

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from redoubt.bundle.base.types import Positive
 from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
-from redoubt.studies.contract import Cell, Doubles, Formula, Picture, Result, Study, Table, Text, beside_the_course
+from redoubt.studies.contract import Cell, Doubles, Formula, Lab, Picture, Result, Study, Table, Text, beside_the_course
 from redoubt.studies.given import SPECIES, Evolutions, Given
 from redoubt.studies.origins import of_evolutions
 from redoubt.studies.regression.polynomial import lees_error
@@ -128,6 +128,34 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
             "smooth": Picture(_smooth(evolutions, weights), _SMOOTH),
         },
         takeaway=_takeaway(numbers, sizes),
+        lab=_lab(train, test),
+    )
+
+
+def _lab(train: pd.DataFrame, test: pd.DataFrame) -> Lab:
+    """Ridge regression as a shrinking along singular directions, which a page can do for any lambda.
+
+    What the free biases explain is taken out of both sides first; each direction with singular value s then gets the
+    share s^2 / (s^2 + lambda^2) of what least squares would give it.
+    """
+    free, held, y = deltas(train), features(train), after(train)
+    fitted = np.linalg.pinv(free)
+    left, singular, right = np.linalg.svd(held - free @ (fitted @ held), full_matrices=False)
+    parts = {
+        name: {
+            "fixed": (deltas(rows) @ (fitted @ y)).tolist(),
+            "columns": ((features(rows) - deltas(rows) @ (fitted @ held)) @ right.T).tolist(),
+            "y": after(rows).tolist(),
+        }
+        for name, rows in (("train", train), ("test", test))
+    }
+    return Lab(
+        "lambda",
+        {"singular": singular.tolist(), "along": (left.T @ y).tolist(), **parts},
+        Text(
+            "Try it: raise lambda; the training error only grows. Does the test error follow?",
+            "试一试：增大 λ；训练误差只会上升。测试误差也跟着上升吗？",
+        ),
     )
 
 

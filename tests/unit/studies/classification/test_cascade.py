@@ -9,6 +9,7 @@ from redoubt.studies.classification.cascade import (
     Cascade,
     Sizes,
     accuracy,
+    begin,
     distances,
     entropy,
     learn,
@@ -67,7 +68,7 @@ def test_slopes_are_those_of_the_loss() -> None:
 def test_a_cascade_is_a_keras_network() -> None:
     import keras
 
-    cascade = learn(np.random.default_rng(0), 2, Sizes(starts=3, steps=5))[0]
+    cascade = learn(begin(np.random.default_rng(0), 2, 3), Sizes(steps=5))[0]
     layers = [keras.layers.Dense(2, "sigmoid"), keras.layers.Dense(1, "sigmoid")]
     network = keras.Sequential([keras.Input((2,)), *layers])
     for start in range(3):
