@@ -1,14 +1,15 @@
 """A table as CSV, as MLflow's clients send it: a line of column names, and a line for each record."""
 
 import csv
+import io
 import re
 from typing import Any
 
 from bentoml.exceptions import InvalidArgument
 
 from redoubt.bundle.schema import Schema
+from serving.schema import NUMBER
 
-NUMBER = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *")
 # Python makes no integer of more digits than it can do quickly; a float's are enough.
 WHOLE = re.compile(r" *[+-]?[0-9]{1,400} *")
 
@@ -24,7 +25,8 @@ def records(body: bytes, schema: Schema) -> list[dict[str, Any]]:
         InvalidArgument: not UTF-8, not CSV, a column twice, or a line of another length.
     """
     try:
-        names, *rows = csv.reader(body.decode("utf-8-sig").splitlines(keepends=True), strict=True)
+        # Of its lines only a line feed, a carriage return or both are an end.
+        names, *rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidArgument(f"the body is not CSV: {error}") from None
     except ValueError:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message as Fields
+from email.utils import collapse_rfc2231_value
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -141,7 +142,7 @@ def _check_type(route: Route, headers: Headers, body: bytes) -> None:
     # Read by the rules only if there is one: that takes longer than all else here.
     charset = _charset(said) if "charset" in said.lower() else None
     if charset is not None and charset.lower() not in UTF8:
-        raise Refused(unsupported, f"the charset is {charset[:40]}; send UTF-8")
+        raise Refused(unsupported, f"the charset is {charset[:40] or 'empty'}; send UTF-8")
     if encoding not in {"identity", ""}:
         raise Refused(unsupported, f"the content encoding is {encoding[:40]}; send the body uncompressed")
 
@@ -150,4 +151,4 @@ def _charset(content_type: str) -> str | None:
     fields = Fields()
     fields["content-type"] = content_type
     charset = fields.get_param("charset")
-    return None if charset is None else str(charset)
+    return None if charset is None else collapse_rfc2231_value(charset)

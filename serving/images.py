@@ -8,6 +8,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from redoubt.bundle.base.types import Floats
 from redoubt.bundle.schema import Schema
+from serving.png import is_whole
 
 MAX_PIXELS = 2048 * 2048
 MODES = {1: "L", 3: "RGB"}
@@ -17,6 +18,7 @@ PNG_DEPTH = 24
 PNG, PNG_SIDES = b"\x89PNG\r\n\x1a\n", (16, 20)
 # Of a file whose chunks may all be bombs, a thousand times as large as they come.
 QUICK_BYTES, QUICK_PIXELS = 4096, 256 * 256
+DAMAGED = "the image file is damaged or cut short"
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -73,6 +75,8 @@ def _open(data: bytes, mode: str) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _refuse_unfit(image, data)
             image.load()
+            if image.format == "PNG" and not is_whole(data):
+                raise InvalidArgument(DAMAGED)
             picture = _upright(image)
             if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema() != (255, 255):
                 raise InvalidArgument("the image has transparent pixels; flatten it onto a background")
@@ -85,7 +89,7 @@ def _open(data: bytes, mode: str) -> Image.Image:
         raise InvalidArgument("the file is not a PNG or JPEG image") from None
     except Exception:
         # Pillow's decoders raise whatever a damaged file makes them: struct.error, KeyError, zlib.error, ...
-        raise InvalidArgument("the image file is damaged or cut short") from None
+        raise InvalidArgument(DAMAGED) from None
 
 
 def _refuse_unfit(image: Image.Image, data: bytes) -> None:

@@ -29,7 +29,7 @@ class Split(Strict):
     Attributes:
         columns: their names.
         data: the rows.
-        index: taken, and of no effect.
+        index: the rows' names, one each; of no other effect.
     """
 
     columns: Annotated[list[str], Field(min_length=1)]
@@ -40,10 +40,14 @@ class Split(Strict):
         """Each row by column.
 
         Raises:
-            InvalidArgument: a column twice, or a row of another length.
+            InvalidArgument: a column twice, an index or a row of another length.
         """
         if len(set(self.columns)) < len(self.columns):
             raise InvalidArgument("dataframe_split: a column is named twice; expected each once")
+        if self.index is not None and len(self.index) != len(self.data):
+            raise InvalidArgument(
+                f"dataframe_split: the index names {len(self.index)} rows; expected {len(self.data)}, as data holds"
+            )
         for index, row in enumerate(self.data):
             if len(row) != len(self.columns):
                 raise InvalidArgument(f"input {index} has {len(row)} values; expected {len(self.columns)}")

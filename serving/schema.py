@@ -1,6 +1,7 @@
 """The service's typed input and output."""
 
 import json
+import re
 from codecs import BOM_UTF8
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, ClassVar, Literal, get_args
@@ -25,6 +26,9 @@ CERTIFY: tuple[Certify, ...] = get_args(Certify)
 MOST_SIZES, SMALLEST, LARGEST = 8, 1e-6, 1e6
 Sizes = Annotated[list[Annotated[float, Field(ge=SMALLEST, le=LARGEST)]], Field(min_length=1, max_length=MOST_SIZES)]
 NO_SIZES = "eps: expected certify budget with it, which certifies in one pass at each eps"
+
+# A number written in text; Python would take more for one.
+NUMBER = re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *")
 
 INPUTS = {
     "type": "array",
@@ -116,10 +120,8 @@ def sizes_of(text: str, certify: Certify) -> tuple[float, ...]:
     """
     if not text:
         return ()
-    try:
-        sizes = [float(each) for each in text.split(",")]
-    except ValueError:
-        sizes = []
+    parts = text.split(",")
+    sizes = [float(each) for each in parts] if all(map(NUMBER.fullmatch, parts)) else []
     if not are_sizes(sizes):
         raise InvalidArgument(
             f"eps is {short(text)}; expected 1 to {MOST_SIZES} numbers from {SMALLEST:g} to {LARGEST:g}, with commas"

@@ -3,6 +3,7 @@
 BentoML lets nobody choose uvicorn's protocol class; this one takes the place of the one that uvicorn would choose.
 """
 
+import asyncio
 import re
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,9 @@ LONGEST_HEAD = 128 * 1024
 # Seconds that a service told to end goes on for with what it has begun, unless told otherwise by
 # --timeout-graceful-shutdown: a client who never reads its answer would else hold it up for ever.
 DRAIN = 25
+# Seconds from a connection's begin, or from a request's first byte, within which its head must be there.
+HEAD_WITHIN = 5
+LATE = f"the head of the request did not come within {HEAD_WITHIN} s; send it whole"
 TOO_LONG = f"the headers are larger than {LONGEST_HEAD} bytes"
 # Java's client asks so for HTTP/2 with every first request, and is content with HTTP/1.1; httptools would take the body
 # that follows for HTTP/2 already. Of the same length as what stands in its place.
@@ -29,12 +33,23 @@ class Protocol(HttpToolsProtocol):
     """uvicorn's protocol, with answers in the envelope to what is malformed."""
 
     _head = 0
+    _due: asyncio.TimerHandle | None = None
 
     def __init__(self, config: Config, *rest: Any, **named: Any) -> None:
         """Begin a connection."""
         if config.timeout_graceful_shutdown is None:
             config.timeout_graceful_shutdown = DRAIN
         super().__init__(config, *rest, **named)
+
+    def connection_made(self, transport: Any) -> None:
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._due = self.loop.call_later(HEAD_WITHIN, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._arrived()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -46,16 +61,31 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._head > LONGEST_HEAD and not self.transport.is_closing():
             self._refuse(envelope(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LONG))
+        elif self._head and self._due is None and (self.cycle is None or self.cycle.response_complete):
+            self._due = self.loop.call_later(HEAD_WITHIN, self._late)
 
     def on_headers_complete(self) -> None:
         """Start answering."""
         self._head = 0
+        self._arrived()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
         self._head = 0
         super().on_body(body)
+
+    def _arrived(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _late(self) -> None:
+        self._due = None
+        if self._head:
+            self._refuse(envelope(HTTPStatus.REQUEST_TIMEOUT, LATE))
+        else:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""

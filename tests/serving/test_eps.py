@@ -63,7 +63,7 @@ def test_what_is_no_eps_is_said(more: dict[str, Any], why: str, asgi: httpx.Clie
         assert why.partition(": ")[2] in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("eps", ["x", "0.1;0.2", "nan", "1e9", ",".join(["0.1"] * 9)])
+@pytest.mark.parametrize("eps", ["x", "0.1;0.2", "nan", "1_0", "١", "0x1p0", "1e9", ",".join(["0.1"] * 9)])
 def test_a_forms_eps_that_are_none_are_said(eps: str, asgi: httpx.Client) -> None:
     answer = upload(asgi, eps=eps)
     assert answer.status_code == 400

@@ -151,7 +151,31 @@ def wide_png(colour: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+def png_of(rows: bytes, interlaced: int = 0, *, cuts: int = 1) -> bytes:
+    """A grey PNG of 8 by 8 pixels and of these rows, in so many pieces; they may be too few or too many."""
+    packed = zlib.compress(rows)
+    size = -(-len(packed) // cuts)
+    pieces = [chunk(b"IDAT", packed[start : start + size]) for start in range(0, len(packed), size)]
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, interlaced)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(pieces) + chunk(b"IEND", b"")
+
+
+ROWS = (b"\0" + b"\xff" * 8) * 8
+# By its seven passes, of 1, 1, 1, 2, 2, 4 and 4 rows.
+PASSES = [(1, 1), (1, 1), (1, 2), (2, 2), (2, 4), (4, 4), (4, 8)]
+INTERLACED = b"".join((b"\0" + b"\xff" * width) * height for height, width in PASSES)
+
+
+@pytest.mark.parametrize("whole", [png_of(ROWS), png_of(ROWS, cuts=3), png_of(INTERLACED, 1), png_of(ROWS + ROWS)])
+def test_a_whole_png_is_read(whole: bytes) -> None:
+    assert decode(whole, GREY).min() == 1.0
+
+
 REFUSED = {
+    "PNG whose last row ends early": (png_of(ROWS[:-1]), "damaged or cut short"),
+    "PNG without its last row": (png_of(ROWS[:-9]), "damaged or cut short"),
+    "PNG of one row": (png_of(ROWS[:9]), "damaged or cut short"),
+    "interlaced PNG whose rows end early": (png_of(INTERLACED[:-9], 1), "damaged or cut short"),
     "sixteen bits of grey": (wide_png(0), "16 bits or more per channel"),
     "sixteen bits of colour": (wide_png(2), "16 bits or more per channel"),
     "other proportions": (encoded(Image.new("L", (16, 9))), "16 x 9 pixels; crop it to the proportions 8 x 8"),

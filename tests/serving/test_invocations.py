@@ -116,6 +116,12 @@ BAD: dict[str, tuple[int, str, Any, str]] = {
         {"dataframe_split": {"columns": ["cp", "hp"], "data": [[1, 2], [1]]}},
         "input 1 has 1 values; expected 2",
     ),
+    "an index of another length": (
+        400,
+        "evolution",
+        {"dataframe_split": {**SPLIT, "index": [0]}},
+        "dataframe_split: the index names 1 rows; expected 2, as data holds",
+    ),
     "columns of other lengths": (400, "evolution", {"inputs": {"cp": [1], "hp": []}}, "columns of 2 different lengths"),
     "no columns": (400, "evolution", {"inputs": {}}, "columns of 0 different lengths"),
     "no inputs": (400, "evolution", {"inputs": []}, "0 inputs came; expected 1 to 256"),
@@ -201,6 +207,14 @@ def test_images_do_not_come_as_csv(asgi: httpx.Client) -> None:
     answer = csv(asgi, "a\n1\n", "digits")
     assert answer.status_code == 400
     assert "takes images; send them as instances or inputs" in answer.json()["error"]["message"]
+
+
+def test_a_line_of_csv_ends_at_its_end_alone(client: httpx.Client) -> None:
+    """And not at what Python takes for one: such a sign stood in a cell, and made two inputs of one."""
+    content = "cp,hp,species\n300,50,\x0bEevee\u2028\r\n20,40.5,Caterpie\x85\r20,40.5,\x1cCaterpie"
+    answer = csv(client, content.encode())
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["predictions"]) == 3
 
 
 def test_ping(client: httpx.Client) -> None:

@@ -99,6 +99,20 @@ def test_who_would_send_too_much_is_not_told_to(http: httpx.Client) -> None:
     assert said.startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("begun", [b"", request()], ids=["first", "second"])
+def test_a_head_that_does_not_come_to_its_end_is_not_waited_for(begun: bytes, http: httpx.Client) -> None:
+    """Else connections, of which the system has but so many, would be open for ever."""
+    begun = begun.replace(b"Connection: close", b"Connection: keep-alive")
+    last = exchange(http, begun + b"POST /predict HTTP/1.1\r\nHost: x\r\n").split(b"HTTP/1.1 ")[-1]
+    assert last.startswith(b"408 ") or begun
+    if not begun:
+        assert b"the head of the request did not come within 5 s" in last
+
+
+def test_who_sends_nothing_is_not_waited_for(http: httpx.Client) -> None:
+    assert exchange(http, b"") == b""
+
+
 def test_requests_one_after_the_other_on_one_connection(http: httpx.Client) -> None:
     assert exchange(http, request(GOOD, "Connection: keep-alive") + request()).count(b"HTTP/1.1 200 ") == 2
 
@@ -141,7 +155,8 @@ def answered(*pieces: bytes, method: str = "POST", asks: bool = False, keep_aliv
             await send({"type": "http.response.body", "body": piece, "more_body": place + 1 < len(pieces)})
 
     async def run() -> None:
-        log = logging.getLogger("test")
+        log, came = logging.getLogger("test"), asyncio.Event()
+        came.set()
         cycle = Cycle(
             {"type": "http", "method": method},  # type: ignore[typeddict-item, arg-type]
             connection,  # type: ignore[arg-type]
@@ -150,7 +165,7 @@ def answered(*pieces: bytes, method: str = "POST", asks: bool = False, keep_aliv
             log,
             False,
             [],
-            asyncio.Event(),
+            came,
             asks,
             keep_alive,
             lambda: None,

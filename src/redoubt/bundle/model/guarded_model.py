@@ -63,9 +63,10 @@ class Predictions:
 def softmax(logits: Floats) -> Floats:
     """Probabilities along the last axis."""
     # What `max` and `sum` do, less their overhead.
-    exponentials = np.exp(logits - np.maximum.reduce(logits, axis=-1, keepdims=True))
-    shares: Floats = exponentials / np.add.reduce(exponentials, axis=-1, keepdims=True)
-    return shares
+    largest: Floats = np.maximum.reduce(logits, axis=-1, keepdims=True)
+    exponentials = np.exp(logits - largest)
+    total: Floats = np.add.reduce(exponentials, axis=-1, keepdims=True)
+    return exponentials / total
 
 
 class GuardedModel:
