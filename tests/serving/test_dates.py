@@ -7,13 +7,12 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
-from starlette.testclient import TestClient
 
 from redoubt.bundle.dates import Dated
 from redoubt.bundle.schema import Column, Schema
-from serving import service
 from serving.openapi import document
 from tests.support.bundles import write_champion
+from tests.support.process import serve
 
 ORDERS = Schema(
     task="orders",
@@ -38,10 +37,8 @@ ELSEWHERE = {**NUMBERS, "at": "2024-06-01T02:20:00+09:00"}
 def orders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("dated")
     write_champion(models / "orders" / "champion", ORDERS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "MODELS", models)
-        with TestClient(service.Redoubt.to_asgi(), raise_server_exceptions=False) as client:
-            yield client
+    with serve("serving.service:Redoubt", models, tmp_path_factory.mktemp("server")) as client:
+        yield client
 
 
 def predicted(orders: httpx.Client, *records: dict[str, Any]) -> list[float]:
