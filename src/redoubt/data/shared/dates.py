@@ -39,12 +39,25 @@ def parsed(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
         text: dates and times.
         first: whether the day comes first where no year does; pandas would let it before the month even behind a year.
     """
+    text = _year_first(text, first)
     by_year = text.str.match(r"\d{4}").fillna(value=False).to_numpy(bool)
     found = np.full(len(text), "NaT", "datetime64[us]")
     for rows, day in ((by_year, False), (~by_year, first)):
         read = pd.to_datetime(text[rows], errors="coerce", format="mixed", dayfirst=day, utc=True)
         found[rows] = read.dt.tz_localize(None).to_numpy("datetime64[us]")
     return pd.Series(found, text.index, name=text.name)
+
+
+def _year_first(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
+    """Dates with a year of four digits at their end as ISO 8601 writes them, which pandas reads 20 times as fast."""
+    turned = r"\3-\2-\1" if first else r"\3-\1-\2"
+    for pattern, instead in (
+        (r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})(?!\d)", turned),
+        (r"^(\d{4})-(\d)-", r"\1-0\2-"),
+        (r"^(\d{4}-\d{2})-(\d)(?!\d)", r"\1-0\2"),
+    ):
+        text = text.str.replace(pattern, instead, regex=True)
+    return text
 
 
 def day_first(text: "pd.Series[Any]") -> bool | None:
