@@ -29,6 +29,13 @@ def test_a_higher_degree_fits_better_and_on_other_rows_worse_in_the_end(quick: R
     assert int(np.argmin(test)) < len(DEGREES) - 1
 
 
+def test_over_many_tables_a_middle_degree_is_best(quick: Run) -> None:
+    median = [quick("polynomial").numbers[f"simulated_test/degree_{degree}"] for degree in DEGREES]
+    assert int(np.argmin(median)) in (1, 2)
+    assert median[0] > 1.05 * min(median)
+    assert median[-1] > 2 * min(median)
+
+
 def test_three_ways_agree(quick: Run) -> None:
     numbers = quick("polynomial").numbers
     assert numbers["descent_off"] < 1e-6
