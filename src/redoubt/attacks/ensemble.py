@@ -31,6 +31,11 @@ class Member:
     uses_gradients: bool = True
     restart: int = 0
 
+    @property
+    def is_white_box(self) -> bool:
+        """Whether it knows the model: by gradients, or as the search beside them where columns are related."""
+        return self.uses_gradients or isinstance(self.attack, GeneticSearch)
+
     def within(self, bounds: Bounds) -> "Member":
         """The same by its name there: Auto-PGD that repairs relations at each step is CAPGD (arXiv 2406.00775)."""
         is_repaired = bounds.relations is not None and self.name.startswith("apgd")

@@ -7,11 +7,11 @@ import numpy as np
 from redoubt.attacks.apgd import APGD
 from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackProblem
-from redoubt.attacks.ensemble import Member
+from redoubt.attacks.ensemble import Member, searches
 from redoubt.audit.budget import Clock
 from redoubt.audit.judge import Judge
 from redoubt.audit.measure import INTERRUPTED, ROWS, TIME, Cell, Tried
-from redoubt.audit.plan import STEPS, thorough_search
+from redoubt.audit.plan import MANY, STEPS, thorough_search
 from redoubt.bundle.batches import slices
 from redoubt.certify.refute import check_not_refuted
 from redoubt.core.types import Batch, Ints, Norm
@@ -91,7 +91,9 @@ class _Adaptive:
         by_gradients, served = self.evaluator.adaptive[norm], self.evaluator.query_problem(norm)
         apgd = Member("apgd", APGD(steps=STEPS, eot=EOT, loss="margin", early_stop=False))
         restart = Member("pgd", PGD(steps=STEPS, eot=EOT, loss="margin"), restart=1)
-        for member, problem in ((apgd, by_gradients), (restart, by_gradients), (thorough_search(), served)):
+        bounds = self.evaluator.bounds
+        queries = [(each, served) for each in (thorough_search(), *searches(bounds, MANY))]
+        for member, problem in ((apgd.within(bounds), by_gradients), (restart, by_gradients), *queries):
             if self.stopped is None:
                 self._attack(member, problem, clock)
 

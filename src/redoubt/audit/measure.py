@@ -33,7 +33,7 @@ class Cell:
     Attributes:
         eps: size of the perturbation.
         worst: the worst case over everything that was tried.
-        by_gradients: examples that attacks with gradients fool, or that need no attack.
+        by_gradients: examples that attacks with gradients fool, or the search beside them, or that need no attack.
         alone: by attack, the examples fooled by it, of those that were run on every example.
     """
 
@@ -165,7 +165,7 @@ class Measuring:
             left = rows[~cell.worst.is_adversarial[rows]]
             cell.worst.kept[left] = whole[left]
         cell.worst.add(member, whole, flags)
-        if member.uses_gradients:
+        if member.is_white_box:
             cell.by_gradients |= flags
 
     def _carry(self, cell: Cell) -> None:

@@ -81,15 +81,14 @@ def _by_gradients(scope: Scope) -> Iterator[Step]:
     yield from (Step(eps, apgd) for eps in every)
     margin = Member("pgd-margin", PGD(steps=STEPS, eot=eot, loss="margin", early_stop=stops))
     targeted = Member("apgd-t", APGDT(steps=STEPS, targets=min(TARGETS, max(scope.classes - 1, 1)), eot=eot))
-    for member in (margin, targeted):
+    for member in (margin, targeted, *scope.searches):
         yield from (Step(eps, member) for eps in given)
     # Without gradients, on all examples: if it wins where gradients did not, they are masked.
     yield Step(given[-1], _square(FEW), alone=True)
     restart = PGD(steps=STEPS, eot=eot, early_stop=stops)
     for start in range(1, RESTARTS + 1):
         yield from (Step(eps, Member("pgd restart", restart, restart=start)) for eps in given)
-    for member in (_square(MANY), *scope.searches):
-        yield from (Step(eps, member) for eps in given)
+    yield from (Step(eps, _square(MANY)) for eps in given)
 
 
 def _by_queries(scope: Scope) -> Iterator[Step]:
