@@ -159,6 +159,47 @@ def test_whatever_a_step_breaks_is_repaired(
         assert np.array_equal(x_adv[kept], near[kept])
 
 
+POOL = (
+    *LINES,
+    "a <= loan",
+    "abs(a - b) <= loan",
+    "min(open, total) == open",
+    "max(installment, 0.5 * income) == 0.5 * income",
+    "income ** 2 >= 4 * installment ** 2",
+    "a / loan + b / loan <= 1",
+    "loan - installment * term <= 0.01 * loan",
+    "0 <= open <= total * 1.5",
+    "sqrt(a * a) == a",
+    "loan - a - b >= 0",
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    lines=st.lists(st.sampled_from(POOL), min_size=1, max_size=6, unique=True),
+    seed=st.integers(0, 2**16),
+    eps=st.floats(0.01, 4.0),
+    norm=st.sampled_from(["linf", "l2"]),
+    immutable=st.sets(st.sampled_from(NAMES), max_size=4),
+)
+def test_any_relations_are_kept_by_a_path_of_steps(
+    lines: list[str], seed: int, eps: float, norm: Norm, immutable: set[str]
+) -> None:
+    rng = np.random.default_rng(seed)
+    scale = np.where([name not in immutable for name in NAMES], SCALE, np.float32(0))
+    bounds = replace(BOUNDS, scale=scale, relations=Relations.of(lines, PLACES))
+    assert bounds.relations is not None
+    x = loans(8, seed)
+    point = tf.constant(x)
+    for _ in range(3):
+        step = (0.7 * eps * SCALE * rng.standard_normal(x.shape)).astype(np.float32)
+        point = project(tf.constant(x), point + step, np.float32(eps), norm, bounds, point)
+        assert not bounds.relations.broken(x, point.numpy()).any()
+    record = as_records(x, point.numpy(), eps, norm, bounds)
+    assert not bounds.relations.broken(x, record).any()
+    check_result(x, record, replace(problem(norm), bounds=bounds), eps)
+
+
 def test_what_cannot_be_repaired_goes_back_to_the_last_valid_point() -> None:
     relations = Relations.of(("max(a, b) == 1",), {"a": 0, "b": 1})
     bounds = Bounds(np.zeros(2, np.float32), np.full(2, 9, np.float32), np.ones(2, np.float32), relations=relations)
