@@ -1,14 +1,16 @@
 """The box that somebody's examples live in and the unit of eps: given or inferred, and said in every output."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from redoubt.bundle.relations.table import check_columns
 from redoubt.bundle.schema import Column, Schema
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Bounds, Floats, Norm
-from redoubt.params.settings.base import NORMS
+from redoubt.params.settings.base import NORMS, unknown
 from redoubt.perturbable import BYTE, in_raw_units, number
 
 # Ranges that images are kept in, the narrowest first, and what an eps of theirs is if none is asked for.
@@ -141,6 +143,42 @@ def frame_of(
     numbers = ", whole numbers" if whole else ""
     box = Bounds(lower, upper, scale, np.bool_(whole))
     return Frame(box, schema, f"{low:g} to {high:g}{numbers}, {said}", high - low)
+
+
+def related(frame: Frame, lines: Sequence[str], x: Floats) -> Frame:
+    """The frame of a table whose columns are related.
+
+    Args:
+        frame: of the examples.
+        lines: one relation each, over the names of its features; see `bundle.relations`.
+        x: examples `(examples, features)`, which must keep them.
+
+    Raises:
+        FrameError: no table, a line that cannot be read or names what is no feature, examples that break it.
+    """
+    names = [column.name for column in frame.schema.columns]
+    if lines and not names:
+        raise FrameError("--relation is for tables; these examples have no columns: leave it out")
+    for line in lines:
+        try:
+            strangers = check_columns(line, names, (), ())
+        except ValueError as error:
+            raise FrameError(f"--relation: {error}") from None
+        if strangers:
+            raise FrameError(f"--relation '{line}': {unknown(strangers[0], names, 'column')}")
+    if not lines:
+        return frame
+    schema = Schema(**{**frame.schema.model_dump(), "relations": tuple(lines)})
+    relations = schema.related
+    broken = ~relations.holds(x) if relations is not None else np.zeros((len(x), 0), np.bool_)
+    if broken.any() and relations is not None:
+        worst = int(broken.sum(axis=0).argmax())
+        rows = np.flatnonzero(broken[:, worst])
+        raise FrameError(
+            f"--relation '{relations.each[worst].text}': {len(rows)} of {len(x)} examples break it, the first is"
+            f" example {rows[0]}: correct it, or leave such examples out"
+        )
+    return replace(frame, schema=schema, bounds=replace(frame.bounds, relations=relations))
 
 
 def _schema(x: Floats, features: tuple[str, ...]) -> Schema:

@@ -100,6 +100,9 @@ def _by_queries(scope: Scope) -> Iterator[Step]:
     if scope.access == "scores":
         yield from (Step(eps, _square(few)) for eps in every if few)
         yield from (Step(eps, _square(each)) for eps in scope.given)
+        # Of a budget Square takes what there is.
+        searches = scope.searches if scope.queries is None else ()
+        yield from (Step(eps, member) for member in searches for eps in scope.given)
     jump = Member("hopskipjump", HopSkipJump(queries=each), uses_gradients=False)
     yield from (Step(eps, jump) for eps in scope.given)
 

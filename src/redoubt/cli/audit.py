@@ -85,6 +85,13 @@ def _add_attacker(parser: argparse.ArgumentParser) -> None:
     attacker = parser.add_argument_group("the attacker")
     attacker.add_argument("--eps", type=float, action="append", default=[], help="size of the perturbation; repeatable")
     attacker.add_argument("--norm", choices=("linf", "l2"), default="linf", help="default: linf")
+    attacker.add_argument(
+        "--relation",
+        action="append",
+        default=[],
+        metavar="LINE",
+        help="of a table: what no attack may break, such as 'open <= total'; repeatable",
+    )
     attacker.add_argument("--budget", default="5m", help="minutes (5m) or queries (20000q); default 5m")
     attacker.add_argument("--random", type=count, default=1, metavar="N", help="the model is random: N repeats decide")
     attacker.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
@@ -177,13 +184,16 @@ def _opened(args: argparse.Namespace, examples: "Examples", folder: Path) -> "Ta
 
 
 def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> "Frame":
-    from redoubt.audit.frame import Frame, frame_of
+    from redoubt.audit.frame import Frame, frame_of, related
 
     if target.guarded is None or target.schema is None:
         bounds = None if args.bounds is None else (args.bounds[0], args.bounds[1])
-        return frame_of(examples.batch.x, bounds, examples.features, whole=target.whole)
+        frame = frame_of(examples.batch.x, bounds, examples.features, whole=target.whole)
+        return related(frame, args.relation, examples.batch.x)
     if args.bounds is not None:
         raise AskedError(f"--bounds: '{args.target}' has its own; leave it out")
+    if args.relation:
+        raise AskedError(f"--relation: '{args.target}' has its own, those of its task; leave it out")
     box = target.bounds
     image = target.schema.kind == "image"
     box = box if image else box.covering(examples.batch.x)

@@ -95,6 +95,34 @@ def test_a_function_on_a_table(
     assert "exceed the budget" in read("trees_of_mine-model")["stopped"]
 
 
+def test_columns_that_are_related(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is declared on the command line is said, kept by every attack, and held against the examples first."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    opened, total = rng.uniform(0, 20, 60), rng.uniform(20, 40, 60)
+    lines = [f"{a:.3f},{b:.3f},{a / b:.6f},{'yes' if a > 10 else 'no'}" for a, b in zip(opened, total, strict=True)]
+    Path("accounts.csv").write_text("open,total,ratio,late\n" + "\n".join(lines) + "\n")
+    Path("late_of_mine.py").write_text(
+        "import numpy as np\ndef scores(x):\n"
+        "    p = 1 / (1 + np.exp(10.0 - x[:, 0]))\n    return np.stack([1 - p, p], 1)\n"
+    )
+    words = ["audit", "late_of_mine:scores", "--data", "accounts.csv", "--target", "late"]
+    words += ["--eps", "0.3", "--points", "24"]
+    rounded = ["--relation", "open / total - 0.0001 <= ratio <= open / total + 0.0001"]
+    assert main([*words, *rounded, "--relation", "open <= total"]) == 0
+    found = read("late_of_mine-scores")
+    assert "genetic search" in {each["attack"] for each in found["tried"]}
+    assert found["rows"][-1]["robust"]["share"] < 1.0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "every x_adv keeps" in said
+    assert main([*words, "--relation", "open <= 5"]) == 2
+    assert re.search(r"--relation 'open <= 5': \d+ of 24 examples break it", capsys.readouterr().err)
+    assert main([*words, "--relation", "opened <= total"]) == 2
+    assert "unknown column 'opened'; did you mean 'open'" in capsys.readouterr().err
+
+
 def test_interrupted_keeps_what_is_known(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from redoubt.attacks.apgd import APGD
 
