@@ -1,78 +1,37 @@
 """What single stages decide, on files made for the purpose."""
 
-import pickle
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from pipelines import attack, promote, sweep, validate
-from pipelines._data import TaskData, load_data
-from pipelines._training import checkpoint
+from pipelines import promote, validate
+from pipelines._data import load_data
 from pipelines.headline import headline
 from redoubt.bundle.base.io import digest
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel
 from redoubt.core.store import read_json, write_json
-from redoubt.data import splits
 from redoubt.data.fits import UnfitError
-from redoubt.data.prepare import scaling
 from redoubt.data.shared import dataset
 from redoubt.data.shared.dataset import Raw
-from redoubt.data.splits import Split
-from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.feasibility import FeasibilityError
 from redoubt.evaluation.metrics import Rate, Score, rate
 from redoubt.evaluation.results import NORMS, Check, Robustness, ThreatResult
 from redoubt.params.load import load
 from redoubt.params.resolve import settings
-from redoubt.params.settings.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.networks import Cnn, Linear
 from redoubt.params.settings.sections import GatesParams, SweepParams, TrainParams
-from redoubt.params.settings.stages import AttackSettings, PromoteSettings, SectionSettings, ValidateSettings
+from redoubt.params.settings.stages import PromoteSettings, SectionSettings, ValidateSettings
 from redoubt.params.task import Task
 from redoubt.runs import RunRecord
-from redoubt.training.sweep import Point
-from tests.support.tiny import IMAGE, SCHEMAS, TABLE, Guarded, rows
+from tests.support.staged import COUNT, put_rows
+from tests.support.tiny import IMAGE, SCHEMAS, rows
 
-COUNT = 60
 SWEPT = SweepParams(batch_size=(8,), learning_rate=(0.01,), models=(Linear(kind="linear"),), epochs=1)
 COLUMNS = ("noise", "fgsm", "pgd", "undefended", "oblivious", "flagged_oblivious", "flagged_adaptive")
-
-
-def put_rows(order: np.ndarray) -> None:
-    """The tiny table as `data/raw/risk`, one row with an empty cell, and a split of its whole rows."""
-    batch = rows(TABLE, COUNT)
-    table = pd.DataFrame(
-        {
-            "weight": batch.x[:, 0].astype(float),
-            "age": batch.x[:, 1].astype(float),
-            "colour": np.where(batch.x[:, 3] == 1, "green", "red"),
-            "risk": np.where(batch.y == 1, "low", "high"),
-        }
-    )
-    table.loc[0, "age"] = np.nan
-    dataset.save(Path("data/raw/risk"), Raw(SCHEMAS[TABLE], "own.csv", "own.csv", table=table))
-    parts = [np.sort(part) for part in np.split(order, [35, 47])]
-    splits.write(Path("data/splits/risk.npz"), Split(*parts, fold=np.arange(35) % 2))
-    stored = dataset.load(Path("data/raw/risk"))
-    whole = scaling.fit(stored.batch.take(parts[0]), stored.schema).to_json()
-    write_json(Path("models/risk/scaler.json"), {"whole": whole, "folds": [whole, whole]})
-
-
-@pytest.fixture
-def task(project: Path, bundles: Callable[[str], Guarded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
-    """A task in a folder of its own, as far as `attack` has brought it."""
-    monkeypatch.chdir(tmp_path)
-    put_rows(np.random.default_rng(0).permutation(COUNT - 1))
-    for name in ("natural", "adversarial"):
-        shutil.copytree(bundles(TABLE).folder, Path("models/risk", name))
-    Path("models/risk/natural/labels.json").write_text('["high", "low" ]')
-    known = load(project / "params.yaml").task("diagnosis")
-    return known.model_copy(update={"name": "risk", "gates": GatesParams(clean=0.5, robust=0.3, worse_than_linear=1.0)})
 
 
 def scored(low: float) -> Score:
@@ -386,53 +345,3 @@ def test_an_incumbent_measured_otherwise_or_no_longer_whole_is_not_kept(
     decision = promoted(task, **changed)
     assert not decision["kept_incumbent"]
     assert decision["champion"] == (None if change is higher_gate else "adversarial")
-
-
-KEY = {"plan": {"epochs": 5, "seed": 1}, "model": {"kind": "mlp", "units": (8,)}, "data": "sha"}
-
-
-def test_a_training_of_other_settings_or_rows_is_not_resumed(task: Task) -> None:
-    known = checkpoint("risk", "natural", KEY)
-    assert known == checkpoint("risk", "natural", dict(reversed(KEY.items())))
-    others = [
-        checkpoint("risk", "adversarial", KEY),
-        *(checkpoint("risk", "natural", {**KEY, name: "other"}) for name in KEY),
-        checkpoint("risk", "natural", {**KEY, "plan": {"epochs": 5, "seed": 2}}),
-    ]
-    other_split(task)
-    others.append(checkpoint("risk", "natural", KEY))
-    assert len({known, *others}) == 1 + len(others)
-
-
-def test_a_sweep_with_a_point_that_diverged_is_recorded(task: Task) -> None:
-    data: TaskData = load_data("risk")
-    points = [Point(Mlp(kind="mlp", units=(8,)), 16, 9.0), Point(Linear(kind="linear"), 16, 0.1)]
-    nan = float("nan")
-    bad, good = [{"loss": 2.0, "val_loss": nan}, {"loss": nan, "val_loss": nan}], [{"loss": 1.0, "val_loss": 0.5}] * 2
-    record = sweep._record("risk", data, points, [[bad, good], [good, good]])
-    assert (record.params["model"], record.metrics) == ("logistic", {"val_loss": 0.5})
-    children = {child.run: child for child in record.children}
-    assert len(children) == 2 * 3
-    first = children["mlp 8, batch 16, rate 9, fold 0"]
-    assert (first.metrics, first.curves) == ({"loss": 2.0}, {"epoch/loss": [(1, 2.0)]})
-
-
-def test_an_attacks_jobs_arrive_in_another_process_as_they_were_sent(task: Task) -> None:
-    """One per norm; what they open there they find by its path."""
-    given = settings(AttackSettings, task, 1)
-    jobs = attack._jobs(given, load_data("risk"), EvaluationCache(Path("kept")))
-    assert [job.norm for job in jobs] == list(NORMS)
-    for job in jobs:
-        sent = pickle.loads(pickle.dumps((attack.measure, job)))
-        assert sent[0] is attack.measure
-        assert (sent[1].settings, sent[1].folders, sent[1].seed) == (given, job.folders, job.seed)
-        assert sent[1].splits.keys() == job.splits.keys() >= {"test"}
-        for name, split in job.splits.items():
-            there = sent[1].splits[name]
-            assert (there.eps, there.thorough) == (split.eps, split.thorough)
-            assert np.array_equal(there.batch.x, split.batch.x)
-            assert np.array_equal(there.batch.y, split.batch.y)
-        for name in ("lower", "upper", "scale"):
-            assert np.array_equal(getattr(sent[1].bounds, name), getattr(job.bounds, name))
-        sent[1].cache.remember({"norm": job.norm}, {}, lambda: {"found": np.ones(1)})
-        assert job.cache.remember({"norm": job.norm}, {}, dict)["found"] == 1.0, "another cache than the one meant"

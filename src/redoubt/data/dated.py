@@ -8,7 +8,7 @@ import pandas as pd
 from redoubt.bundle.dates import EXPECTED, Dated, moment
 from redoubt.data.locate import SourceError
 from redoubt.data.shared.dates import moments
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 
 def with_parts(table: pd.DataFrame, task: DataParams) -> tuple[pd.DataFrame, tuple[Dated, ...]]:

@@ -32,8 +32,8 @@ from redoubt.data.shared.dataset import Raw
 from redoubt.data.shared.dataset import complete as complete_rows
 from redoubt.data.splits import needed
 from redoubt.data.verdict import Verdict
+from redoubt.params.settings.data_params import JudgedParams
 from redoubt.params.settings.own_rules import OwnRule
-from redoubt.params.settings.sections import JudgedParams
 
 _SHOWN = 10
 # So many rules at a time: Great Expectations compares each with all others of its suite.

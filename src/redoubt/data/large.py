@@ -10,7 +10,7 @@ from redoubt.bundle.schema import Schema
 from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD
 from redoubt.data.rules import LARGEST, Precisions, Rule
 from redoubt.data.verdict import EMPTY
-from redoubt.params.settings.sections import JudgedParams
+from redoubt.params.settings.data_params import JudgedParams
 
 # From so many columns or cells on: Great Expectations takes 20 ms for a rule, of which a column has four, and looks at
 # each of a column's cells by itself to find its standard deviation.

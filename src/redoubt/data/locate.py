@@ -13,6 +13,8 @@ from redoubt.progress import progress_bar
 
 EXTERNAL = Path("data/external")
 MIRROR = "REDOUBT_DATA_MIRROR"
+# Endings of tables of text.
+TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _BLOCK = 1 << 20
 
@@ -80,3 +82,9 @@ def download(url: str, path: Path) -> None:
             for block in answer.iter_raw(_BLOCK):
                 stream.write(block)
                 bar.update(len(block))
+
+
+def ending(path: Path) -> str:
+    """How a file's name ends, in small letters; .csv.gz is one ending."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    return "".join(suffixes if suffixes[-1:] == [".gz"] else suffixes[-1:])

@@ -9,7 +9,7 @@ import pandas as pd
 from redoubt.bundle.relations.relation import Relation, parse
 from redoubt.core.types import Ints
 from redoubt.data.locate import SourceError
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 # So many of the rows that break a relation are named.
 SHOWN = 5

@@ -13,7 +13,8 @@ from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, Prec
 from redoubt.data.shared.dataset import Raw
 from redoubt.data.shared.survey import listed
 from redoubt.data.verdict import EMPTY
-from redoubt.params.settings.sections import JudgedParams, ValidateParams
+from redoubt.params.settings.data_params import JudgedParams
+from redoubt.params.settings.sections import ValidateParams
 
 LARGEST = float(np.finfo(np.float32).max)
 # The column of a column's values as a network takes them.

@@ -21,13 +21,13 @@ from redoubt.core.types import Ints
 from redoubt.data import pokemon_go, quarantine
 from redoubt.data.arrays import class_words, named_classes, pixels, read_npz
 from redoubt.data.layouts import read_images
-from redoubt.data.locate import EXTERNAL, PublicFile, SourceError, at_hand, locate
+from redoubt.data.locate import EXTERNAL, TEXT, PublicFile, SourceError, at_hand, ending, locate
 from redoubt.data.readers import Noted, read_csv, read_parquet
 from redoubt.data.shared import survey
 from redoubt.data.shared.dataset import Raw, digest_arrays, digest_table
 from redoubt.data.shared.words import renamed
 from redoubt.data.tables import Origin, build, misfits, numbers
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 SIMULATED_ROWS = 1200
 
@@ -304,17 +304,10 @@ def _npz(task: DataParams, path: Path) -> Raw:
     return replace(raw, survey=replace(raw.survey, notes=notes))
 
 
-TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 READERS: dict[str, Callable[[DataParams, Path], Raw]] = {
     **dict.fromkeys((*TEXT, ".parquet"), _table),
     ".npz": _npz,
 }
-
-
-def ending(path: Path) -> str:
-    """How a file's name ends, in small letters; .csv.gz is one ending."""
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    return "".join(suffixes if suffixes[-1:] == [".gz"] else suffixes[-1:])
 
 
 def _must_exist(task: DataParams, path: Path, key: str = "source") -> None:

@@ -9,7 +9,7 @@ from redoubt.data.locate import SourceError
 from redoubt.data.shared.dates import day_first, parsed
 from redoubt.data.shared.kept_together import By
 from redoubt.data.shared.words import words
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 
 def split_by(table: pd.DataFrame, task: DataParams) -> By | None:

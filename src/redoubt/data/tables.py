@@ -23,7 +23,7 @@ from redoubt.data.shared.dates import moments
 from redoubt.data.shared.looks import MISSING, looks_like
 from redoubt.data.shared.words import changed, words
 from redoubt.data.split_column import split_by
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 # The category of rare and unknown values, where they are grouped.
 OTHER = "other"

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from redoubt.core.errors import RedoubtError
 from redoubt.evaluation.metrics import Score, balanced_accuracy, rate
-from redoubt.params.settings.sections import GatesParams, JudgedParams
+from redoubt.params.settings.data_params import JudgedParams
+from redoubt.params.settings.sections import GatesParams
 
 # Of fewer examples of a class hardly anything is known.
 FEW = 5

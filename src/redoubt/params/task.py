@@ -7,16 +7,14 @@ from pydantic import model_validator
 from redoubt.core.types import Norm
 from redoubt.params.recipes import HardenParams, Sized
 from redoubt.params.settings.base import Curve, unknown
+from redoubt.params.settings.data_params import Curved, DataParams, JudgedParams
 from redoubt.params.settings.networks import Cnn, Linear, Mlp
 from redoubt.params.settings.sections import (
     HARDENED,
     AttackParams,
     CertifyParams,
-    Curved,
-    DataParams,
     Eps,
     ImageGuard,
-    JudgedParams,
     SplitParams,
     SweepParams,
     TableGuard,

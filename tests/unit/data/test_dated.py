@@ -11,7 +11,7 @@ from redoubt.data.locate import SourceError
 from redoubt.data.shared.dataset import Raw, prepared
 from redoubt.data.tables import Origin, build, misfits
 from redoubt.params.load import load
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 DAYS = pd.date_range("2023-11-20 22:30", periods=150, freq="17h")
 WRITTEN = {

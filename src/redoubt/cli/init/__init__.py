@@ -26,11 +26,10 @@ from redoubt.cli.words import AskedError, task_name
 from redoubt.core.store import whole_file
 from redoubt.data import sources, splits
 from redoubt.data.dialect import detect
-from redoubt.data.locate import SourceError
+from redoubt.data.locate import TEXT, SourceError, ending
 from redoubt.data.shared.dataset import Raw, prepared
 from redoubt.data.shared.kept_together import SplitError
 from redoubt.data.shared.survey import listed
-from redoubt.data.sources import TEXT, ending
 from redoubt.params.load import load
 from redoubt.params.settings.base import unknown
 from redoubt.params.settings.own_rules import path_of, suite

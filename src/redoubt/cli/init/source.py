@@ -14,10 +14,9 @@ from redoubt.cli.init import pictures
 from redoubt.core.store import whole_file
 from redoubt.data import limits
 from redoubt.data.dialect import detect
-from redoubt.data.locate import SourceError
+from redoubt.data.locate import TEXT, SourceError, ending
 from redoubt.data.readers import PLAIN, name_columns, read_csv, read_parquet, refuse_title
 from redoubt.data.shared.survey import listed
-from redoubt.data.sources import TEXT, ending
 from redoubt.params.settings.read import ReadParams
 
 OWN = Path("data/own")

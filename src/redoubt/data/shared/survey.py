@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from redoubt.bundle.schema import Schema
 from redoubt.core.types import Ints
 from redoubt.data.shared.looks import is_number, looks_like
-from redoubt.params.settings.sections import DataParams
+from redoubt.params.settings.data_params import DataParams
 
 # A category of more values than that is an identifier, as a rule.
 _MANY = 50

@@ -5,26 +5,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from redoubt.bundle.base.types import GuardDraws, Kind, Name, Positive, Vote
-from redoubt.bundle.dates import Part, part_names
-from redoubt.bundle.relations.table import check_columns
+from redoubt.bundle.base.types import GuardDraws, Positive, Vote
 from redoubt.core.types import Norm, Threat
 from redoubt.params.settings.base import (
     Balance,
     Count,
     Curve,
-    Line,
-    MissingPolicy,
-    Range,
     Share,
     Size,
     Strict,
     ThresholdRule,
-    Transform,
-    unknown,
 )
 from redoubt.params.settings.networks import ModelParams
-from redoubt.params.settings.read import ReadParams
 
 # Those of a task.
 Model = Literal["natural", "adversarial", "certified", "smoothed"]
@@ -92,7 +84,8 @@ class SplitSource(Strict):
         return self
 
 
-def _by_chance(split: SplitSource) -> bool:
+def split_by_chance(split: SplitSource) -> bool:
+    """Whether rows are dealt out at random: such a split is left out of the settings on disk."""
     return not (split.by or split.test_file)
 
 
@@ -302,124 +295,3 @@ class Tolerant(Strict):
     """
 
     tolerance: Positive | None = None
-
-
-class Gaps(Strict):
-    """What becomes of a table's empty cells.
-
-    Attributes:
-        missing: a policy by column; a row with any other empty cell is left out, if `validate.max_missing` lets it.
-    """
-
-    missing: dict[str, MissingPolicy] = Field(default_factory=dict, exclude_if=unset)
-
-
-class Curved(Strict):
-    """What of a table is scaled otherwise than by its mean and standard deviation.
-
-    Attributes:
-        transform: by feature how it is spread out inside the network; eps stays in raw units.
-    """
-
-    transform: dict[str, Transform] = Field(default_factory=dict, exclude_if=unset)
-
-
-class DataParams(Gaps):
-    """Where a task's data come from, and what their columns are.
-
-    Attributes:
-        read: how the source is written, if it is a table of text.
-        integer: features of whole numbers, which attacks keep whole and the service wants whole.
-        immutable: features beyond an attacker's reach.
-        raise_only: features that an attacker may only raise.
-        lower_only: features that an attacker may only lower.
-        units: of eps in raw units by feature, as `eps.features` says them.
-        dates: by column of dates the parts of it that are features, whole numbers beyond an attacker's reach.
-        levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
-        ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
-        relations: between numbers, one line each: every row keeps them, and so does every adversarial example.
-        split: the columns and the file that the split will need.
-        checks: what a first look at the data finds worth a note.
-    """
-
-    name: Name
-    kind: Kind
-    source: str
-    read: ReadParams = ReadParams()
-    target: str
-    features: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    integer: tuple[str, ...] = ()
-    immutable: tuple[str, ...] = ()
-    raise_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
-    lower_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
-    units: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
-    ranges: dict[str, Range] = Field(default_factory=dict)
-    relations: tuple[Line, ...] = Field(default=(), exclude_if=unset)
-    dates: dict[str, Annotated[tuple[Part, ...], Field(min_length=1)]] = Field(default_factory=dict, exclude_if=unset)
-    levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
-    split: SplitSource = Field(default=SplitSource(), exclude_if=_by_chance)
-    checks: SurveyParams
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The features that are parts of dates."""
-        return tuple(each for name, parts in self.dates.items() for each in part_names(name, parts))
-
-    def check_declared(self, numbers: tuple[str, ...]) -> None:
-        """Refuse what is declared of a feature that is none.
-
-        Args:
-            numbers: the features that are numbers, which are known from the data alone where `features` is left out;
-                parts of dates are added.
-
-        Raises:
-            ValueError: a name that is no feature, with the nearest that is; nothing left for an attacker to change.
-        """
-        own, numbers = numbers, (*numbers, *self.parts)
-        every = (*numbers, *self.categorical)
-        valid = {
-            "integer": numbers,
-            "ranges": numbers,
-            "immutable": every,
-            "raise_only": numbers,
-            "lower_only": numbers,
-            "units": numbers,
-            "levels": self.categorical,
-            "missing": (*every, self.target),
-        }
-        for option, names in valid.items():
-            for name in getattr(self, option):
-                if name not in names:
-                    key = "eps.features" if option == "units" else option
-                    raise ValueError(f"{key}: {unknown(name, list(names), 'feature')}")
-        both = sorted({*self.raise_only} & {*self.lower_only})
-        if both:
-            raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
-        for line in self.relations:
-            strangers = check_columns(line, own, self.categorical, self.immutable)
-            if strangers:
-                said = unknown(strangers[0], list(own), "feature")
-                raise ValueError(f"relations: '{line}': {said}; put a name that is no single word in backticks")
-        if own and set(own) <= set(self.immutable):
-            raise ValueError(f"immutable: all of {', '.join(own)}; leave a number that an attacker can change")
-        for name, policy in self.missing.items():
-            fit = ("drop", "mode", "category") if name in self.categorical else ("drop",)
-            if name not in numbers and policy not in fit:
-                what = "the target" if name == self.target else "a category"
-                raise ValueError(
-                    f"missing.{name}: '{policy}' is for numbers, '{name}' is {what}; say {' or '.join(fit)}"
-                )
-            if name in numbers and policy == "category":
-                raise ValueError(f"missing.{name}: '{name}' is a number; say median, mean or mode, or drop")
-
-
-class JudgedParams(Tolerant, Gaps):
-    """What raw data are judged by: their own rules, and the gates that their examples must be able to show."""
-
-    name: Name
-    kind: Kind
-    checks: ValidateParams
-    split: SplitParams
-    attack: Points
-    gates: GatesParams

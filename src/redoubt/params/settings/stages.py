@@ -9,18 +9,16 @@ from redoubt.bundle.base.io import first_mistake
 from redoubt.bundle.base.types import Kind, Name
 from redoubt.core.types import Norm
 from redoubt.params.settings.base import Curve, ParamsError, Strict
+from redoubt.params.settings.data_params import Curved, DataParams, JudgedParams
 from redoubt.params.settings.own_rules import OwnRule
 from redoubt.params.settings.sections import (
     AttackParams,
     Balanced,
     CertifyParams,
-    Curved,
-    DataParams,
     Decided,
     Eps,
     GatesParams,
     ImageGuard,
-    JudgedParams,
     SplitParams,
     SweepParams,
     TableGuard,
