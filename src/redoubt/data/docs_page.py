@@ -40,7 +40,11 @@ svg text { font: 11px system-ui, sans-serif; fill: var(--quiet); }
   align-items: center; justify-content: start; font-variant-numeric: tabular-nums; font-size: .88rem; }
 .counts i { background: var(--accent); height: .8rem; min-width: 1px; }
 .counts b { font-weight: 400; white-space: nowrap; }
-@media (max-width: 40rem) { .all { grid-template-columns: 1fr 1fr; } .all figure:has(.counts) { grid-column: 1 / -1; } }
+@media (max-width: 40rem) {
+  td, th { overflow-wrap: anywhere; padding-right: .3rem; }
+  .all { grid-template-columns: 1fr 1fr; }
+  .all figure:has(.counts) { grid-column: 1 / -1; }
+}
 .samples { display: flex; flex-wrap: wrap; gap: .8rem 1.4rem; }
 .samples img { width: 3.4rem; height: 3.4rem; object-fit: contain; image-rendering: pixelated; margin-right: 3px;
   border: 1px solid var(--line); }

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import matplotlib as mpl
 from latex2mathml.converter import convert
@@ -22,6 +23,7 @@ _LIMITS = re.compile(r"(\\(?:min|max))_")
 _LETTERS = re.compile(r'<mrow>((?:<mi mathvariant="normal">[^<]*</mi>){2,})</mrow>')
 
 
+@cache
 def to_mathml(tex: str) -> Markup:
     """A formula as MathML, set as on a line of its own.
 
