@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from typing import Any
 
 import matplotlib as mpl
 from latex2mathml.converter import convert
@@ -61,13 +62,7 @@ class Outlines:
         Raises:
             ValueError: mathtext does not understand it.
         """
-        with mpl.rc_context():
-            mpl.rcdefaults()
-            mpl.rcParams["mathtext.fontset"] = "cm"
-            # It takes its family of letters from the settings at its birth.
-            font, path = FontProperties(size=TextToPath.FONT_SCALE), TextToPath()
-            width, height, depth = path.get_text_width_height_descent(f"${tex}$", font, ismath=True)
-            placed, outlines, rules = path.get_glyphs_mathtext(font, f"${tex}$")
+        (width, height, depth), (placed, outlines, rules) = _set(tex)
         for name, (points, codes) in outlines.items():
             self._glyphs.setdefault(name, _commands(points, codes))
         drawn = [
@@ -86,6 +81,20 @@ class Outlines:
         """What all that was drawn is made of; it stands once on the page."""
         paths = "".join(f'<path id="{name}" d="{outline}"/>' for name, outline in sorted(self._glyphs.items()))
         return Markup(f'<svg width="0" height="0" aria-hidden="true"><defs>{paths}</defs></svg>')  # noqa: S704
+
+
+# A page in another language has the same formulas.
+@cache
+def _set(tex: str) -> tuple[tuple[float, float, float], tuple[Any, Any, Any]]:
+    """Width, height and depth of a formula; its letters, their outlines and the rules between them."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams["mathtext.fontset"] = "cm"
+        # It takes its family of letters from the settings at its birth.
+        font, path = FontProperties(size=TextToPath.FONT_SCALE), TextToPath()
+        size = path.get_text_width_height_descent(f"${tex}$", font, ismath=True)
+        placed, outlines, rules = path.get_glyphs_mathtext(font, f"${tex}$")
+        return size, (list(placed), outlines, list(rules))
 
 
 def _commands(points: Iterable[Sequence[float]], codes: Iterable[int]) -> str:

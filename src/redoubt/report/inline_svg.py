@@ -5,6 +5,7 @@ A study's file keeps every digit and stands alone; on a page with fifty of them 
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -115,6 +116,8 @@ def _rounded(found: re.Match[str]) -> str:
     return f"{float(found[0]):.3g}" if abs(float(found[0])) < 1 else f"{float(found[0]):.1f}".removesuffix(".0")
 
 
+# A page in another language draws the same again.
+@cache
 def relative(d: str, digits: int) -> str:
     """A path with every point relative to where its command began, in so many digits after the point.
 
@@ -159,6 +162,7 @@ def _pairs(numbers: list[int]) -> Iterable[tuple[int, int]]:
     return zip(numbers[::2], numbers[1::2], strict=True)
 
 
+@cache
 def _number(value: int, digits: int) -> str:
     """A whole number of the last digits, as short as it may be."""
     told = f"{value / 10**digits:.{digits}f}"
