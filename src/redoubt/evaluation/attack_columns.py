@@ -122,8 +122,9 @@ class Evaluation:
         for member in adaptive:
             self._guarded(guarded, member, evaluator.adaptive[threat.norm], threat.eps)
         # What was made for the guard may fool the network too, which alone answers behind a guard that only detects.
-        made_for_guard = replace(adaptive[0], name="made for the guard")
-        plain.add(made_for_guard, guarded.kept, evaluator.is_adversarial(guarded.kept, y))
+        for member in adaptive[:1]:
+            made_for_guard = replace(member, name="made for the guard")
+            plain.add(made_for_guard, guarded.kept, evaluator.is_adversarial(guarded.kept, y))
         self.examples[threat] = plain.kept
         flagged = [
             rate(evaluator.guarded.predict(x_adv, np.random.default_rng(evaluator.config.seed)).flagged)

@@ -229,12 +229,12 @@ def test_another_shape_is_refused_and_channels_first_are_turned(world: World) ->
 
 def test_a_graph_without_a_gradient_gives_scores(world: World) -> None:
     graph = Graph()
-    stepped = graph.node("Round", graph.node("Flatten", "x"))
-    output = graph.node("MatMul", stepped, graph.constant(R.normal(size=(64, 3)).astype(np.float32)))
-    (world.folder / "round.onnx").write_bytes(graph.build({"x": ("n", 8, 8, 1)}, {"y": (output, ("n", 3))}))
-    found = open_target(str(world.folder / "round.onnx"), Opening(Batch(X[:4], np.zeros(4)), ("a", "b", "c")))
+    waves = graph.node("Sin", graph.node("Flatten", "x"))
+    output = graph.node("MatMul", waves, graph.constant(R.normal(size=(64, 3)).astype(np.float32)))
+    (world.folder / "sine.onnx").write_bytes(graph.build({"x": ("n", 8, 8, 1)}, {"y": (output, ("n", 3))}))
+    found = open_target(str(world.folder / "sine.onnx"), Opening(Batch(X[:4], np.zeros(4)), ("a", "b", "c")))
     assert found.access == "scores"
-    assert "operator Round has no gradient here" in found.notes[-1]
+    assert "operator Sin has no gradient here" in found.notes[-1]
 
 
 def test_a_service_that_dies_keeps_what_it_answered(
