@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats
+from redoubt.bundle.dates import as_asked
 from redoubt.bundle.schema import Schema
 from serving.schema import short
 
@@ -25,7 +26,7 @@ def reader(schema: Schema) -> Callable[[list[Any]], Floats]:
 
 
 def _record_reader(schema: Schema) -> Callable[[list[Any]], Floats]:
-    columns = ", ".join(column.name for column in schema.columns)
+    columns = ", ".join(as_asked((column.name for column in schema.columns), schema.dates))
 
     def read(inputs: list[Any]) -> Floats:
         for index, record in enumerate(inputs):

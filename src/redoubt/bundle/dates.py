@@ -1,7 +1,7 @@
 """Dates as the whole numbers that a network takes of them: the same for training rows and for what is asked."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
@@ -48,6 +48,12 @@ class Dated(BaseModel):
 def part_names(name: str, parts: tuple[Part, ...]) -> tuple[str, ...]:
     """What the parts of a column of dates are called, as columns."""
     return tuple(f"{name}_{part}" for part in parts)
+
+
+def as_asked(columns: Iterable[str], dates: Iterable[Dated], given: Collection[str] = ()) -> list[str]:
+    """The names that a record needs for some columns: a date's own for its parts, where none of these is given."""
+    own = {part: each.name for each in dates if not {*each.columns} & {*given} for part in each.columns}
+    return list(dict.fromkeys(own.get(name, name) for name in columns))
 
 
 def moment(text: object) -> datetime | None:

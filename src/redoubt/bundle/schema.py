@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
-from redoubt.bundle.dates import EXPECTED, Dated, moment
+from redoubt.bundle.dates import EXPECTED, Dated, as_asked, moment
 from redoubt.bundle.relations.table import Relations, check_columns
 from redoubt.bundle.words import meant, normal, one_of, unlike
 
@@ -333,18 +333,18 @@ class Schema(BaseModel):
             [self._encode_one(row, record) for row, record in enumerate(records)], dtype=np.float32
         ).reshape(len(records), *self.shape)
 
-    def _encode_one(self, row: int, record: Mapping[str, Any]) -> list[float]:
+    def _encode_one(self, row: int, given: Mapping[str, Any]) -> list[float]:
         try:
-            record = self.with_parts(record)
+            record = self.with_parts(given)
         except InputError as error:
             raise InputError(f"input {row}: {error}") from None
         names = [column.name for column in self.columns]
-        for column in self.columns:
-            if column.name not in record and not column.fills:
-                raise InputError(f"input {row}: column '{column.name}' is missing; expected {', '.join(names)}")
-        for key in record:
-            if key not in names:
-                raise InputError(f"input {row}: unknown column '{key}'; expected {', '.join(names)}")
+        unknown = next((f"unknown column '{key}'" for key in record if key not in names), None)
+        missing = next((each.name for each in self.columns if each.name not in record and not each.fills), None)
+        if unknown or missing:
+            [first, *_], asked = (as_asked(each, self.dates, given) for each in ([missing or ""], names))
+            wrong = f"column '{first}' is missing" if missing else unknown
+            raise InputError(f"input {row}: {wrong}; expected {', '.join(asked)}")
         return [value for column in self.columns for value in _encode_cell(row, column, record.get(column.name))]
 
 

@@ -59,7 +59,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "number": ({"since": 45_000}, "column 'since' is 45000; expected a date"),
     "twice": ({"since": "2024-05-31", "since_year": 2024}, "'since' gives the column 'since_year' already"),
     "empty": ({"since": None}, "column 'since_year' is null"),
-    "none": ({}, "column 'since_year' is missing"),
+    "none": ({}, "column 'since' is missing; expected since, age"),
+    "part": ({"since_year": 2024}, "column 'since_month' is missing; expected since_year, since_month, since_day"),
+    "unknown": ({"since": "2024-05-31", "ages": 3}, "unknown column 'ages'; expected since, age"),
 }
 
 
