@@ -32,12 +32,13 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
     within = "" if settings.tolerance is None else f", within ±{settings.tolerance:g}"
     served, proven = card["numbers"]["clean_guarded"], cell["certified_guarded"]
     failed = [check for check in card["numbers"]["checks"][norm] if not check["passed"]]
+    uneven = _uneven(card["clean"]["guarded"], promotion["baselines"]["constant"]["test"])
     return {
         **row,
         "guard": GUARDS[card["vote"]],
         "verdict": _verdict(card, served, cell, settings.tolerance),
         "served": served,
-        "clean": _clean(card["clean"]["guarded"]),
+        "clean": _clean(card["clean"]["guarded"], uneven=uneven),
         "threat": f"{'L-inf' if norm == 'linf' else 'L2'} {eps:g}{within}",
         **{column: cell[column] for column in COLUMNS},
         "certified": proven,
@@ -48,7 +49,7 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
             _constant(settings.tolerance, promotion),
             *_other_guard(promotion),
             *_unchangeable(cell),
-            *_balanced(card, cell, read_json(path.with_name("labels.json"))),
+            *(_balanced(cell, read_json(path.with_name("labels.json"))) if uneven else ()),
         ],
     }
 
@@ -69,15 +70,19 @@ def _verdict(card: dict[str, Any], served: dict[str, Any], cell: dict[str, Any],
     )
 
 
-def _clean(clean: dict[str, float]) -> str:
+def _clean(clean: dict[str, float], *, uneven: bool) -> str:
     if "accuracy" not in clean:
         return f"MAE {clean['mae']:.1f}, R² {clean['r2']:.3f}"
-    balanced = f", balanced {100 * clean['balanced_accuracy']:.1f} %" if _uneven(clean) else ""
+    balanced = f", balanced {100 * clean['balanced_accuracy']:.1f} %" if uneven else ""
     return f"accuracy {100 * clean['accuracy']:.1f} %{balanced}"
 
 
-def _uneven(clean: dict[str, float]) -> bool:
-    return "accuracy" in clean and abs(clean["accuracy"] - clean["balanced_accuracy"]) > UNEVEN
+def _uneven(clean: dict[str, float], constant: dict[str, float]) -> bool:
+    """Whether accuracy alone misleads: it is far from the balanced one, or no better than what a constant has."""
+    if "accuracy" not in clean:
+        return False
+    apart = abs(clean["accuracy"] - clean["balanced_accuracy"])
+    return apart > UNEVEN or clean["accuracy"] < constant["accuracy"] + UNEVEN
 
 
 def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
@@ -115,10 +120,10 @@ def _unchangeable(cell: dict[str, Any]) -> Iterator[str]:
         yield Immovable.model_validate(cell["immovable"]).says(cell["norm"], cell["eps"])
 
 
-def _balanced(card: dict[str, Any], cell: dict[str, Any], labels: list[str]) -> Iterator[str]:
+def _balanced(cell: dict[str, Any], labels: list[str]) -> Iterator[str]:
     """Where classes are uneven, the figures again with every class weighing alike, and the class that fares worst."""
     scores = cell["scores"]
-    if not _uneven(card["clean"]["guarded"]) or not scores:
+    if not scores:
         return
     columns = {name: name for name in COLUMNS} | {"certified_guarded": "certified"}
     told = [f"{word} {100 * scores[name]['value']:.1f} %" for name, word in columns.items() if name in scores]

@@ -222,20 +222,37 @@ def test_what_the_threat_cannot_change_stands_beside_the_champion(task: Task) ->
     )
 
 
-def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
-    attacked(task, BOTH)
-    promoted(task)
+def carded(**clean: float) -> None:
+    """The champion's card with these clean figures, and figures by class."""
     path = Path("models/risk/champion/card.json")
     card = read_json(path)
-    card["clean"]["guarded"] |= {"accuracy": 0.945, "balanced_accuracy": 0.5}
+    card["clean"]["guarded"] |= clean
     shares = [rate(np.arange(20) < count).model_dump() for count in (19, 2)]
     for cell in card["numbers"]["cells"]:
         cell["scores"]["adaptive"] |= {"value": 0.525, "per_class": shares}
     write_json(path, card)
+
+
+def test_uneven_classes_are_shown_balanced_too(task: Task) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    carded(accuracy=0.945, balanced_accuracy=0.5)
     row = line(task)
     assert row["clean"] == "accuracy 94.5 %, balanced 50.0 %"
     assert "balanced accuracy: undefended 55.0 %, adaptive 52.5 %" in row["notes"]
     assert "class 'low': adaptive 10.0 % on 20 examples, the lowest of all classes" in row["notes"]
+
+
+def test_an_accuracy_no_better_than_a_constants_is_shown_balanced_too(task: Task) -> None:
+    attacked(task, BOTH)
+    promoted(task)
+    carded(accuracy=0.7, balanced_accuracy=0.69)
+    path = Path("reports/risk/promotion.json")
+    decision = read_json(path)
+    for constant, shown in ((0.6, "accuracy 70.0 %"), (0.74, "accuracy 70.0 %, balanced 69.0 %")):
+        decision["baselines"]["constant"]["test"]["accuracy"] = constant
+        write_json(path, decision)
+        assert line(task)["clean"] == shown
 
 
 def test_robustness_that_was_not_measured_is_no_robustness(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
