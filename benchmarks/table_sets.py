@@ -1,4 +1,4 @@
-"""Tables of the kinds that people bring, as CSV files: bundled with scikit-learn, or drawn from fixed seeds."""
+"""Tables of the kinds that people bring, as CSV files: bundled with scikit-learn, or drawn from a seed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -130,14 +130,19 @@ def loans(rng: Generator) -> pd.DataFrame:
 
 
 DRAWN: tuple[Callable[[Generator], pd.DataFrame], ...] = (titanic, adult, fraud, housing, sensor, loans)
-SETS: dict[str, Callable[[], pd.DataFrame]] = {
+BUNDLED: dict[str, Callable[[], pd.DataFrame]] = {
     "iris": partial(_bundled, datasets.load_iris, words=True),
     "wine": partial(_bundled, datasets.load_wine, words=True),
     "breast_cancer": partial(_bundled, datasets.load_breast_cancer, words=True),
     "digits": _digits,
     "diabetes": partial(_bundled, datasets.load_diabetes, words=False),
-    **{
-        draw.__name__: partial(lambda draw, seed: draw(np.random.default_rng(seed)), draw, seed)
-        for seed, draw in enumerate(DRAWN)
-    },
 }
+NAMES = (*BUNDLED, *(draw.__name__ for draw in DRAWN))
+
+
+def table(name: str, seed: int) -> pd.DataFrame:
+    """One of the tables by its name; those that are drawn are drawn anew for each seed."""
+    if name in BUNDLED:
+        return BUNDLED[name]()
+    place, draw = next((place, draw) for place, draw in enumerate(DRAWN) if draw.__name__ == name)
+    return draw(np.random.default_rng([seed, place]))
