@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ print(joblib.Parallel(2)(joblib.delayed(len)(text) for text in ("one", "three"))
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    """The process with the libraries, once."""
+    """The process with the libraries, once: not one that other tests began in a folder without this project."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
     warm_up()
 
 
