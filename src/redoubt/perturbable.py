@@ -22,8 +22,8 @@ class Immovable(BaseModel):
     """What a threat cannot change of the examples it is tried on.
 
     Attributes:
-        features: that keep their value in every example: categories, immutable ones, those of one value only, and whole
-            numbers whose neighbours lie further away than eps.
+        features: that keep their value in every example: categories that are not mutable, immutable ones, those of one
+            value only, and whole numbers whose neighbours lie further away than eps.
         of: how many features there are.
         examples: how many cannot be perturbed at all; they count as robust if they are answered right.
         n: how many examples there are.
@@ -70,7 +70,7 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
     """Which values have another valid one within eps, in the shape of x.
 
     One feature may take the whole of an L2 eps, so that the answer is the same in both norms. A whole number of an
-    integer feature moves to whole numbers only.
+    integer feature moves to whole numbers only. A mutable category can be another one at any eps above 0.
 
     Args:
         x: inputs `(rows, ...)`, in raw units.
@@ -84,7 +84,9 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
     up, down = np.minimum(x + size, bounds.upper), np.maximum(x - size, bounds.lower)
     whole = bounds.integer & (x == np.round(x))
     up, down = (np.where(whole, np.floor(up + SLACK), up), np.where(whole, np.ceil(down - SLACK), down))
-    return (size > 0) & (((up > x) & bounds.rises) | ((down < x) & bounds.falls))
+    free: NDArray[np.bool_] = (size > 0) & (((up > x) & bounds.rises) | ((down < x) & bounds.falls))
+    switches = bounds.switches_within(eps)
+    return free if switches is None else free | switches.inputs(x.shape[1])
 
 
 def immovable(x: Floats, bounds: Bounds, eps: float, schema: Schema) -> Immovable | None:
@@ -148,7 +150,16 @@ def raw_units(schema: Schema, bounds: Bounds, eps: float) -> dict[str, float]:
 
 def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
     """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`", and what holds at any size."""
-    return _size(schema, bounds, norm, eps) + _kept(schema)
+    return _size(schema, bounds, norm, eps) + _switched(schema) + _kept(schema)
+
+
+def _switched(schema: Schema) -> str:
+    """The categories that an attacker may switch beside what an eps allows."""
+    switches = schema.switching
+    if switches is None:
+        return ""
+    count = "" if switches.most == len(switches.names) == 1 else f"{switches.most} of "
+    return f"; and {count}{listed(switches.names)} switched to another category"
 
 
 def _kept(schema: Schema) -> str:
@@ -173,8 +184,10 @@ def _size(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
 
 def in_both_norms(eps: Eps, schema: Schema, bounds: Bounds) -> str:
     """A task's two sizes, and what an attacker cannot change whatever its size."""
-    said = "; ".join(_size(schema, bounds, norm, eps.of(norm)) for norm in NORMS) + _kept(schema)
-    fixed = [name for name, size in raw_units(schema, bounds, np.inf).items() if not size > 0]
+    said = "; ".join(_size(schema, bounds, norm, eps.of(norm)) for norm in NORMS) + _switched(schema) + _kept(schema)
+    mutable = () if schema.switching is None else schema.switching.names
+    sizes = raw_units(schema, bounds, np.inf)
+    fixed = [name for name, size in sizes.items() if not size > 0 and name not in mutable]
     for way, verb in (("up", "raise"), ("down", "lower")):
         names = [column.name for column in schema.columns if column.direction == way]
         said += f"; an attacker can only {verb} {listed(names)}" if names else ""

@@ -77,20 +77,24 @@ class Ensemble(Attack):
         ]
 
     def members_within(self, bounds: Bounds) -> list[Member]:
-        """Its attacks where columns may be related: with a search, whose steps no gradient misleads, they are CAA."""
+        """Its attacks where columns may be related or switched: with a search, which no gradient misleads: CAA."""
         return [*(each.within(bounds) for each in self.members), *searches(bounds, self.queries)]
 
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
-        """See `Attack.perturb`."""
+        """See `Attack.perturb`; each member switches mutable categories in its own way."""
         attempts = (
-            lambda rows, each=each: each.attack.perturb(problem, x[rows], y[rows], eps, seed + each.restart)
+            lambda rows, each=each: each.attack.perturb_and_switch(problem, x[rows], y[rows], eps, seed + each.restart)
             for each in self.members_within(problem.bounds)
         )
         return until_adversarial(problem, x, y, [lambda rows: x[rows], *attempts], eps, seed)
 
+    def perturb_and_switch(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """As `perturb`."""
+        return self.perturb(problem, x, y, eps, seed)
+
 
 def searches(bounds: Bounds, queries: int) -> list[Member]:
-    """What is tried beside gradients where columns are related: a gradient does not know what a repair will change."""
-    if bounds.relations is None:
+    """What is tried beside gradients where they do not know what a repair will change, or a switch of a category."""
+    if bounds.relations is None and bounds.switches is None:
         return []
     return [Member("genetic search", GeneticSearch(queries=queries), uses_gradients=False)]

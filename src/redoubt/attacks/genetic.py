@@ -2,7 +2,8 @@
 
 MOEVA weighs three objectives against each other: the margin, the distance and the violation of constraints. Here every
 candidate is repaired before it is asked about, so that distance and constraints hold for all of them and the margin
-alone decides. What the repair cannot mend stays a copy of its parent.
+alone decides. What the repair cannot mend stays a copy of its parent. Mutable categories are inherited whole from a
+parent or from the best candidate, and mutate one at a time.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,15 @@ from redoubt.attacks.core.geometry import project, round_integers
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.core.repair import keep_relations
 from redoubt.attacks.query import QueryAttack, QueryResult, Tally
+from redoubt.bundle.switches import Switches
 from redoubt.core.types import Floats, Ints
 
 # Of differential evolution: the weight of a difference, and the share of inputs that a child takes from it.
 WEIGHT, CROSSED = 0.7, 0.7
 # Share of the children that are a parent with a few inputs thrown to an end of their range, or back to the example.
 THROWN = 0.5
+# Share of the children one of whose mutable categories is drawn anew.
+MUTATED = 0.3
 # `(numbers per example) -> uniform in [0, 1), (examples, numbers)`.
 Draw = Callable[[int], Floats]
 
@@ -52,9 +56,8 @@ class GeneticSearch(QueryAttack):
                 break
             draw = _drawer([seed, generation], rows, len(x))
             ball = _Ball(problem, x[rows], eps)
-            children = ball.valid(
-                _born(people, margin, ball, draw) if generation else _first(people, ball, draw), people
-            )
+            born = _born(people, margin, ball, draw) if generation else _first(people, ball, draw)
+            children = ball.valid(ball.switched(people, born, margin, draw), people)
             owners = np.repeat(rows, self.population)
             outputs = tally.ask(children.reshape(-1, *x.shape[1:]), owners)
             reached = tally.margin(outputs, owners).reshape(margin.shape)
@@ -91,11 +94,28 @@ class _Ball:
         sides = np.maximum(low, bounds.lower), np.minimum(high, bounds.upper)
         return sides[0].reshape(self.flat.shape), sides[1].reshape(self.flat.shape)
 
+    def switched(self, people: Floats, born: Floats, margin: Floats, draw: Draw) -> Floats:
+        """Children with categories: of their parents, `people`, or of the best of these, one of them drawn anew."""
+        switches = self.problem.bounds.switches_within(self.eps)
+        if switches is None:
+            return born
+        shape, width = born.shape, born.shape[2]
+        best = np.broadcast_to(_best(people, margin)[:, None], shape)
+        parents = np.where(draw(shape[1])[..., None] < CROSSED / 2, best, people)
+        codes = switches.codes(parents.reshape(-1, width))
+        drawn = draw(shape[1] * 4).reshape(-1, 4)
+        x = np.repeat(self.flat[:, 0], shape[1], axis=0)
+        codes = _mutated(switches, switches.codes(x), codes, drawn)
+        return switches.put(born.reshape(-1, width).astype(np.float32), codes).reshape(shape)
+
     def valid(self, people: Floats, parents: Floats) -> Floats:
         """Candidates `(rows, population, inputs)` as records within eps that keep relations, or as their parents."""
         problem, each = self.problem, people.shape[1]
         x = np.repeat(self.x, each, axis=0)
         tried, last = (part.reshape(x.shape).astype(np.float32) for part in (people, parents))
+        if problem.bounds.switches is not None:
+            # Categories are chosen already; what follows is about numbers, and leaves them as they are.
+            x = problem.bounds.switches.put(x, problem.bounds.switches.codes(tried))
         free = replace(problem.bounds, relations=None)
         near = project(tf.constant(x), tf.constant(tried), np.float32(self.eps), problem.norm, free).numpy()
         near = round_integers(x, near, problem.bounds)
@@ -124,6 +144,28 @@ def _born(people: Floats, margin: Floats, ball: _Ball, draw: Draw) -> Floats:
     few = _like(draw, people) < (1 + 2 * draw(size)[..., None]) / inputs
     thrown = np.where(few, _thrown(people, ball, _like(draw, people)), people)
     return np.where(draw(size)[..., None] < THROWN, thrown, mixed)
+
+
+def _mutated(switches: Switches, given: Ints, codes: Ints, drawn: Floats) -> Ints:
+    """Some candidates with one category drawn anew, and another one as given where too many are switched then.
+
+    Args:
+        switches: what may be switched.
+        given: categories of the examples, `(candidates, columns)`.
+        codes: of the candidates, likewise; no more of them switched than may be.
+        drawn: uniform numbers, `(candidates, 4)`.
+    """
+    rows = np.flatnonzero(drawn[:, 0] < MUTATED)
+    sizes, found = np.array([size for _, size in switches.places]), codes.copy()
+    column = (drawn[rows, 1] * len(sizes)).astype(np.int64)
+    found[rows, column] = (drawn[rows, 2] * sizes[column]).astype(np.int64)
+    for row, changed in zip(rows, column, strict=True):
+        others = np.flatnonzero(found[row] != given[row])
+        if len(others) > switches.most:
+            others = others[others != changed]
+            back = others[int(drawn[row, 3] * len(others))]
+            found[row, back] = given[row, back]
+    return found
 
 
 def _thrown(people: Floats, ball: _Ball, drawn: Floats) -> Floats:

@@ -152,6 +152,8 @@ class Tally:
 class QueryAttack(Attack):
     """An attack that sees outputs only; subclasses write `query` only.
 
+    Mutable categories stay as given, since each switch would take a budget of its own; a subclass may say otherwise.
+
     Attributes:
         queries: budget per example, >= 1; the first is for the input itself.
     """
@@ -169,6 +171,10 @@ class QueryAttack(Attack):
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """See `Attack.perturb`."""
         return self.query(problem, x, y, eps, seed).x_adv
+
+    def perturb_and_switch(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """As `perturb`: what it switches is its own affair."""
+        return self.perturb(problem, x, y, eps, seed)
 
     @final
     def count(self, problem: AttackProblem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> QueryResult:

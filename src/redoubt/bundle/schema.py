@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,17 +10,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
+from redoubt.bundle.column import LARGEST, LONGEST, Column, Missing, Text, expected_of, fault_of, repeated, unset
 from redoubt.bundle.dates import EXPECTED, Dated, as_asked, moment
 from redoubt.bundle.relations.table import Relations, check_columns
-from redoubt.bundle.words import meant, normal, one_of, unlike
+from redoubt.bundle.switches import Switches
+from redoubt.bundle.words import meant, normal, unlike
 
-# A Python float, which any integer can be compared with.
-LARGEST = float(np.finfo(np.float32).max)
+__all__ = ["LARGEST", "LONGEST", "Column", "Missing", "Schema", "Shape"]
 
 # Values of one input: an image of 1182 x 1182 pixels in colour, or so many columns.
 MOST_VALUES = 2**22
-# Longest name of a column, category or class.
-LONGEST = 1000
 
 
 def _not_too_large(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -35,121 +34,6 @@ Shape = Annotated[
     Field(min_length=1, max_length=3),
     AfterValidator(_not_too_large),
 ]
-Text = Annotated[str, Field(min_length=1, max_length=LONGEST)]
-
-
-# No more than float32 holds: what is compared with it is turned into float32 first.
-Limit = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-
-
-def _twice(names: Sequence[str]) -> str | None:
-    """The first name that stands there a second time."""
-    seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
-
-
-def _unset(value: object) -> bool:
-    """What is left out of a schema on disk, so that one without it has the bytes and the digest it always had."""
-    return not value if isinstance(value, tuple) else value is None
-
-
-class Missing(BaseModel):
-    """What an empty cell counts as.
-
-    Attributes:
-        how: a statistic of the training rows, or `category`, a category of its own.
-        value: that number or category; None where it is not fitted yet.
-        indicator: whether one more input of the network says that the cell was empty; no attacker reaches it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    how: Literal["median", "mean", "mode", "category"]
-    value: Limit | Text | None = None
-    indicator: bool = False
-
-
-class Column(BaseModel):
-    """One column of a table: a number, a whole number, or one of a fixed set of categories.
-
-    Attributes:
-        categories: the values of a category.
-        immutable: whether it is beyond an attacker's reach; a category always is.
-        direction: the only way that an attacker may change it; None lets him raise and lower it.
-        limits: smallest and largest valid number; None takes those of the training rows for an attacker's box.
-        unit: of eps in raw units, 0 lets nothing change; None takes the training rows' standard deviation.
-        missing: what an empty cell counts as; None refuses it.
-        other: the category that an unknown one counts as; None refuses it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Text
-    kind: Literal["number", "integer", "category"]
-    categories: tuple[Text, ...] = ()
-    immutable: bool = False
-    limits: tuple[Limit, Limit] | None = None
-    direction: Literal["up", "down"] | None = Field(default=None, exclude_if=_unset)
-    unit: Annotated[float, Field(ge=0.0, le=LARGEST, allow_inf_nan=False)] | None = Field(
-        default=None, exclude_if=_unset
-    )
-    missing: Missing | None = Field(default=None, exclude_if=_unset)
-    other: Text | None = Field(default=None, exclude_if=_unset)
-
-    @model_validator(mode="after")
-    def _values_fit_the_kind(self) -> Self:
-        if (self.kind == "category") != bool(self.categories):
-            raise ValueError(f"column {self.name!r} of kind {self.kind} has {len(self.categories)} categories")
-        twice = _twice(self.categories)
-        if twice is not None:
-            raise ValueError(f"column {self.name!r} has category {twice!r} twice")
-        if self.limits and self.kind == "category":
-            raise ValueError(f"column {self.name!r} of categories has limits; expected none")
-        if self.kind == "category" and (self.direction or self.unit is not None):
-            raise ValueError(f"column {self.name!r} of categories has a direction or a unit; expected none")
-        if self.limits and self.limits[0] > self.limits[1]:
-            raise ValueError(f"column {self.name!r} has limits {list(self.limits)}; expected the smaller first")
-        if self.other is not None and self.other not in self.categories:
-            raise ValueError(f"column {self.name!r}: other is {self.other!r}; expected one of its categories")
-        return self
-
-    @model_validator(mode="after")
-    def _fills_empty_cells_by_its_kind(self) -> Self:
-        if self.missing is None:
-            return self
-        ways = ("mode", "category") if self.kind == "category" else ("median", "mean", "mode")
-        if self.missing.how not in ways or (self.missing.indicator and self.kind == "category"):
-            raise ValueError(f"column {self.name!r} of kind {self.kind}: missing is {self.missing.how!r}")
-        value = self.missing.value
-        if value is not None and _wrong(self, value):
-            raise ValueError(f"column {self.name!r}: an empty cell counts as {value!r}, which is no valid value of it")
-        return self
-
-    @property
-    def numbers(self) -> tuple[bool, ...]:
-        """Per network input that it takes, whether it is the number itself, and no 0 or 1 that says which it is."""
-        if self.kind == "category":
-            return (False,) * len(self.categories)
-        return (True, False) if self.missing and self.missing.indicator else (True,)
-
-    @property
-    def fills(self) -> bool:
-        """Whether it is known what an empty cell counts as, so that null is taken."""
-        return self.missing is not None and self.missing.value is not None
-
-    @property
-    def inputs(self) -> int:
-        """How many network inputs it takes."""
-        return len(self.numbers)
-
-    @property
-    def example(self) -> str | float:
-        """A valid value: the first category, or the number nearest to 0."""
-        if self.kind == "category":
-            return self.categories[0]
-        low, high = self.limits or (0.0, 0.0)
-        nearest = min(max(0.0, low), high)
-        return nearest if self.kind == "number" else math.copysign(math.ceil(abs(nearest)), nearest)
 
 
 class Schema(BaseModel):
@@ -165,6 +49,7 @@ class Schema(BaseModel):
         relations: what holds between the numbers of every valid record, one line each (see `bundle.relations`): no
             attack may break it. A record that breaks one is answered all the same.
         dates: of a table, columns of dates whose parts are among its columns; an input may hold either.
+        switches: how many of the mutable categories an attacker may switch in one example; None where none is mutable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -175,9 +60,10 @@ class Schema(BaseModel):
     columns: tuple[Column, ...] = ()
     shape: Shape
     labels: tuple[Text, ...] = ()
-    threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(default=None, exclude_if=_unset)
-    relations: tuple[Text, ...] = Field(default=(), exclude_if=_unset)
-    dates: tuple[Dated, ...] = Field(default=(), exclude_if=_unset)
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(default=None, exclude_if=unset)
+    relations: tuple[Text, ...] = Field(default=(), exclude_if=unset)
+    dates: tuple[Dated, ...] = Field(default=(), exclude_if=unset)
+    switches: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude_if=unset)
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -194,7 +80,7 @@ class Schema(BaseModel):
             if name not in [column.name for column in self.columns]:
                 raise ValueError(f"{name!r} is a part of a date and no column")
         for noun, names in (("label", self.labels), ("column", tuple(column.name for column in self.columns))):
-            twice = _twice(names)
+            twice = repeated(names)
             if twice is not None:
                 raise ValueError(f"{noun} {twice!r} appears twice")
         return self
@@ -208,6 +94,13 @@ class Schema(BaseModel):
             strangers = check_columns(line, numbers, categories, immutable)
             if strangers:
                 raise ValueError(f"relation '{line}' names {strangers[0]!r}; expected one of {', '.join(numbers)}")
+        return self
+
+    @model_validator(mode="after")
+    def _switches_are_of_mutable_categories(self) -> Self:
+        count = sum(column.mutable for column in self.columns)
+        if (self.switches is None) != (count == 0) or (self.switches or 0) > count:
+            raise ValueError(f"switches is {self.switches}, of {count} mutable categories; expected 1 to as many")
         return self
 
     @property
@@ -245,7 +138,7 @@ class Schema(BaseModel):
 
     @property
     def mutable(self) -> NDArray[np.bool_]:
-        """Which network inputs of a table an attacker can change, `(features,)`."""
+        """Which network inputs of a table an attacker can change by an eps, `(features,)`: no category is one."""
         return self._flags(lambda column: not column.immutable)
 
     @property
@@ -257,14 +150,24 @@ class Schema(BaseModel):
         return {name: np.array([way != other for way in ways]) for name, other in (("falls", "up"), ("rises", "down"))}
 
     @property
+    def firsts(self) -> dict[str, int]:
+        """The first network input of each column."""
+        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
+        return {column.name: first for column, first in zip(self.columns, firsts[:-1], strict=True)}
+
+    @property
     def related(self) -> Relations | None:
         """What holds between the network inputs of every valid record; None if nothing is declared."""
-        if not self.relations:
+        return Relations.of(self.relations, self.firsts) if self.relations else None
+
+    @property
+    def switching(self) -> Switches | None:
+        """Which categories an attacker may switch; None if none is mutable."""
+        if self.switches is None:
             return None
-        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
-        return Relations.of(
-            self.relations, {column.name: first for column, first in zip(self.columns, firsts[:-1], strict=True)}
-        )
+        mutable = [column for column in self.columns if column.mutable]
+        places = tuple((self.firsts[column.name], column.inputs) for column in mutable)
+        return Switches(tuple(column.name for column in mutable), places, self.switches)
 
     @property
     def units(self) -> Floats:
@@ -353,7 +256,7 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
         if column.missing is None or column.missing.value is None:  # as `fills`, which mypy cannot follow
             came = "null" if value is None else f"{value!r}, which is empty"
             raise InputError(
-                f"input {row}: column '{column.name}' is {came}; expected {_expected(column)}: the task declares no"
+                f"input {row}: column '{column.name}' is {came}; expected {expected_of(column)}: the task declares no"
                 " `missing` policy for it"
             )
         filled = _encode_cell(row, column, column.missing.value)
@@ -365,7 +268,7 @@ def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
                 raise InputError(f"input {row}: column '{column.name}' is {unlike(value, column.categories)}")
             found = column.other
         return [float(found == category) for category in column.categories]
-    wrong = _wrong(column, value)
+    wrong = fault_of(column, value)
     if wrong:
         raise InputError(f"input {row}: column '{column.name}' is {value!r}; expected {wrong}")
     return [float(value), 0.0][: column.inputs]
@@ -375,22 +278,3 @@ def _is_blank(column: Column, value: Any) -> bool:
     """Whether a word is an empty cell; an old bundle may have it as a category."""
     is_word = column.kind == "category" and isinstance(value, str) and value not in column.categories
     return is_word and not normal(value)
-
-
-def _expected(column: Column) -> str:
-    return one_of(column.categories) if column.kind == "category" else "a finite number"
-
-
-def _wrong(column: Column, value: Any) -> str:
-    """What a value of a column should be that it is not; empty for a valid one."""
-    if column.kind == "category":
-        return "" if value in column.categories else _expected(column)
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not abs(value) <= LARGEST:
-        return "a finite number"
-    if column.kind == "integer" and not float(value).is_integer():
-        return "a whole number"
-    # In the network's own precision, in which an attacked value may lie on the very limit.
-    if column.limits and not np.float32(column.limits[0]) <= np.float32(value) <= np.float32(column.limits[1]):
-        return f"a number from {column.limits[0]:g} to {column.limits[1]:g}"
-    return ""

@@ -11,7 +11,7 @@ from redoubt.attacks.core.geometry import must_stay_integer
 from redoubt.certify.branch_and_bound import Limit
 from redoubt.certify.piecewise import piecewise_linear
 from redoubt.certify.refute import ends
-from redoubt.certify.verifier import Decision, Method, leads, verify_boxes, within
+from redoubt.certify.verifier import METHODS, Decision, Method, leads, verify_boxes, within
 from redoubt.compute import spread
 from redoubt.core.types import Batch, Bounds, Floats
 
@@ -36,6 +36,9 @@ def verify_batch(
         ChainError: the network is more than a chain of layers.
         LinearBoundError: a layer without linear bounds.
     """
+    switches = bounds.switches_within(eps)
+    if switches is not None:
+        return _over_switches(network, criterion, bounds, batch, eps, how)
     if not len(batch):
         return []
     apart, (low, high) = piecewise_linear(network), ends(batch.x, eps, bounds)
@@ -49,6 +52,31 @@ def verify_batch(
     label = f"{how[0]}, eps {eps:g}"
     found = [decision for some in spread(verify_boxes, jobs, label) for decision in some]
     return _confirmed(network, criterion, batch, (low, high), found)
+
+
+def _over_switches(
+    network: keras.Model, criterion: Criterion, bounds: Bounds, batch: Batch, eps: float, how: tuple[Method, Limit]
+) -> list[Decision]:
+    """Each example, and each record that switches make of it: proven where all are, adversarial where one is."""
+    given, switches = bounds.categories_as_given, bounds.switches
+    found = verify_batch(network, criterion, given, batch, eps, how)
+    if switches is None:
+        return found
+    if not switches.is_provable:
+        return [replace(each, verdict="undecided") if each.verdict == "proven" else each for each in found]
+    for copy in switches.copies(batch.x):
+        left = [place for place, each in enumerate(found) if each.verdict != "adversarial"]
+        some = Batch(copy, batch.y).take(np.array(left, np.int64))
+        for place, each in zip(left, verify_batch(network, criterion, given, some, eps, how), strict=True):
+            found[place] = _both(found[place], each)
+    return found
+
+
+def _both(one: Decision, other: Decision) -> Decision:
+    """What is known of an example if so much is known of two of its records, the first of them not adversarial."""
+    verdict = one.verdict if other.verdict == "proven" else other.verdict
+    method = max(one.method, other.method, key=METHODS.index)
+    return Decision(verdict, method, one.seconds + other.seconds, other.point)
 
 
 def _asked(criterion: Criterion, outputs: int, y: Any) -> Any:

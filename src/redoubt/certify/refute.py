@@ -1,14 +1,18 @@
 """Points of every eps-ball at which what was proven of it must hold; a proof that one refutes ends the run."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from redoubt.bundle.switches import Switches
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Bounds, Floats
 
 CORNERS = 2
+# Records that switches make of each example, tried at most.
+RECORDS = 32
 
 
 class RefutedError(RedoubtError):
@@ -22,14 +26,17 @@ def ends(x: Floats, eps: float, bounds: Bounds) -> tuple[Floats, Floats]:
     return low.astype(np.float32), high.astype(np.float32)
 
 
-def points(x: Floats, low: Floats, high: Floats, seed: int) -> Iterator[tuple[str, Floats]]:
-    """Each example itself, random corners of its box, and a random point inside.
+def points(
+    x: Floats, low: Floats, high: Floats, seed: int, switches: Switches | None = None
+) -> Iterator[tuple[str, Floats]]:
+    """Each example itself, random corners of its box, and a random point inside; then with other categories.
 
     Args:
         x: examples `(examples, ...)`.
         low: lower ends of their boxes.
         high: upper ends.
         seed: of the choice.
+        switches: of mutable categories; None where there are none, or nothing was proven of them.
 
     Yields:
         What kind of points they are, and one for each example.
@@ -39,7 +46,16 @@ def points(x: Floats, low: Floats, high: Floats, seed: int) -> Iterator[tuple[st
     for _ in range(CORNERS):
         yield "a corner of its eps-ball", np.where(rng.random(x.shape) < 0.5, low, high)
     inner = low + rng.random(x.shape, dtype=np.float32) * (high - low)
-    yield "a random point of its eps-ball", np.clip(inner, low, high)
+    inner = np.clip(inner, low, high)
+    yield "a random point of its eps-ball", inner
+    for copy in itertools.islice(switches.copies(inner), RECORDS) if switches is not None else ():
+        yield "a random point of its eps-ball with another category", copy
+
+
+def inside(x_adv: Floats, low: Floats, high: Floats, switches: Switches | None) -> Floats:
+    """What an attack found, clipped into the boxes `(examples, ...)`; switched categories are no part of these."""
+    clipped = np.clip(x_adv, low, high)
+    return clipped if switches is None else np.where(switches.inputs(x_adv.shape[1]), x_adv, clipped)
 
 
 def check_not_refuted(what: str, certified: NDArray[np.bool_], wrong: NDArray[np.bool_], where: str) -> None:

@@ -57,15 +57,48 @@ def certifier(
 ) -> Callable[[Batch, float], NDArray[np.bool_]]:
     """A function that tells, for a batch and an eps, which examples no point of the L-inf ball is adversarial for.
 
+    Mutable categories are switched too: an example is certified if each record that they make of it is. Where there are
+    too many of these, each of their inputs is bounded by 0 and 1 alone.
+
     Raises:
         ChainError: the network is more than a chain of layers.
         IntervalError: a layer without a sound bound.
     """
+    switches = bounds.switches
 
     def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
         return worst_outputs(network, ball(x, eps, bounds), y, criterion)
 
-    return over_batches(tf.function(worst, autograph=False), criterion)
+    def worst_of_hull(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        return worst_outputs(network, _hull(ball(x, eps, bounds), bounds), y, criterion)
+
+    given = over_batches(tf.function(worst, autograph=False), criterion)
+    if switches is None:
+        return given
+    hull = over_batches(tf.function(worst_of_hull, autograph=False), criterion)
+
+    def certified(batch: Batch, eps: float) -> NDArray[np.bool_]:
+        if not eps > 0:
+            return given(batch, eps)
+        if not switches.is_provable:
+            return hull(batch, eps)
+        found = given(batch, eps)
+        for copy in switches.copies(batch.x):
+            left = np.flatnonzero(found)
+            if not len(left):
+                break
+            found[left] = given(Batch(copy, batch.y).take(left), eps)
+        return found
+
+    return certified
+
+
+def _hull(box: Box, bounds: Bounds) -> Box:
+    """A box that holds every category of those that are mutable."""
+    if bounds.switches is None:
+        return box
+    inputs = bounds.switches.inputs(box.low.shape[1])
+    return Box(tf.where(inputs, 0.0, box.low), tf.where(inputs, 1.0, box.high))
 
 
 def over_batches(worst: Callable[..., tf.Tensor], criterion: Criterion) -> Callable[[Batch, float], NDArray[np.bool_]]:

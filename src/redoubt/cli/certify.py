@@ -232,7 +232,7 @@ def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool
     import numpy as np
 
     from redoubt.attacks.core.gradient import PGD
-    from redoubt.certify.refute import check_not_refuted, ends, points
+    from redoubt.certify.refute import check_not_refuted, ends, inside, points
 
     if not certified.any():
         return
@@ -240,8 +240,9 @@ def _check(problem: "AttackProblem", batch: "Batch", certified: "NDArray[np.bool
     x, y = proven.x, proven.y
     low, high = ends(x, eps, problem.bounds)
     # An attack may end a rounding outside of the box that was proven.
-    found = np.clip(PGD(steps=STEPS)(problem, x, y, eps=eps, seed=seed), low, high)
-    for where, point in [*points(x, low, high, seed), ("a point that PGD found in its eps-ball", found)]:
+    switches = problem.bounds.switches_within(eps)
+    found = inside(PGD(steps=STEPS)(problem, x, y, eps=eps, seed=seed), low, high, switches)
+    for where, point in [*points(x, low, high, seed, switches), ("a point that PGD found in its eps-ball", found)]:
         wrong[certified] = problem.criterion.is_adversarial(problem.predict(point), y)
         check_not_refuted(f"L-inf {eps:g}", certified, wrong, where)
 

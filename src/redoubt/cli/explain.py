@@ -55,7 +55,7 @@ class Line:
     feature: str
     value: str | float
     attacked: bool
-    changed_to: float | None
+    changed_to: str | float | None
     alone: str | float | None
 
 
@@ -173,7 +173,7 @@ def _named(schema: Schema, outputs: Floats) -> str | float:
 
 def _size(line: Line, target: "Target", schema: Schema) -> float:
     """By how many standard deviations the nearest change moves a feature."""
-    if line.changed_to is None or isinstance(line.value, str):
+    if line.changed_to is None or isinstance(line.value, str) or isinstance(line.changed_to, str):
         return 0.0
     return abs(line.changed_to - line.value) / float(target.bounds.scale[schema.input_names.index(line.feature)])
 
@@ -204,21 +204,24 @@ class Asked:
     def line(self, column: Column, x_adv: Floats | None) -> Line:
         """What is found of a feature; `x_adv` is the nearest change, if there is one."""
         if column.kind == "category":
-            return self._category(column)
+            return self._category(column, x_adv)
         place = self.model.schema.input_names.index(column.name)
         value = float(self.x[0, place])
         moved = None if x_adv is None or x_adv[place] == value else float(x_adv[place])
         attacked = bool(self.model.schema.mutable[place] and self.bounds.scale[place] > 0)
         return Line(column.name, value, attacked, moved, self._alone(place))
 
-    def _category(self, column: Column) -> Line:
+    def _category(self, column: Column, x_adv: Floats | None) -> Line:
         # As the network was given it, which an empty or unknown one may only count as.
         start = self.model.schema.input_names.index(f"{column.name}={column.categories[0]}")
-        value = column.categories[int(self.x[0, start : start + column.inputs].argmax())]
+        mine = slice(start, start + column.inputs)
+        value = column.categories[int(self.x[0, mine].argmax())]
+        there = value if x_adv is None else column.categories[int(x_adv[mine].argmax())]
         others = [each for each in column.categories if each != value]
         rows = self.model.schema.encode([{**self.record, column.name: each} for each in others])
         differ = [each for each, differs in zip(others, self.differs(rows), strict=True) if differs] if others else []
-        return Line(column.name, value, attacked=False, changed_to=None, alone=" or ".join(differ[:SHOWN]) or None)
+        alone = " or ".join(differ[:SHOWN]) or None
+        return Line(column.name, value, column.mutable, None if there == value else there, alone)
 
     def _alone(self, place: int) -> float | None:
         """Within the range, and the way that an attacker may go, the nearest value from which the answer is another."""

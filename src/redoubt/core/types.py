@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from redoubt.bundle.base.types import Floats, Ints, Kind
 from redoubt.bundle.relations.table import Relations
+from redoubt.bundle.switches import Switches
 
 __all__ = ["PIXELS", "Batch", "Bounds", "Floats", "Ints", "Kind", "Norm", "Threat"]
 
@@ -30,11 +31,12 @@ class Bounds:
         lower: smallest value, broadcastable to one input.
         upper: largest value, likewise.
         scale: what eps = 1 means: 1 for pixels, a feature's standard deviation on the training set for tables,
-            0 for an input that must not change (one-hot categories, immutable features).
+            0 for an input that no eps may change (one-hot categories, immutable features).
         integer: which inputs are whole numbers and stay so; robustness is then a statement about real records.
         falls: which inputs an attacker may lower.
         rises: which inputs an attacker may raise.
         relations: between the inputs of a table, which a perturbation may not break; None if there are none.
+        switches: categories that may be switched beside what eps allows, whatever its size; None if there are none.
     """
 
     lower: Floats
@@ -44,6 +46,7 @@ class Bounds:
     falls: NDArray[np.bool_] | np.bool_ = np.True_
     rises: NDArray[np.bool_] | np.bool_ = np.True_
     relations: Relations | None = None
+    switches: Switches | None = None
 
     def __post_init__(self) -> None:
         if np.any(self.lower > self.upper):
@@ -55,6 +58,15 @@ class Bounds:
     def one_sided(self) -> bool:
         """Whether some input may only be raised, or only lowered."""
         return not (np.all(self.falls) and np.all(self.rises))
+
+    def switches_within(self, eps: float) -> Switches | None:
+        """The switches of an attack of that size: one of size 0 is none, and changes nothing."""
+        return self.switches if eps > 0 else None
+
+    @property
+    def categories_as_given(self) -> "Bounds":
+        """The same for who switches no category."""
+        return replace(self, switches=None)
 
     def covering(self, x: Floats) -> "Bounds":
         """The same bounds, widened to hold rows that were not among the training rows."""

@@ -246,6 +246,7 @@ def _schema(typed: pd.DataFrame, features: tuple[str, ...], task: DataParams) ->
         shape=(sum(column.inputs for column in columns),),
         labels=_values(typed[task.target], task) if task.kind == "classification" else (),
         relations=task.relations,
+        switches=(task.switches or 1) if task.mutable else None,
     )
 
 
@@ -278,7 +279,14 @@ def _category(cells: "pd.Series[Any]", task: DataParams) -> Column:
     name, missing = str(cells.name), declared(task.missing.get(str(cells.name)))
     values = set(_values(cells, task)) | ({LEVEL} if missing and missing.how == "category" else set())
     other = OTHER if name in task.levels else None
-    return Column(name=name, kind="category", categories=tuple(sorted(values)), missing=missing, other=other)
+    return Column(
+        name=name,
+        kind="category",
+        categories=tuple(sorted(values)),
+        missing=missing,
+        other=other,
+        mutable=name in task.mutable,
+    )
 
 
 def _values(cells: "pd.Series[Any]", task: DataParams) -> tuple[str, ...]:

@@ -70,7 +70,8 @@ def _check_proof(model: GuardedModel, x: Floats) -> None:
     bounds = PIXELS if guard.kind == "image" else Bounds(-unbounded, unbounded, scale, **sides)  # type: ignore[arg-type]
     for eps in RADII:
         proof = model.prove(x, eps, np.random.default_rng(0))
-        for where, point in points(x, *ends(x, eps, bounds), seed=0):
+        switches = model.schema.switching if eps else None
+        for where, point in points(x, *ends(x, eps, bounds), seed=0, switches=switches):
             said = model.predict(point, np.random.default_rng(0)).outputs
             if model.schema.is_classification:
                 left = (proof > 0) & (np.arange(said.shape[2]) != said.argmax(axis=2)[..., None])

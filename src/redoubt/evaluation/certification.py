@@ -43,7 +43,7 @@ def checked_network(
         RefutedError: it misclassifies a certified example, at itself, at a corner or at a random point of its ball.
     """
     certified = certified_network(guarded, batch, eps, tolerance)
-    for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed):
+    for where, point in points(batch.x, *ends(batch.x, eps, bounds), seed, bounds.switches_within(eps)):
         check_not_refuted(f"L-inf {eps:g}", certified, ~_is_correct(guarded.network(point), batch.y, tolerance), where)
     return certified
 

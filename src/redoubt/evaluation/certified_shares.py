@@ -160,7 +160,8 @@ class CertifiedShares:
         return {**params, "seed": self.settings.seed}
 
     def _remember(self, guarded: GuardedModel, key: Mapping[str, Any], batch: Batch, compute: Any) -> Arrays:
-        box = {name: np.asarray(each) for name, each in vars(self.box).items()}
+        # The model's digest covers what it knows of its categories.
+        box = {name: np.asarray(each) for name, each in vars(self.box).items() if name != "switches"}
         return self.cache.remember({"model": guarded.digest, **key}, {"x": batch.x, "y": batch.y, **box}, compute)
 
     def _immovable(self, batch: Batch, eps: float) -> Immovable | None:

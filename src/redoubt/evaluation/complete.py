@@ -56,7 +56,8 @@ def verdicts(
     how: Any = ("complete", Limit(rounds=terms.rounds))
     found = np.full(len(batch), "proven", dtype="U11")
     found[left] = [each.verdict for each in verify_batch(network, criterion, bounds, batch.take(left), terms.eps, how)]
-    for where, point in points(batch.x, *ends(batch.x, terms.eps, bounds), terms.seed):
+    box, switches = ends(batch.x, terms.eps, bounds), bounds.switches_within(terms.eps)
+    for where, point in points(batch.x, *box, terms.seed, switches):
         wrong = criterion.is_adversarial(network.predict_on_batch(point), batch.y)
         check_not_refuted(f"L-inf {terms.eps:g}, complete", found == "proven", wrong, where)
     return found

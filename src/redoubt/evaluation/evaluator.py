@@ -143,6 +143,8 @@ class Evaluator:
         key = {"model": self.guarded.digest, "attack": repr(attack), "eps": eps, "seed": seed, "norm": problem.norm}
         if problem.bounds.relations is not None:
             key["relations"] = list(problem.bounds.relations.lines)
+        if problem.bounds.switches is not None:
+            key["switches"] = repr(problem.bounds.switches)
         key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.config.seed}
         pieces = [
             self._piece(attack, problem, Batch(batch.x[component], batch.y[component]), key, component.start)
@@ -212,5 +214,5 @@ class Evaluator:
 
 def _arrays(bounds: Bounds) -> dict[str, NDArray[Any]]:
     # Those of an attacker who may go both ways are what they were before one could not.
-    sides = () if bounds.one_sided else ("falls", "rises")
-    return {name: np.asarray(each) for name, each in vars(bounds).items() if name not in (*sides, "relations")}
+    apart = ("relations", "switches", *(() if bounds.one_sided else ("falls", "rises")))
+    return {name: np.asarray(each) for name, each in vars(bounds).items() if name not in apart}

@@ -72,7 +72,7 @@ class Task(DataParams, JudgedParams, Curved):
         if self.kind == "regression" and self.tolerance is None:
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
         of_tables = (
-            *("features", "categorical", "integer", "immutable", "raise_only", "lower_only"),
+            *("features", "categorical", "integer", "immutable", "mutable", "switches", "raise_only", "lower_only"),
             *("ranges", "relations", "missing", "levels", "units", "transform", "dates"),
         )
         given = next((name for name in of_tables if getattr(self, name)), None)

@@ -66,9 +66,16 @@ def sparse(problem: AttackProblem, row: Batch, x_adv: Floats) -> Floats:
         x_adv: an adversarial example of it `(features,)`.
     """
     x, scale = row.x[0], np.where(problem.bounds.scale > 0, problem.bounds.scale, 1.0)
-    kept, relations = x_adv.copy(), problem.bounds.relations
-    for feature in np.argsort(np.abs(x_adv - x) / scale, kind="stable"):
-        if kept[feature] == x[feature]:
+    kept, relations, switches = x_adv.copy(), problem.bounds.relations, problem.bounds.switches
+    sizes, columns = np.abs(x_adv - x) / scale, [np.array([feature]) for feature in range(len(x))]
+    if switches is not None:
+        # All inputs of a category go back together, and last.
+        one_hot = [np.arange(first, first + size) for first, size in switches.places]
+        columns = [each for each in columns if not switches.inputs(len(x))[each]] + one_hot
+        sizes = np.concatenate([sizes[~switches.inputs(len(x))], np.full(len(one_hot), np.inf, np.float32)])
+    for place in np.argsort(sizes, kind="stable"):
+        feature = columns[place]
+        if (kept[feature] == x[feature]).all():
             continue
         without = kept.copy()
         without[feature] = x[feature]

@@ -52,4 +52,5 @@ def bounds_of(guarded: GuardedModel) -> Bounds:
         return PIXELS
     lower, upper, scale = (np.array(side, np.float32) for side in (guard.lower, guard.upper, guard.scale))
     schema = guarded.schema
-    return Bounds(lower, upper, scale, schema.integer, relations=schema.related, **schema.directions)
+    ways = {**schema.directions, "integer": schema.integer}
+    return Bounds(lower, upper, scale, relations=schema.related, switches=schema.switching, **ways)

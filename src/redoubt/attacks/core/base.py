@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.geometry import as_records, distance, random_start, round_integers
 from redoubt.attacks.core.problem import BATCH, AttackError, AttackProblem
+from redoubt.attacks.core.switching import over_switches
 from redoubt.bundle.batches import slices
+from redoubt.bundle.switches import Switches
 from redoubt.core.types import Bounds, Floats
 
 # What rounding each to bfloat16 may take off a sum of probabilities.
@@ -25,6 +27,10 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
         """Perturb every example; `__call__` has checked the arguments, makes valid records of it and checks them."""
+
+    def perturb_and_switch(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """Perturb every example, mutable categories too: from the most promising switches, unless written otherwise."""
+        return over_switches(self.perturb, problem, x, y, eps, seed)
 
     @final
     def __call__(self, problem: AttackProblem, x: Floats, y: NDArray[Any], *, eps: float, seed: int) -> Floats:
@@ -39,13 +45,13 @@ class Attack(abc.ABC):
 
         Returns:
             Perturbed inputs, inside the bounds and within eps of x; integer inputs that were whole still are, relations
-            that held still do.
+            that held still do, and no more mutable categories are switched than may be.
 
         Raises:
             AttackError: eps < 0, unusable inputs, outputs that are probabilities, a result outside the ball.
         """
         check_inputs(problem, x, y, eps)
-        result = self.perturb(problem, x, y, eps, seed) if len(x) else x.copy()
+        result = self.perturb_and_switch(problem, x, y, eps, seed) if len(x) else x.copy()
         _check_shape(x, result)
         result = as_records(x, result, eps, problem.norm, problem.bounds)
         check_result(x, result, problem, eps)
@@ -171,7 +177,7 @@ def _check_shape(x: Floats, x_adv: Floats) -> None:
 
 
 def check_result(x: Floats, x_adv: Floats, problem: AttackProblem, eps: float) -> None:
-    """Re-check shape, numbers, bounds, whole numbers, relations and distance of a perturbation, trusting nobody.
+    """Re-check shape, numbers, bounds, whole numbers, relations, categories and distance, trusting nobody.
 
     Raises:
         AttackError: names the rule that was broken.
@@ -185,12 +191,32 @@ def check_result(x: Floats, x_adv: Floats, problem: AttackProblem, eps: float) -
     if broken.any():
         raise AttackError(f"the attack made an integer input {x_adv[broken][0]}; it must stay a whole number")
     check_relations(x, x_adv, problem.bounds)
+    check_switches(x, x_adv, problem.bounds.switches, eps)
     # Raw units of a table reach thousands, where float32 itself is coarse; what must not change has no such excuse.
     coarse = np.where(problem.bounds.scale > 0, 1e-6 * np.abs(x), 0.0)
     change = np.sign(x_adv - x) * np.maximum(np.abs(x_adv - x) - coarse, 0.0)
     far = distance(change, problem.norm, problem.bounds).max(initial=0.0)
     if far > eps * (1 + 1e-4):
         raise AttackError(f"the attack perturbed an input by {far:g} ({problem.norm}); allowed is eps = {eps:g}")
+
+
+def check_switches(x: Floats, x_adv: Floats, switches: Switches | None, eps: float) -> None:
+    """Refuse a perturbation that tears a category, or switches more of them than may be.
+
+    Raises:
+        AttackError: names the columns.
+    """
+    if switches is None or not len(x):
+        return
+    torn, switched = switches.torn(x, x_adv), switches.switched(x, x_adv)
+    if torn.any():
+        name = switches.names[int(torn.any(axis=0).argmax())]
+        raise AttackError(f"the attack left no single category in '{name}'; one of its inputs must be 1, all others 0")
+    most = switches.most if eps > 0 else 0
+    worst = int(switched.sum(axis=1).argmax())
+    if switched[worst].sum() > most:
+        names = [name for name, each in zip(switches.names, switched[worst], strict=True) if each]
+        raise AttackError(f"the attack switched {', '.join(names)} of an example; allowed are {most} of its categories")
 
 
 def check_relations(x: Floats, x_adv: Floats, bounds: Bounds) -> None:

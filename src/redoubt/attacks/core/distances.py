@@ -9,12 +9,17 @@ from redoubt.core.types import Bounds, Floats, Norm
 
 
 def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
-    """Size of each example's perturbation, `(examples,)`; infinite where an input changed that must not, or not so."""
+    """Size of each example's perturbation, `(examples,)`; infinite where an input changed that must not, or not so.
+
+    A mutable category is no part of it: switches are counted, not measured.
+    """
     scale = np.broadcast_to(bounds.scale, change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = np.where(change == 0, 0.0, np.abs(change.astype(np.float64)) / scale)
     if bounds.one_sided:
         unit[((change > 0) & ~bounds.rises) | ((change < 0) & ~bounds.falls)] = np.inf
+    if bounds.switches is not None:
+        unit[:, bounds.switches.inputs(change.shape[1])] = 0.0
     flat = unit.reshape(len(change), math.prod(change.shape[1:]))
     return flat.max(axis=1) if norm == "linf" else np.sqrt(np.square(flat).sum(axis=1))
 

@@ -1,6 +1,7 @@
 """The guarded model as it is served: the exported graphs under ONNX Runtime, the vote and the detector."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ class GuardedModel:
             BundleError: a graph that is more than nodes and constants, or of other inputs and outputs than these.
         """
         self.schema, self.guard, self.digest = schema, guard, digest
-        self._numeric = schema.numeric
+        self._numeric, self._switches = schema.numeric, schema.switching
         # Made anew with every answer they would take a tenth of its time.
         self._variants, self._fixed, self._voting = guard.variants, len(guard.fixed_variants), len(guard.voting)
         self._threads = threads
@@ -218,7 +219,8 @@ class GuardedModel:
         Returns:
             Per variant that votes the smallest lead of each class over all others `(examples, voting, classes)`, above
             0 only for a class that keeps the first place everywhere in the ball; of a number its ends
-            `(examples, voting, 2)`.
+            `(examples, voting, 2)`. Where categories are mutable it holds for all that an attacker may switch them to,
+            and says nothing (-inf, an endless interval) of a table with too many of them; see `Switches`.
 
         Raises:
             BundleError: the network has no bounds; see `proves`.
@@ -233,8 +235,8 @@ class GuardedModel:
         """
         if self._proof is None or not self._proves:
             raise BundleError(UNPROVEN)
-        each = np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
-        return _run(self._proof, "proof", {"x": x, "eps": each, **draws})
+        session, each = self._proof, np.broadcast_to(np.asarray(eps, dtype=np.float32), len(x))
+        return self._over_switches(x, each, lambda x: _run(session, "proof", {"x": x, "eps": each, **draws}))
 
     def prove_network(self, x: Floats, eps: float) -> Floats:
         """Prove as `prove` does, of the network alone: `(examples, columns)`, by the same nodes of the same graph.
@@ -251,8 +253,15 @@ class GuardedModel:
             from redoubt.bundle.model.subgraph import first_variant
 
             self._network_proof = _open(first_variant(self._proof_graph), self._threads, PROOF)
-        each = np.full(len(x), eps, dtype=np.float32)
-        return _run(self._network_proof, self._network_proof.get_outputs()[0].name, {"x": x, "eps": each})
+        session, each = self._network_proof, np.full(len(x), eps, dtype=np.float32)
+        name = session.get_outputs()[0].name
+        return self._over_switches(x, each, lambda x: _run(session, name, {"x": x, "eps": each}))
+
+    def _over_switches(self, x: Floats, eps: Floats, prove: Callable[[Floats], Floats]) -> Floats:
+        """What is proven of the examples and of each record that mutable categories make of them; of eps 0 no other."""
+        if self._switches is None or not (eps > 0).any():
+            return prove(x)
+        return self._switches.worst(x, prove, ends=not self.schema.is_classification)
 
     def _score(self, opinions: Floats) -> Floats:
         moved = np.abs(opinions[:, 1 : self._fixed] - opinions[:, :1])

@@ -63,6 +63,7 @@ class Scaler:
             scale=np.where(schema.mutable, self._unit(schema), np.float32(0.0)),
             integer=schema.integer,
             relations=schema.related,
+            switches=schema.switching,
             **schema.directions,
         )
 

@@ -49,6 +49,8 @@ class DataParams(Gaps):
         read: how the source is written, if it is a table of text.
         integer: features of whole numbers, which attacks keep whole and the service wants whole.
         immutable: features beyond an attacker's reach.
+        mutable: categories that an attacker may switch to another one; all others keep theirs.
+        switches: how many of these he may switch in one example; 1 if it is left out.
         raise_only: features that an attacker may only raise.
         lower_only: features that an attacker may only lower.
         units: of eps in raw units by feature, as `eps.features` says them.
@@ -69,6 +71,8 @@ class DataParams(Gaps):
     categorical: tuple[str, ...] = ()
     integer: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
+    mutable: tuple[str, ...] = Field(default=(), exclude_if=unset)
+    switches: Count | None = Field(default=None, exclude_if=unset)
     raise_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
     lower_only: tuple[str, ...] = Field(default=(), exclude_if=unset)
     units: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
@@ -100,6 +104,7 @@ class DataParams(Gaps):
             "integer": numbers,
             "ranges": numbers,
             "immutable": every,
+            "mutable": self.categorical,
             "raise_only": numbers,
             "lower_only": numbers,
             "units": numbers,
@@ -111,6 +116,7 @@ class DataParams(Gaps):
                 if name not in names:
                     key = "eps.features" if option == "units" else option
                     raise ValueError(f"{key}: {unknown(name, list(names), 'feature')}")
+        self._check_switches()
         both = sorted({*self.raise_only} & {*self.lower_only})
         if both:
             raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
@@ -130,6 +136,14 @@ class DataParams(Gaps):
                 )
             if name in numbers and policy == "category":
                 raise ValueError(f"missing.{name}: '{name}' is a number; say median, mean or mode, or drop")
+
+    def _check_switches(self) -> None:
+        both = sorted({*self.mutable} & {*self.immutable})
+        if both:
+            raise ValueError(f"mutable: immutable names '{both[0]}' too; leave it out of one of them")
+        if self.switches is not None and self.switches > len({*self.mutable}):
+            known = f"there are {len({*self.mutable})} mutable categories" if self.mutable else "no category is mutable"
+            raise ValueError(f"switches: {self.switches} at once, but {known}; name as many in 'mutable', or say fewer")
 
 
 class JudgedParams(Tolerant, Gaps):
