@@ -44,10 +44,10 @@ class Switches:
         return range(1, min(self.most, len(self.places)) + 1)
 
     def inputs(self, width: int) -> NDArray[np.bool_]:
-        """Which network inputs belong to these columns, `(width,)`."""
+        """Which network inputs belong to these columns, `(width,)`; a column of one category is no choice."""
         found = np.zeros(width, np.bool_)
         for first, size in self.places:
-            found[first : first + size] = True
+            found[first : first + size] = size > 1
         return found
 
     def codes(self, x: Floats) -> Ints:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm
 
+from redoubt.bundle.switches import Switches
 from redoubt.core.types import Bounds, Floats
 from redoubt.params.settings.sections import CertifyParams
 from redoubt.progress import progress_bar
@@ -32,7 +33,8 @@ def certify_classes(
 ) -> Smoothed:
     """Certify the smoothed classifier's prediction on every example.
 
-    With probability 1 - alpha per example, no perturbation below the radius changes the label.
+    With probability 1 - alpha per example, no perturbation below the radius changes the label, nor one of a record that
+    mutable categories make of it; where there are too many of these the radius is 0.
 
     Args:
         predict: `(examples, ...) -> logits (examples, classes)`.
@@ -42,6 +44,26 @@ def certify_classes(
         seed: of the noise.
         label: of a progress bar; None shows none.
     """
+    switches = bounds.switches_within(np.inf)
+    if switches is None:
+        return _classes(predict, x, params, bounds, seed, label)
+    params = _shared_out(params, switches)
+    found = _classes(predict, x, params, bounds, seed, label)
+    radius = found.radius if switches.is_provable else np.zeros_like(found.radius)
+    for place, copy in enumerate(switches.copies(x) if switches.is_provable else (), 1):
+        other = _classes(predict, copy, params, bounds, seed + place, label)
+        radius = np.where(other.label == found.label, np.minimum(radius, other.radius), np.float32(0.0))
+    return Smoothed(found.label, radius)
+
+
+def _shared_out(params: CertifyParams, switches: Switches) -> CertifyParams:
+    """Each record may fail with its share of alpha, so that all of them hold together."""
+    return params.model_copy(update={"alpha": params.alpha / (1 + switches.count)})
+
+
+def _classes(
+    predict: Predict, x: Floats, params: CertifyParams, bounds: Bounds, seed: int, label: str | None
+) -> Smoothed:
     labels, radii = [], []
     for index, row in enumerate(progress_bar(x, desc=label, unit="example", disable=label is None)):
         rng = np.random.default_rng([seed, index])
@@ -57,11 +79,27 @@ def certify_classes(
 def certify_numbers(
     predict: Predict, x: Floats, radius: float, params: CertifyParams, bounds: Bounds, seed: int
 ) -> tuple[Floats, Floats]:
-    """Bound the median-smoothed value of every example within an L2 radius.
+    """Bound the median-smoothed value of every example within an L2 radius, whatever its mutable categories are.
 
     Returns:
-        Lower and upper ends `(examples,)`; infinite where the sample is too small to say.
+        Lower and upper ends `(examples,)`; infinite where the sample is too small to say, or the categories too many.
     """
+    switches = bounds.switches_within(radius)
+    if switches is None:
+        return _numbers(predict, x, radius, params, bounds, seed)
+    params = _shared_out(params, switches)
+    low, high = _numbers(predict, x, radius, params, bounds, seed)
+    if not switches.is_provable:
+        return np.full_like(low, -np.inf), np.full_like(high, np.inf)
+    for place, copy in enumerate(switches.copies(x), 1):
+        other = _numbers(predict, copy, radius, params, bounds, seed + place)
+        low, high = np.minimum(low, other[0]), np.maximum(high, other[1])
+    return low, high
+
+
+def _numbers(
+    predict: Predict, x: Floats, radius: float, params: CertifyParams, bounds: Bounds, seed: int
+) -> tuple[Floats, Floats]:
     low_rank, high_rank = _ranks(params.draws, radius / params.sigma, params.alpha)
     ends = []
     for index, row in enumerate(x):

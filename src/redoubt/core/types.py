@@ -61,7 +61,7 @@ class Bounds:
 
     def switches_within(self, eps: float) -> Switches | None:
         """The switches of an attack of that size: one of size 0 is none, and changes nothing."""
-        return self.switches if eps > 0 else None
+        return self.switches if eps > 0 and self.switches is not None and self.switches.count else None
 
     @property
     def categories_as_given(self) -> "Bounds":

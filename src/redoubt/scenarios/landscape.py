@@ -90,12 +90,15 @@ def _margin_gradient(problem: AttackProblem, x: Floats, y: NDArray[Any], seed: l
 
 
 def direction_toward(problem: AttackProblem, x: Floats, x_adv: Floats) -> Floats:
-    """The direction of unit length from the input x to an attack's result.
+    """The direction of unit length from the input x to an attack's result; switched categories are no part of it.
 
     Raises:
         ValueError: the attack perturbed nothing.
     """
-    length = distance((x_adv - x)[None], problem.norm, problem.bounds)[0]
+    change, switches = x_adv - x, problem.bounds.switches
+    if switches is not None:
+        change = np.where(switches.inputs(len(x)), np.float32(0.0), change)
+    length = distance(change[None], problem.norm, problem.bounds)[0]
     if length == 0:
         raise ValueError("the attack changed nothing: there is no direction to walk in")
-    return ((x_adv - x) / length).astype(np.float32)
+    return (change / length).astype(np.float32)

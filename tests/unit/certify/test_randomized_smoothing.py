@@ -1,6 +1,7 @@
 """Randomized smoothing of a linear model, of which everything is known beforehand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
+from redoubt.bundle.switches import Switches
 from redoubt.certify.randomized_smoothing import _ranks, certify_classes, certify_numbers
 from redoubt.core.types import PIXELS, Bounds, Floats
 from redoubt.params.settings.sections import CertifyParams
@@ -125,3 +127,46 @@ def test_ranks_miss_the_shifted_medians_no_more_often_than_promised(draws: int, 
     assert above == draws + 1 or binom.sf(above - 1, draws, norm.cdf(shift)) <= alpha / 2 + 1e-12
     # And no rank nearer to the middle would do.
     assert binom.cdf(below, draws, norm.cdf(-shift)) >= alpha / 2 - 1e-12
+
+
+def shifted(x: Floats) -> Floats:
+    """The line, further away for the second of two categories by what stands in the inputs' last column."""
+    z = x[:, :2] @ WEIGHTS - 0.3 * x[:, 3]
+    return np.stack([z, -z], axis=1)
+
+
+def table(distances: list[float]) -> Floats:
+    return np.concatenate([at(distances), np.tile(np.float32([1.0, 0.0]), (len(distances), 1))], axis=1)
+
+
+MUTABLE = Bounds(
+    np.full(4, -9, np.float32),
+    np.full(4, 9, np.float32),
+    np.float32([1.0, 1.0, 0.0, 0.0]),
+    switches=Switches(("colour",), ((2, 2),), 1),
+)
+
+
+def test_a_radius_is_of_every_category_that_an_attacker_may_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_ = certify_classes(shifted, table([0.9, 0.2, -0.5]), PARAMS, replace(MUTABLE, switches=None), seed=1)
+    found = certify_classes(shifted, table([0.9, 0.2, -0.5]), PARAMS, MUTABLE, seed=1)
+    assert found.label.tolist() == given_.label.tolist() == [0, 0, 1]
+    assert 0.4 < found.radius[0] < 0.6 < given_.radius[0]
+    assert found.radius[1] == 0.0 < given_.radius[1]
+    assert 0.3 < found.radius[2] < 0.5
+    monkeypatch.setattr("redoubt.bundle.switches.MOST_PROVEN", 0)
+    assert not certify_classes(shifted, table([0.9]), PARAMS, MUTABLE, seed=1).radius.any()
+
+
+def test_an_interval_holds_every_category_that_an_attacker_may_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    def value(x: Floats) -> Floats:
+        return shifted(x)[:, :1]
+
+    x = table([0.9, -0.2])
+    low, high = certify_numbers(value, x, 0.1, PARAMS, MUTABLE, seed=1)
+    assert np.all(low < [0.5, -0.6])
+    assert np.all(high > [1.0, -0.1])
+    fixed = certify_numbers(value, x, 0.0, PARAMS, MUTABLE, seed=1)
+    assert np.all(fixed[0] > [0.8, -0.3])
+    monkeypatch.setattr("redoubt.bundle.switches.MOST_PROVEN", 0)
+    assert np.isinf(certify_numbers(value, x, 0.1, PARAMS, MUTABLE, seed=1)).all()
