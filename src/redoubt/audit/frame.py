@@ -161,7 +161,7 @@ def related(frame: Frame, lines: Sequence[str], x: Floats) -> Frame:
         raise FrameError("--relation is for tables; these examples have no columns: leave it out")
     for line in lines:
         try:
-            strangers = check_columns(line, names, (), ())
+            strangers = check_columns(line, names, (), (), ())
         except ValueError as error:
             raise FrameError(f"--relation: {error}") from None
         if strangers:

@@ -90,8 +90,9 @@ class Schema(BaseModel):
         numbers = [column.name for column in self.columns if column.kind != "category"]
         categories = [column.name for column in self.columns if column.kind == "category"]
         immutable = [column.name for column in self.columns if column.immutable]
+        integer = [column.name for column in self.columns if column.kind == "integer"]
         for line in self.relations:
-            strangers = check_columns(line, numbers, categories, immutable)
+            strangers = check_columns(line, numbers, categories, immutable, integer)
             if strangers:
                 raise ValueError(f"relation '{line}' names {strangers[0]!r}; expected one of {', '.join(numbers)}")
         return self

@@ -228,3 +228,19 @@ def test_without_relations_not_a_bit_changes() -> None:
     with_relations = tf.function(lambda a, b: project(a, b, 1.0, "linf", BOUNDS))
     made = with_relations.get_concrete_function(tf.constant(x), tf.constant(x_adv)).graph
     assert [op for op in made.get_operations() if "PyFunc" in op.type]
+
+
+@pytest.mark.parametrize("attack", [APGD(steps=6), GeneticSearch(queries=121)], ids=["apgd", "genetic search"])
+def test_of_whole_numbers_a_strict_relation_is_kept_strictly(attack: Attack) -> None:
+    strict = Relations.of(("open < total",), PLACES)
+    x = loans(80)
+    x = x[x[:, 3] < x[:, 4]]
+    given_ = replace(problem("linf"), bounds=replace(BOUNDS, relations=strict), compiled={})
+    y = given_.predict(x).argmax(axis=1)
+    x_adv = attack(given_, x, y, eps=1.0, seed=0)
+    assert (x_adv[:, 3] < x_adv[:, 4]).all()
+    assert (x_adv[:, 3] == x_adv[:, 4] - 1).any(), "the edge is within reach"
+    touching = x.copy()
+    touching[:, 4] = touching[:, 3]
+    with pytest.raises(AttackError, match="the attack broke the relation 'open < total'"):
+        check_result(x, touching, given_, 1000.0)

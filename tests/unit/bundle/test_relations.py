@@ -28,6 +28,9 @@ X = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 2.0, 2.0]), "open total
         ("max(a, b) - min(a, b) <= abs(a - b)", [True, True, True]),
         ("b <= a * 1", [False, True, True]),
         ("a / `open total` <= 1", [False, True, True]),
+        ("a < b", [True, False, False]),
+        ("max(a, 1) > b", [False, False, True]),
+        ("2 * a < `open total` + 1", [False, True, True]),
     ],
 )
 def test_where_a_relation_holds(line: str, holds: list[bool]) -> None:
@@ -47,7 +50,9 @@ def test_a_chain_is_one_relation_per_comparison() -> None:
         ("", "cannot be read"),
         ("open total <= 3", "put other names in backticks"),
         ("a + b", "is no comparison"),
-        ("a < b", "is no comparison that is known: expected two expressions and ==, <= or >="),
+        ("a < b / 2", r"is strict, and not of whole numbers joined by \+ - \* alone: write <= or >="),
+        ("a < b + 0.5", "is strict, and not of whole numbers"),
+        ("sqrt(a) > b", "is strict, and not of whole numbers"),
         ("a != b", "is no comparison"),
         ("1 <= 2", "names no column"),
         ("__import__('os').system('x') == a", r"it says '__import__"),
@@ -74,10 +79,15 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(line: str, said: str) ->
 
 def test_a_relation_between_what_no_attack_changes_is_refused() -> None:
     with pytest.raises(ValueError, match="between immutable columns only, which no attack changes"):
-        check_columns("a <= b", ["a", "b", "c"], [], ["a", "b"])
+        check_columns("a <= b", ["a", "b", "c"], [], ["a", "b"], [])
     with pytest.raises(ValueError, match="names the category 'plan'; relations are between numbers"):
-        check_columns("a <= plan", ["a"], ["plan"], [])
-    assert check_columns("a <= z", ["a"], [], []) == ("z",)
+        check_columns("a <= plan", ["a"], ["plan"], [], [])
+    assert check_columns("a <= z", ["a"], [], [], []) == ("z",)
+    assert check_columns("a < b", ["a", "b"], [], [], ["a", "b"]) == ()
+    with pytest.raises(
+        ValueError, match="relation 'a < b' is strict, and 'b' is not of whole numbers \\('integer'\\): write <="
+    ):
+        check_columns("a < b", ["a", "b"], [], [], ["a"])
 
 
 @given(

@@ -21,7 +21,11 @@ def test_only_the_stage_that_reads_them_holds_them(written: Write) -> None:
     [
         ("hp <= cpp", "tasks.evolution: relations: 'hp <= cpp': unknown feature 'cpp'; did you mean 'cp'"),
         ("hp =< cp", "relations.0: relation 'hp =< cp' cannot be read: expected two expressions and ==, <= or >="),
-        ("hp < cp", "relation 'hp < cp' is no comparison that is known"),
+        (
+            "hp < weight",
+            "relation 'hp < weight' is strict, and 'weight' is not of whole numbers \\('integer'\\): write <= or >=",
+        ),
+        ("hp != cp", "relation 'hp != cp' is no comparison that is known"),
         ("species <= cp", "names the category 'species'"),
         ("len(hp) <= cp", r"it says 'len\(hp\)'; known are columns, numbers"),
     ],

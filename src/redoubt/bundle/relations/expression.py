@@ -65,6 +65,16 @@ def columns(node: ast.expr) -> list[str]:
     return [name for part in _operands(node) for name in columns(part)]
 
 
+def is_whole(node: ast.expr) -> bool:
+    """Whether it is a whole number wherever all its columns are."""
+    if isinstance(node, ast.Constant):
+        return float(node.value).is_integer()  # type: ignore[arg-type]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.Pow)):
+        return False
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sqrt"
+    return not called and all(is_whole(part) for part in _operands(node))
+
+
 def _operands(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.BinOp):
         return [node.left, node.right]

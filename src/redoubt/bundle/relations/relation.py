@@ -10,14 +10,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.relations.expression import Values, check, columns, evaluate, solved
+from redoubt.bundle.relations.expression import Values, check, columns, evaluate, is_whole, solved
 
 # By how many roundings of every column to float32 the sides may differ: one for the data, more for what is computed.
 ROOM = 4.0
 LONGEST = 1000
 QUOTED = re.compile(r"`([^`]*)`")
 EXAMPLES = "expected two expressions and ==, <= or >= between them, such as 'open <= total' or 'rate == loan / term'"
-COMPARISONS = {ast.Eq: "==", ast.LtE: "<=", ast.GtE: ">="}
+COMPARISONS = (ast.Eq, ast.LtE, ast.GtE, ast.Lt, ast.Gt)
 # What Python's parser raises for a text that it cannot read: too deep a nesting and a null byte are among them.
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -31,12 +31,14 @@ class Relation:
         equal: whether both sides are the same.
         left: an expression of columns.
         right: likewise.
+        strict: whether it was said as `<`: of whole numbers `a < b` is `a <= b - 1`, which no rounding blurs.
     """
 
     text: str
     equal: bool
     left: ast.expr
     right: ast.expr
+    strict: bool = False
 
     def __repr__(self) -> str:
         """The line alone: trees have no equal representation."""
@@ -56,7 +58,7 @@ class Relation:
         """
         (left, off_left), (right, off_right) = evaluate(self.left, x), evaluate(self.right, x)
         with np.errstate(all="ignore"):
-            gap, slack = left - right, room * (off_left + off_right)
+            gap, slack = left - right, (0.0 if self.strict else room) * (off_left + off_right)
             near: NDArray[np.bool_] = (np.abs(gap) if self.equal else gap) <= slack
         return near & np.isfinite(gap) & np.isfinite(slack)
 
@@ -97,7 +99,7 @@ def parse(text: str) -> tuple[Relation, ...]:
             tree = ast.parse(QUOTED.sub(placeholder, text).strip(), mode="eval").body
     except (*UNREADABLE, Warning):
         raise ValueError(f"relation '{text}' cannot be read: {EXAMPLES}; put other names in backticks") from None
-    if not isinstance(tree, ast.Compare) or any(type(how) not in COMPARISONS for how in tree.ops):
+    if not isinstance(tree, ast.Compare) or not all(isinstance(how, COMPARISONS) for how in tree.ops):
         raise ValueError(f"relation '{text}' is no comparison that is known: {EXAMPLES}")
     sides = [_named(side, quoted) for side in (tree.left, *tree.comparators)]
     try:
@@ -110,11 +112,15 @@ def parse(text: str) -> tuple[Relation, ...]:
 
 
 def _relation(text: str, left: ast.expr, how: type[ast.cmpop], right: ast.expr) -> Relation:
-    if how is ast.GtE:
+    if how in (ast.GtE, ast.Gt):
         left, right = right, left
     if not columns(left) and not columns(right):
         raise ValueError(f"relation '{text}' names no column: {EXAMPLES}")
-    return Relation(text, how is ast.Eq, left, right)
+    if how not in (ast.Lt, ast.Gt):
+        return Relation(text, how is ast.Eq, left, right)
+    if not (is_whole(left) and is_whole(right)):
+        raise ValueError(f"relation '{text}' is strict, and not of whole numbers joined by + - * alone: write <= or >=")
+    return Relation(text, False, left, ast.BinOp(right, ast.Sub(), ast.Constant(1)), strict=True)
 
 
 def _named(side: ast.expr, quoted: list[str]) -> ast.expr:

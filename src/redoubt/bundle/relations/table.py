@@ -60,7 +60,11 @@ class Relations:
 
 
 def check_columns(
-    line: str, numbers: Collection[str], categories: Collection[str], immutable: Collection[str]
+    line: str,
+    numbers: Collection[str],
+    categories: Collection[str],
+    immutable: Collection[str],
+    integer: Collection[str],
 ) -> tuple[str, ...]:
     """Refuse a relation over what it cannot be about.
 
@@ -69,12 +73,14 @@ def check_columns(
         numbers: columns of numbers.
         categories: columns of categories.
         immutable: columns that no attacker can change.
+        integer: columns of whole numbers.
 
     Returns:
         Columns that are none, for who knows more about them to complain about.
 
     Raises:
-        ValueError: it cannot be read, is about a category, or about nothing that can change.
+        ValueError: it cannot be read, is about a category, or about nothing that can change, or is strict between what
+            are no whole numbers.
     """
     strangers: list[str] = []
     for relation in parse(line):
@@ -83,6 +89,10 @@ def check_columns(
                 raise ValueError(f"relation '{line}' names the category '{name}'; relations are between numbers")
             if name not in numbers:
                 strangers.append(name)
+        real = [name for name in relation.columns if name in numbers and name not in integer] if relation.strict else []
+        if real:
+            said = f"relation '{line}' is strict, and '{real[0]}' is not of whole numbers ('integer')"
+            raise ValueError(f"{said}: write <= or >=")
         if not strangers and set(relation.columns) <= set(immutable):
             raise ValueError(
                 f"relation '{line}' is between immutable columns only, which no attack changes: leave it out, or"

@@ -121,7 +121,7 @@ class DataParams(Gaps):
         if both:
             raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
         for line in self.relations:
-            strangers = check_columns(line, own, self.categorical, self.immutable)
+            strangers = check_columns(line, own, self.categorical, self.immutable, self.integer)
             if strangers:
                 said = unknown(strangers[0], list(own), "feature")
                 raise ValueError(f"relations: '{line}': {said}; put a name that is no single word in backticks")
