@@ -1,6 +1,7 @@
-"""Search the grid of batch sizes, learning rates and models by N-fold cross-validation."""
+"""Search batch sizes, learning rates and models by N-fold cross-validation: all of a grid, or trials that are drawn."""
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +11,67 @@ import pandas as pd
 from pipelines._curves import by_epoch
 from pipelines._data import TaskData, load_data
 from pipelines._stage import run
+from redoubt.bundle.base.io import digest
 from redoubt.code import code_digest
-from redoubt.compute import spread
-from redoubt.core.store import whole_file, write_json
+from redoubt.compute import results_of, spread
+from redoubt.core.store import dumps, whole_file, write_json
+from redoubt.data.shared.dataset import digest_arrays
 from redoubt.evaluation.cache import EvaluationCache
+from redoubt.params.settings.search import SearchParams
 from redoubt.params.settings.stages import SweepSettings
+from redoubt.progress import progress_bar
 from redoubt.runs import RunRecord
-from redoubt.training.sweep import Curve, Folds, Point, best_epoch, cross_validate, describe, grid, score, winner
+from redoubt.training.search import Tried, search, totals
+from redoubt.training.sweep import Folds, Point, best_epoch, cross_validate, describe, grid, winner
+
+KEPT = Path(".redoubt", "sweep")
+Jobs = Callable[[Sequence[Point], Sequence[float]], list[tuple[Any, ...]]]
 
 
 def work(settings: SweepSettings) -> None:
     """Read rows, split and scalers; write sweep.csv, selected.json and the record."""
     data = load_data(settings.name)
-    points = grid(settings.sweep)
     folds = _folds(data, settings)
     # Folds done before a kill are not done again.
-    cache = EvaluationCache(Path(".redoubt", "sweep", settings.name), code_digest("pipelines.sweep"))
-    jobs = [(point, folds, data.schema, settings.sweep.epochs, settings.seed, cache.remember) for point in points]
-    curves = spread(cross_validate, jobs, f"sweep@{settings.name}")
-    best = winner([score(each) for each in curves])
-    reports = Path("reports", settings.name)
-    table = pd.DataFrame(
-        [
-            {**_settings(point, data), "fold": fold, **best_epoch(curve)}
-            for point, each in zip(points, curves, strict=True)
-            for fold, curve in enumerate(each)
-        ]
-    )
-    with whole_file(reports / "sweep.csv") as path:
-        table.to_csv(path, index=False, lineterminator="\n")
-    selected = {**_settings(points[best], data), "settings": points[best].model.model_dump()}
-    write_json(reports / "selected.json", {**selected, "validation_loss": score(curves[best])})
-    write_json(reports / "records" / "sweep.json", _record(settings.name, data, points, curves).model_dump())
+    cache = EvaluationCache(KEPT / settings.name, code_digest("pipelines.sweep"))
+
+    def jobs(points: Sequence[Point], limits: Sequence[float] = ()) -> list[tuple[Any, ...]]:
+        common = (folds, data.schema, settings.sweep.epochs, settings.seed, cache.remember, limits)
+        return [(point, *common) for point in points]
+
+    if isinstance(settings.sweep, SearchParams):
+        journal = KEPT / settings.name / f"{_mark(settings, folds)}.journal"
+        tried = _drawn(settings, settings.sweep, len(folds.scalers), journal, jobs)
+    else:
+        journal, points = None, grid(settings.sweep)
+        curves = spread(cross_validate, jobs(points), f"sweep@{settings.name}")
+        tried = [Tried(point, each) for point, each in zip(points, curves, strict=True)]
+    _write(settings.name, data, tried, len(folds.scalers))
     cache.close()
+    if journal is not None:
+        journal.unlink()
+
+
+def _drawn(settings: SweepSettings, sweep: SearchParams, folds: int, journal: Path, jobs: Jobs) -> list[Tried]:
+    """Trials of a search, with a bar that says how many there will be."""
+    with progress_bar(total=sweep.trials, desc=f"sweep@{settings.name}", unit="trial") as bar:
+
+        def train(points: Sequence[Point], limits: Sequence[float]) -> list[Any]:
+            found = []
+            for each in results_of(cross_validate, jobs(points, limits)):
+                found.append(each)
+                bar.update()
+            return found
+
+        return search(sweep, folds, settings.seed, journal, train)
+
+
+def _mark(settings: SweepSettings, folds: Folds) -> str:
+    """Of all that a search depends on: a journal of anything else is not gone on with."""
+    arrays = {"x": folds.batch.x, "y": folds.batch.y, "fold": folds.fold}
+    scalers = [each.to_json() for each in folds.scalers]
+    whole = {"settings": settings.model_dump(), "rows": digest_arrays(arrays), "scalers": scalers}
+    return digest(dumps({**whole, "code": code_digest("pipelines.sweep")}).encode())[:16]
 
 
 def _folds(data: TaskData, settings: SweepSettings) -> Folds:
@@ -52,18 +81,43 @@ def _folds(data: TaskData, settings: SweepSettings) -> Folds:
     return Folds(data.observed.take(order), data.split.fold[order], data.fold_scalers, settings.train.balance)
 
 
+def _write(task: str, data: TaskData, tried: Sequence[Tried], folds: int) -> None:
+    scores = totals(tried, folds)
+    best = winner(scores)
+    reports, point = Path("reports", task), tried[best].point
+    table = pd.DataFrame(
+        [
+            {**_numbered(each), **_settings(each.point, data), "fold": fold, **best_epoch(curve)}
+            for each in tried
+            for fold, curve in enumerate(each.curves)
+        ]
+    )
+    with whole_file(reports / "sweep.csv") as path:
+        table.to_csv(path, index=False, lineterminator="\n")
+    selected = {**_settings(point, data), "settings": point.model.model_dump()}
+    write_json(reports / "selected.json", {**selected, "validation_loss": scores[best]})
+    write_json(reports / "records" / "sweep.json", _record(task, data, tried, scores).model_dump())
+
+
 def _settings(point: Point, data: TaskData) -> dict[str, Any]:
     model = describe(point.model, data.schema.outputs)
     return {"model": model, "batch_size": point.batch_size, "learning_rate": point.learning_rate}
 
 
-def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Curve]]) -> RunRecord:
+def _numbered(tried: Tried) -> dict[str, int]:
+    return {} if tried.trial is None else {"trial": tried.trial}
+
+
+def _record(task: str, data: TaskData, tried: Sequence[Tried], scores: Sequence[float]) -> RunRecord:
     common: dict[str, Any] = {"task": task, "stage": "sweep", "tags": {"dataset": data.sha256}}
-    children = []
-    for point, each in zip(points, curves, strict=True):
-        settings = _settings(point, data)
-        name = f"{settings['model']}, batch {point.batch_size}, rate {point.learning_rate:g}"
-        means = {key: float(np.mean([best_epoch(curve)[key] for curve in each])) for key in best_epoch(each[0])}
+    children, best = [], winner(scores)
+    folds = len(tried[best].curves)
+    for each in tried:
+        settings = _settings(each.point, data)
+        name = f"{settings['model']}, batch {each.point.batch_size}, rate {each.point.learning_rate:g}"
+        name = name if each.trial is None else f"trial {each.trial}: {name}"
+        settings |= _numbered(each) | ({"stopped_after": len(each.curves)} if len(each.curves) < folds else {})
+        means = {key: float(np.mean([best_epoch(curve)[key] for curve in each.curves])) for key in each.curves[0][0]}
         children.append(RunRecord(run=name, params={**settings, "fold": "mean"}, metrics=_finite(means), **common))
         children += [
             RunRecord(
@@ -73,13 +127,12 @@ def _record(task: str, data: TaskData, points: list[Point], curves: list[list[Cu
                 curves=by_epoch(curve),
                 **common,
             )
-            for fold, curve in enumerate(each)
+            for fold, curve in enumerate(each.curves)
         ]
-    best = winner([score(each) for each in curves])
     return RunRecord(
         run="sweep",
-        params={**_settings(points[best], data), "points": len(points), "folds": len(curves[0])},
-        metrics={"val_loss": score(curves[best])},
+        params={**_settings(tried[best].point, data), "points": len(tried), "folds": folds},
+        metrics={"val_loss": scores[best]},
         artifacts=[f"reports/{task}/sweep.csv", f"reports/{task}/selected.json"],
         children=children,
         **common,

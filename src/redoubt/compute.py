@@ -1,6 +1,6 @@
 """One way to map work over the cores of this machine, with a progress bar."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import joblib
@@ -19,6 +19,11 @@ def spread(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], label: str
     Returns:
         The results in the order of the jobs.
     """
+    return list(progress_bar(results_of(work, jobs), total=len(jobs), desc=label, unit="job"))
+
+
+def results_of(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Like `spread`, each result as soon as it and those before it are there; for callers with a bar of their own."""
     parallel = joblib.Parallel(n_jobs=min(len(jobs), joblib.cpu_count()), return_as="generator")
-    results = parallel(joblib.delayed(work)(*job) for job in jobs)
-    return list(progress_bar(results, total=len(jobs), desc=label, unit="job"))
+    results: Iterator[Any] = parallel(joblib.delayed(work)(*job) for job in jobs)
+    return results

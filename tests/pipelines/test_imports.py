@@ -57,6 +57,7 @@ ROOMS = [
 SHARED = {"code", "progress", "runs", "compute", "quiet", "tracking"}
 OWNERS = {
     "mlflow": ["audit/plugin.py", "tracking/client.py"],
+    "optuna": ["training/search.py"],
     "great_expectations": [f"data/{name}.py" for name in ("expectations", "large", "own_rules", "rules")],
 }
 

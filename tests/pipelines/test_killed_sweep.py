@@ -18,12 +18,10 @@ from redoubt.params.settings.stages import IngestSettings, ScaleSettings, SplitS
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUTS = ("sweep.csv", "selected.json", "records/sweep.json")
-TASK = {
-    "kind": "classification",
-    "source": "data/own/own.csv",
-    "target": "left",
-    "split": {"folds": 2},
-    "sweep": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 5},
+TASK = {"kind": "classification", "source": "data/own/own.csv", "target": "left", "split": {"folds": 2}}
+SWEEPS = {
+    "grid": {"batch_size": [32], "learning_rate": [0.01], "models": [{"kind": "linear"}], "epochs": 5},
+    "trials": {"trials": 6, "ranges": {"depth": [0, 1], "width": [4, 8], "batch_size": [32, 64]}, "epochs": 2},
 }
 
 
@@ -40,14 +38,14 @@ def good(folder: Path) -> None:
 
 
 @pytest.fixture
-def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def ready(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small table, brought as far as the sweep."""
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"age": rng.normal(40, 9, 200).round(1), "spend": rng.normal(90, 9, 200).round(1)})
     (tmp_path / "data/own").mkdir(parents=True)
     table.assign(left=np.where(table["age"] > 40, "yes", "no")).to_csv(tmp_path / "data/own/own.csv", index=False)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params.update(run=["own"], tasks={"own": TASK}, studies={})
+    params.update(run=["own"], tasks={"own": {**TASK, "sweep": SWEEPS[request.param]}}, studies={})
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     monkeypatch.chdir(tmp_path)
     resolve.work("own")
@@ -57,16 +55,19 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_killed_sweep_goes_on_where_it_was(ready: Path) -> None:
+# Two folds each: the first batch has four trials, the second two.
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("ready", "least", "most"), [("grid", 1, 1), ("trials", 9, 11)], indirect=["ready"])
+def test_a_killed_sweep_goes_on_where_it_was(ready: Path, least: int, most: int) -> None:
     kept, reports = ready / ".redoubt/sweep/own", ready / "reports/own"
     process = sweep(ready)
     until = time.monotonic() + 200
-    while not list(kept.glob("*.npz")) and process.poll() is None and time.monotonic() < until:
+    while len(list(kept.glob("*.npz"))) < least and process.poll() is None and time.monotonic() < until:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=30)
     done = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.npz")}
-    assert len(done) == 1, "it was killed too late"
+    assert least <= len(done) <= most, "it was killed too late"
     assert not (reports / "selected.json").exists()
     # What it was killed at stands beside the records too.
     (reports / "records").mkdir(parents=True, exist_ok=True)
@@ -79,4 +80,6 @@ def test_a_killed_sweep_goes_on_where_it_was(ready: Path) -> None:
         (reports / name).unlink()
     good(ready)
     assert [(reports / name).read_bytes() for name in OUTPUTS] == resumed
-    assert read_json(reports / "selected.json")["model"] == "logistic"
+    means = pd.read_csv(reports / "sweep.csv").groupby("learning_rate")["val_loss"].agg(["count", "mean"])
+    found = read_json(reports / "selected.json")["validation_loss"]
+    assert found == pytest.approx(means.loc[means["count"] == 2, "mean"].min())

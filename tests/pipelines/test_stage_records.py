@@ -14,6 +14,7 @@ from redoubt.params.resolve import settings
 from redoubt.params.settings.networks import Linear, Mlp
 from redoubt.params.settings.stages import AttackSettings
 from redoubt.params.task import Task
+from redoubt.training.search import Tried, totals
 from redoubt.training.sweep import Point
 from tests.support.staged import COUNT, put_rows
 
@@ -38,12 +39,25 @@ def test_a_sweep_with_a_point_that_diverged_is_recorded(task: Task) -> None:
     points = [Point(Mlp(kind="mlp", units=(8,)), 16, 9.0), Point(Linear(kind="linear"), 16, 0.1)]
     nan = float("nan")
     bad, good = [{"loss": 2.0, "val_loss": nan}, {"loss": nan, "val_loss": nan}], [{"loss": 1.0, "val_loss": 0.5}] * 2
-    record = sweep._record("risk", data, points, [[bad, good], [good, good]])
+    tried = [Tried(points[0], [bad, good]), Tried(points[1], [good, good])]
+    record = sweep._record("risk", data, tried, totals(tried, 2))
     assert (record.params["model"], record.metrics) == ("logistic", {"val_loss": 0.5})
     children = {child.run: child for child in record.children}
     assert len(children) == 2 * 3
     first = children["mlp 8, batch 16, rate 9, fold 0"]
     assert (first.metrics, first.curves) == ({"loss": 2.0}, {"epoch/loss": [(1, 2.0)]})
+
+
+def test_a_trial_that_was_stopped_is_recorded_and_never_chosen(task: Task) -> None:
+    data: TaskData = load_data("risk")
+    short, curve = [{"loss": 1.0, "val_loss": 0.1}], [{"loss": 1.0, "val_loss": 0.5}]
+    point = Point(Linear(kind="linear"), 16, 0.1)
+    tried = [Tried(point, [short], trial=0), Tried(point, [curve, curve], trial=1)]
+    record = sweep._record("risk", data, tried, totals(tried, 2))
+    assert (record.metrics, record.params["points"], record.params["folds"]) == ({"val_loss": 0.5}, 2, 2)
+    stopped, _, whole, *_ = record.children
+    assert (stopped.run, stopped.params["stopped_after"]) == ("trial 0: logistic, batch 16, rate 0.1", 1)
+    assert (whole.params["trial"], "stopped_after" in whole.params) == (1, False)
 
 
 def test_an_attacks_jobs_arrive_in_another_process_as_they_were_sent(task: Task) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from redoubt.bundle.base.types import NAME_RULE, Kind, Name, is_name
 from redoubt.params.recipes import HardenParams
 from redoubt.params.settings.base import ParamsError, Strict, unknown
+from redoubt.params.settings.search import SearchParams
 from redoubt.params.settings.sections import (
     AttackParams,
     CertifyParams,
@@ -42,6 +43,8 @@ RESERVED = {
 
 BY_KIND = ("sweep", "train", "harden", "guard", "eps", "attack", "certify", "gates")
 SHARED = ("split", "validate")
+# Keys of a sweep by a grid, and of one that draws.
+BY_LISTS, BY_TRIALS = {"batch_size", "learning_rate", "models"}, {"trials", "ranges"}
 # Keys that tell the members of a union apart.
 TAGS = {"kind", "method"}
 # Keys that a section once had, and what says the same now.
@@ -177,13 +180,13 @@ def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
         if section in BY_KIND and kind not in raw[section]:
             raise ParamsError(f"{path}: missing key '{section}.{kind}'")
         base = raw[section] if section in SHARED else raw[section][kind]
-        model = _section_model(section, kind)
-        _parse(model, base, path, section if section in SHARED else f"{section}.{kind}")
+        _parse(_section_model(section, kind, base), base, path, section if section in SHARED else f"{section}.{kind}")
         over = block.get(section, {})
         if not isinstance(over, dict):
             raise ParamsError(f"{path}: {where}.{section} must hold keys and values, got {over!r}")
+        base = _searched_as(over, base) if section == "sweep" else base
         merged = _with_test_file(_merge(base, over), base) if section == "split" else _merge(base, over)
-        resolved = _parse(model, merged, path, f"{where}.{section}")
+        resolved = _parse(_section_model(section, kind, merged), merged, path, f"{where}.{section}")
         own["checks" if section == "validate" else section] = resolved.model_dump()
         own |= {"units": resolved.units} if isinstance(resolved, Eps) else {}
     return _parse(Task, {"name": name, **own}, path, where)
@@ -197,11 +200,17 @@ def _with_test_file(split: dict[str, Any], base: dict[str, Any]) -> dict[str, An
     return {**split, "test": base.get("test"), "test_file": test}
 
 
-def _section_model(section: str, kind: Kind) -> type[Strict]:
+def _searched_as(over: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What a kind's sweep adds to that of a task's block: lists beside lists, ranges beside trials, never both."""
+    other = BY_LISTS if "trials" in over else BY_TRIALS if BY_LISTS & set(over) else set()
+    return {key: value for key, value in base.items() if key not in other}
+
+
+def _section_model(section: str, kind: Kind, data: object) -> type[Strict]:
     models: dict[str, type[Strict]] = {
         "split": SplitParams,
         "validate": ValidateParams,
-        "sweep": SweepParams,
+        "sweep": SearchParams if isinstance(data, dict) and "trials" in data else SweepParams,
         "train": TrainParams,
         "harden": HardenParams,
         "guard": ImageGuard if kind == "image" else TableGuard,
@@ -248,7 +257,13 @@ def _parse(model: type[M], data: Any, path: Path, where: str) -> M:
 def _replaced(where: str, key: str) -> str | None:
     """What to write instead of a key that a section once had."""
     parts = where.split(".")
-    now = REPLACED.get((parts[-1] if parts[0] == "tasks" else parts[0], key))
+    section = parts[-1] if parts[0] == "tasks" else parts[0]
+    if section == "sweep" and key in BY_LISTS:
+        instead = "width: [8, 64], depth: [0, 2]" if key == "models" else f"{key}: [lowest, highest]"
+        return f"'{key}' lists points of a grid, but 'trials' draws them: say 'ranges: {{{instead}}}', or no 'trials'"
+    if section == "sweep" and key == "ranges":
+        return "'ranges' are drawn from by 'trials', which is not there: say how many trials, such as 'trials: 24'"
+    now = REPLACED.get((section, key))
     return f"'{key}' is no longer a key here: {now}" if now else None
 
 

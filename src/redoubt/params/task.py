@@ -9,6 +9,7 @@ from redoubt.params.recipes import HardenParams, Sized
 from redoubt.params.settings.base import Curve, unknown
 from redoubt.params.settings.data_params import Curved, DataParams, JudgedParams
 from redoubt.params.settings.networks import Cnn, Linear, Mlp
+from redoubt.params.settings.search import SearchParams
 from redoubt.params.settings.sections import (
     HARDENED,
     AttackParams,
@@ -31,7 +32,7 @@ class Task(DataParams, JudgedParams, Curved):
 
     checks: ValidateParams
     split: SplitParams
-    sweep: SweepParams
+    sweep: SweepParams | SearchParams
     train: TrainParams
     harden: HardenParams
     guard: ImageGuard | TableGuard
@@ -52,7 +53,8 @@ class Task(DataParams, JudgedParams, Curved):
     @property
     def networks(self) -> dict[str, Linear | Mlp | Cnn]:
         """Every network that is trained, by the key that names it."""
-        swept = {f"sweep.models.{place}": model for place, model in enumerate(self.sweep.models)}
+        models = self.sweep.models if isinstance(self.sweep, SweepParams) else ()
+        swept = {f"sweep.models.{place}": model for place, model in enumerate(models)}
         own = {f"harden.{name}": self.harden.recipe(name).model for name in HARDENED}
         return swept | {f"{key}.model": model for key, model in own.items() if model is not None}
 
@@ -86,6 +88,8 @@ class Task(DataParams, JudgedParams, Curved):
             raise ValueError(f"split: '{self.split.by}' is the target, or has a policy for missing cells; take neither")
         if self.kind == "image" and given:
             raise ValueError(f"an image task takes no '{'eps.features' if given == 'units' else given}'")
+        if self.kind == "image" and isinstance(self.sweep, SearchParams):
+            raise ValueError("sweep.trials draws networks for tables; this task has images: list 'models' instead")
         convolved = next((key for key, each in self.networks.items() if each.kind == "cnn"), None)
         if self.kind != "image" and convolved:
             raise ValueError(f"{convolved}: a cnn needs images; this task is a table")

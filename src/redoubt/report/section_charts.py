@@ -137,13 +137,16 @@ def predictions(task: str, pairs: Mapping[str, Sequence[tuple[float, float]]], t
 
 
 def sweep(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row per point of the grid in the order of its mean loss: what it is, and its folds on a scale from 0 to 100.
+    """A row per point in the order of its mean loss: what it is, and its folds on a scale from 0 to 100.
 
     Args:
-        table: columns model, batch_size, learning_rate, fold, val_loss.
+        table: columns model, batch_size, learning_rate, fold, val_loss; where points were drawn their `trial`. One that
+            was stopped has fewer folds, and comes after all others.
     """
-    points = table.groupby(["model", "batch_size", "learning_rate"], sort=False)["val_loss"]
+    settings = ["model", "batch_size", "learning_rate"]
+    points = table.groupby([*settings, *(["trial"] if "trial" in table else [])], sort=False)["val_loss"]
     found = [(key, losses.tolist()) for key, losses in points]
+    whole = max((len(losses) for _, losses in found), default=0)
     finite = [loss for _, losses in found for loss in losses if loss < float("inf")]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
     rows = [
@@ -153,10 +156,11 @@ def sweep(table: pd.DataFrame) -> list[dict[str, Any]]:
             "learning_rate": f"{key[2]:g}",
             "mean": sum(losses) / len(losses),
             "folds": [round(100 * (loss - low) / ((high - low) or 1.0), 1) for loss in losses if loss < float("inf")],
+            "stopped": len(losses) if len(losses) < whole else None,
         }
         for key, losses in found
     ]
-    return sorted(rows, key=lambda row: (row["mean"] != row["mean"], row["mean"]))
+    return sorted(rows, key=lambda row: (row["stopped"] is not None, row["mean"] != row["mean"], row["mean"]))
 
 
 def confusion(counts: Sequence[Sequence[int]]) -> list[list[tuple[int, float]]]:

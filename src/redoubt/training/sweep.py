@@ -98,7 +98,13 @@ def compute_anew(key: Mapping[str, Any], given: Arrays, compute: Callable[[], Ar
 
 
 def cross_validate(
-    point: Point, folds: Folds, schema: Schema, epochs: int, seed: int, remember: Remember = compute_anew
+    point: Point,
+    folds: Folds,
+    schema: Schema,
+    epochs: int,
+    seed: int,
+    remember: Remember = compute_anew,
+    limits: Sequence[float] = (),
 ) -> list[Curve]:
     """Train a point once per fold on the other folds' examples and measure it on the fold's own.
 
@@ -110,9 +116,10 @@ def cross_validate(
         seed: of weights and example order; the same for every point, so that points differ by their choices alone.
         remember: gives what a fold came to before the process was killed, or computes it; like
             `EvaluationCache.remember`.
+        limits: by fold the mean loss of the folds so far above which the point is stopped; left out, it never is.
 
     Returns:
-        A learning curve per fold: one mapping of metric names to values per epoch.
+        A learning curve per fold that was trained: one mapping of metric names to values per epoch.
     """
     plan = {"epochs": epochs, "batch_size": point.batch_size, "learning_rate": point.learning_rate, "seed": seed}
     # Made where a fold is not remembered, and then shared by all of them.
@@ -131,6 +138,8 @@ def cross_validate(
         given = {"train_x": train.x, "train_y": train.y, "x": validation.x, "y": validation.y}
         fold = Fold(scaler, train, validation, class_weights(train.y, schema.outputs, folds.balance))
         curves.append(_as_curve(remember(key, given, partial(_train, fold, trainer))))
+        if limits and score(curves) > limits[number]:
+            break
     return curves
 
 

@@ -3,7 +3,11 @@
 import pytest
 
 from redoubt.params.load import load
-from redoubt.params.settings.networks import Cnn
+from redoubt.params.resolve import settings
+from redoubt.params.settings.networks import Cnn, Linear
+from redoubt.params.settings.search import Ranges, SearchParams
+from redoubt.params.settings.sections import SweepParams
+from redoubt.params.settings.stages import SweepSettings
 from tests.support.params import Write
 
 
@@ -53,3 +57,18 @@ def test_a_model_given_by_a_task_replaces_the_other_whole(written: Write) -> Non
     params = load(path)
     assert params.task("digits").harden.certified.model == Cnn(kind="cnn", filters=(4,), kernel=5)
     assert params.task("cifar10").harden.certified.model == Cnn(kind="cnn", filters=(4,), units=(8,))
+
+
+def test_a_sweep_is_by_lists_or_by_trials(written: Write) -> None:
+    """What a task says of the one leaves nothing of the other, whatever its kind says."""
+    drawn = {"trials": 12, "ranges": {"depth": [1, 2]}}
+    own = load(written({"tasks.types.sweep": drawn}))
+    assert own.task("types").sweep == SearchParams(trials=12, ranges=Ranges(depth=(1, 2)), epochs=30)
+    assert isinstance(own.task("diagnosis").sweep, SweepParams)
+    listed = {"batch_size": [8], "learning_rate": [0.1], "models": [{"kind": "linear"}]}
+    kinds = load(written({"sweep.classification": {**drawn, "epochs": 5}, "tasks.types.sweep": listed}))
+    assert kinds.task("diagnosis").sweep == SearchParams(trials=12, ranges=Ranges(depth=(1, 2)), epochs=5)
+    assert kinds.task("types").sweep == SweepParams(
+        batch_size=(8,), learning_rate=(0.1,), models=(Linear(kind="linear"),), epochs=5
+    )
+    assert settings(SweepSettings, kinds.task("diagnosis"), 1).sweep == kinds.task("diagnosis").sweep

@@ -53,6 +53,31 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         {"tasks.digits.attack": {"budget": {"linf": 0.2}}},
         "tasks.digits.attack: 'budget' is no longer a key here: the size that is gated and reported is .* `eps:",
     ),
+    "grid-beside-trials": (
+        {"tasks.types.sweep": {"trials": 9, "batch_size": [16, 64]}},
+        "tasks.types.sweep: 'batch_size' lists points of a grid, .* 'ranges: {batch_size: \\[lowest, highest\\]}'",
+    ),
+    "models-beside-trials": (
+        {"tasks.types.sweep": {"trials": 9, "models": [{"kind": "linear"}]}},
+        "tasks.types.sweep: 'models' lists .* say 'ranges: {width: \\[8, 64\\], depth: \\[0, 2\\]}', or no 'trials'",
+    ),
+    "ranges-without-trials": (
+        {"tasks.types.sweep": {"ranges": {"width": [8, 16]}}},
+        "tasks.types.sweep: 'ranges' are drawn from by 'trials', which is not there: .* 'trials: 24'",
+    ),
+    "falling-range": (
+        {"tasks.types.sweep": {"trials": 9, "ranges": {"width": [16, 8]}}},
+        "tasks.types.sweep.ranges.width: the first number must not be above the second; got \\[16, 8\\]",
+    ),
+    "mistyped-range": (
+        {"tasks.types.sweep": {"trials": 9, "ranges": {"widths": [8, 16]}}},
+        "tasks.types.sweep.ranges: unknown key 'widths'; did you mean 'width'",
+    ),
+    "no-trial": ({"tasks.types.sweep": {"trials": 0}}, "tasks.types.sweep.trials: .*equal to 1; got 0"),
+    "trials-of-images": (
+        {"tasks.digits.sweep": {"trials": 9}},
+        "tasks.digits: sweep.trials draws networks for tables; this task has images: list 'models' instead",
+    ),
     "empty-grid": ({"sweep.image.batch_size": []}, "sweep.image.batch_size: .*at least 1 item"),
     "unknown-norm": (
         {"harden.image.adversarial.norm": "l1"},

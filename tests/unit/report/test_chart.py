@@ -120,6 +120,18 @@ def test_the_sweep_is_sorted_and_what_diverged_is_last() -> None:
     assert found[1]["folds"] == [100.0]
 
 
+def test_trials_that_were_stopped_stand_below_all_others() -> None:
+    rows = [(0, "a", 32, 0.1, fold, loss) for fold, loss in enumerate((3.0, 4.0))]
+    rows += [(1, "a", 32, 0.1, 0, 1.0), (2, "b", 32, 0.1, 0, 2.0), (2, "b", 32, 0.1, 1, 2.0)]
+    table = pd.DataFrame(rows, columns=["trial", "model", "batch_size", "learning_rate", "fold", "val_loss"])
+    found = section_charts.sweep(table)
+    assert [(row["model"], row["mean"], row["stopped"]) for row in found] == [
+        ("b", 2, None),
+        ("a", 3.5, None),
+        ("a", 1, 1),
+    ]
+
+
 def test_learning_curves_of_numbers_show_the_error() -> None:
     columns = {"loss": [2, 1], "mae": [2, 1], "val_loss": [3, 1], "val_mae": [3, 1]}
     loss, error = section_charts.learning_curves("price", {"natural": pd.DataFrame({"epoch": [1, 2], **columns})})

@@ -11,6 +11,7 @@ from redoubt.core.types import Norm
 from redoubt.params.settings.base import Curve, ParamsError, Strict
 from redoubt.params.settings.data_params import Curved, DataParams, JudgedParams
 from redoubt.params.settings.own_rules import OwnRule
+from redoubt.params.settings.search import SearchParams
 from redoubt.params.settings.sections import (
     AttackParams,
     Balanced,
@@ -77,10 +78,10 @@ class ScaleSettings(Curved):
 
 
 class SweepSettings(Strict):
-    """The grid that is searched."""
+    """The grid, or the ranges, that are searched."""
 
     name: Name
-    sweep: SweepParams
+    sweep: SweepParams | SearchParams
     train: Balanced
     seed: Seed
 
