@@ -1,11 +1,17 @@
 """Columns of dates as people write them: read as moments, in UTC where they name an offset."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from redoubt.data.shared.looks import DATE, MISSING
+
+_HALF_DAY = re.compile(
+    r"^(?P<day>\d{4}-\d\d-\d\d)[ T]+(?P<hour>0?[1-9]|1[0-2])(?P<rest>(?::\d\d(?::\d\d(?:\.\d+)?)?)?)"
+    r"\s*(?P<half>[AaPp])\.?[Mm]\.?$"
+)
 
 
 def moments(cells: "pd.Series[Any]") -> tuple["pd.Series[Any]", "pd.Series[bool]"] | None:
@@ -39,7 +45,7 @@ def parsed(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
         text: dates and times.
         first: whether the day comes first where no year does; pandas would let it before the month even behind a year.
     """
-    text = _year_first(text, first)
+    text = as_iso(text, first)
     by_year = text.str.match(r"\d{4}").fillna(value=False).to_numpy(bool)
     found = np.full(len(text), "NaT", "datetime64[us]")
     for rows, day in ((by_year, False), (~by_year, first)):
@@ -48,16 +54,30 @@ def parsed(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
     return pd.Series(found, text.index, name=text.name)
 
 
-def _year_first(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
-    """Dates with a year of four digits at their end as ISO 8601 writes them, which pandas reads 20 times as fast."""
-    turned = r"\3-\2-\1" if first else r"\3-\1-\2"
-    for pattern, instead in (
-        (r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})(?!\d)", turned),
-        (r"^(\d{4})-(\d)-", r"\1-0\2-"),
-        (r"^(\d{4}-\d{2})-(\d)(?!\d)", r"\1-0\2"),
-    ):
+def as_iso(text: "pd.Series[Any]", first: bool) -> "pd.Series[Any]":
+    """Dates with the year at their end, or with AM and PM, as ISO 8601 writes them: ten times as fast for pandas.
+
+    Args:
+        text: dates and times.
+        first: whether the day comes before the month.
+    """
+
+    def turned(found: "re.Match[str]") -> str:
+        one, two, year = found.groups()
+        day, month = (one, two) if first else (two, one)
+        # Two digits as `strptime` takes them: the same in any year.
+        century = "" if len(year) == 4 else "20" if int(year) < 69 else "19"
+        return f"{century}{year}-{month:0>2}-{day:0>2}"
+
+    text = text.str.replace(r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?!\d)", turned, regex=True)
+    for pattern, instead in ((r"^(\d{4})-(\d)-", r"\1-0\2-"), (r"^(\d{4}-\d{2})-(\d)(?!\d)", r"\1-0\2")):
         text = text.str.replace(pattern, instead, regex=True)
-    return text
+    return text.str.replace(_HALF_DAY, _whole_day, regex=True)
+
+
+def _whole_day(found: "re.Match[str]") -> str:
+    hour = int(found["hour"]) % 12 + 12 * (found["half"] in "pP")
+    return f"{found['day']}T{hour:02d}{found['rest'] or ':00'}"
 
 
 def day_first(text: "pd.Series[Any]") -> bool | None:
