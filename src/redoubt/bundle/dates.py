@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from redoubt.bundle.base.errors import InputError
+
 Part = Literal["year", "month", "day", "weekday", "hour", "days"]
 # Weekdays count from Monday, 1, to Sunday, 7.
 _PARTS: Mapping[Part, Callable[[datetime, date], int]] = {
@@ -40,9 +42,30 @@ class Dated(BaseModel):
         """What the parts are called."""
         return part_names(self.name, self.parts)
 
+    def require_policies(self, value: object, unfilled: Collection[str]) -> None:
+        """Refuse an empty date, by its own name, if something must be said of its parts.
+
+        Args:
+            value: None, or blanks.
+            unfilled: columns of which the task does not say what an empty cell counts as.
+
+        Raises:
+            InputError: some part is one of them.
+        """
+        without = [name for name in self.columns if name in unfilled]
+        if without:
+            which = "its parts" if len(without) == len(self.columns) else ", ".join(map(repr, without))
+            came = f"column '{self.name}' is {empty_as(value)}"
+            raise InputError(f"{came}; {EXPECTED}: the task declares no `missing` policy for {which}")
+
     def of(self, when: datetime) -> dict[str, int]:
         """The parts of a moment, by their columns."""
         return {f"{self.name}_{part}": _PARTS[part](when, self.start) for part in self.parts}
+
+
+def empty_as(value: object) -> str:
+    """What is said of an empty cell that came: null, or a word of blanks."""
+    return "null" if value is None else f"{value!r}, which is empty"
 
 
 def part_names(name: str, parts: tuple[Part, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
 from redoubt.bundle.column import LARGEST, LONGEST, Column, Missing, Text, expected_of, fault_of, repeated, unset
-from redoubt.bundle.dates import EXPECTED, Dated, as_asked, moment
+from redoubt.bundle.dates import EXPECTED, Dated, as_asked, empty_as, moment
 from redoubt.bundle.relations.table import Relations, check_columns
 from redoubt.bundle.switches import Switches
 from redoubt.bundle.words import meant, normal, unlike
@@ -199,7 +199,7 @@ class Schema(BaseModel):
         """A record with the parts of each date that it holds in place of the date.
 
         Raises:
-            InputError: what is no date, or a date beside its own parts.
+            InputError: what is no date, an empty one without a policy, or a date beside its own parts.
         """
         found = dict(record) if self.dates else record
         for dated in self.dates:
@@ -210,6 +210,8 @@ class Schema(BaseModel):
             when = None if empty else moment(value)
             if when is None and not empty:
                 raise InputError(f"column '{dated.name}' is {value!r}; {EXPECTED}")
+            if empty:
+                dated.require_policies(value, [each.name for each in self.columns if not each.fills])
             twice = next((name for name in dated.columns if name in record), None)
             if twice is not None:
                 raise InputError(f"'{dated.name}' gives the column '{twice}' already; leave one of them out")
@@ -255,10 +257,9 @@ class Schema(BaseModel):
 def _encode_cell(row: int, column: Column, value: Any) -> list[float]:
     if value is None or _is_blank(column, value):
         if column.missing is None or column.missing.value is None:  # as `fills`, which mypy cannot follow
-            came = "null" if value is None else f"{value!r}, which is empty"
             raise InputError(
-                f"input {row}: column '{column.name}' is {came}; expected {expected_of(column)}: the task declares no"
-                " `missing` policy for it"
+                f"input {row}: column '{column.name}' is {empty_as(value)}; expected {expected_of(column)}: the task"
+                " declares no `missing` policy for it"
             )
         filled = _encode_cell(row, column, column.missing.value)
         return [filled[0], 1.0] if column.missing.indicator else filled

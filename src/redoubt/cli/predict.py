@@ -15,6 +15,7 @@ from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.base.types import Floats, Positive, is_name
 from redoubt.bundle.certificates import certified_interval
+from redoubt.bundle.dates import as_asked
 from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.cli.init.source import look
@@ -165,7 +166,8 @@ def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[st
     names = [column.name for column in schema.columns]
     missing = [name for name in names if name not in table]
     if missing:
-        raise AskedError(f"'{file}' has no column {listed(map(repr, missing))}; the model takes {listed(names, 30)}")
+        lacking, asked = (as_asked(each, schema.dates, own.columns) for each in (missing, names))
+        raise AskedError(f"'{file}' has no column {listed(map(repr, lacking))}; the model takes {listed(asked, 30)}")
     columns = {column.name: _cells(table[column.name], column.kind, file) for column in schema.columns}
     x, errors = np.zeros((len(table), *schema.shape), np.float32), []
     for row in range(len(table)):
@@ -174,7 +176,7 @@ def read_rows(file: Path, schema: Schema) -> tuple[pd.DataFrame, Floats, list[st
             errors.append(no_dates[row])
             continue
         if empty:
-            errors.append(f"column {listed(map(repr, empty))} is empty")
+            errors.append(f"column {listed(map(repr, as_asked(empty, schema.dates, own.columns)))} is empty")
             continue
         try:
             x[row] = schema.encode([{name: cells[row] for name, cells in columns.items()}])[0]

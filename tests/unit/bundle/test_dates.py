@@ -58,7 +58,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "german": ({"since": "31.5.2024"}, "input 0: column 'since' is '31.5.2024'; expected a date such as 2024-05-31"),
     "number": ({"since": 45_000}, "column 'since' is 45000; expected a date"),
     "twice": ({"since": "2024-05-31", "since_year": 2024}, "'since' gives the column 'since_year' already"),
-    "empty": ({"since": None}, "column 'since_year' is null"),
+    "empty": (
+        {"since": None},
+        "column 'since' is null; expected a date such as .* the task declares no `missing` policy for its parts",
+    ),
+    "blank": ({"since": " "}, "column 'since' is ' ', which is empty; expected a date such as"),
+    "empty part": ({"since_year": None}, "column 'since_month' is missing"),
     "none": ({}, "column 'since' is missing; expected since, age"),
     "part": ({"since_year": 2024}, "column 'since_month' is missing; expected since_year, since_month, since_day"),
     "unknown": ({"since": "2024-05-31", "ages": 3}, "unknown column 'ages'; expected since, age"),
@@ -77,6 +82,13 @@ def test_an_empty_date_counts_as_its_parts_say() -> None:
     schema = SCHEMA.model_copy(update={"columns": (*filled, SCHEMA.columns[-1])})
     for record in ({"since": None}, {"since": " "}, {}):
         assert schema.encode([{"age": 1.0, **record}]).tolist() == [[7.0] * 6 + [1.0]]
+
+
+def test_a_date_of_which_one_part_has_no_policy_is_refused_by_its_own_name() -> None:
+    filled = tuple(each.model_copy(update={"missing": Missing(how="median", value=7.0)}) for each in COLUMNS[:-1])
+    schema = SCHEMA.model_copy(update={"columns": (*filled, *SCHEMA.columns[-2:])})
+    with pytest.raises(InputError, match="column 'since' is null; .* no `missing` policy for 'since_days'$"):
+        schema.encode([{"age": 1.0, "since": None}])
 
 
 def test_no_attacker_changes_a_date() -> None:

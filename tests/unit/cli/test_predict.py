@@ -15,6 +15,7 @@ from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli import main
 from redoubt.cli.predict import read_rows
+from redoubt.cli.words import AskedError
 from redoubt.core.store import write_json
 from tests.support import tiny
 from tests.support.tiny import IMAGE, NUMBER, TABLE
@@ -175,3 +176,11 @@ def test_dates_in_a_file_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert x[[0, 2, 3]].tolist() == [[1.5, 31.0, 17.0], [3.5, 1.0, 0.0], [4.5, 2.0, 3.0]]
     assert [row for row, error in enumerate(errors) if error] == [1]
     assert errors[1].startswith("column 'at' is 'soon'; expected a date such as 2024-05-31")
+    path.write_text("at;size\n31.05.2024 17:20;1,5\n;2,5\n" + "02.06.2024 03:00;4,5\n" * 30)
+    assert read_rows(path, schema)[2][1] == "column 'at' is empty"
+    path.write_text("day;size\n" + "2;4,5\n" * 30)
+    with pytest.raises(AskedError, match="has no column 'at'; the model takes size, at$"):
+        read_rows(path, schema)
+    path.write_text("at_day;size\n" + "2;4,5\n" * 30)
+    with pytest.raises(AskedError, match="has no column 'at_hour'; the model takes size, at_day, at_hour$"):
+        read_rows(path, schema)
