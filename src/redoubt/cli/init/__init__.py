@@ -21,6 +21,7 @@ from redoubt.cli.init import block, source
 from redoubt.cli.init.allowed import allowed
 from redoubt.cli.init.eps import eps_in_words, sized
 from redoubt.cli.init.propose import Proposal, likely_target, propose
+from redoubt.cli.init.related import related
 from redoubt.cli.init.rules import proposed
 from redoubt.cli.words import AskedError, task_name
 from redoubt.core.store import whole_file
@@ -45,6 +46,7 @@ SHOWN = 60
 NAME = 80
 # Of a wider table only the target gets a rule that its owner may edit.
 WIDE = 100
+RELATED = "all rows keep these; where every valid record must, take them, and no attack will break them (docs/eps.md)"
 EPILOG = """\
 It reads CSV, TSV, Excel, Parquet (files and folders), Feather, JSON, gzip and zip of these, NPZ, and a folder of
 images with a folder per class. It finds separator, decimal mark, encoding and header by itself and says what it found;
@@ -192,6 +194,10 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
         for sentence in (*_too_little(raw, task), *_repeated(raw, limits)):
             _say(console, f"note: {sentence}")
         remarks = _remarks(proposal)
+        numbers = proposal.named("number", "whole number")
+        if lines := related(pd.DataFrame(raw.table)[numbers]):
+            _say(console, f"note: all rows keep {listed(lines, len(lines))}: see 'relations' at the end of the block")
+            remarks[""] = f"{RELATED}\nrelations: {block.flow(list(lines))}\n{remarks['']}"
     eps = sized(raw, task.eps, task.transform)
     remarks["eps"] = eps_in_words(raw, eps)
     plain["eps"] = eps.model_dump()
@@ -294,7 +300,8 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
         "validate": "what these data need to pass",
         "train": "\n".join(_training(proposal)),
         "": "immutable: [...]        features that an attacker cannot change; raise_only, lower_only: one way only\n"
-        "ranges: {name: [0, 1]}  values that an attacker cannot leave (else: those of the training rows)",
+        "ranges: {name: [0, 1]}  values that an attacker cannot leave (else: those of the training rows)\n"
+        "sweep: {trials: 24}     networks and rates drawn by how the last ones did (else: a grid of six)",
     }
     return remarks
 

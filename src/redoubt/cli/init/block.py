@@ -66,7 +66,7 @@ def text(name: str, block: Mapping[str, Any], remarks: Mapping[str, str]) -> str
     lines = [f"{INDENT}{name}:"]
     for key, value in block.items():
         lines += [f"{INDENT * 2}# {line}" for line in remarks.get(key, "").splitlines()]
-        lines.append(f"{INDENT * 2}{key}: {_flow(value)}")
+        lines.append(f"{INDENT * 2}{key}: {flow(value)}")
     lines += [f"{INDENT * 2}# {line}" for line in remarks.get("", "").splitlines()]
     return "\n".join(lines) + "\n"
 
@@ -103,7 +103,8 @@ def _belongs_below(line: str, depth: int) -> bool:
     return not text.strip() or (text.startswith("#") and len(line) - len(text) <= depth)
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """A plain value as YAML on one line."""
     return (
         str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=2**20, sort_keys=False))
         .removesuffix("\n")
