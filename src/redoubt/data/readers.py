@@ -267,7 +267,9 @@ def _look_through(path: Path, how: ReadParams) -> Look:
 
 def _refuse_long(row: list[str], names: list[str], path: Path, line: int) -> None:
     fix = "a cell that holds the separator needs double quotes"
-    if not any(cell.strip() for cell in row[len(names) :]):
+    if len(names) == 1 and len(row) > 2:
+        fix = f"a title, it seems, {names[0][:40]!r}: remove the lines above the names of the columns"
+    elif not any(cell.strip() for cell in row[len(names) :]):
         fix = "it ends in a separator that the header does not end in: add one there, or remove those of the rows"
     raise SourceError(f"'{path}': line {line} has {len(row)} cells, more cells than the header's {len(names)}; {fix}")
 

@@ -61,7 +61,7 @@ def build(table: pd.DataFrame, task: DataParams, origin: Origin) -> Raw:
         raise SourceError(f"'{task.source}' has no rows")
     _check_names(table, task)
     given, (table, dates) = table, with_parts(table, task)
-    features = (*(task.features or _numeric_names(given, task)), *task.parts)
+    features = (*_features(given, task), *task.parts)
     used = len(features) + len(task.categorical)
     fix = "name fewer under 'features' in params.yaml"
     limits.refuse_above(used, limits.USED_COLUMNS, f"'{task.source}': too many columns to learn from", fix)
@@ -92,7 +92,7 @@ def misfits(table: pd.DataFrame, task: DataParams) -> dict[int, list[str]]:
         SourceError: a column missing or named twice.
     """
     _check_names(table, task)
-    features = task.features or _numeric_names(table, task)
+    features = _features(table, task)
     found: defaultdict[int, list[str]] = defaultdict(list)
     parsed = {}
     for name in task.dates:
@@ -157,6 +157,10 @@ def _plainly(text: "pd.Series[str]") -> "pd.Series[float] | None":
     except pa.ArrowInvalid:
         return None
     return pd.Series(found.to_numpy(zero_copy_only=False), text.index, dtype="float64", name=text.name)
+
+
+def _features(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:
+    return task.features if task.features or task.words_only else _numeric_names(table, task)
 
 
 def _numeric_names(table: pd.DataFrame, task: DataParams) -> tuple[str, ...]:

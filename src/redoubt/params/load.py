@@ -174,8 +174,9 @@ def _task(name: str, block: Any, raw: dict[str, Any], path: Path) -> Task:
         raise ParamsError(f"{path}: {where}.kind must be regression, classification or image")
     kind = block["kind"]
     own = {key: value for key, value in block.items() if key not in (*SHARED, *BY_KIND)}
-    valid = sorted((set(Task.model_fields) - {"name", "checks", "units"}) | {"validate"})
+    valid = sorted((set(Task.model_fields) - {"name", "checks", "units", "words_only"}) | {"validate"})
     _refuseunknown(list(own), valid, f"{path}: {where}")
+    own |= {"words_only": True} if own.get("features") == [] else {}
     for section in (*SHARED, *BY_KIND):
         if section in BY_KIND and kind not in raw[section]:
             raise ParamsError(f"{path}: missing key '{section}.{kind}'")

@@ -96,7 +96,9 @@ class Task(DataParams, JudgedParams, Curved):
         moving = next((name for name in HARDENED if getattr(self.harden.recipe(name), "augment", None)), None)
         if self.kind != "image" and moving:
             raise ValueError(f"harden.{moving}: 'augment' moves pictures; this task is a table")
-        if self.features:
+        if self.words_only and not (self.categorical or self.dates):
+            raise ValueError("features: the list is empty, and so are 'categorical' and 'dates': nothing to learn from")
+        if self.features or self.words_only:
             self.check_declared(self.features)
             numbers = (*self.features, *self.parts)
             other = next((name for name in self.transform if name not in numbers), None)

@@ -47,6 +47,11 @@ def lined(change: Callable[[int, str], str]) -> Make:
     return text(lambda whole: "\n".join(change(n, line) for n, line in enumerate(whole.splitlines())) + "\n")
 
 
+def sums(table: pd.DataFrame) -> pd.DataFrame:
+    """A row of totals, for below the table."""
+    return table[["age", "spend"]].sum().round(2).to_frame().T
+
+
 def german(mark: str) -> Make:
     """Semicolons, decimal commas, this mark between thousands."""
     values = [f"{40_000 + 137.25 * (n * 7919 % ROWS):,.2f}".replace(",", mark).replace(".", ",") for n in PLACE]
@@ -151,6 +156,28 @@ TAKEN: dict[str, tuple[str, Make, str]] = {
         text(lambda whole: whole + "\nExported by ACME on 2024-01-01\n"),
         "in the last row, of",
     ),
+    "totals-beside-a-word": (
+        "own.csv",
+        lambda path: pd.concat([frame(), sums(frame()).assign(plan="Grand total")]).to_csv(path, index=False),
+        "the last row seems to hold totals ('Grand total' in 'plan', 'age', 'spend' the sum of all above): remove it",
+    ),
+    "totals-alone": (
+        "own.csv",
+        lambda path: pd.concat([frame(), sums(frame())]).to_csv(path, index=False),
+        "the last row seems to hold totals ('age', 'spend' the sum of all above): remove it",
+    ),
+    "line-of-units": (
+        "own.csv",
+        lined(lambda number, line: line + "\nyears,EUR,," * (not number)),
+        "row 0 (counted from 0 below the header) keeps 2 of 4 columns from being numbers ('years' in 'age', 'EUR' in"
+        " 'spend': units, or a second header?): remove that line",
+    ),
+    "header-repeated": (
+        "own.csv",
+        lined(lambda number, line: line + "\nage,spend,plan,left" * (number == 50)),
+        "row 50 (counted from 0 below the header) keeps 2 of 4 columns from being numbers (it repeats the names of the",
+    ),
+    "separators-at-the-end": ("own.csv", lined(lambda _, line: line + ","), "it is empty"),
     "codes": ("own.csv", csv(x=[f"{n // 2 % 8:03d}" for n in PLACE]), "categorical: [plan, x]"),
     "serial-dates": ("own.csv", csv(order_date=45_000 + PLACE // 2 * 7 % 99), "from 2023-03-15 to 2023-06-21"),
     "long-texts": ("own.csv", csv(x=["x" * 2000 + str(n % 3) for n in PLACE]), "texts of more than 1,000 letters"),
@@ -239,6 +266,15 @@ def test_codes_keep_their_zeros(said: Callable[..., str]) -> None:
     assert sources.fetch(own(), seed=0).schema.columns[-1].categories[0] == "000"
 
 
+def test_numbers_that_are_left_out_stay_out_where_no_other_is_used(said: Callable[..., str]) -> None:
+    """Without a word on features all columns of numbers would be used."""
+    table = frame()[["plan", "left"]].assign(number=PLACE)
+    found = said("own.csv", lambda path: table.to_csv(path, index=False), "--target", "left")
+    assert "it counts the rows" in found
+    assert "no column of numbers is used: an attacker can change nothing" in found
+    assert [column.name for column in sources.fetch(own(), seed=0).schema.columns] == ["plan"]
+
+
 def test_a_number_that_stands_for_an_empty_cell_is_one_when_said(said: Callable[..., str]) -> None:
     found = said("own.csv", TAKEN["sentinel"][1], "--target", "left", "--missing", "-999.0")
     assert "'size' has 23 empty cells" in found
@@ -274,6 +310,11 @@ def test_names_that_are_the_same_in_their_normal_form_are_refused(said: Callable
 REFUSED: dict[str, tuple[str, Make, str]] = {
     "word-to-excel": ("own.csv", text(lambda whole: "sep=;\n" + whole, sep=";"), "is a word to Excel and no header"),
     "title": ("own.csv", text(lambda whole: "Report 2024;;;\n" + whole, sep=";"), "names 1 of 4 columns: a title"),
+    "title-of-one-cell": (
+        "own.csv",
+        text(lambda whole: "Report 2024\nof all customers\n\n" + whole),
+        "a title, it seems, 'Report 2024': remove the lines above the names of the columns",
+    ),
     "title-in-a-workbook": ("own.xlsx", workbook(lambda rows: [["Report"], *rows]), "names 1 of 4 columns: a title"),
     "separator-at-the-end": (
         "own.csv",

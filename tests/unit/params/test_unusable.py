@@ -53,6 +53,11 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         {"tasks.digits.attack": {"budget": {"linf": 0.2}}},
         "tasks.digits.attack: 'budget' is no longer a key here: the size that is gated and reported is .* `eps:",
     ),
+    "nothing-to-learn-from": (
+        {"tasks.types.features": [], "tasks.types.integer": []},
+        "tasks.types: features: the list is empty, and so are 'categorical' and 'dates': nothing to learn from",
+    ),
+    "not-a-key-of-the-file": ({"tasks.types.words_only": True}, "tasks.types: unknown key 'words_only'"),
     "grid-beside-trials": (
         {"tasks.types.sweep": {"trials": 9, "batch_size": [16, 64]}},
         "tasks.types.sweep: 'batch_size' lists points of a grid, .* 'ranges: {batch_size: \\[lowest, highest\\]}'",

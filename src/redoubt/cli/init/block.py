@@ -39,7 +39,8 @@ def of_table(proposal: Proposal, source: str, read: ReadParams, checks: Mapping[
     if checks:
         block["validate"] = dict(checks)
     block["train"] = _training(proposal)
-    return {key: value for key, value in block.items() if value != []}
+    # An empty list of features says that no number is one; left out, all would be.
+    return {key: value for key, value in block.items() if value != [] or key == "features"}
 
 
 def _training(proposal: Proposal) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from redoubt.bundle.dates import Part, part_names
 from redoubt.cli.init import goal as goals
 from redoubt.cli.init.cells import Cells, looked_at
 from redoubt.cli.init.odd import Proposed, odd_notes
+from redoubt.cli.init.stray import stray_notes
 from redoubt.cli.init.uses import ID, TAUGHT, Use, kept_words, skewness, use_of, varying_parts
 from redoubt.data.shared.dates import moments
 from redoubt.data.shared.looks import looks_like
@@ -117,8 +118,19 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     split, said = _split(every, columns, len(table))
     columns = tuple(_recurring(column) if "time" in split else column for column in columns)
     missing = _missing(columns, len(table))
-    notes = [*_word_notes(every, columns), *_empty_notes(columns, missing, len(table)), *_level_notes(columns), *said]
+    notes = [
+        *stray_notes(every),
+        *_word_notes(every, columns),
+        *_empty_notes(columns, missing, len(table)),
+        *_level_notes(columns),
+        *said,
+    ]
     notes += [*goals.notes(goal, measured), *odd_notes(every, columns, measured)]
+    if not any(column.use in ("number", "whole number") for column in columns):
+        notes.append(
+            "no column of numbers is used: an attacker can change nothing, so that robustness cannot be measured, and"
+            " no model will be promoted"
+        )
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
     if lopsided:

@@ -60,10 +60,10 @@ def skewness(cells: Cells) -> float:
 
 
 def _unusable(cells: Cells) -> str:
-    if is_nameless(cells.name):
-        return "it has no name: an index that was exported, as a rule"
     if not len(cells.filled):
         return "it is empty"
+    if is_nameless(cells.name):
+        return "it has no name: an index that was exported, as a rule, or one whose name stands in another line"
     if cells.holds_objects:
         return "it holds lists, records or bytes: make columns of numbers or words of them"
     if len(cells.filled) < (1 - EMPTY) * len(cells.raw):

@@ -117,7 +117,7 @@ def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
         holds, fix = looks.like, looks.fix
     if name.startswith("Unnamed: "):
         return Found(name, holds, shows, "left out", "it has no name: an index that was exported, as a rule")
-    if task.features:
+    if task.features or task.words_only:
         return Found(name, holds, shows, "left out", UNNAMED)
     return Found(name, holds, shows, "left out", f"it is no number; to use it {fix}")
 

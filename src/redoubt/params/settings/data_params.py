@@ -53,6 +53,7 @@ class DataParams(Gaps):
         switches: how many of these he may switch in one example; 1 if it is left out.
         raise_only: features that an attacker may only raise.
         lower_only: features that an attacker may only lower.
+        words_only: whether `features` is an empty list: no column of numbers is used, where all would be without it.
         units: of eps in raw units by feature, as `eps.features` says them.
         dates: by column of dates the parts of it that are features, whole numbers beyond an attacker's reach.
         levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
@@ -68,6 +69,7 @@ class DataParams(Gaps):
     read: ReadParams = ReadParams()
     target: str
     features: tuple[str, ...] = ()
+    words_only: bool = Field(default=False, exclude_if=unset)
     categorical: tuple[str, ...] = ()
     integer: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
