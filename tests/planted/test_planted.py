@@ -16,7 +16,7 @@ from redoubt.targets.contract import Opening
 from redoubt.targets.function import of_function
 from redoubt.targets.keras_file import of_model
 from tests.support.brightness import SIDE, examples, model, nearest
-from tests.support.planted import audited, failed, opened
+from tests.support.planted import LABELS, audited, failed, opened
 
 L = keras.layers
 
@@ -31,7 +31,7 @@ def test_an_honest_model_of_numbers_passes() -> None:
     network.layers[-1].set_weights([np.array([[1.0], [2.0], [3.0]]), np.zeros(1)])
     target = of_model(network, "numbers", Opening(batch.take(np.arange(8)), is_number=True))
     judge = Judge(target, frame_of(x, None), Tolerance(1.0))
-    assert list(suspicions(judge, batch, look(judge, batch))) == []
+    assert all(check.passed for check in suspicions(judge, batch, look(judge, batch)))
     assert target.access == "gradients and bounds"
 
 
@@ -96,6 +96,19 @@ def test_dropout_left_on() -> None:
         look(Judge(served, frame, Untargeted()), batch)
     declared = look(Judge(served, frame, Untargeted(), repeats=3), batch)
     assert declared.right.share > 0.8
+
+
+def test_batch_normalization_left_in_training_mode() -> None:
+    """What it says of an example depends on which others it is asked about at the same time."""
+    batch, network = examples(), model()
+
+    def training(x: Any) -> Any:
+        return network(0.5 + 0.25 * (x - x.mean()) / (x.std() + 1e-6)).numpy()
+
+    served = of_function(training, "served", Opening(batch.take(np.arange(8)), LABELS))
+    judge = Judge(served, frame_of(batch.x, None), Untargeted())
+    wrong = {check.name: check.found for check in suspicions(judge, batch, look(judge, batch)) if not check.passed}
+    assert "batch normalization in training mode" in wrong["an answer does not depend on the other examples"]
 
 
 @pytest.mark.parametrize("shift", [1, 2])

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_dynamic, quantize_static
 
 from redoubt.core.types import Batch
 from redoubt.targets.contract import Opening
@@ -117,6 +118,61 @@ def test_quantized_in_onnx(
     assert "go straight through them (BPDA)" in " ".join(found.notes)
     assert found.clean.share == 1.0
     assert found.worst.share == exact(of_brightness(lambda m: K.round(5 * m) / 5), batch)
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, x: Any) -> None:
+        self.left = iter([{"x": x}])
+
+    def get_next(self) -> Any:
+        return next(self.left, None)
+
+
+def far_from_the_edge(batch: Batch) -> tuple[Batch, float]:
+    """Examples that a code more or less does not decide, and which share of them no shift of all pixels fools."""
+    network, step = keras.Sequential([L.Input((SIDE, SIDE, 1)), *nearest()]), 0.01
+    robust = [
+        np.all(
+            [
+                network(np.clip(batch.x + shift, 0, 1)).numpy().argmax(axis=1) == batch.y
+                for shift in (-reach, 0.0, reach)
+            ],
+            axis=0,
+        )
+        for reach in (EPS - step, EPS + step)
+    ]
+    sure = np.flatnonzero(robust[0] == robust[1])
+    return batch.take(sure), round(float(robust[0][sure].mean()), 6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("form", ["whole numbers alone", "as it runs"])
+def test_quantized_by_onnx_runtime(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, robust = far_from_the_edge(examples(96))
+    kernel, bias = (each.numpy() for each in nearest()[1].weights)
+    flat, out = helper.make_node("Flatten", ["x"], ["f"], "a"), helper.make_node("Gemm", ["f", "w", "b"], ["y"], "b")
+    graph = helper.make_graph(
+        [flat, out],
+        "planted",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", SIDE, SIDE, 1])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(kernel, "w"), numpy_helper.from_array(bias, "b")],
+    )
+    plain, path = tmp_path / "plain.onnx", tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), plain)
+    if form == "as it runs":
+        quantize_dynamic(plain, path)
+    else:
+        quantize_static(plain, path, Reader(batch.x), quant_format=QuantFormat.QOperator)
+    target = open_target(str(path), Opening(batch.take(np.arange(8)), LABELS))
+    assert target.access == "gradients", target.notes
+    found = audited(target, batch, monkeypatch, eps=EPS)
+    assert "go straight through them (BPDA)" in " ".join(found.notes)
+    assert found.clean.share == 1.0
+    assert robust < 0.9
+    assert found.worst.share == robust
+    by_gradients = {name: count for name, count in found.headline.broken if name not in ("noise", "square")}
+    assert sum(by_gradients.values()) >= (1 - robust) * len(batch) / 2, "gradients find it, not queries alone"
 
 
 def test_a_gradient_that_leads_away_beside_the_rounding_is_stamped(monkeypatch: pytest.MonkeyPatch) -> None:

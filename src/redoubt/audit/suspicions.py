@@ -20,6 +20,8 @@ from redoubt.evaluation.summarize import degenerate
 # Of the largest score, by which two answers to the same input may differ.
 SAME = 1e-4
 PROBED = 256
+# Examples that are asked about alone, too.
+ALONE = 8
 CLEARLY = 0.1
 # Of a budget of queries, which part the question of the unit may take.
 PART = 8
@@ -84,6 +86,9 @@ def suspicions(judge: Judge, batch: Batch, clean: Clean) -> Iterator[Check]:
     worthless = degenerate(clean.scores, names if judge.target.is_classification else ())
     if worthless is not None:
         yield Check(name="the predictions vary", passed=False, found=worthless)
+    if judge.repeats == 1:
+        some = batch.x[: _affordable(judge, min(ALONE, len(batch)), 1)]
+        yield _alone(judge, some, clean.scores)
     if not judge.target.is_classification:
         return
     yield _above_a_constant(clean)
@@ -93,6 +98,22 @@ def suspicions(judge: Judge, batch: Batch, clean: Clean) -> Iterator[Check]:
     if judge.target.network is not None:
         yield from _own_scaling(judge.target.network, batch.x)
     yield _logits(clean.scores)
+
+
+def _alone(judge: Judge, x: Floats, scores: Floats) -> Check:
+    """Whether an example's answer is its own: by layers that look across a batch, others decide it."""
+    name, alone = (
+        "an answer does not depend on the other examples",
+        np.concatenate([judge.oracle(row[None]) for row in x]),
+    )
+    far = np.abs(alone - scores[: len(x)]).max(axis=1) / max(1.0, float(np.abs(scores).max()))
+    if far.max() <= SAME:
+        return Check(name=name, passed=True, found=f"{len(x)} that are asked alone get the same scores")
+    found = (
+        f"asked alone, example {int(far.argmax())} gets other scores than among the others (by {far.max():.2g} of the"
+        " largest): batch normalization in training mode, or scales of a whole batch? Export the model for inference"
+    )
+    return Check(name=name, passed=False, found=found)
 
 
 def _above_a_constant(clean: Clean) -> Check:

@@ -9,12 +9,13 @@ import tensorflow as tf
 from onnx import numpy_helper
 
 from redoubt.core.errors import RedoubtError
+from redoubt.targets.onnx_integers import INTEGERS
 from redoubt.targets.onnx_layers import LAYERS
 from redoubt.targets.onnx_operators import OPERATORS
 from redoubt.targets.onnx_rounding import ROUNDING
 
 # Operators that have a TensorFlow form here.
-KNOWN = {**OPERATORS, **LAYERS, **ROUNDING}
+KNOWN = {**OPERATORS, **LAYERS, **ROUNDING, **INTEGERS}
 
 
 class TranslationError(RedoubtError):
@@ -53,7 +54,7 @@ def translate(model: onnx.ModelProto, output: str, given: str) -> Callable[[tf.T
 
 def rounds(model: onnx.ModelProto, output: str) -> bool:
     """Whether something on the way to an output rounds what the inputs make of it."""
-    return any(name_of(node) in ROUNDING for node in needed(model.graph, output))
+    return any(name_of(node) in ROUNDING or name_of(node) in INTEGERS for node in needed(model.graph, output))
 
 
 def constants_of(model: onnx.ModelProto) -> dict[str, Any]:

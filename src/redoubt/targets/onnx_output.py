@@ -41,13 +41,15 @@ def choose(model: onnx.ModelProto, said: str) -> Chosen:
     makers = {name: node for node in copy.graph.node for name in node.output}
     output = _scores(copy, makers, said)
     node = _through(makers, output)
+    node, rounded = _before_rounding(copy.graph, node, makers)
     if node is None:
         return _with(copy, output)
     if node.op_type in ("Softmax", "Sigmoid") and _is_over_classes(node):
         what = node.op_type.lower()
         one = what == "sigmoid" and _width(copy, output) == 1
         more = ", as two: 0 for the first class, and itself for the second" if one else ""
-        note = f"its last {what} was unwrapped: what is attacked are the logits before it{more}"
+        also = ", and so was the rounding of its probabilities" if rounded else ""
+        note = f"its last {what} was unwrapped{also}: what is attacked are the logits before it{more}"
         return _with(copy, node.input[0], (note,), is_logits=not one, is_one_logit=one)
     one_logit = _pair(node, makers)
     if one_logit is not None:
@@ -87,6 +89,29 @@ def _through(makers: dict[str, onnx.NodeProto], output: str) -> onnx.NodeProto |
     while node is not None and node.op_type in ("Identity", "Cast") and node.input[0] in makers:
         node = makers[node.input[0]]
     return node
+
+
+def _before_rounding(
+    graph: onnx.GraphProto, node: onnx.NodeProto | None, makers: dict[str, onnx.NodeProto]
+) -> tuple[onnx.NodeProto | None, bool]:
+    """The softmax or sigmoid whose probabilities a quantized model rounds at last, and whether it does.
+
+    One on whole numbers is handed on as one on floats, on logits that the graph is given for it.
+    """
+    makes = makers.get(node.input[0]) if node is not None and node.op_type == "DequantizeLinear" else None
+    if makes is None:
+        return node, False
+    if makes.op_type == "QuantizeLinear":
+        before = _through(makers, makes.input[0])
+        found = before is not None and before.op_type in ("Softmax", "Sigmoid")
+        return (before, True) if found else (node, False)
+    if makes.op_type not in ("QLinearSoftmax", "QLinearSigmoid"):
+        return node, False
+    logits = f"{makes.input[0]}_logits"
+    graph.node.append(onnx.helper.make_node("DequantizeLinear", makes.input[:3], [logits]))
+    plain = onnx.helper.make_node(makes.op_type.removeprefix("QLinear"), [logits], makes.output)
+    plain.attribute.extend(each for each in makes.attribute if each.name == "axis")
+    return plain, True
 
 
 def _pair(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> str | None:

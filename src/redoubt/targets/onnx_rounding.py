@@ -23,7 +23,7 @@ def _one(function: Callable[[tf.Tensor], tf.Tensor]) -> Operator:
     return lambda inputs, _: _straight(function)(inputs[0])
 
 
-_rounded = _straight(tf.round)
+rounded = _straight(tf.round)
 
 
 def _quantize(inputs: Inputs, attributes: Attributes) -> Any:
@@ -32,28 +32,34 @@ def _quantize(inputs: Inputs, attributes: Attributes) -> Any:
     if not np.issubdtype(zero.dtype, np.integer):
         raise ValueError(f"quantization to {zero.dtype} has no form here")
     scale, offset = _along(inputs, inputs[1], attributes), _along(inputs, zero, attributes)
-    ends = np.iinfo(zero.dtype)
-    return tf.clip_by_value(_rounded(_float(inputs[0]) / scale) + offset, float(ends.min), float(ends.max))
+    return saturated(rounded(as_float(inputs[0]) / scale) + offset, zero.dtype)
 
 
 def _dequantize(inputs: Inputs, attributes: Attributes) -> Any:
     zero = np.asarray(given(inputs, 2, np.zeros((), np.float32)))
-    return (_float(inputs[0]) - _along(inputs, zero, attributes)) * _along(inputs, inputs[1], attributes)
+    return (as_float(inputs[0]) - _along(inputs, zero, attributes)) * _along(inputs, inputs[1], attributes)
 
 
 def _along(inputs: Inputs, value: Any, attributes: Attributes) -> Any:
     """A scale or a zero point: one for all, or one for each place of an axis."""
     if attributes.get("block_size", 0):
         raise ValueError("quantization by blocks has no form here")
-    value, sides = _float(value), len(inputs[0].shape)
+    value, sides = as_float(value), len(inputs[0].shape)
     if not len(value.shape) or value.shape[0] == 1:
         return tf.reshape(value, [])
     axis = attributes.get("axis", 1) % sides
     return tf.reshape(value, [-1 if side == axis else 1 for side in range(sides)])
 
 
-def _float(value: Any) -> tf.Tensor:
+def as_float(value: Any) -> tf.Tensor:
+    """Whole numbers as floats, which carry a gradient."""
     return tf.cast(value, tf.float32)
+
+
+def saturated(value: tf.Tensor, kind: Any) -> tf.Tensor:
+    """Cut off where a type of whole numbers ends, as a ReLU that was folded into a quantization is."""
+    ends = np.iinfo(kind)
+    return tf.clip_by_value(value, float(ends.min), float(ends.max))
 
 
 ROUNDING: dict[str, Operator] = {
