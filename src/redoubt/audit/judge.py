@@ -61,8 +61,21 @@ class Judge:
     @cached_property
     def undefended(self) -> Mapping[Norm, AttackProblem]:
         """The model, per norm."""
-        outputs = self.target.gradients or of_callable(self.oracle, self.target.width)
+        outputs = self.target.gradients
+        if outputs is None:
+            return self.queried
         return {norm: AttackProblem(outputs, self.criterion, norm, self.bounds, self.target.said) for norm in NORMS}
+
+    @cached_property
+    def queried(self) -> Mapping[Norm, AttackProblem]:
+        """The model as it is asked, every query counted, per norm: what attacks without gradients meet."""
+        outputs = of_callable(self.oracle, self.target.width)
+        return {norm: AttackProblem(outputs, self.criterion, norm, self.bounds, self.target.said) for norm in NORMS}
+
+    @property
+    def left(self) -> int | None:
+        """Queries that the budget still allows; None sets no limit."""
+        return None if self.queries is None else max(0, self.queries - self.oracle.queries)
 
     def attack(self, attack: Attack, problem: AttackProblem, batch: Batch, eps: float, start: int = 0) -> Floats:
         """Perturbed inputs, inside the bounds and the ball: re-checked here, whoever made them."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from redoubt.attacks.query import OracleError
 from redoubt.audit.judge import Judge
 from redoubt.audit.measure import Cell, Measuring
 from redoubt.core.types import Batch, Norm
@@ -32,11 +33,13 @@ def masking_checks(
     """
     cells = [cell for cell in measuring.cells.values() if all(name in cell.alone for name in ALONE)]
     if not cells or "square" not in measuring.cells[max(measuring.cells)].alone:
-        found = "too little was measured before the budget was spent: give more of it"
-        return [Check(name="gradients are not masked", passed=False, found=found)]
+        return _too_little()
     budget = cells[-1]
     few = np.arange(min(EXAMPLES, len(batch)))
-    free = unbounded(judge, batch.take(few), norm)
+    try:
+        free = unbounded(judge, batch.take(few), norm)
+    except OracleError:
+        return _too_little()
     observed = Observed(
         cells=[_as_threat(cell, norm, certified.get(cell.eps)) for cell in cells],
         budget=budget.eps,
@@ -49,6 +52,11 @@ def masking_checks(
         guard_repeats=True,
     )
     return [check for check in gradient_masking_checks(observed) if check.name not in ELSEWHERE]
+
+
+def _too_little() -> list[Check]:
+    found = "too little was measured before the budget was spent: give more of it"
+    return [Check(name="gradients are not masked", passed=False, found=found)]
 
 
 def _success(cell: Cell) -> AttackSuccess:

@@ -77,14 +77,16 @@ class Measuring:
         self.stopped: str | None = None
 
     def unless_interrupted(self, work: Callable[[], R], otherwise: R) -> R:
-        """What the work returns; something else where it, or anything before it, was interrupted."""
+        """What the work returns; something else where it, or anything before it, was interrupted, or asked too much."""
         if self.stopped == INTERRUPTED:
             return otherwise
         try:
             return work()
         except KeyboardInterrupt:
             self.stopped = INTERRUPTED
-            return otherwise
+        except OracleError as error:
+            self.stopped = self.stopped or str(error)
+        return otherwise
 
     def run(self, steps: Sequence[Step], clock: Clock) -> None:
         """Carry out steps until they or the means are at an end."""
@@ -131,7 +133,8 @@ class Measuring:
         problem, seed = self._judge.undefended[self._norm], self._judge.seed + step.member.restart
         attack = step.member.attack
         if isinstance(attack, QueryAttack):
-            return attack.count(problem, batch.x, batch.y, eps=step.eps, seed=seed).x_adv
+            asked = self._judge.queried[self._norm]
+            return attack.count(asked, batch.x, batch.y, eps=step.eps, seed=seed).x_adv
         return self._judge.attack(attack, problem, batch, step.eps, step.member.restart)
 
     def _judged(self, cell: Cell, member: Member, rows: Ints, x_adv: Floats, fooled: Flags) -> int:

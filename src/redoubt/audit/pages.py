@@ -12,6 +12,7 @@ from redoubt.audit.run import Outcome
 from redoubt.core.store import whole_file, write_json
 from redoubt.core.types import Batch, Floats
 from redoubt.evaluation.metrics import Rate
+from redoubt.evaluation.redraws import Flags
 from redoubt.report.examples import changes, is_picture, perturbed
 from redoubt.report.page import render
 from redoubt.report.svg import to_data_uri
@@ -64,7 +65,9 @@ def _words(classes: Floats, labels: tuple[str, ...]) -> list[str]:
 
 
 def _answers(scores: Floats, labels: tuple[str, ...]) -> list[str]:
-    return _words(scores[:, 0] if scores.shape[1] == 1 else scores.argmax(axis=1), labels)
+    said = _words(np.nan_to_num(scores[:, 0] if scores.shape[1] == 1 else scores.argmax(axis=1)), labels)
+    asked: Flags = np.asarray(np.isfinite(scores).all(axis=1))
+    return [word if known else "not asked" for word, known in zip(said, asked, strict=True)]
 
 
 def card(audit: Audit) -> str:

@@ -9,7 +9,7 @@ from redoubt.attacks.ensemble import Member
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
-from redoubt.targets.contract import Access
+from redoubt.targets.contract import Access, Kind
 
 STEPS, TARGETS, RESTARTS = 40, 9, 2
 # Queries per example: of a first look, and of a thorough search.
@@ -83,12 +83,13 @@ def _by_gradients(scope: Scope) -> Iterator[Step]:
     targeted = Member("apgd-t", APGDT(steps=STEPS, targets=min(TARGETS, max(scope.classes - 1, 1)), eot=eot))
     for member in (margin, targeted, *scope.searches):
         yield from (Step(eps, member) for eps in given)
+    few, many = _searched(scope, len(every))
     # Without gradients, on all examples: if it wins where gradients did not, they are masked.
-    yield Step(given[-1], _square(FEW), alone=True)
+    yield from (Step(given[-1], _square(queries), alone=True) for queries in few)
     restart = PGD(steps=STEPS, eot=eot, early_stop=stops)
     for start in range(1, RESTARTS + 1):
         yield from (Step(eps, Member("pgd restart", restart, restart=start)) for eps in given)
-    yield from (Step(eps, _square(MANY)) for eps in given)
+    yield from (Step(eps, _square(queries)) for eps in given for queries in many)
 
 
 def _by_queries(scope: Scope) -> Iterator[Step]:
@@ -105,6 +106,21 @@ def _by_queries(scope: Scope) -> Iterator[Step]:
         yield from (Step(eps, member) for member in searches for eps in scope.given)
     jump = Member("hopskipjump", HopSkipJump(queries=each), uses_gradients=False)
     yield from (Step(eps, jump) for eps in scope.given)
+
+
+def _searched(scope: Scope, every: int) -> tuple[list[int], list[int]]:
+    """Queries per example of the first and the thorough search beside gradients; none where a budget has none left.
+
+    What attacks with gradients find is judged by queries, too.
+    """
+    if scope.queries is None:
+        return [FEW], [MANY]
+    given = len(scope.given)
+    judged = scope.repeats * (4 * every + (2 + len(scope.searches) + RESTARTS) * given)
+    left = scope.queries - judged - (1 + scope.repeats) * (1 + given)
+    few = min(FEW, left // 4)
+    many = min(MANY, (left - few) // given)
+    return ([few], [many]) if few >= 1 else ([], [])
 
 
 def _shares(scope: Scope, every: int) -> tuple[int, int]:
@@ -127,9 +143,9 @@ def _square(queries: int) -> Member:
     return Member("square", Square(queries=queries), uses_gradients=False)
 
 
-def thorough_search() -> Member:
-    """By queries, as long as a plan without a budget of them lets it."""
-    return _square(MANY)
+def thorough_search(queries: int | None = None) -> Member:
+    """By queries, as long as a plan lets it: without a limit, or with so many for each example."""
+    return _square(MANY if queries is None else max(1, min(MANY, queries)))
 
 
 # What no audit tries yet, whatever the access.
@@ -137,6 +153,18 @@ NEVER = (
     "attacks that change other things than values within eps: patches, rotations, blur, words",
     "poisoning of the training set, and theft of the model",
 )
+
+
+def uncounted(access: Access, kind: Kind) -> list[str]:
+    """What a model was made to say without its being a query, in words."""
+    found = []
+    if access not in ("scores", "labels"):
+        found.append("passes through a copy of the model, of attacks that follow its gradients")
+    if access == "gradients and bounds":
+        found.append("bounds, computed from its weights")
+    if kind in ("onnx", "callable", "mlflow", "http"):
+        found.append("the first examples, a few of each class, by which its answers were read when it was opened")
+    return found
 
 
 def not_tried(access: Access, *, l2: bool, transfer: bool) -> list[str]:

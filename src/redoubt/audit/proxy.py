@@ -121,8 +121,7 @@ def proxy_of(judge: Judge, batch: Batch, scores: Floats, eps: float) -> Proxy | 
     """
     if judge.target.gradients is not None or not judge.target.is_classification:
         return None
-    left = None if judge.queries is None else max(0, judge.queries - judge.oracle.queries)
-    answers = len(batch) + (MORE if left is None else min(MORE, left // PART))
+    answers = len(batch) + (MORE if judge.left is None else min(MORE, judge.left // PART))
     return Proxy(judge, batch, scores, answers, eps)
 
 

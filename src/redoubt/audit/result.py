@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from redoubt.core.types import Norm
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.evaluation.results import Check, Found
@@ -56,7 +58,8 @@ class Audit(Found):
         checks: on the model, its data and the gradients.
         tried: every attack with its eps, how many examples it was run on, and what it was the first to fool.
         not_tried: what an attacker might still do.
-        queries: that the model answered.
+        queries: that the model answered, its guard's answers and redraws among them.
+        uncounted: what the model was made to say beside them.
         stopped: why the plan was not carried out to its end; None if it was.
         settings: that the figures depend on.
         reproduce: the command.
@@ -76,6 +79,7 @@ class Audit(Found):
     tried: list[dict[str, Any]]
     not_tried: list[str]
     queries: int
+    uncounted: list[str] = Field(default_factory=list)
     stopped: str | None
     settings: dict[str, Any]
     reproduce: str = ""

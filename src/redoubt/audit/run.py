@@ -1,5 +1,6 @@
 """One audit from beginning to end: look at the model, attack it, check the gradients, prove what can be proven."""
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from redoubt.audit.guard import Columns, guarded_columns
 from redoubt.audit.judge import Judge
 from redoubt.audit.masking import masking_checks
 from redoubt.audit.measure import Cell, Measuring
-from redoubt.audit.plan import MANY, Scope, not_tried, plan
+from redoubt.audit.plan import MANY, Scope, not_tried, plan, uncounted
 from redoubt.audit.proxy import Proxy, proxy_of, transfer
 from redoubt.audit.result import Audit, EpsRow
 from redoubt.audit.suspicions import Clean, look, suspicions
@@ -66,7 +67,7 @@ class Outcome:
         audit: as data.
         x_adv: perturbed inputs; the input itself where nothing fooled the model.
         fooled: which are adversarial and were right before.
-        scores: the model's on `x_adv`.
+        scores: the model's on those, NaN where it was not asked.
     """
 
     audit: Audit
@@ -136,11 +137,13 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
         _row(judge, batch, (settings.norm, eps in given), cell, certified.get(eps), guarded.get(eps, Columns()))
         for eps, cell in measuring.cells.items()
     ]
+    last = measuring.cells[max(given)].worst
+    fooled = last.is_adversarial & ~clean.wrong
+    told = _told(judge, last.kept, fooled, measuring)
     found = _audit(judge, Looked(batch, clean, source), settings, rows, checks, measuring)
     if proxy is not None and proxy.said is not None:
         found = found.model_copy(update={"notes": [*found.notes, proxy.said]})
-    last = measuring.cells[max(given)].worst
-    return Outcome(found, last.kept, last.is_adversarial & ~clean.wrong, _told(judge, last.kept, measuring))
+    return Outcome(found, last.kept, fooled, told)
 
 
 def _check_eps(given: tuple[float, ...], frame: Frame, batch: Batch, norm: Norm) -> None:
@@ -159,14 +162,18 @@ def _sizes(given: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _scope(judge: Judge, examples: int, settings: Settings, given: tuple[float, ...], proxy: Proxy | None) -> Scope:
-    queries = settings.budget.queries
-    asked = judge.oracle.queries + (0 if proxy is None else proxy.answers - examples)
+    left = judge.left
+    if left is not None and proxy is not None:
+        left = max(0, left - (proxy.answers - examples))
+    if left is not None and judge.target.gradients is not None:
+        # The other half is for the checks of its gradients and its bounds; of what a guard has, for its columns too.
+        left //= 2 if judge.target.guarded is None else 4
     return Scope(
         judge.target.access,
         tuple(sorted(set(given))),
         tuple(each for each in _sizes(given) if each not in given),
         judge.target.width,
-        None if queries is None else max(1, (queries - asked) // examples),
+        None if left is None else max(1, left // examples),
         settings.repeats,
         transfer(proxy),
         tuple(searches(judge.bounds, MANY)),
@@ -218,11 +225,13 @@ def _score(judge: Judge, right: Flags, batch: Batch, *, per_class: bool = True) 
     return column_score(right, batch.y, 1, judge.criterion.is_adversarial(mean, batch.y))
 
 
-def _told(judge: Judge, x_adv: Floats, measuring: Measuring) -> Floats:
-    """What the model says of the adversarial examples; where it answers no more, zeros."""
-    if measuring.stopped is not None and judge.target.kind == "http":
-        return np.zeros((len(x_adv), judge.target.width), np.float32)
-    return judge.target.predict(x_adv)
+def _told(judge: Judge, x_adv: Floats, fooled: Flags, measuring: Measuring) -> Floats:
+    """What the model says of the adversarial examples; of others, and where it answers no more, NaN."""
+    told = np.full((len(x_adv), judge.target.width), np.nan, np.float32)
+    if fooled.any() and not (measuring.stopped is not None and judge.target.kind == "http"):
+        with contextlib.suppress(BudgetError):
+            told[fooled] = judge.oracle(x_adv[fooled])
+    return told
 
 
 def _audit(
@@ -252,6 +261,7 @@ def _audit(
             transfer=any(each.attack.startswith("transfer") for each in measuring.tried),
         ),
         queries=judge.oracle.queries,
+        uncounted=uncounted(target.access, target.kind),
         stopped=measuring.stopped,
         settings={
             "seed": settings.seed,

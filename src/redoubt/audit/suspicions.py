@@ -165,9 +165,9 @@ def _unit(judge: Judge, batch: Batch, clean: Clean) -> Check:
 
 def _affordable(judge: Judge, examples: int, times: int) -> int:
     """How many examples can be asked about so often for a small part of a budget of queries."""
-    if judge.queries is None:
+    if judge.left is None:
         return examples
-    return max(1, min(examples, (judge.queries - judge.oracle.queries) // (PART * times * judge.repeats)))
+    return max(1, min(examples, judge.left // (PART * times * judge.repeats)))
 
 
 def _own_scaling(network: keras.Model, x: Floats) -> Iterator[Check]:

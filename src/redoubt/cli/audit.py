@@ -253,6 +253,8 @@ def _show(found: "Audit", written: list[Path]) -> None:
         console.print(f"warning: {row.warning}" if row.warning else row.says)
     for check in found.failed:
         console.print(f"failed check: {check.name}: {check.found}")
+    outside = f"; not counted: {'; '.join(found.uncounted)}" if found.uncounted else ""
+    console.print(f"queries: {found.queries}{outside}")
     if found.stopped:
         console.print(f"not finished: {found.stopped}")
     for path in written:
