@@ -60,8 +60,9 @@ check: .venv/installed ## Lint and check types
 	@$(ACTIVE) ruff check .
 	@$(ACTIVE) mypy
 
-bench-attacks: .venv/installed ## Compare the speed and strength of each attack with ART, on 1,000 MNIST images
+bench-attacks: .venv/installed ## Compare the speed and strength of each attack with ART, on 1,000 MNIST images; torchattacks and Foolbox where installed
 	@$(ACTIVE) python -m benchmarks.attacks
+	@test ! -x .redoubt/torch/bin/python || { $(ACTIVE) python -m benchmarks.torch_peers; }
 
 bench-serving: .venv/installed ## Compare the guarded service with bare servers, on MNIST; REQUESTS=200000: endurance
 	@$(ACTIVE) python -W ignore -m benchmarks.$(if $(REQUESTS),endurance --requests $(REQUESTS),serving)
