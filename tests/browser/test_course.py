@@ -13,12 +13,16 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from benchmarks.screenshots import CHROMIUM, browser
+from redoubt.attacks.core.gradient import fgsm
 from redoubt.report.course import LANGUAGES, course_page
 from redoubt.report.page import render
+from redoubt.studies.attack.attacks_pages import accuracy, problem
+from redoubt.studies.attack.fgsm_lab import lab as fgsm_lab
 from redoubt.studies.catalogue import CHAPTERS, find
 from redoubt.studies.classification import cascade, generative
 from redoubt.studies.contract import Lab
 from redoubt.studies.convolution import convolution
+from redoubt.studies.digit_networks import MLP, first, learn, new_network
 from redoubt.studies.files import write
 from redoubt.studies.given import Given
 from redoubt.studies.regression import polynomial, regularization
@@ -110,6 +114,23 @@ def test_a_click_changes_the_language(pages: Path, chromium: Browser) -> None:
     opened.get_by_role("link", name="中文").click()
     assert opened.url.endswith(LANGUAGES["zh"])
     assert "课程" in opened.title()
+    opened.close()
+
+
+def test_labels_inside_figures_are_chinese_on_the_chinese_page_and_stay_in_their_figure(
+    pages: Path, chromium: Browser
+) -> None:
+    opened = chromium.new_page()
+    opened.goto((pages / LANGUAGES["zh"]).as_uri())
+    said = opened.locator("svg.drawn text").all_text_contents()
+    assert {"进化后 CP", "学习率 / 极限", "水系", "样本数 N"} <= set(said)
+    outside = opened.evaluate(
+        "[...document.querySelectorAll('svg.drawn text')].filter(text => {"
+        " const [a, b] = [text, text.closest('svg')].map(each => each.getBoundingClientRect());"
+        " return a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || a.bottom > b.bottom + 1;"
+        "}).map(text => text.textContent)"
+    )
+    assert not outside
     opened.close()
 
 
@@ -231,4 +252,27 @@ def test_the_polynomials_of_the_lab_are_those_of_the_study(chromium: Browser) ->
             [polynomial.lees_error(expected[part]) for part in ("train", "test")], rel=1e-3, abs=0.01
         )
     assert float(re.findall(r"\d+\.\d\d", set_slider(opened, 0, 9))[0]) < 0.05
+    opened.close()
+
+
+def test_the_steps_of_the_lab_are_those_of_fgsm(chromium: Browser) -> None:
+    train, batch = first(Given(course=False, seed=20).digits(), 300, 40)
+    network = learn(new_network(MLP, train.x, 20), train, 8, 64, 20)
+    lab = fgsm_lab(network, batch)
+    threat, opened = problem(network), lab_alone(chromium, lab)
+    rows = [
+        int(np.flatnonzero((np.rint(batch.x[..., 0] * 16) == image).all(axis=(1, 2)))[0])
+        for image in lab.found["images"]
+    ]
+    for step in (0, 10, 30):
+        eps = step / 100
+        x_adv = fgsm()(threat, batch.x, batch.y, eps=eps, seed=0) if step else batch.x
+        answers = threat.predict(x_adv).argmax(axis=1)
+        for number, row in enumerate(rows):
+            set_slider(opened, 0, number + 1)
+            said = set_slider(opened, 1, step)
+            assert f"predicted {answers[row]}," in said
+            assert ("correct" in said) == (answers[row] == batch.y[row])
+        assert f"{100 * accuracy(threat, x_adv, batch.y):.1f} %" in said
+    assert f"{0.3 * 16:g} on a grey scale of 0 to 16" in said
     opened.close()

@@ -17,7 +17,7 @@ WHOLE = ("index", "report_script", "report_style", "style")
 # What a stage reads of the code without importing it.
 READ = {
     "section": {f"{TEMPLATES}/{name}.html" for name in ("macros", "section", *WHOLE)},
-    "report": {f"{TEMPLATES}/{name}.html" for name in ("course", *WHOLE)},
+    "report": {f"{TEMPLATES}/{name}.html" for name in ("course", "course_labs", *WHOLE)},
     # It digests the code of every study, wherever that is.
     "resolve_course": {"src/redoubt", "pipelines/study.py"},
 }

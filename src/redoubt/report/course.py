@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from redoubt.core.store import read_json
+from redoubt.report.figure_words import chinese
 from redoubt.report.formula import Outlines, to_mathml
 from redoubt.report.inline_svg import Drawings
 from redoubt.report.page import render
@@ -21,7 +22,7 @@ def course_page(language: str, chapters: Sequence[tuple[Mapping[str, str], Seque
         folder: holds a folder with result.json and pictures per study.
     """
     shown: list[dict[str, Any]] = []
-    outlines, drawings = Outlines(), Drawings()
+    outlines, drawings = Outlines(), Drawings(chinese if language == "zh" else None)
     for title, names in chapters:
         studies = [
             _study(folder / name, language, outlines, drawings)

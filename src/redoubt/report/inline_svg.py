@@ -4,12 +4,13 @@ A study's file keeps every digit and stands alone; on a page with fifty of them 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from markupsafe import Markup, escape
+
+from redoubt.report.relabel import is_comment, read_drawing, relabel
 
 LINK = "{http://www.w3.org/1999/xlink}href"
 # Digits after the point of places in the picture, and of the small shapes that are drawn at many places.
@@ -26,8 +27,13 @@ _LETTER = re.compile(r"[A-Z][A-Za-z0-9]*(?:-[A-Za-z]+)*-[0-9a-f]+")
 class Drawings:
     """The drawings of one page."""
 
-    def __init__(self) -> None:
-        """Begin without any."""
+    def __init__(self, say: Callable[[str], str] | None = None) -> None:
+        """Begin without any.
+
+        Args:
+            say: a label inside a drawing in the page's language; left out, labels stay as they are.
+        """
+        self._say = say
         self._letters: dict[str, str] = {}
         self._styles: dict[str, str] = {}
         self._count = 0
@@ -40,7 +46,9 @@ class Drawings:
             label: what it shows, for those who cannot see it.
         """
         self._count += 1
-        root = ElementTree.fromstring(svg)  # noqa: S314 - written by this project
+        root = read_drawing(svg)
+        if self._say:
+            relabel(root, self._say)
         names = {old: f"d{self._count}-{new}" for new, old in enumerate(_ids(root))}
         body = "".join(self._told(child, names, inside=False) for child in root)
         image = " pixels" if "<image" in body else ""
@@ -63,14 +71,15 @@ class Drawings:
 
     def _told(self, element: Element, names: dict[str, str], *, inside: bool) -> str:
         """An element and all below it as text."""
-        tag = element.tag.split("}")[1]
-        if tag in ("metadata", "style"):
+        tag = "" if is_comment(element) else element.tag.split("}")[1]
+        if tag in ("", "metadata", "style"):
             return ""
         name = element.get("id", "")
         if tag == "path" and _LETTER.fullmatch(name):
             self._letters.setdefault(name, f"<path{self._attributes(element, names, digits=0)}/>")
             return ""
         below = "".join(self._told(child, names, inside=inside or tag == "defs") for child in element)
+        below += escape(element.text) if tag == "text" else ""
         attributes = self._attributes(element, names, digits=SHAPES if inside else PLACES)
         if tag in ("g", "defs") and not below:
             return ""

@@ -61,7 +61,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, without a title of its own, and what to see in it; words inside the figure are short and English."""
+    """A figure, without a title of its own, and what to see in it.
+
+    Words inside the figure are short and English; `report/figure_words.py` has them in Chinese.
+    """
 
     figure: "Figure"
     caption: Text
@@ -77,7 +80,7 @@ class Lab:
         says: what to try.
     """
 
-    kind: Literal["cascade", "convolution", "descent", "gaussians", "lambda", "polynomial"]
+    kind: Literal["cascade", "convolution", "descent", "fgsm", "gaussians", "lambda", "polynomial"]
     found: Mapping[str, Any]
     says: Text
 

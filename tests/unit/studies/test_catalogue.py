@@ -6,6 +6,9 @@ import pytest
 from matplotlib import mathtext
 from matplotlib.font_manager import FontProperties
 
+from redoubt.report.figure_words import CHINESE, chinese, is_known
+from redoubt.report.relabel import labels, read_drawing
+from redoubt.report.svg import figure_to_svg
 from redoubt.studies import catalogue
 from redoubt.studies.contract import StudyError, Text
 from redoubt.studies.given import Given
@@ -33,6 +36,33 @@ def test_a_study_says_what_it_asks_and_what_it_found(name: str, quick: Run) -> N
     for table in result.tables:
         assert table.rows
         assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_every_word_inside_a_figure_is_known_in_chinese(name: str, quick: Run) -> None:
+    said = {
+        label
+        for picture in quick(name).pictures.values()
+        for label in labels(read_drawing(figure_to_svg(picture.figure)))
+    }
+    assert said
+    assert not [label for label in said if not is_known(label)]
+
+
+@pytest.mark.parametrize("english", CHINESE)
+def test_a_translation_is_chinese_and_keeps_the_numbers(english: str) -> None:
+    assert english.count("#") == CHINESE[english].count("#")
+    label = english.replace("#", "1,234.5")
+    assert is_known(label)
+    assert chinese(label) != label
+    assert chinese(label).count("1,234.5") == english.count("#")
+
+
+def test_a_word_that_nobody_translated_is_noticed_and_left() -> None:
+    assert not is_known("words of 3 new kinds")
+    assert chinese("words of 3 new kinds") == "words of 3 new kinds"
+    assert is_known("1e-5")
+    assert is_known(r"$\mathrm{weights}$ 3")
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)

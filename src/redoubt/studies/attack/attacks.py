@@ -10,6 +10,7 @@ from redoubt.params.settings.base import Count, Strict
 from redoubt.report.figures import canvas
 from redoubt.studies.attack import attacks_pages as pages
 from redoubt.studies.attack.attacks_pages import AT_EPS, EPS, GRID, Victims, problem
+from redoubt.studies.attack.fgsm_lab import lab
 from redoubt.studies.contract import Cell, Formula, Picture, Result, Study, Table, Text
 from redoubt.studies.digit_networks import CNN, MLP, first, learn, new_network
 from redoubt.studies.given import Given
@@ -70,6 +71,7 @@ def run(given: Given, sizes: Sizes, seed: int) -> Result:
             "directions": Picture(_curves(curves["linf"], distances, margins), _CURVES),
         },
         takeaway=_TAKEAWAY,
+        lab=lab(network, batch),
     )
 
 
