@@ -98,20 +98,23 @@ def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
 
 def _other_guard(promotion: dict[str, Any]) -> Iterator[str]:
     """What the guard that was not chosen would have cost the champion, where the choice was free."""
-    both = [each for each in promotion["candidates"] if each["name"] == promotion["champion"]]
-    told = {
-        each["vote"]: ", ".join(
-            f"{word} {100 * each[key]['value']:.1f} %"
+    both = {each["vote"]: each for each in promotion["candidates"] if each["name"] == promotion["champion"]}
+    chosen = both.pop(promotion["vote"], None)
+    for vote, other in both.items() if chosen else ():
+        changes = [
+            f"{word} {_points(other[key]['value'] - chosen[key]['value'])}"
             for key, word in (("clean", "clean"), ("robust", "adaptive"), ("certified", "certified"))
-            if each[key]
-        )
-        for each in both
-    }
-    vote = promotion["vote"]
-    other = next((each for each in told if each != vote), None)
-    if vote in told and other:
-        instead = "if its variants voted" if other == "all" else "if it only detected"
-        yield f"the guard {GUARDS[vote]}: on validation examples {told[vote]}; {instead}, {told[other]}"
+            if chosen[key] and other[key]
+        ]
+        instead = "its variants voted" if vote == "all" else "it only detected"
+        told = ", ".join(changes)
+        yield f"the guard {GUARDS[promotion['vote']]}; if {instead}: {told} points, on validation examples"
+
+
+def _points(change: float) -> str:
+    """A difference of two shares, in points; one that rounds to 0 has no sign."""
+    said = f"{100 * change:+.1f}"
+    return said.replace("-", "\N{MINUS SIGN}") if float(said) else "0.0"
 
 
 def _unchangeable(cell: dict[str, Any]) -> Iterator[str]:

@@ -147,7 +147,7 @@ def _card(
         "attacked": chosen.digest,
         "passed": True,
         "eps": settings.eps.linf,
-        "threat": threat_of(data.schema, data.bounds, norm, settings.eps, settings.trained_elsewhere),
+        "threat": threat_of(data.schema, data.bounds, norm, settings.eps, settings.trained_elsewhere, data.train.x),
         "balance": settings.train.balance,
         **({} if settings.tolerance is None else {"tolerance": settings.tolerance}),
         **_decided(bundle),

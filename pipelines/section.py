@@ -22,7 +22,7 @@ from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import CANDIDATES, HARDENED
 from redoubt.params.settings.stages import SectionSettings
-from redoubt.perturbable import Immovable, in_raw_units, number, raw_units
+from redoubt.perturbable import Immovable, grey_levels, in_raw_units, number, raw_units
 from redoubt.report import chart, section_charts, simulator, svg
 from redoubt.report.adversarial import Attacked, images, records
 from redoubt.report.model_card import MODEL_CARD, card_html
@@ -176,7 +176,8 @@ def _threats(settings: SectionSettings, data: TaskData) -> dict[str, Any]:
         [name, *(f"{number(sizes[norm][name])}" if sizes[norm][name] > 0 else "cannot change" for norm in NORMS)]
         for name in sizes["linf"]
     ]
-    says = [in_raw_units(data.schema, data.bounds, norm, settings.eps.of(norm)) for norm in NORMS]
+    levels = grey_levels(data.train.x)
+    says = [in_raw_units(data.schema, data.bounds, norm, settings.eps.of(norm), levels) for norm in NORMS]
     return {"says": says, "rows": rows, "heads": [f"{chart.NORMS[norm]} {settings.eps.of(norm):g}" for norm in NORMS]}
 
 
@@ -259,6 +260,11 @@ def _figures(reports: Path, settings: SectionSettings, robustness: dict[str, Any
     return {
         "eps": section_charts.eps_curves(
             task, {name: models[name]["test"] for name in CANDIDATES}, settings.eps.model_dump()
+        ),
+        "ablation": section_charts.ablation(
+            task,
+            {name: models[name]["test"] for name in CANDIDATES},
+            {"norm": settings.norm, "eps": settings.eps.of(settings.norm)},
         ),
         "certified": section_charts.certified(task, read_json(reports / "certificates.json")["models"]),
         "learning": section_charts.learning_curves(task, histories),

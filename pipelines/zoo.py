@@ -81,7 +81,7 @@ def _card(name: str, params: Params, task: Task, data: TaskData) -> dict[str, An
         "weights": digest((source / WEIGHTS).read_bytes()),
         "passed": all(check["passed"] for check in measured["test"]["checks"][task.harden.norm]),
         "eps": task.eps.linf,
-        "threat": threat_of(data.schema, data.bounds, task.norm, task.eps, task.trained_elsewhere),
+        "threat": threat_of(data.schema, data.bounds, task.norm, task.eps, task.trained_elsewhere, data.train.x),
         "command": f"redoubt verify zoo/{task.name}-{name}",
         "params": _own_params(task.name),
         "selected": read_json(reports / "selected.json"),

@@ -148,9 +148,29 @@ def raw_units(schema: Schema, bounds: Bounds, eps: float) -> dict[str, float]:
     return found
 
 
-def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
-    """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`", and what holds at any size."""
-    return _size(schema, bounds, norm, eps) + _switched(schema) + _kept(schema)
+def grey_levels(x: Floats) -> int:
+    """The whole number that pixels in [0, 1] are shares of: 16 of images with 17 grey levels, 255 of most.
+
+    Args:
+        x: images `(rows, ...)`, or features, of which nothing is said.
+    """
+    values = np.unique(x)
+    if not 2 < len(values) < BYTE:
+        return BYTE
+    return next((n for n in range(2, BYTE) if np.allclose(values * n, np.rint(values * n), atol=1e-4)), BYTE)
+
+
+def in_raw_units(schema: Schema, bounds: Bounds, norm: Norm, eps: float, levels: int = BYTE) -> str:
+    """An eps as a person reads it: "L-inf 0.3 standard deviations = 6.3 of `age`", and what holds at any size.
+
+    Args:
+        schema: names the features of a table.
+        bounds: that hold them.
+        norm: of the threat.
+        eps: >= 0.
+        levels: that the pixels of images are shares of, see `grey_levels`.
+    """
+    return _size(schema, bounds, norm, eps, levels) + _switched(schema) + _kept(schema)
 
 
 def _switched(schema: Schema) -> str:
@@ -167,7 +187,7 @@ def _kept(schema: Schema) -> str:
     return f"; every x_adv keeps {', '.join(f'`{line}`' for line in schema.relations)}" if schema.relations else ""
 
 
-def _size(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
+def _size(schema: Schema, bounds: Bounds, norm: Norm, eps: float, levels: int = BYTE) -> str:
     if not schema.columns:
         # One pixel alone could not change by all of an L2 eps above 1.
         each, spread = (
@@ -175,7 +195,7 @@ def _size(schema: Schema, bounds: Bounds, norm: Norm, eps: float) -> str:
             if norm == "linf"
             else (eps / math.sqrt(math.prod(schema.shape)), " if spread evenly over all pixels")
         )
-        return f"{NORMS[norm]} {eps:g} = {number(BYTE * each)} of {BYTE}{spread}"
+        return f"{NORMS[norm]} {eps:g} = {number(levels * each)} of {levels}{spread}"
     sizes = [f"{number(size)} of `{name}`" for name, size in raw_units(schema, bounds, eps).items() if size > 0]
     unit = "standard deviations" + (" or declared units" if any(each.unit for each in schema.columns) else "")
     said = f"{NORMS[norm]} {eps:g} {unit} = {listed(sizes) or 'no change of any feature'}"

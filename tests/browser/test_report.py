@@ -72,6 +72,35 @@ def test_a_chart_shows_values_and_drops_a_series(page: Page) -> None:
     assert figure.locator(".chart g[data-series=undefended]").first.is_visible()
 
 
+def test_a_chart_of_names_shows_the_name_under_the_pointer(page: Page) -> None:
+    figure = page.locator("[data-name=bars-ablation]")
+    figure.scroll_into_view_if_needed()
+    box = figure.locator(".chart svg").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+    assert figure.locator(".tip").inner_text().splitlines()[0] == "all"
+    assert "adaptive 70.0 % (60.0 % to 80.0 %)" in figure.locator(".tip").inner_text()
+    inside = (
+        "svg => [...svg.querySelectorAll('text')].every(text => {"
+        " const [a, b] = [text, svg].map(each => each.getBoundingClientRect());"
+        " return a.left >= b.left - 1 && a.bottom <= b.bottom + 1; })"
+    )
+    assert figure.locator(".chart svg").first.evaluate(inside)
+
+
+def test_what_is_wider_than_a_phone_says_so_until_its_end_is_seen(sent: Path, chromium: Browser) -> None:
+    opened = chromium.new_page(viewport={"width": 390, "height": 844})
+    opened.goto(sent.as_uri())
+    row, hint = opened.locator(".charts .row").nth(2), opened.locator(".charts .row + .sideways").nth(2)
+    row.scroll_into_view_if_needed()
+    assert hint.is_visible()
+    assert "gradient" in row.evaluate("row => getComputedStyle(row).maskImage")
+    row.evaluate("row => { row.scrollLeft = row.scrollWidth; }")
+    opened.wait_for_function("row => !row.classList.contains('more-right')", arg=row.element_handle())
+    assert not hint.is_visible()
+    opened.close()
+
+
 def test_the_numbers_of_a_chart_are_saved(page: Page, tmp_path: Path) -> None:
     with page.expect_download() as saved:
         page.locator("#bars .charts .save").first.click()
@@ -105,7 +134,7 @@ def test_a_phone_shows_the_answer_and_folds_the_rest_until_it_is_asked_for(sent:
     opened.locator("nav a[href='#stripes-ablation']").click()
     assert not opened.locator("nav details").evaluate("details => details.open"), "the contents cover what was chosen"
     ablation = opened.locator(".block:has(#stripes-ablation)")
-    assert ablation.locator("td").first.is_visible()
+    assert ablation.locator(".chart").first.is_visible()
     assert opened.locator("details.block[open]").count() == 1
     assert ablation.locator("td.bar").first.evaluate("cell => getComputedStyle(cell).backgroundImage") != "none"
     opened.close()

@@ -13,7 +13,7 @@ PROJECT = SRC.parent
 DVC = PROJECT / "dvc.yaml"
 TEMPLATES = "src/redoubt/report/templates"
 # What a page of the report is made of beside its sections.
-WHOLE = ("index", "report_script", "report_style", "style")
+WHOLE = ("index", "report_script", "report_style", "style", "wide")
 # What a stage reads of the code without importing it.
 READ = {
     "section": {f"{TEMPLATES}/{name}.html" for name in ("macros", "section", *WHOLE)},

@@ -55,6 +55,7 @@ def section(task: str) -> str:
     models = {name: measured() for name in CANDIDATES}
     figures = {
         "eps": section_charts.eps_curves(task, models, SIZES),
+        "ablation": section_charts.ablation(task, models, {"norm": "linf", "eps": SIZES["linf"]}),
         "certified": section_charts.certified(task, {name: _certificates() for name in CANDIDATES}),
         "learning": section_charts.learning_curves(task, {"natural": _history()}),
         "predictions": None,

@@ -8,10 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.bundle.schema import Column, Schema
-from redoubt.core.types import PIXELS, Bounds
+from redoubt.core.types import PIXELS, Bounds, Floats
 from redoubt.params.load import load
 from redoubt.params.recipes import SmoothAdv
-from redoubt.perturbable import Immovable, immovable, in_both_norms, in_raw_units, number, perturbable, raw_units
+from redoubt.perturbable import (
+    Immovable,
+    grey_levels,
+    immovable,
+    in_both_norms,
+    in_raw_units,
+    number,
+    perturbable,
+    raw_units,
+)
 
 COLUMNS = (
     Column(name="age", kind="number"),
@@ -116,6 +125,24 @@ def test_an_eps_is_said_in_each_features_own_unit() -> None:
     )
     assert in_raw_units(IMAGE, PIXELS, "linf", 0.1) == "L-inf 0.1 = 25.5 of 255"
     assert in_raw_units(IMAGE, PIXELS, "l2", 0.75) == "L2 0.75 = 95.6 of 255 if spread evenly over all pixels"
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (np.arange(17) / 16, 16),
+        (np.arange(256) / 255, 255),
+        (np.array([0, 1]), 255),
+        (np.array([0, 3, 16, 200, 254]) / 255, 255),
+        (np.array([0.0, 0.3, np.pi / 4, 1.0]), 255),
+    ],
+)
+def test_the_levels_of_images_are_counted(values: Floats, levels: int) -> None:
+    assert grey_levels(np.float32(values).reshape(1, -1, 1, 1)) == levels
+
+
+def test_an_eps_is_said_in_the_levels_that_images_have() -> None:
+    assert in_raw_units(IMAGE, PIXELS, "linf", 0.15, 16) == "L-inf 0.15 = 2.4 of 16"
 
 
 @pytest.mark.parametrize(

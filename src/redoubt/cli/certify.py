@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     more = {} if by_method is None else {"methods": methods.record(by_method)}
     norm: Norm = "linf" if params is None else "l2"
     sizes = [float(name.split()[1]) for name in found if name.startswith(NORMS[norm])]
-    units = _raw_units(target, norm, sizes)
+    units = _raw_units(target, rows, norm, sizes)
     record = {**_record(target, rows, given, found), **more, "raw_units": units}
     write_json(path, record)
     draw([(eps, rate) for eps in sizes if (rate := found[f"{NORMS[norm]} {eps:g}"])], norm, path.with_name(CURVE))
@@ -258,12 +258,12 @@ def _is_vacuous(target: "Target", rows: "Rows", eps: float) -> bool:
     return fixed is not None and fixed.everything
 
 
-def _raw_units(target: "Target", norm: "Norm", sizes: list[float]) -> list[str]:
+def _raw_units(target: "Target", rows: "Rows", norm: "Norm", sizes: list[float]) -> list[str]:
     """What each size is in the units of the inputs, where they are known."""
-    from redoubt.perturbable import in_raw_units
+    from redoubt.perturbable import grey_levels, in_raw_units
 
-    schema = target.schema
-    return [] if schema is None else [in_raw_units(schema, target.bounds, norm, eps) for eps in sizes if eps]
+    schema, levels = target.schema, grey_levels(rows.batch.x)
+    return [] if schema is None else [in_raw_units(schema, target.bounds, norm, eps, levels) for eps in sizes if eps]
 
 
 def _smoothed(params: "CertifyParams", seed: int, target: "Target", rows: "Rows") -> dict[str, Any]:

@@ -13,10 +13,10 @@ from redoubt.bundle.base.types import Name
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import whole_folder, write_json
-from redoubt.core.types import Bounds, Norm
+from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.evaluation.promotion import Candidate
 from redoubt.params.settings.sections import Eps, GatesParams
-from redoubt.perturbable import in_raw_units, raw_units
+from redoubt.perturbable import grey_levels, in_raw_units, raw_units
 
 
 class Incumbent(BaseModel):
@@ -64,14 +64,23 @@ def clean_figures(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 def threat_of(
-    schema: Schema, bounds: Bounds, norm: Norm, sizes: Eps, trained_elsewhere: Sequence[str]
+    schema: Schema, bounds: Bounds, norm: Norm, sizes: Eps, trained_elsewhere: Sequence[str], x: Floats
 ) -> dict[str, Any]:
-    """For the card: the size that was gated, in raw units too, and which models trained at another one."""
+    """For the card: the size that was gated, in raw units too, and which models trained at another one.
+
+    Args:
+        schema: names the features.
+        bounds: that hold them.
+        norm: of the gates.
+        sizes: of the task.
+        trained_elsewhere: a sentence per model that trained at another size.
+        x: examples, whose pixels may have fewer levels than a byte.
+    """
     eps = sizes.of(norm)
     return {
         "norm": norm,
         "eps": eps,
-        "says": in_raw_units(schema, bounds, norm, eps),
+        "says": in_raw_units(schema, bounds, norm, eps, grey_levels(x)),
         "raw_units": raw_units(schema, bounds, eps),
         "trained_elsewhere": list(trained_elsewhere),
     }

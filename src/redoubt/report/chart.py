@@ -13,6 +13,8 @@ WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 56, 10, 24, 40
 # Up to so many points of a line are drawn as dots, too.
 DOTS = 16
+# Between the dots of two series at one name, where names are 1 apart.
+APART = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Chart:
         mark: a place on the horizontal axis with a line through it.
         cloud: points without lines between them.
         diagonal: a line where both axes have the same value.
+        names: of the places 0, 1 and so on along the horizontal axis, where it has names for numbers: each series is
+            dots side by side, with their intervals.
     """
 
     title: str
@@ -63,6 +67,7 @@ class Chart:
     mark: float | None = None
     cloud: bool = False
     diagonal: bool = False
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,8 @@ def draw(chart: Chart) -> Markup:
         low, high = max(across.low, up.low), min(across.high, up.high)
         parts.append(f'<path class="mark" d="M{across(low):.1f} {up(low):.1f}L{across(high):.1f} {up(high):.1f}"/>')
     drawn = Markup("".join(parts))  # noqa: S704 - numbers and constants of this module alone
-    lines = Markup("").join(_series(each, chart, across, up) for each in chart.series)
+    drawing = _dots if chart.names else _series
+    lines = Markup("").join(drawing(each, chart, across, up) for each in chart.series)
     words = Markup(
         '<text class="title" x="{}" y="13">{}</text><text x="{}" y="{}" text-anchor="middle">{}</text>'
     ).format(2, chart.title, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, chart.x)
@@ -125,7 +131,7 @@ def draw(chart: Chart) -> Markup:
     ).format(
         WIDTH,
         HEIGHT,
-        f"{chart.title}: {chart.y} against {chart.x}",
+        f"{chart.title}: {chart.y} {'of ' + ', '.join(chart.names) if chart.names else 'against ' + chart.x}",
         drawn,
         lines,
         words,
@@ -162,6 +168,8 @@ def _scales(chart: Chart) -> tuple[Scale, Scale]:
     if chart.log and low == high:
         high = 10 * low
     first, last = _widened(min(across), max(across)) if chart.cloud else (min(across), max(across))
+    if chart.names:
+        first, last = -0.5, len(chart.names) - 0.5
     if first == last:
         first, last = first - 0.5, last + 0.5
     return Scale(first, last, LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP, chart.log)
@@ -190,10 +198,32 @@ def _grid(chart: Chart, across: Scale, up: Scale) -> str:
         told = f"{100 * value:.0f} %" if chart.share else f"{value:.6g}"
         parts.append(f'<path class="grid" d="M{LEFT} {up(value):.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{up(value) + 3.5:.1f}" text-anchor="end">{told}</text>')
+    if chart.names:
+        return "".join(parts) + "".join(_name(across(place), name) for place, name in enumerate(chart.names))
     for value in ticks(across.low, across.high):
         parts.append(f'<path class="grid" d="M{across(value):.1f} {TOP}V{bottom}"/>')
         parts.append(f'<text x="{across(value):.1f}" y="{bottom + 14}" text-anchor="middle">{value:.6g}</text>')
     return "".join(parts)
+
+
+def _name(place: float, name: str) -> Markup:
+    """A name below the axis, aslant since several stand side by side."""
+    return Markup('<text transform="translate({:.1f} {}) rotate(-20)" text-anchor="end">{}</text>').format(
+        place + 6, HEIGHT - BOTTOM + 12, name
+    )
+
+
+def _dots(series: Series, chart: Chart, across: Scale, up: Scale) -> Markup:
+    """A dot and its interval at each name, beside those of the other series."""
+    shift = APART * (chart.series.index(series) - (len(chart.series) - 1) / 2)
+    parts = []
+    for index in _points(series, chart):
+        place = f"M{across(series.x[index] + shift):.1f} "
+        if len(series.low):
+            parts.append(f'<path class="whisker" d="{place}{up(series.low[index]):.1f}V{up(series.high[index]):.1f}"/>')
+        parts.append(f'<path class="dots" d="{place}{up(series.y[index]):.1f}h0"/>')
+    inside = Markup("".join(parts))  # noqa: S704 - numbers alone
+    return Markup('<g class="c{}" data-series="{}">{}</g>').format(series.look, series.name, inside)
 
 
 def _series(series: Series, chart: Chart, across: Scale, up: Scale) -> Markup:
@@ -226,6 +256,7 @@ def _numbers(chart: Chart, across: Scale, up: Scale) -> Markup:
         "across": [_short(across.low), _short(across.high), across.start, across.end],
         "up": [_short(up.low), _short(up.high), up.start, up.end],
         "log": chart.log,
+        **({"names": list(chart.names)} if chart.names else {}),
         "series": [
             {
                 "name": each.name,

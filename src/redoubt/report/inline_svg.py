@@ -15,6 +15,8 @@ from redoubt.report.relabel import is_comment, read_drawing, relabel
 LINK = "{http://www.w3.org/1999/xlink}href"
 # Digits after the point of places in the picture, and of the small shapes that are drawn at many places.
 PLACES, SHAPES = 1, 2
+# What matplotlib fills a figure and its axes with; on a page the page's own colour shows through.
+PAPER = "fill: #ffffff"
 # Points that each command takes.
 TAKES = {"M": 1, "L": 1, "Q": 2, "C": 3, "Z": 0}
 _TOKEN = re.compile(r"[MLQCZz]|-?[\d.]+(?:e-?\d+)?")
@@ -75,6 +77,8 @@ class Drawings:
         if tag in ("", "metadata", "style"):
             return ""
         name = element.get("id", "")
+        if name.startswith("patch_") and all(child.get("style") == PAPER for child in element):
+            return ""
         if tag == "path" and _LETTER.fullmatch(name):
             self._letters.setdefault(name, f"<path{self._attributes(element, names, digits=0)}/>")
             return ""

@@ -30,6 +30,8 @@ COLUMNS = (
 )
 # Where a guard only detects, the network's curves are those of the guarded model.
 SAME = {"undefended": "adaptive", "oblivious": "adaptive", "certified": "certified_guarded"}
+# Of the ablation: what was measured of each part of the guard, its look, and what the network alone has there.
+ABLATED = (("clean", 4, "clean"), ("oblivious", 3, "undefended"), ("adaptive", 1, "undefended"))
 GUARDED = ("oblivious", "adaptive", "certified_guarded")
 
 
@@ -98,6 +100,36 @@ def _proven(models: Mapping[str, Any], size: str) -> list[Series]:
         ends = [[row["certified"][end] for row in kept] for end in ("share", "low", "high")]
         lines.append(Series(name, [row[size] for row in kept], ends[0], LOOKS[name], "", ends[1], ends[2]))
     return lines
+
+
+def ablation(task: str, models: Mapping[str, Any], threat: Mapping[str, Any]) -> Markup:
+    """What each part of the guard alone, and all of it, costs and gains, beside the network without a guard.
+
+    Args:
+        task: names the file of the numbers.
+        models: results on the test split, by name.
+        threat: norm and eps of the gates.
+    """
+    charts = []
+    for name, measured in models.items():
+        alone = _cell(measured, threat) | {"clean": measured["clean"]}
+        names = ["no guard", *(each["component"] for each in measured["components"])]
+        lines = []
+        for column, look, without in ABLATED:
+            rates = [alone[without], *(each[column] for each in measured["components"])]
+            at = [(index, rate) for index, rate in enumerate(rates) if rate]
+            ends = [[rate[end] for _, rate in at] for end in ("share", "low", "high")]
+            lines.append(Series(column, [index for index, _ in at], ends[0], look, "", ends[1], ends[2]))
+        charts.append(Chart(name, lines, "", "accuracy", share=True, names=names))
+    size = f"{NORMS[threat['norm']]} eps {threat['eps']:g}"
+    told = f"Each part of the guard alone, and all of it, {size}; the network without a guard at the left."
+    return group(f"{task}-ablation", charts, f"{told} Lines are 95 % Wilson intervals.", len(models))
+
+
+def _cell(measured: Mapping[str, Any], threat: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured of a model at one eps."""
+    at = (threat["norm"], threat["eps"])
+    return next(dict(cell) for cell in measured["cells"] if (cell["norm"], cell["eps"]) == at)
 
 
 def learning_curves(task: str, histories: Mapping[str, pd.DataFrame]) -> list[Markup]:

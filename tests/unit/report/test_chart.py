@@ -137,3 +137,35 @@ def test_learning_curves_of_numbers_show_the_error() -> None:
     loss, error = section_charts.learning_curves("price", {"natural": pd.DataFrame({"epoch": [1, 2], **columns})})
     assert numbers(loss)["log"] is True
     assert numbers(error)["y"] == "mean absolute error"
+
+
+def test_an_ablation_has_a_dot_for_every_part_beside_the_network_without_a_guard() -> None:
+    parts = [
+        {
+            "component": name,
+            "clean": rate(0.8),
+            "oblivious": rate(0.5),
+            "adaptive": None if name == "all" else rate(0.4),
+        }
+        for name in ("median", "all")
+    ]
+    page = section_charts.ablation("bars", {"natural": {**MEASURED, "components": parts}}, {"norm": "linf", "eps": 0.1})
+    found = numbers(page)
+    assert found["names"] == ["no guard", "median", "all"]
+    series = {each["name"]: each for each in found["series"]}  # type: ignore[attr-defined]
+    assert series["clean"]["y"] == [0.9, 0.8, 0.8]
+    assert series["oblivious"]["y"] == [0.4, 0.5, 0.5]
+    assert (series["adaptive"]["x"], series["adaptive"]["y"]) == ([0, 1], [0.4, 0.4])
+    drawn = picture(page)
+    assert [each.text for each in drawn.iter("text") if "rotate(-20)" in each.get("transform", "")] == found["names"]
+    assert len([each for each in drawn.iter("path") if each.get("class") == "dots"]) == 8
+
+
+def test_names_along_an_axis_are_escaped_and_their_dots_stand_apart() -> None:
+    chart = Chart(
+        "a", [Series(each, [0, 1], [0.5, 0.5], 0) for each in ("b", "c")], "", "y", share=True, names=[ODD, "d"]
+    )
+    page = draw(chart)
+    assert "<b>" not in page
+    dots = [each.attrib["d"] for each in picture(page).iter("path") if each.get("class") == "dots"]
+    assert len(set(dots)) == 4

@@ -74,3 +74,13 @@ def test_a_drawing_with_pixels_is_marked_since_it_is_not_turned_dark(pixels: boo
     figure, axes = canvas(1, 1, 2, 2)
     axes[0, 0].imshow(np.eye(4)) if pixels else axes[0, 0].plot([1, 2])
     assert ('class="drawn pixels"' in Drawings().add(figure_to_svg(figure), "a")) == pixels
+
+
+def test_the_page_shows_through_where_nothing_is_drawn() -> None:
+    figure, axes = canvas(1, 1, 3, 2)
+    axes[0, 0].scatter([0.2], [0.5], color="white")
+    axes[0, 0].bar([1], [1], color="#ffffff", edgecolor="black")
+    drawings = Drawings()
+    page = drawings.add(figure_to_svg(figure), "figure") + drawings.shared()
+    assert not re.search(r"\{fill:#ffffff\}", page)
+    assert page.count("fill:#ffffff") == 2

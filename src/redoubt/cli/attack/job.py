@@ -14,7 +14,7 @@ from redoubt.cli.threat import bounds_for
 from redoubt.cli.words import AskedError
 from redoubt.core.types import Batch, Bounds, Floats, Norm
 from redoubt.defenses.adaptive import adaptive_outputs
-from redoubt.perturbable import Immovable, immovable, in_raw_units
+from redoubt.perturbable import Immovable, grey_levels, immovable, in_raw_units
 from redoubt.scenarios.catalogue import Entry
 from redoubt.scenarios.course_attack import TowardFalse
 from redoubt.targets.contract import Target
@@ -74,7 +74,7 @@ class Job:
         schema = self.target.schema
         if schema is None or "eps" in self.entry.ignores:
             return None
-        return in_raw_units(schema, self.target.bounds, self.norm, self.eps)
+        return in_raw_units(schema, self.target.bounds, self.norm, self.eps, grey_levels(self.batch.x))
 
     @property
     def immovable(self) -> Immovable | None:
