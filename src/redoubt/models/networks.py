@@ -1,6 +1,6 @@
 """Keras networks: the scaler is the first layer, logits (or a number in raw units) come out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from redoubt.quiet import settle_keras
 # Keras's .99 leaves the moving statistics behind where an epoch is a few hundred updates and eps rises.
 MOMENTUM = 0.9
 # Names of the layers that hold what is known of the training examples.
-SCALER, TARGET_UNITS = "scaler", "target_units"
+SCALER, TARGET_UNITS, CONTRAST = "scaler", "target_units", "contrast"
 
 
 def build(model: Linear | Mlp | Cnn, schema: Schema, scaler: Scaler, seed: int) -> keras.Model:
@@ -49,14 +49,26 @@ def scaling(model: Linear | Mlp | Cnn, scaler: Scaler) -> list[keras.layers.Laye
         centre, width = units(scaler)
         first = keras.layers.Normalization(mean=centre.tolist(), variance=np.square(width).tolist(), name="units")
         return [first, *curved(scaler, SCALER)]
-    scaled = keras.layers.Normalization(mean=scaler.mean.tolist(), variance=np.square(scaler.std).tolist(), name=SCALER)
-    return [*(_contrast(*model.contrast) if isinstance(model, Cnn) and model.contrast else []), scaled]
+    ramps = model.contrast or () if isinstance(model, Cnn) else ()
+    copies = max(1, len(ramps))
+    mean, variance = np.tile(scaler.mean, copies), np.tile(np.square(scaler.std), copies)
+    scaled = keras.layers.Normalization(mean=mean.tolist(), variance=variance.tolist(), name=SCALER)
+    return [*_contrast(ramps, len(scaler.mean)), scaled]
 
 
-def _contrast(black: float, white: float) -> list[keras.layers.Layer]:
-    gain = 1.0 / (white - black)
-    stretch = keras.layers.Rescaling(gain, offset=-black * gain, name="contrast")
-    return [stretch, keras.layers.ReLU(max_value=1.0, name="black_to_white")]
+def _contrast(ramps: Sequence[tuple[float, float]], channels: int) -> list[keras.layers.Layer]:
+    if not ramps:
+        return []
+    gains = [1.0 / (white - black) for black, white in ramps]
+    offsets = [-black * gain for gain, (black, _) in zip(gains, ramps, strict=True)]
+    cap = keras.layers.ReLU(max_value=1.0, name="black_to_white")
+    if len(ramps) == 1:
+        return [keras.layers.Rescaling(gains[0], offset=offsets[0], name=CONTRAST), cap]
+    stretch = keras.layers.Conv2D(channels * len(ramps), 1, trainable=False, name=CONTRAST)
+    stretch.build((None, None, None, channels))
+    kernel = np.kron(np.array(gains, np.float32), np.eye(channels, dtype=np.float32))
+    stretch.set_weights([kernel[None, None], np.repeat(np.array(offsets, np.float32), channels)])
+    return [stretch, cap]
 
 
 def _dense(units: int, seeds: Iterator[int], name: str, activation: str | None = None) -> keras.layers.Dense:

@@ -43,6 +43,18 @@ def test_a_saturated_pixel_has_a_gradient() -> None:
     assert np.allclose(gradient(straight_through(network), x), 1 / 0.4)
 
 
+def test_a_pixel_that_saturates_in_every_one_of_its_channels_has_a_gradient() -> None:
+    ramps = layers.Conv2D(2, 1, trainable=False)
+    network = keras.Sequential(
+        [keras.Input((1, 1, 1)), ramps, layers.ReLU(max_value=1.0), layers.Flatten(), layers.Dense(2)]
+    )
+    ramps.set_weights([np.float32([[[[5.0, 10.0]]]]), np.float32([-1.0, -6.0])])
+    network.layers[-1].set_weights([np.float32([[0, 1], [0, 1]]), np.zeros(2, np.float32)])
+    x = np.full((1, 1, 1, 1), 0.1, np.float32)
+    assert gradient(network, x).item() == 0
+    assert gradient(straight_through(network), x).item() == 15
+
+
 def test_an_attack_from_the_input_itself_wins_where_a_plain_gradient_is_blind() -> None:
     network, x, y = contrasted(), np.full((1, 4), 0.25, np.float32), np.zeros(1, np.int64)
     right = {}

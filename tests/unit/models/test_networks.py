@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_the_same_seed_gives_the_same_bytes(name: str) -> None:
 @pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
 def test_new_layers_take_no_draws_from_the_others(model: Mlp | Cnn) -> None:
     """Networks that were built before there were any keep their weights."""
-    update = {"normalize": True} | ({"contrast": (0.3, 0.7)} if model is CNN else {})
+    update = {"normalize": True} | ({"contrast": ((0.3, 0.7),)} if model is CNN else {})
     plain, changed = (
         build(each, SCHEMAS[IMAGE], scaler_of(IMAGE), 1) for each in (model, model.model_copy(update=update))
     )
@@ -104,7 +105,7 @@ BLACK, WHITE = 0.3, 0.7
 
 
 def contrasted() -> keras.Model:
-    return build(CNN.model_copy(update={"contrast": (BLACK, WHITE)}), SCHEMAS[IMAGE], scaler_of(IMAGE), 1)
+    return build(CNN.model_copy(update={"contrast": ((BLACK, WHITE),)}), SCHEMAS[IMAGE], scaler_of(IMAGE), 1)
 
 
 def test_pixels_beyond_black_and_white_are_black_and_white_and_linear_in_between() -> None:
@@ -128,6 +129,21 @@ def test_a_perturbation_that_leaves_pixels_on_their_side_changes_nothing() -> No
     assert np.array_equal(network(near), network(x))
     assert not np.allclose(network(far), network(x), atol=1e-3)
     assert not np.allclose(plain(near), plain(x), atol=1e-3)
+
+
+def test_of_several_ramps_each_is_a_channel() -> None:
+    colour, ramps = SCHEMAS[IMAGE].model_copy(update={"shape": (6, 6, 3)}), ((0.2, 0.4), (0.5, 1.0))
+    scaler = replace(scaler_of(IMAGE), mean=np.float32([0.1, 0.2, 0.3]), std=np.float32([1, 2, 3]))
+    network = build(CNN.model_copy(update={"contrast": ramps}), colour, scaler, 1)
+    x = np.random.default_rng(0).random((5, 6, 6, 3)).astype(np.float32)
+    stretched, scaled = (
+        keras.Model(network.inputs[0], network.get_layer(name).output)(x).numpy()
+        for name in ("black_to_white", "scaler")
+    )
+    expected = np.concatenate([np.clip((x - low) / (high - low), 0, 1) for low, high in ramps], axis=-1)
+    assert np.allclose(stretched, expected, atol=1e-5)
+    assert np.allclose(scaled, (expected - [0.1, 0.2, 0.3] * 2) / ([1, 2, 3] * 2), atol=1e-5)
+    assert len(network.get_layer("contrast").trainable_weights) == 0
 
 
 def test_layers_start_from_different_draws() -> None:

@@ -145,8 +145,8 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
         "harden.image.adversarial.fast.held_out: .*less than 0.5; got 1",
     ),
     "reversed-contrast": (
-        {"harden.image.certified.model": {"kind": "cnn", "filters": [4], "contrast": [0.7, 0.3]}},
-        "harden.image.certified.model.cnn.contrast: the first number must be below the second; got \\[0.7, 0.3\\]",
+        {"harden.image.certified.model": {"kind": "cnn", "filters": [4], "contrast": [[0.7, 0.3]]}},
+        "harden.image.certified.model.cnn.contrast.0: the first number must be below the second; got \\[0.7, 0.3\\]",
     ),
     "draws-that-prove-nothing": (
         {"certify.image.draws": 5},

@@ -35,8 +35,12 @@ def straight_through(network: Callable[..., tf.Tensor]) -> Callable[[tf.Tensor],
 
 
 def _has_weights(layer: Any) -> bool:
-    # Statistics of the inputs are no weights, a kernel is one even if it is not trained.
-    return bool(layer.trainable_weights) or hasattr(layer, "kernel")
+    # Statistics of the inputs are no weights; a kernel is one even if it is not trained, unless it only spreads pixels.
+    return bool(layer.trainable_weights) or (hasattr(layer, "kernel") and not _of_single_pixels(layer))
+
+
+def _of_single_pixels(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.Conv2D) and layer.kernel_size == (1, 1)
 
 
 def _saturates(layer: Any) -> bool:

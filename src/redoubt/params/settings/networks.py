@@ -7,6 +7,7 @@ from pydantic import Field
 from redoubt.params.settings.base import Range, Strict, Width
 
 DEEPEST = 16
+MOST_RAMPS = 8
 
 
 class Linear(Strict):
@@ -34,7 +35,7 @@ class Cnn(Strict):
     Attributes:
         normalize: batch normalization before each ReLU.
         contrast: pixels up to the first value are taken for black and from the second on for white, linear in between;
-            a perturbation of a pixel that stays on its side changes nothing.
+            a perturbation of a pixel that stays on its side changes nothing. Of several such ramps each is a channel.
     """
 
     kind: Literal["cnn"]
@@ -44,7 +45,7 @@ class Cnn(Strict):
     pooling: Literal["max", "stride"] = "max"
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     normalize: bool = False
-    contrast: Range | None = None
+    contrast: Annotated[tuple[Range, ...], Field(min_length=1, max_length=MOST_RAMPS)] | None = None
 
 
 ModelParams = Annotated[Linear | Mlp | Cnn, Field(discriminator="kind")]
