@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel, softmax
 from redoubt.core.store import whole_folder, write_json
 from redoubt.core.types import Floats
-
-AGREEMENT = 1e-3
+from redoubt.defenses.agreement import require_agreement
 
 
 def write_detecting(source: Path, folder: Path, x: Floats) -> None:
@@ -32,9 +30,5 @@ def write_detecting(source: Path, folder: Path, x: Floats) -> None:
         outputs = attacked.network(x)
         expected = softmax(outputs) if attacked.schema.is_classification else outputs
         found = GuardedModel.load(temporary).predict(x, np.random.default_rng(0)).vote
-        worst = float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
-        if not worst <= AGREEMENT:
-            raise BundleError(
-                f"the guard that only detects answers otherwise than the network that was attacked: {worst:g} "
-                f"(relative); at most {AGREEMENT:g}"
-            )
+        sentence = "the guard that only detects answers otherwise than the network that was attacked"
+        require_agreement(found, expected, sentence)

@@ -6,17 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.model.guard_config import GuardConfig
 from redoubt.bundle.model.guarded_model import PROOF, GuardedModel
 from redoubt.bundle.schema import Schema
 from redoubt.certify.refute import check_not_refuted, ends, points
 from redoubt.core.store import whole_folder, write_json
 from redoubt.core.types import PIXELS, Bounds, Floats
+from redoubt.defenses.agreement import require_agreement
 from redoubt.defenses.guards.guard import calibrate, export, export_proof
 from redoubt.models.saved import save_network
 
-AGREEMENT = 1e-3
 # Examples and eps that an exported proof is tried on before it is written.
 PROVEN, RADII = 32, (0.0, 0.02, 0.1)
 
@@ -58,9 +57,7 @@ def write_bundle(folder: Path, network: keras.Model, schema: Schema, config: Gua
 
 def _compare(network: keras.Model, model: GuardedModel, x: Floats) -> None:
     ours, exported = network(tf.constant(x), training=False).numpy(), model.network(x)
-    worst = float(np.abs(ours - exported).max() / max(1.0, np.abs(ours).max()))
-    if not worst <= AGREEMENT:
-        raise BundleError(f"the exported graph differs from the network by {worst:g} (relative); at most {AGREEMENT:g}")
+    require_agreement(exported, ours, "the exported graph answers otherwise than the network")
 
 
 def _check_proof(model: GuardedModel, x: Floats) -> None:

@@ -264,8 +264,8 @@ class GuardedModel:
         return self._switches.worst(x, prove, ends=not self.schema.is_classification)
 
     def _score(self, opinions: Floats) -> Floats:
-        moved = np.abs(opinions[:, 1 : self._fixed] - opinions[:, :1])
-        score: Floats = np.maximum.reduce(np.add.reduce(moved, axis=2), axis=1) / np.float32(self.guard.output_scale)
+        change = np.abs(opinions[:, 1 : self._fixed] - opinions[:, :1])
+        score: Floats = np.maximum.reduce(np.add.reduce(change, axis=2), axis=1) / np.float32(self.guard.output_scale)
         return score
 
 
