@@ -1,7 +1,7 @@
 """Runs the inputs that wait, together where they can be, in slices so short that the event loop stays quick.
 
 All in the event loop's own thread: a hand-over to another one costs more than most answers, and on busy cores it waits.
-Only work that is long even for one input goes to a thread.
+Only work that is long even for one input goes to a thread. A small request that comes alone is run where it stands.
 """
 
 import asyncio
@@ -95,14 +95,21 @@ Taken = tuple[Job, int]
 class Batcher:
     """Answers whatever waits: small requests together and first, large ones a slice at a time in between."""
 
-    def __init__(self, limits: Limits, observe: Callable[[Any, int, float], None] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        observe: Callable[[Any, int, float], None] = lambda *_: None,
+        alone: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Nothing waits.
 
         Args:
             limits: of what may wait.
             observe: is told the question, the inputs and the seconds of every run.
+            alone: whether the request that asks is the only one that this process has begun with, so that there is
+                nothing to wait for that could be run together with it.
         """
-        self._limits, self._observe = limits, observe
+        self._limits, self._observe, self._is_alone = limits, observe, alone
         self.backlog = Backlog(limits)
         self._prices: dict[Question, Price] = {}
         self._small: OrderedDict[Question, deque[Job]] = OrderedDict()
@@ -122,6 +129,8 @@ class Batcher:
             Refused: 429, too much waits; 503, its turn did not come in time; 504, the answer took too long; 408, the
                 client left.
         """
+        if self._is_alone() and self._is_free_for(question, len(x)):
+            return self._at_once(question, x)
         job = self._admit(question, x)
         watch = asyncio.get_running_loop().call_later(0 if job.large else WATCH, self._watch, job, receive)
         try:
@@ -159,12 +168,33 @@ class Batcher:
         if not self._threaded:
             self._prices = {each: price for each, price in self._prices.items() if each in questions | waiting}
 
+    def _is_free_for(self, question: Question, inputs: int) -> bool:
+        """Whether nothing else waits or is run, and one slice is enough for so many inputs."""
+        price = self._prices.get(question)
+        is_busy = self._small or self._large or self._threaded
+        return not is_busy and price is not None and not _is_large(price, inputs)
+
+    def _at_once(self, question: Question, x: Floats) -> list[Any]:
+        account = current()
+        account.mark("wait")
+        answers, seconds = _attempt(question, x)
+        if isinstance(answers, Exception):
+            raise answers
+        self._learn(question, len(x), seconds)
+        account.mark("run")
+        return answers
+
+    def _learn(self, question: Question, inputs: int, seconds: float) -> None:
+        each = seconds / inputs
+        self._prices.setdefault(question, Price(each, each)).learn(inputs, seconds)
+        self._observe(question, inputs, seconds)
+
     def _admit(self, question: Question, x: Floats) -> Job:
         price = self._prices.get(question, FREE)
         rows = price.inputs(SLICE, ROWS)
         cost = price.of(rows) * len(x) / rows
         self.backlog.add(cost)
-        large = len(x) > rows or price.alone > SLICE
+        large = _is_large(price, len(x))
         job = Job(question, x, cost, large, asyncio.get_running_loop().create_future())
         if large:
             self._large.append(job)
@@ -245,9 +275,7 @@ class Batcher:
         if isinstance(answers, Exception):
             self._alone(taken, answers)
             return
-        key = taken[0][0].question
-        self._prices.setdefault(key, Price(seconds / len(answers), seconds / len(answers))).learn(len(answers), seconds)
-        self._observe(key, len(answers), seconds)
+        self._learn(taken[0][0].question, len(answers), seconds)
         start = 0
         for job, rows in taken:
             job.rows += answers[start : start + rows]
@@ -277,6 +305,10 @@ class Batcher:
             job.fail(_ended(gone.done(), bool(job.rows), limits))
         finally:
             gone.cancel()
+
+
+def _is_large(price: Price, inputs: int) -> bool:
+    return inputs > price.inputs(SLICE, ROWS) or price.alone > SLICE
 
 
 def _ended(gone: bool, begun: bool, limits: Limits) -> Refused:

@@ -41,18 +41,25 @@ class Desk:
         shadows: challengers, by task.
     """
 
-    def __init__(self, runtime: Runtime, limits: Limits, describe: Callable[[Runtime], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        limits: Limits,
+        describe: Callable[[Runtime], None] = lambda _: None,
+        alone: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Learn what each champion's answers cost.
 
         Args:
             runtime: the champions.
             limits: of what may wait.
             describe: is told of the champions whenever they change.
+            alone: as of `Batcher`.
         """
         self._describe = describe
         self.shadows: dict[str, Shadow] = {}
         self.serve(runtime)
-        self.batcher = Batcher(limits, self._ran)
+        self.batcher = Batcher(limits, self._ran, alone)
         self._large, self._typed = asyncio.Lock(), asyncio.Semaphore(READERS)
         self._reading = 0
         for champion in runtime.champions.values():

@@ -14,7 +14,7 @@ from serving.access import AccessLog
 from serving.account import current, opened
 from serving.admission import Limits
 from serving.errors import SENTENCES, Refused
-from serving.intake import Memory, Share, discard, read, too_large
+from serving.intake import WHOLE, Memory, Share, discard, read, too_large
 
 NO_PAGES = (
     "this path takes POST alone, and no calls from pages of another origin; call it from a server, serve the page and"
@@ -92,7 +92,7 @@ class Gatekeeper:
         headers = dict(reversed(scope["headers"]))
         _check_head(scope, headers, self._limits)
         with Share(self._memory) as share:
-            body = await read(receive, share, self._limits)
+            body = await read(receive, share, self._limits, WHOLE in scope)
             current().mark("receive")
             _check_type(route, headers, body)
             answered = route.answer(scope, body, receive)

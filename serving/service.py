@@ -87,6 +87,7 @@ class Redoubt:
 
     def __init__(self) -> None:
         # Here, since BentoML's supervisor imports this module too, and needs neither NumPy nor ONNX Runtime.
+        from serving import wire
         from serving.aliases import of_environment
         from serving.desk import Desk
         from serving.kept import Kept
@@ -95,7 +96,7 @@ class Redoubt:
 
         logging.getLogger("bentoml._internal.server.http_app").addFilter(is_ours)
         follower = Follower(MODELS, Kept(instance.folder()), of_environment(instance.folder() / "aliases"))
-        desk = Desk(follower.runtime, LIMITS, describe)
+        desk = Desk(follower.runtime, LIMITS, describe, wire.alone)
         self._watch = Watch(desk, follower, MODELS)
         give_back()
         Redoubt.desk = desk  # type: ignore[attr-defined]

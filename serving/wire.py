@@ -6,7 +6,7 @@ BentoML lets nobody choose uvicorn's protocol class; this one takes the place of
 import asyncio
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.responses import JSONResponse
 from uvicorn.config import Config
@@ -14,6 +14,7 @@ from uvicorn.protocols.http import auto, httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serving.errors import envelope
+from serving.intake import WHOLE
 
 SENTENCE = "the request is not HTTP: its first line, a header or a length is malformed"
 LONGEST_HEAD = 128 * 1024
@@ -30,8 +31,13 @@ UPGRADE, IGNORED = re.compile(rb"(?i)\r\nupgrade:(?=[ \t]*h2c)"), b"\r\nIgnored:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with answers in the envelope to what is malformed."""
+    """uvicorn's protocol, with answers in the envelope to what is malformed.
 
+    Attributes:
+        underway: the tasks of all requests that this process has begun with and not ended.
+    """
+
+    underway: ClassVar[set[asyncio.Task[None]]] = set()
     _head = 0
     _due: asyncio.TimerHandle | None = None
 
@@ -40,6 +46,7 @@ class Protocol(HttpToolsProtocol):
         if config.timeout_graceful_shutdown is None:
             config.timeout_graceful_shutdown = DRAIN
         super().__init__(config, *rest, **named)
+        Protocol.underway = self.tasks
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request."""
@@ -74,6 +81,11 @@ class Protocol(HttpToolsProtocol):
         """Take a piece of the body."""
         self._head = 0
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Let the request know that it is whole: its task begins once all that came by now is parsed."""
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]
+        super().on_message_complete()
 
     def _arrived(self) -> None:
         if self._due is not None:
@@ -144,6 +156,11 @@ class Cycle(RequestResponseCycle):
         if message["type"] == "http.response.body" and isinstance(self.transport, Together):
             # An answer to HEAD has no body.
             self.transport.flush()
+
+
+def alone() -> bool:
+    """Whether this process has begun with one request alone; asked for by that one."""
+    return len(Protocol.underway) == 1
 
 
 def install() -> None:

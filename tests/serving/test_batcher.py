@@ -50,11 +50,13 @@ class Client:
         return {"type": "http.disconnect"}
 
 
-def tried(scenario: Callable[[Batcher], Awaitable[None]], limits: Limits = LIMITS) -> None:
+def tried(
+    scenario: Callable[[Batcher], Awaitable[None]], limits: Limits = LIMITS, alone: Callable[[], bool] = lambda: False
+) -> None:
     """Run a scenario; afterwards nothing may wait."""
 
     async def run() -> None:
-        batcher = Batcher(limits)
+        batcher = Batcher(limits, alone=alone)
         await scenario(batcher)
         for _ in range(5):
             await asyncio.sleep(0)
@@ -209,3 +211,55 @@ def test_work_is_let_in_by_its_price() -> None:
         await asyncio.wait([client.task for client in clients])
 
     tried(scenario, replace(LIMITS, backlog=1.0))
+
+
+async def never() -> Message:
+    raise AssertionError("nobody is waited for")
+
+
+def test_a_small_one_alone_is_answered_where_it_stands() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        question = Double()
+        batcher.learn(question, np.zeros(1, dtype=np.float32))
+        asking = batcher.ask(question, np.array([3.0], dtype=np.float32), never)
+        with pytest.raises(StopIteration) as ended:
+            asking.send(None)
+        assert ended.value.value == [6.0]
+        with pytest.raises(ZeroDivisionError):
+            await batcher.ask(question, np.array([BAD], dtype=np.float32), never)
+        before = batcher._prices[question].alone
+        question.seconds = 0.004
+        await batcher.ask(question, np.array([3.0], dtype=np.float32), never)
+        assert batcher._prices[question].alone > before, "what it took is its price"
+
+    tried(scenario, alone=lambda: True)
+
+
+def test_one_alone_does_not_overtake_and_does_not_hold_the_loop_up() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        quick, slow = Double(), Double(seconds=0.03)
+        for question in (quick, slow):
+            batcher.learn(question, np.zeros(1, dtype=np.float32))
+        for question, inputs in ((quick, [1.0] * 100), (slow, [1.0])):
+            before = len(question.runs)
+            client = Client(batcher, question, inputs)
+            await asyncio.sleep(0)
+            assert len(question.runs) == before, "it waits for its turn"
+            after = Client(batcher, quick, [5.0])
+            await asyncio.sleep(0)
+            assert [5.0] not in quick.runs, "and so does who comes after it"
+            await asyncio.gather(client.task, after.task)
+            quick.runs.clear()
+
+    tried(scenario, alone=lambda: True)
+
+
+def test_what_has_no_price_yet_waits_its_turn() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        question = Double()
+        client = Client(batcher, question, [1.0])
+        await asyncio.sleep(0)
+        assert not question.runs
+        assert await client.task == [2.0]
+
+    tried(scenario, alone=lambda: True)

@@ -8,9 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
 
-from serving.wire import Cycle
+from serving.intake import WHOLE
+from serving.wire import Cycle, Protocol, alone
 
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
 GOOD = json.dumps({"task": "evolution", "inputs": [RECORD]}).encode()
@@ -199,3 +202,53 @@ def test_leave_to_send_is_given_at_once_and_the_end_comes_last() -> None:
     assert connection.writes[0] == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert connection.writes[1].endswith(b"{}")
     assert connection.closed
+
+
+def met(*arrivals: list[bytes]) -> list[tuple[bool, bool]]:
+    """Of requests that come over one connection each, all at once: which is alone, and which whole.
+
+    Args:
+        arrivals: of each connection what comes before the requests' tasks begin.
+    """
+    found = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append((alone(), WHOLE in scope))
+        await asyncio.sleep(0)
+
+    async def run() -> None:
+        state = ServerState()
+        config = Config(app, log_config=None)
+        config.load()
+        for pieces in arrivals:
+            protocol = Protocol(config, state, {})
+            protocol.connection_made(Link())
+            for piece in pieces:
+                protocol.data_received(piece)
+        while state.tasks:
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    return found
+
+
+class Link(Written):
+    """A connection whose ends have no names."""
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def test_a_request_is_alone_until_another_has_come() -> None:
+    sent = request()
+    assert met([sent]) == [(True, True)]
+    assert met([sent], [sent], [sent]) == [(False, True)] * 3
+    assert met([sent[:-3]], [sent]) == [(False, False), (False, True)]
+    assert met([sent[:30], sent[30:-3]]) == [(True, False)]
+    assert met([sent, sent]) == [(True, True)], "the second one of a connection has not begun"
