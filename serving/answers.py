@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
 from bentoml.exceptions import InvalidArgument
 
 from redoubt.bundle.base.types import Floats
-from redoubt.bundle.model.entropy import Entropy
 from redoubt.bundle.model.guard_config import Draws
 from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Schema
 from serving.guarded import NO_ANSWER, NO_ANSWER_SAYS, Asked
 from serving.schema import Certify
+from serving.stock import Stock
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,11 @@ class Champion:
     def schema(self) -> Schema:
         """Of its task."""
         return self.model.schema
+
+    @cached_property
+    def stock(self) -> Stock:
+        """Draws of its guard."""
+        return Stock(self.model.guard)
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,7 @@ class Ask:
         Numbers are NumPy's, which orjson writes by the shortest decimal that names them; `NO_ANSWER` stands for an
         input without a finite answer.
         """
-        guard = self.champion.model.guard
-        return answer(self, x, guard.draw(Entropy(), len(x)))
+        return answer(self, x, self.champion.stock.take(len(x)))
 
 
 def answer(ask: Ask, x: Floats, draws: Draws) -> list[Any]:

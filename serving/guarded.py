@@ -3,6 +3,7 @@
 It needs redoubt.bundle alone, so that a model packed for MLflow can carry it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -74,9 +75,10 @@ class Asked:
             said = self.model.predict_drawn(x, draws)
             make = _classes if self.model.schema.is_classification else _numbers
             predictions: list[Any] = make(self, said, x, draws)
-        finite = np.isfinite(said.vote), np.isfinite(said.score)
-        if not (finite[0].all() and finite[1].all()):
-            for index in np.flatnonzero(~(finite[0].all(axis=1) & finite[1])):
+            # Finite only if all of them are; which of them are not is seldom to be found out.
+            total = np.add.reduce(said.vote, axis=None) + np.add.reduce(said.score)
+        if not math.isfinite(total):
+            for index in np.flatnonzero(~(np.isfinite(said.vote).all(axis=1) & np.isfinite(said.score))):
                 predictions[index] = NO_ANSWER
         return predictions
 
@@ -184,7 +186,9 @@ def _ends(ends: Floats) -> dict[str, Any]:
 
 
 def _outside(model: GuardedModel, x: Floats) -> list[list[str]]:
-    """The columns in which each input lies outside its training range."""
+    """The columns in which each input lies outside its training range; an image's pixels lie in no other."""
+    if model.schema.kind == "image":
+        return [[] for _ in x]
     outside = model.outside(x) > 0
     if not outside.any():
         return [[] for _ in x]
