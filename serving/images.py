@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from redoubt.bundle.base.types import Floats
 from redoubt.bundle.schema import Schema
-from serving.png import is_whole
+from serving import jpeg, png
 
 MAX_PIXELS = 2048 * 2048
 MODES = {1: "L", 3: "RGB"}
@@ -75,7 +75,7 @@ def _open(data: bytes, mode: str) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _refuse_unfit(image, data)
             image.load()
-            if image.format == "PNG" and not is_whole(data):
+            if not (png.is_whole(data) if image.format == "PNG" else jpeg.is_whole(data, image)):
                 raise InvalidArgument(DAMAGED)
             picture = _upright(image)
             if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema() != (255, 255):

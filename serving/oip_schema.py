@@ -9,7 +9,7 @@ import pydantic_core
 from bentoml.exceptions import InvalidArgument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serving.schema import Certify, once, short
+from serving.schema import Certify, not_json, once, short
 
 # More columns than this no table has, and no more axes or outputs any tensor or model.
 MOST = 2**16
@@ -133,7 +133,7 @@ def load(text: bytes, expected: str) -> dict[str, Any]:
         try:
             said = pydantic_core.from_json(text)
         except ValueError as error:
-            raise InvalidArgument(f"the body is not JSON: {error}") from None
+            raise not_json(error) from None
     if not isinstance(said, dict):
         raise InvalidArgument(f"the body is {short(said)}; expected an object with {expected}")
     # Every key has its colon: only where there are more, in a text perhaps, is it read once again.

@@ -24,7 +24,8 @@ CERTIFY: tuple[Certify, ...] = get_args(Certify)
 # Further eps at which one request's answers are certified, and what each may be: below, float32 has no digits left
 # beside an input's; above, nothing is proven.
 MOST_SIZES, SMALLEST, LARGEST = 8, 1e-6, 1e6
-Sizes = Annotated[list[Annotated[float, Field(ge=SMALLEST, le=LARGEST)]], Field(min_length=1, max_length=MOST_SIZES)]
+Size = Annotated[float, Field(ge=SMALLEST, le=LARGEST, allow_inf_nan=False)]
+Sizes = Annotated[list[Size], Field(min_length=1, max_length=MOST_SIZES)]
 NO_SIZES = "eps: expected certify budget with it, which certifies in one pass at each eps"
 
 # A number written in text; Python would take more for one.
@@ -76,7 +77,7 @@ class PredictRequest(BaseModel):
             # Straight to Python's lists: pydantic's own tree takes several times their memory.
             value = from_json(body.removeprefix(BOM_UTF8))
         except ValueError as error:
-            raise InvalidArgument(f"the body is not JSON: {error}") from None
+            raise not_json(error) from None
         if not isinstance(value, dict):
             raise InvalidArgument(f"the body is {short(value)}; expected an object with the keys task and inputs")
         try:
@@ -89,6 +90,13 @@ class PredictRequest(BaseModel):
             first = error.errors(include_url=False, include_input=False)[0]
             message = first["msg"][:1].lower() + first["msg"][1:]
             raise InvalidArgument(f"{first['loc'][0]}: {message}") from None
+
+
+def not_json(error: ValueError) -> InvalidArgument:
+    """What is wrong with a body that pydantic cannot parse."""
+    # Its word for what begins as null, true or false do, and does not end so: Python's nan and None, for example.
+    said = re.sub("expected ident (.*)", r"an unknown word \1; the words of JSON are null, true and false", str(error))
+    return InvalidArgument(f"the body is not JSON: {said}")
 
 
 def _refuse_repeated_keys(body: bytes, request: PredictRequest) -> None:

@@ -48,7 +48,12 @@ def evolution(**changes: Any) -> bytes:
 # name: (body, a piece of the sentence)
 BAD_JSON: dict[str, tuple[bytes, str]] = {
     "empty body": (b"", "the body is empty"),
-    "not JSON": (b"nope", "the body is not JSON: expected ident at line 1"),
+    "not JSON": (b"nope", "the body is not JSON: an unknown word at line 1 column 2; the words of JSON are null, true"),
+    "Python's nan": (
+        b'{"task": "digits", "inputs": [[nan]]}',
+        "JSON: an unknown word at line 1 column",
+    ),
+    "Python's None": (b'{"task": "digits", "inputs": [[None]]}', "JSON: an unknown word at line 1 column"),
     "a list": (b"[]", "the body is a list of 0; expected an object with the keys task and inputs"),
     "null": (b"null", "the body is None; expected an object"),
     "not UTF-8": (b"\xff\xfe\x00", "not JSON"),

@@ -1,6 +1,7 @@
 """Certificates at several eps in one pass: how they are asked for, answered and refused, by each way in."""
 
 import io
+import json
 from typing import Any
 
 import httpx
@@ -61,6 +62,19 @@ def test_what_is_no_eps_is_said(more: dict[str, Any], why: str, asgi: httpx.Clie
     for answer in answers:
         assert answer.status_code == 400
         assert why.partition(": ")[2] in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("eps", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_an_eps_that_is_no_finite_number_is_said(eps: str, asgi: httpx.Client) -> None:
+    sent = json.dumps({"task": "digits", "inputs": [IMAGE]})
+    body, params = (
+        f'{sent[:-1]}, "eps": [{eps}]}}',
+        f'{{"instances": [{json.dumps(IMAGE)}], "params": {{"eps": [{eps}]}}}}',
+    )
+    for path, content in (("/predict", body), ("/invocations?task=digits", params)):
+        answer = asgi.post(path, content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"].endswith(": input should be a finite number")
 
 
 @pytest.mark.parametrize("eps", ["x", "0.1;0.2", "nan", "1_0", "١", "0x1p0", "1e9", ",".join(["0.1"] * 9)])

@@ -14,6 +14,7 @@ from tests.support.oip import DATA, LENGTH, PIXELS, SPECIES, binary, image, infe
 # name: (task, JSON, bytes after it, a piece of the sentence)
 BAD: dict[str, tuple[str, Any, bytes, str]] = {
     "not JSON": ("digits", b"{", b"", "the body is not JSON"),
+    "Python's nan": ("digits", b'{"inputs": [nan]}', b"", "the body is not JSON: an unknown word at line 1 column"),
     "a list": ("digits", b"[]", b"", "the body is a list of 0; expected an object with the key inputs"),
     "deep objects": ("digits", b'{"a":' * 1020 + b"1" + b"}" * 1020, b"", "too deeply"),
     "deep lists": ("digits", b"[" * 10**5, b"", "not JSON"),
