@@ -11,6 +11,8 @@ from redoubt.bundle.schema import Schema
 from serving import jpeg, png
 
 MAX_PIXELS = 2048 * 2048
+# Of a JPEG file: each goes over all of its pixels, and a progressive one has ten.
+MAX_SCANS = 100
 MODES = {1: "L", 3: "RGB"}
 # Where a PNG file's header says how many bits a channel has.
 PNG_DEPTH = 24
@@ -101,6 +103,8 @@ def _refuse_unfit(image: Image.Image, data: bytes) -> None:
     # Of 16-bit colours Pillow would keep the upper 8, and not say so.
     if image.mode.startswith(("I", "F")) or (image.format == "PNG" and data[PNG_DEPTH] > 8):
         raise InvalidArgument("the image has 16 bits or more per channel; save it with 8 bits per channel")
+    if image.format != "PNG" and jpeg.scans(data) > MAX_SCANS:
+        raise InvalidArgument(f"the image has more than {MAX_SCANS} scans; save it as a baseline JPEG or a PNG")
     if image.mode == "CMYK" and "adobe" not in image.info:
         raise InvalidArgument("the image is CMYK, and does not say whether as ink or as light; save it as RGB")
 

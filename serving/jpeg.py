@@ -13,13 +13,13 @@ from PIL import Image
 # No byte is 255, which would begin a marker. One code of a progressive file can say that all blocks that follow end
 # here: as no code begins as another one does, not all of these begin with it.
 FILLERS = [
-    bytes([first, *((89 * place * place + 37 * place) % 251 for place in range(63))]) for first in b"\x1a\x5a\x9a\xda"
+    bytes([first, *((89 * place * place + 37 * place) % 251 for place in range(31))]) for first in b"\x1a\x5a\x9a\xda"
 ]
-# What ends data: all but an escaped 255.
-MARKER = re.compile(rb"\xff+[^\x00\xff]")
-RESTARTS, SCAN, END, INTERVAL = range(0xD0, 0xD8), 0xDA, 0xD9, 0xDD
+# Whatever of data is no escaped 255: a restart, of which there may be any number, or what ends them.
+RESTART, MARKER = re.compile(rb"\xff+[\xd0-\xd7]"), re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+SCAN, END, INTERVAL = 0xDA, 0xD9, 0xDD
 # Without a length after them.
-BARE = {0x01, 0xD8, END, *RESTARTS}
+BARE = {0x01, 0xD8, END}
 # Frames by Huffman codes; of arithmetic ones what is not there stands for zeros, so that nothing can be told.
 FRAMES, PROGRESSIVE = {0xC0, 0xC1, 0xC2}, 0xC2
 
@@ -41,6 +41,11 @@ def is_whole(data: bytes, image: Image.Image) -> bool:
     pixels = image.tobytes()
     fillers = FILLERS if coded == PROGRESSIVE else FILLERS[:1]
     return all(_pixels(_filled(data, segments, each)) == pixels for each in fillers)
+
+
+def scans(data: bytes) -> int:
+    """How many scans a JPEG file's first picture has."""
+    return sum(kind == SCAN for kind, *_ in _segments(data))
 
 
 def _pixels(data: bytes) -> bytes:
@@ -67,23 +72,16 @@ def _begun(scan: bytes) -> bytes:
 def _filled(data: bytes, segments: list[tuple[int, bytes, int]], filler: bytes) -> bytes:
     """The first picture with a filler after the data of each scan, and before each restart."""
     pieces, copied, restarts = list[bytes](), 0, False
-    for kind, body, end in segments:
+    for kind, body, begin in segments:
         if kind == INTERVAL:
             restarts = any(body)
         if kind == SCAN:
-            ends = [*_ends(data, end)]
-            for place in ends:
-                pieces += [data[copied:place], filler]
-                copied = place
+            found = MARKER.search(data, begin)
+            end = found.start() if found else len(data)
+            put, count = RESTART.subn(filler.replace(b"\\", rb"\\") + rb"\g<0>", data[begin:end])
+            pieces += [data[copied:begin], put, filler]
             if restarts:
                 # Of the restart that would come next, in case that it is missing.
-                pieces += [bytes([0xFF, RESTARTS[(len(ends) - 1) % 8]]), filler]
-    return b"".join([*pieces, data[copied : segments[-1][2]]])
-
-
-def _ends(data: bytes, begin: int) -> Iterator[int]:
-    """Where the data of a scan end: before each restart, and before what follows the scan."""
-    for found in MARKER.finditer(data, begin):
-        yield found.start()
-        if data[found.end() - 1] not in RESTARTS:
-            return
+                pieces += [bytes([0xFF, 0xD0 + count % 8]), filler]
+            copied = end
+    return b"".join([*pieces, data[copied : max(copied, segments[-1][2])]])

@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from typing import Any
 
 import numpy as np
@@ -111,3 +112,22 @@ def test_what_cannot_be_told_is_let_through() -> None:
     data = encoded(NOISE, "JPEG").replace(b"\xff\xc0", b"\xff\xc9")
     with Image.open(io.BytesIO(encoded(NOISE, "JPEG"))) as image:
         assert is_whole(data, image)
+
+
+def test_one_of_very_many_scans_is_refused_before_they_are_read() -> None:
+    """Each goes over all pixels: in 4 MiB there is room for minutes of them."""
+    data = encoded(Image.new("L", (2048, 2048), 128), "JPEG", progressive=True)
+    (_, end), (_, second) = scans(data)[:2]
+    header = data.index(b"\xff\xda", end)
+    many = data[:header] + data[header:second] * 3000 + data[header:]
+    began = time.process_time()
+    with pytest.raises(InvalidArgument, match="the image has more than 100 scans; save it as a baseline JPEG or a PNG"):
+        decode(many, SCHEMAS["digits"])
+    assert time.process_time() - began < 2.0
+
+
+def test_very_many_restarts_take_no_more_memory_than_their_fillers() -> None:
+    data = encoded(NOISE, "JPEG", restart_marker_blocks=1)
+    _, end = scans(data)[-1]
+    with pytest.raises(InvalidArgument, match="damaged or cut short"):
+        decode(data[: end - 900] + b"\xff\xd0" * 10**6 + data[end:], SCHEMAS["digits"])
