@@ -42,7 +42,7 @@ class Admin:
 
     def __init__(self, expected: str) -> None:
         """Let in who knows a token."""
-        self._expected = f"Bearer {expected}".encode()
+        self._expected = expected.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: 401 without the token, 409 for a move that cannot be made, else what is served now."""
@@ -55,8 +55,10 @@ class Admin:
     async def _answer(self, request: Request) -> Response:
         from serving.moves import MoveError
 
-        said = request.headers.get("authorization", "").encode("latin-1", "replace")
-        if not hmac.compare_digest(said, self._expected):
+        scheme, _, said = request.headers.get("authorization", "").partition(" ")
+        came = said.strip().encode("latin-1", "replace")
+        # The scheme's letters may be large or small, as of RFC 9110.
+        if not hmac.compare_digest(came, self._expected) or scheme.lower() != "bearer":
             raise Refused(
                 HTTPStatus.UNAUTHORIZED,
                 f"expected the header Authorization: Bearer TOKEN with the service's {TOKEN}",

@@ -59,9 +59,7 @@ def decode(data: bytes, schema: Schema) -> Floats:
     """
     height, width, channels = schema.shape
     if channels not in MODES:
-        raise InvalidArgument(
-            f"task '{schema.task}' takes images of {channels} channels; POST them to /predict as lists"
-        )
+        raise InvalidArgument(f"the task takes images of {channels} channels; POST them to /predict as lists")
     picture = _open(data, MODES[channels])
     if abs(picture.width * height / width - picture.height) > 1:
         raise InvalidArgument(

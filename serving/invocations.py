@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from serving.desk import Desk
 
 TASK_HEADER = "x-redoubt-task"
+TAKES_IMAGES = "the task takes images; send them as instances or inputs"
 CSV = "text/csv"
 
 
@@ -72,14 +73,14 @@ def _read(body: bytes, champion: Champion) -> tuple[Ask, Floats]:
     rows, image = request.rows(), champion.schema.kind == "image"
     _check_count(rows)
     if image and (request.dataframe_split or request.dataframe_records is not None):
-        raise _takes_images(champion)
+        raise InvalidArgument(TAKES_IMAGES)
     ask = Ask(champion, request.params.certify, tuple(request.params.eps or ()))
     return ask, _images(rows, champion) if image else champion.read(rows)
 
 
 def _read_csv(body: bytes, champion: Champion) -> tuple[Ask, Floats]:
     if champion.schema.kind == "image":
-        raise _takes_images(champion)
+        raise InvalidArgument(TAKES_IMAGES)
     rows = csv_table.records(body, champion.schema)
     _check_count(rows)
     return Ask(champion, "budget"), champion.read(rows)
@@ -88,10 +89,6 @@ def _read_csv(body: bytes, champion: Champion) -> tuple[Ask, Floats]:
 def _check_count(rows: list[Any]) -> None:
     if not 1 <= len(rows) <= MAX_INPUTS:
         raise InvalidArgument(f"{len(rows)} inputs came; expected 1 to {MAX_INPUTS}")
-
-
-def _takes_images(champion: Champion) -> InvalidArgument:
-    return InvalidArgument(f"task '{champion.schema.task}' takes images; send them as instances or inputs")
 
 
 def _images(rows: list[Any], champion: Champion) -> Floats:

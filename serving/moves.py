@@ -147,7 +147,8 @@ class Follower:
         champion = self.runtime.champions.get(task)
         if champion is None:
             served = ", ".join(self.runtime.champions) or "none"
-            raise MoveError(f"nothing is served for task {task[:60]!r}; tasks served: {served}")
+            came = f"nothing is served for task {task[:60]!r}" if task else "no task is named; expected ?task=TASK"
+            raise MoveError(f"{came}; tasks served: {served}")
         self.keep()
         serve, places = self._kept.before(task, champion.model.digest), self._found(at_once=False).get(task)
         if serve is None or not places:

@@ -120,7 +120,8 @@ def _inputs_of(tensor: InputTensor, spec: Spec) -> int:
 def _values(tensor: InputTensor, spec: Spec, data: memoryview) -> signature.Values:
     size = tensor.parameters.binary_data_size
     if (size is None) == (tensor.data is None):
-        raise InvalidArgument(f"tensor '{spec.name}' has no data, or twice; expected data or binary_data_size")
+        came = "neither data nor" if size is None else "both data and"
+        raise InvalidArgument(f"tensor '{spec.name}' has {came} binary_data_size; expected one of them")
     if size is None:
         return from_json(tensor.data or [], spec, tensor.shape)
     if size != len(data):

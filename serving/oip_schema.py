@@ -9,7 +9,7 @@ import pydantic_core
 from bentoml.exceptions import InvalidArgument
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serving.schema import Certify, not_json, once, short
+from serving.schema import Certify, complaint, not_json, once, short
 
 # More columns than this no table has, and no more axes or outputs any tensor or model.
 MOST = 2**16
@@ -158,4 +158,4 @@ def sentence(error: ValidationError) -> str:
     """What is wrong, and where."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+    return f"{place}: {complaint(first)}"

@@ -88,8 +88,13 @@ class PredictRequest(BaseModel):
             return request
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            message = first["msg"][:1].lower() + first["msg"][1:]
-            raise InvalidArgument(f"{first['loc'][0]}: {message}") from None
+            raise InvalidArgument(f"{first['loc'][0]}: {complaint(first)}") from None
+
+
+def complaint(error: Any) -> str:
+    """What pydantic says of a value; of a key, which it calls an input, in other words."""
+    message: str = "unknown key" if error["type"] == "extra_forbidden" else error["msg"]
+    return message[:1].lower() + message[1:]
 
 
 def not_json(error: ValueError) -> InvalidArgument:
@@ -201,10 +206,11 @@ class UploadRequest(IODescriptor):
                     raise InvalidArgument(
                         f"the form holds {', '.join(names) or 'nothing'}; expected a file 'image' and a text 'task'"
                     )
+                for name, text in (("certify", certify), ("eps", eps)):
+                    if not isinstance(text, str):
+                        raise InvalidArgument(f"the part '{name}' came as a file; send it as a text")
                 if certify not in CERTIFY:
                     raise InvalidArgument(f"certify is {short(certify)}; expected one of {', '.join(CERTIFY)}")
-                if not isinstance(eps, str):
-                    raise InvalidArgument("the part 'eps' came as a file; send it as a text")
                 return cls(image=await image.read(), task=task, certify=certify, eps=eps)
         except MultiPartException as error:
             raise InvalidArgument(f"the form cannot be read: {error.message}") from None

@@ -80,7 +80,7 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "inputs is an object": (b'{"task": "digits", "inputs": {}}', "inputs: input should be a valid list"),
     "empty inputs": (digits(), "inputs: list should have at least 1 item"),
     "too many inputs": (digits(*[0] * 257), "at most 256 items"),
-    "extra key": (b'{"task": "digits", "inputs": [1], "guard": false}', "guard: extra inputs are not permitted"),
+    "extra key": (b'{"task": "digits", "inputs": [1], "guard": false}', "guard: unknown key"),
     "unknown task": (b'{"task": "dogs", "inputs": [1]}', "unknown task 'dogs'; tasks served: colours, digits, evol"),
     "overlong task": (json.dumps({"task": "x" * 10**6, "inputs": [1]}).encode(), "tasks served: colours, digits"),
     "image of 7 rows": (digits(GOOD[:7]), "input 0 is a list of 7; expected 8 rows of 8 pixels"),

@@ -83,3 +83,13 @@ def test_a_forms_eps_that_are_none_are_said(eps: str, asgi: httpx.Client) -> Non
     assert answer.status_code == 400
     assert "expected 1 to 8 numbers from 1e-06 to 1e+06, with commas" in answer.json()["error"]["message"]
     assert "with it" in upload(asgi, eps="0.1", certify="radius").json()["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["certify", "eps"])
+def test_a_text_that_comes_as_a_file_is_said(name: str, asgi: httpx.Client) -> None:
+    file = io.BytesIO()
+    Image.new("L", (8, 8), 128).save(file, "PNG")
+    files = {"image": ("x.png", file.getvalue()), name: ("x.txt", b"none")}
+    answer = asgi.post("/predict_image", data={"task": "digits"}, files=files)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == f"the part '{name}' came as a file; send it as a text"

@@ -20,7 +20,7 @@ BAD: dict[str, tuple[str, Any, bytes, str]] = {
     "deep lists": ("digits", b"[" * 10**5, b"", "not JSON"),
     "no inputs": ("digits", {}, b"", "inputs: field required"),
     "empty inputs": ("digits", {"inputs": []}, b"", "inputs: list should have at least 1 item"),
-    "an unknown key": ("digits", {"inputs": [image()], "guard": 0}, b"", "guard: extra inputs are not permitted"),
+    "an unknown key": ("digits", {"inputs": [image()], "guard": 0}, b"", "guard: unknown key"),
     "id is a number": ("digits", {"inputs": [image()], "id": 5}, b"", "id: input should be a valid string"),
     "a key twice": (
         "digits",
@@ -61,14 +61,14 @@ BAD: dict[str, tuple[str, Any, bytes, str]] = {
     "NaN": ("digits", {"inputs": [image(data=[0.5] * 127 + [float("nan")])]}, b"", "input 1[7][7][0] is nan"),
     "10**400": ("digits", {"inputs": [image(data=[0.5] * 127 + [10**400])]}, b"", "input 1[7][7][0] is "),
     "a pixel above 1": ("digits", {"inputs": [image(data=[0.5] * 127 + [1.5])]}, b"", "input 1[7][7][0] is 1.5;"),
-    "no data": ("digits", {"inputs": [image(data=None)]}, b"", "has no data, or twice"),
+    "no data": ("digits", {"inputs": [image(data=None)]}, b"", "has neither data nor binary_data_size; expected one"),
     "data twice": (
         "digits",
         {"inputs": [image(parameters={"binary_data_size": 512})]},
         DATA,
-        "has no data, or twice; expected data or binary_data_size",
+        "has both data and binary_data_size; expected one of them",
     ),
-    "an unknown parameter": ("digits", {"inputs": [image()], "parameters": {"x": 1}}, b"", "parameters.x: extra"),
+    "an unknown parameter": ("digits", {"inputs": [image()], "parameters": {"x": 1}}, b"", "parameters.x: unknown key"),
     "a sequence": ("digits", {"inputs": [image()], "parameters": {"sequence_id": 1}}, b"", "parameters.sequence_id"),
     "shared memory": (
         "digits",

@@ -73,11 +73,21 @@ def served(running: Service) -> str:
 
 def test_admin_needs_the_token(running: Service) -> None:
     for path in ("/admin/reload", "/admin/rollback?task=digits"):
-        for headers in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": TOKEN}):
+        for headers in (
+            {},
+            *({"Authorization": said} for said in (f"Bearer {TOKEN}x", TOKEN, f"Basic {TOKEN}", "Bearer")),
+        ):
             answer = running.client.post(path, headers=headers)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert "REDOUBT_ADMIN_TOKEN" in answer.json()["error"]["message"]
-        assert running.client.get(path, headers=AUTHORIZED).status_code == 405
+        for headers in (AUTHORIZED, {"Authorization": f"bearer  {TOKEN}"}):
+            assert running.client.get(path, headers=headers).status_code == 405
+
+
+def test_a_rollback_of_no_task_is_none(running: Service) -> None:
+    answer = running.client.post("/admin/rollback", headers=AUTHORIZED)
+    assert answer.status_code == 409
+    assert "no task is named; expected ?task=TASK; tasks served: " in answer.json()["error"]["message"]
 
 
 def test_without_a_token_there_is_no_admin(http: httpx.Client) -> None:
