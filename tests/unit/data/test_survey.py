@@ -90,6 +90,12 @@ def test_an_index_that_was_exported_is_no_feature(params: Params) -> None:
     assert raw.schema.input_names == ["Unnamed: 0"]
 
 
+def test_numbers_among_empty_cells_are_numbers(params: Params) -> None:
+    cells = [f"{place / 4}" if place % 3 == 0 else "" for place in range(ROWS)]
+    found = only(surveyed(params, BASE | {"more": cells}, features=("age",)), "more")
+    assert (found.holds, found.shows) == ("numbers, 26 empty", "0.0, 0.75, 1.5")
+
+
 LABELS = {
     "case": ["no", "NO", "yes", "yes"],
     "dot": ["no", "no", "yes.", "yes"],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from redoubt.bundle.schema import Schema
 from redoubt.core.types import Ints
-from redoubt.data.shared.looks import is_number, looks_like
+from redoubt.data.shared.looks import MISSING, is_number, looks_like
 from redoubt.params.settings.data_params import DataParams
 
 # A category of more values than that is an identifier, as a rule.
@@ -108,10 +108,12 @@ def _not_used(cells: "pd.Series[Any]", task: DataParams) -> Found:
 
 def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
     name = str(cells.name)
-    first = cells.dropna().head(50).astype("str")
+    there, is_typed = cells.dropna(), pd.api.types.is_numeric_dtype(cells)
+    there = there if is_typed else there[~there.astype("str").str.strip().str.casefold().isin(MISSING)]
+    first, empty = there.head(50).astype("str"), len(cells) - len(there)
     shows = ", ".join(_cut(word) for word in [word for word in first.unique() if word][:3])
-    if pd.api.types.is_numeric_dtype(cells) or (len(first) and first.map(is_number).all()):
-        holds, fix = "numbers", "name it under 'features'"
+    if is_typed or (len(first) and first.map(is_number).all()):
+        holds, fix = "numbers" + (f", {empty:,} empty" if empty else ""), "name it under 'features'"
     else:
         looks = looks_like(cells)
         holds, fix = looks.like, looks.fix
