@@ -43,13 +43,14 @@ def work(settings: SweepSettings) -> None:
         journal = KEPT / settings.name / f"{_mark(settings, folds)}.journal"
         tried = _drawn(settings, settings.sweep, len(folds.scalers), journal, jobs)
     else:
-        journal, points = None, grid(settings.sweep)
+        points = grid(settings.sweep)
         curves = spread(cross_validate, jobs(points), f"sweep@{settings.name}")
         tried = [Tried(point, each) for point, each in zip(points, curves, strict=True)]
     _write(settings.name, data, tried, len(folds.scalers))
     cache.close()
-    if journal is not None:
-        journal.unlink()
+    # Those of settings that were given up too.
+    for path in (KEPT / settings.name).glob("*.journal*"):
+        path.unlink()
 
 
 def _drawn(settings: SweepSettings, sweep: SearchParams, folds: int, journal: Path, jobs: Jobs) -> list[Tried]:

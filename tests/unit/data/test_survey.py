@@ -86,6 +86,9 @@ def test_an_index_that_was_exported_is_no_feature(params: Params) -> None:
     raw = sources.fetch(task, 1)
     assert raw.schema.input_names == ["age"]
     assert "it has no name" in only(raw.survey, "Unnamed: 0").why
+    pd.DataFrame(BASE | {"": [None] * ROWS}).to_csv("own.csv", index=False)
+    assert only(sources.fetch(task, 1).survey, "Unnamed: 2").why == "it is empty"
+    pd.DataFrame(BASE).to_csv("own.csv")
     raw = sources.fetch(task.model_copy(update={"features": ("Unnamed: 0",)}), 1)
     assert raw.schema.input_names == ["Unnamed: 0"]
 

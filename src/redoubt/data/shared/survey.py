@@ -118,7 +118,8 @@ def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
         looks = looks_like(cells)
         holds, fix = looks.like, looks.fix
     if name.startswith("Unnamed: "):
-        return Found(name, holds, shows, "left out", "it has no name: an index that was exported, as a rule")
+        nameless = "it has no name: an index that was exported, as a rule, or one whose name stands in another line"
+        return Found(name, holds, shows, "left out", nameless if len(there) else "it is empty")
     if task.features or task.words_only:
         return Found(name, holds, shows, "left out", UNNAMED)
     return Found(name, holds, shows, "left out", f"it is no number; to use it {fix}")
