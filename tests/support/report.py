@@ -145,7 +145,7 @@ def _words() -> dict[str, Any]:
             "complete": {name: _decided(undecided) for name, undecided in (("adversarial", 2), ("certified", 0))},
         },
         "selected": {"model": "cnn", "batch_size": 32, "learning_rate": 0.1},
-        "sweep": [{"model": "cnn", "batch_size": 32, "learning_rate": "0.1", "mean": 0.5, "folds": [0.0, 100.0]}],
+        "sweep": [_point([0.0, 100.0], None), _point([50.0], 1)],
         "labels": LABELS,
         "confusion": section_charts.confusion([[5, 1], [0, 6]]),
         "examples": None,
@@ -164,6 +164,11 @@ def _images() -> dict[str, Any]:
     attacked = Attacked(np.eye(2, dtype=np.float32), np.clip(x + np.float32(0.1), 0, 1), np.eye(2, dtype=np.float32))
     schema = Schema(task="bars", kind="image", target="digit", labels=LABELS, shape=(6, 6, 1))
     return images(x, [0, 1], dict.fromkeys(CANDIDATES, attacked), schema)
+
+
+def _point(folds: list[float], stopped: int | None) -> dict[str, Any]:
+    settings = {"model": "cnn", "batch_size": 32, "learning_rate": "0.1"}
+    return {**settings, "mean": 0.5, "folds": folds, "stopped": stopped}
 
 
 def _decided(undecided: int) -> dict[str, Any]:

@@ -36,6 +36,11 @@ def test_text_is_escaped_and_sections_are_not() -> None:
     assert "<section>own</section>" in page
 
 
+def test_points_of_the_sweep_that_were_stopped_are_counted(page: str) -> None:
+    assert "All 2 points of the sweep" in page
+    assert "Stopped before their last fold, and below all others: 1;" in page
+
+
 def test_the_page_needs_nothing_from_elsewhere(page: str) -> None:
     assert set(re.findall(r"https?://[^\s\"']+", page)) == {"http://www.w3.org/2000/svg"}
     assert {source for source in re.findall(r'src="([^"]*)"', page) if not source.startswith("data:")} == {"timings.js"}
