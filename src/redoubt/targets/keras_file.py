@@ -145,14 +145,23 @@ def logits_of(network: keras.Model) -> tuple[keras.Model, list[str]]:
     A single sigmoid becomes two logits, 0 and its own, by a fixed Dense layer, so that bounds go through it too.
     """
     found, notes = _unwrapped(network)
-    twice = bool(notes) and _probabilities(_last(found)[0]) == "softmax"
-    while twice and _probabilities(_last(found)[0]) == "softmax":
+    twice = bool(notes) and _innermost(found) == "softmax"
+    while twice and _innermost(found) == "softmax":
         found, _ = _unwrapped(found)
     return found, [f"{notes[0]}, and so was the softmax on which it stood"] if twice else notes
 
 
+def _innermost(network: keras.Model) -> str | None:
+    """What `_probabilities` says of the last operation, inside of a model that it ends in."""
+    operation, _ = _last(network)
+    return _innermost(operation) if isinstance(operation, keras.Model) else _probabilities(operation)
+
+
 def _unwrapped(network: keras.Model) -> tuple[keras.Model, list[str]]:
     operation, before = _last(network)
+    if isinstance(operation, keras.Model):
+        inside, notes = _unwrapped(operation)
+        return (keras.Model(network.inputs[0], inside(before)), notes) if notes else (network, [])
     kind = _probabilities(operation)
     if kind is None:
         return network, []
@@ -176,8 +185,8 @@ def _unwrapped(network: keras.Model) -> tuple[keras.Model, list[str]]:
 def _last(network: keras.Model) -> tuple[Any, Any]:
     """The operation that gives the outputs, and the tensor that it reads."""
     operation, index, _ = network.outputs[0]._keras_history
-    while isinstance(operation, keras.Model) and getattr(operation, "outputs", None):
-        # A model that ends in a model: only a chain of them is seen through.
+    if isinstance(operation, keras.Model) and not getattr(operation, "outputs", None):
+        # A subclass of a model, whose layers nobody sees.
         return None, None
     if not operation._inbound_nodes or len(operation._inbound_nodes[index].input_tensors) != 1:
         return None, None

@@ -13,6 +13,7 @@ from redoubt.certify.interval import UNIT, Box, IntervalError
 from redoubt.certify.worst_case import ball, over_batches
 from redoubt.core.types import Batch, Bounds
 from redoubt.targets.onnx_gradients import KNOWN, attributes_of, constants_of, folded, name_of, needed
+from redoubt.targets.onnx_last_layer import LINEAR
 from redoubt.targets.onnx_operators import Attributes, given
 
 Value = Any
@@ -43,7 +44,10 @@ def bounds_of_graph(model: onnx.ModelProto, output: str, x: str) -> Callable[[Bo
         values: dict[str, Value] = {**constants, x: box, "": None}
         for node in nodes:
             inputs = [values[name] for name in node.input]
-            if any(isinstance(each, Box) for each in inputs):
+            if name_of(node) == "Shape" and isinstance(inputs[0], Box):
+                # The sides of a tensor do not depend on what it holds.
+                values[node.output[0]] = KNOWN["Shape"]([inputs[0].low], attributes_of(node))
+            elif any(isinstance(each, Box) for each in inputs):
                 name = name_of(node)
                 if name not in RULES:
                     raise IntervalError(f"operator {name} has no sound bound here")
@@ -59,7 +63,11 @@ def bounds_of_graph(model: onnx.ModelProto, output: str, x: str) -> Callable[[Bo
 
 
 def certifier_of_graph(
-    graph: Callable[[Box], Box], turned: Callable[[tf.Tensor], tf.Tensor], bounds: Bounds, criterion: Criterion
+    graph: Callable[[Box], Box],
+    turned: Callable[[tf.Tensor], tf.Tensor],
+    bounds: Bounds,
+    criterion: Criterion,
+    leads: Callable[[Box, tf.Tensor], tf.Tensor] | None = None,
 ) -> Callable[[Batch, float], NDArray[np.bool_]]:
     """A function that tells which examples no point of the L-inf ball is adversarial for; see `worst_case.certifier`.
 
@@ -68,15 +76,19 @@ def certifier_of_graph(
         turned: brings examples into the form that the graph takes.
         bounds: of the examples.
         criterion: tells classes from numbers.
+        leads: bounds of every logit's lead over that of the true class, by the box of inputs, where the last layer
+            allows it; see `onnx_last_layer`.
     """
 
     def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        if leads is not None and criterion.is_classification:
+            return leads(ball(x, eps, bounds).through(turned), y)
         outputs = graph(ball(x, eps, bounds).through(turned))
         if not criterion.is_classification:
             truth = tf.cast(y, tf.float32)[:, None]
             return tf.where(outputs.high - truth > truth - outputs.low, outputs.high, outputs.low)
-        leads = outputs.high - tf.gather(outputs.low, y, axis=1, batch_dims=1)[:, None]
-        return tf.where(tf.one_hot(y, leads.shape[1], on_value=True, off_value=False), 0.0, leads)
+        apart = outputs.high - tf.gather(outputs.low, y, axis=1, batch_dims=1)[:, None]
+        return tf.where(tf.one_hot(y, apart.shape[1], on_value=True, off_value=False), 0.0, apart)
 
     return over_batches(tf.function(worst, autograph=False), criterion)
 
@@ -220,7 +232,6 @@ def _cast(name: str, inputs: Sequence[Value], attributes: Attributes) -> Box:
     return _box(inputs[0], name)
 
 
-LINEAR = "ai.onnx.ml.LinearClassifier"
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Conv", "Gemm", "MatMul"), _weights),
     **dict.fromkeys(("Add", "Sub"), _sum),

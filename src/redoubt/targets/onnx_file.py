@@ -22,6 +22,7 @@ from redoubt.targets.keras_file import gradient_of
 from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
 from redoubt.targets.onnx_gradients import TranslationError, rounds, translate
 from redoubt.targets.onnx_integers import scales_by_batch
+from redoubt.targets.onnx_last_layer import last_layer
 from redoubt.targets.onnx_output import Chosen, choose
 from redoubt.targets.reading import SAYS, Form, Reading, read_answers
 from redoubt.targets.rounding import ROUNDS
@@ -109,10 +110,16 @@ def _session(chosen: Chosen, path: Path, said: str) -> onnxruntime.InferenceSess
 def _input(session: onnxruntime.InferenceSession, said: str) -> Any:
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise TargetError(
-            f"'{said}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs[:5])}); expected one: export"
-            " it with one array of all features"
-        )
+        names = [each.name for each in inputs]
+        fix = "export it with one array of all features"
+        if any("normalization" in name.lower() for name in names[1:]):
+            fix = (
+                "Keras's exporter left the constants of a Normalization layer out; audit the .keras file, or scale by"
+                " Rescaling layers"
+            )
+        elif {"index_rows", "index_columns"} & set(names):
+            fix = "it is the graph of a bundle of this project, guard and all: give its folder"
+        raise TargetError(f"'{said}' has {len(inputs)} inputs ({', '.join(names[:5])}); expected one: {fix}")
     if inputs[0].type not in FLOATS:
         raise TargetError(f"'{said}' takes {inputs[0].type}; expected floating-point numbers")
     return inputs[0]
@@ -213,7 +220,17 @@ def _certifier(chosen: Chosen, given: Any, first: bool, reading: Reading) -> tup
         graph(Box(tf.zeros([1, *shape]), tf.ones([1, *shape])))
     except (IntervalError, ValueError, TypeError, KeyError, tf.errors.OpError) as error:
         return None, str(error) if isinstance(error, IntervalError) else "an operator has no sound bound here"
-    return lambda bounds, criterion: certifier_of_graph(scores, turned, bounds, criterion), ""
+    leads = _leads(chosen, given.name) if reading.form == "logits" else None
+    return lambda bounds, criterion: certifier_of_graph(scores, turned, bounds, criterion, leads), ""
+
+
+def _leads(chosen: Chosen, name: str) -> Callable[[Box, tf.Tensor], tf.Tensor] | None:
+    """Bounds of the differences between logits, where the last layer allows it."""
+    last = last_layer(chosen.model, chosen.output)
+    if last is None:
+        return None
+    features = bounds_of_graph(chosen.model, last.features, name)
+    return lambda box, y: last.leads(features(box), y)
 
 
 def _disagreement(

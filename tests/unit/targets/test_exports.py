@@ -9,13 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from redoubt.core.types import Batch
 from redoubt.models.onnx_graph import Graph
-from redoubt.targets.contract import Opening, Target
+from redoubt.targets.contract import Opening, Target, TargetError
 from redoubt.targets.open import open_target
 
 PYTHON = os.environ.get("EXPORTERS_PYTHON", sys.executable)
@@ -24,6 +25,7 @@ X, Y = (DIGITS.images[..., None] / 16).astype(np.float32), DIGITS.target.astype(
 FLAT = X.reshape(len(X), -1)
 LABELS = tuple("0123456789")
 START = """
+import keras
 import numpy as np
 from sklearn.datasets import load_digits
 digits = load_digits()
@@ -131,3 +133,35 @@ def test_a_graph_of_one_example_has_gradients_of_many(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(graph.build({"x": (1, 8, 8, 1)}, {"y": (output, (1, 10))}))
     np.save(tmp_path / "m.npy", (FLAT @ weights).argmax(axis=1))
     check(tmp_path, "m", X, "gradients and bounds")
+
+
+def keras_models() -> dict[str, tuple[keras.Model, np.ndarray]]:
+    layers = keras.layers
+    cnn = [layers.Rescaling(2.0), layers.Conv2D(8, 3, padding="same", activation="relu"), layers.BatchNormalization()]
+    cnn += [layers.MaxPooling2D(), layers.Conv2D(8, 3, strides=2, activation="relu"), layers.Flatten()]
+    mlp = [layers.Rescaling(2.0, offset=-1.0), layers.Dense(16, activation="relu"), layers.Dropout(0.3)]
+    return {
+        "cnn": (keras.Sequential([layers.Input((8, 8, 1)), *cnn, layers.Dense(10, activation="softmax")]), X),
+        "mlp": (keras.Sequential([layers.Input((64,)), *mlp, layers.Dense(10)]), FLAT),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+@pytest.mark.parametrize("name", ["cnn", "mlp"])
+def test_keras_s_own_export(name: str, tmp_path: Path) -> None:
+    network, x = keras_models()[name]
+    # Its exporter wants a model that was called.
+    expected = network(x).numpy().argmax(axis=1)
+    network.export(str(tmp_path / f"{name}.onnx"), format="onnx", verbose=False)
+    np.save(tmp_path / f"{name}.npy", expected)
+    check(tmp_path, name, x, "gradients and bounds")
+
+
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+def test_what_keras_s_exporter_leaves_out(tmp_path: Path) -> None:
+    network = keras.Sequential([keras.Input((64,)), keras.layers.Normalization(mean=0.5, variance=0.1)])
+    network.add(keras.layers.Dense(10))
+    network(FLAT[:1])
+    network.export(str(tmp_path / "m.onnx"), format="onnx", verbose=False)
+    with pytest.raises(TargetError, match="left the constants of a Normalization layer out; audit the .keras file"):
+        open_target(str(tmp_path / "m.onnx"), Opening(Batch(FLAT[:8], Y[:8]), LABELS))

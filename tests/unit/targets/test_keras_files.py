@@ -56,6 +56,13 @@ def open_sides() -> keras.Model:
     return keras.Model(i, L.Dense(3)(L.GlobalAveragePooling2D()(i)))
 
 
+def nested(*last: Any) -> keras.Model:
+    """A model that ends in a model that ends in a model, as with a head that was trained apart."""
+    head = chain(L.Dense(5, activation="relu"), *last)
+    i = L.Input((4,))
+    return keras.Model(i, chain(L.Rescaling(2.0), head)(i))
+
+
 READ: list[tuple[str, Callable[[], keras.Model], np.ndarray, Access, str]] = [
     ("plain", lambda: chain(L.Dense(3)), TABLE, "gradients and bounds", ""),
     (
@@ -76,6 +83,17 @@ READ: list[tuple[str, Callable[[], keras.Model], np.ndarray, Access, str]] = [
     ("softmax operation", softmax_by_operation, TABLE, "gradients and bounds", "softmax was unwrapped"),
     ("sigmoids", lambda: chain(L.Dense(3, activation="sigmoid")), TABLE, "gradients and bounds", "independently"),
     ("one sigmoid", lambda: chain(L.Dense(1, activation="sigmoid")), TABLE, "gradients and bounds", "as two: 0 for"),
+    ("nested softmax", lambda: nested(L.Dense(3, activation="softmax")), TABLE, "gradients", "softmax was unwrapped"),
+    ("nested softmax layer", lambda: nested(L.Dense(3), L.Softmax()), TABLE, "gradients", "softmax was unwrapped"),
+    (
+        "nested softmax twice",
+        lambda: nested(L.Dense(3, "softmax"), L.Softmax()),
+        TABLE,
+        "gradients",
+        "on which it stood",
+    ),
+    ("nested sigmoid", lambda: nested(L.Dense(1, "sigmoid")), TABLE, "gradients", "as two: 0 for"),
+    ("nested logits", lambda: nested(L.Dense(3)), TABLE, "gradients", ""),
     ("operator between", residual, TABLE, "gradients", ""),
     ("operator after", negative, TABLE, "gradients", ""),
     ("average of two", average, TABLE, "gradients", ""),
