@@ -21,6 +21,8 @@ from redoubt.evaluation.redraws import Flags, majority
 from redoubt.evaluation.results import NORMS
 from redoubt.targets.contract import Target
 
+NOT_FINITE = "it answers NaN or infinity to perturbed inputs, which counts as wrong: correct the model"
+
 
 @dataclass(frozen=True, eq=False)
 class Judge:
@@ -33,6 +35,7 @@ class Judge:
         seed: of everything.
         repeats: how often a random model is asked before its majority decides; 1 for one that is not.
         queries: that may be asked in all; None sets no limit.
+        said: what a reader must know of its answers.
     """
 
     target: Target
@@ -42,6 +45,7 @@ class Judge:
     repeats: int = 1
     queries: int | None = None
     steps: int = field(default=STEPS // 2)
+    said: set[str] = field(default_factory=set)
 
     @cached_property
     def oracle(self) -> Oracle:
@@ -94,5 +98,7 @@ class Judge:
     def wrong(self, outputs: Floats, y: NDArray[Any]) -> Flags:
         """Where such outputs are wrong, or no finite answer."""
         finite: Flags = np.asarray(np.isfinite(outputs).all(axis=1))
+        if not finite.all():
+            self.said.add(NOT_FINITE)
         wrong: Flags = ~finite | self.criterion.is_adversarial(np.where(finite[:, None], outputs, 0), y)
         return wrong

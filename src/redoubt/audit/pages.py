@@ -67,7 +67,7 @@ def _words(classes: Floats, labels: tuple[str, ...]) -> list[str]:
 def _answers(scores: Floats, labels: tuple[str, ...]) -> list[str]:
     said = _words(np.nan_to_num(scores[:, 0] if scores.shape[1] == 1 else scores.argmax(axis=1)), labels)
     asked: Flags = np.asarray(np.isfinite(scores).all(axis=1))
-    return [word if known else "not asked" for word, known in zip(said, asked, strict=True)]
+    return [word if known else "unknown" for word, known in zip(said, asked, strict=True)]
 
 
 def card(audit: Audit) -> str:

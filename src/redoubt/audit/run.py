@@ -113,10 +113,13 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
     except BudgetError as error:
         raise AuditError(f"the budget is spent before anything is attacked: {error}") from None
     proxy = proxy_of(judge, batch, clean.scores, max(given))
+    # What it says of inputs in other units is no answer to an attack.
+    judge.said.clear()
     measuring = Measuring(judge, batch, settings.norm, _sizes(given), clean.wrong)
     steps = plan(_scope(judge, len(batch), settings, given, proxy))
     measuring.run([replace(each, member=each.member.within(judge.bounds)) for each in steps], clock)
     measuring.close()
+    said = sorted(judge.said)
     certified = measuring.unless_interrupted(
         lambda: _certified(judge, batch, settings.norm, measuring), dict[float, Rate]()
     )
@@ -142,7 +145,8 @@ def audit(target: Target, batch: Batch, frame: Frame, settings: Settings, source
     told = _told(judge, last.kept, fooled, measuring)
     found = _audit(judge, Looked(batch, clean, source), settings, rows, checks, measuring)
     if proxy is not None and proxy.said is not None:
-        found = found.model_copy(update={"notes": [*found.notes, proxy.said]})
+        said.append(proxy.said)
+    found = found.model_copy(update={"notes": [*found.notes, *said]})
     return Outcome(found, last.kept, fooled, told)
 
 

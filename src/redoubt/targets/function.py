@@ -11,7 +11,7 @@ import numpy as np
 from redoubt.bundle.batches import slices
 from redoubt.core.types import Floats
 from redoubt.targets.contract import Opening, Target, TargetError
-from redoubt.targets.reading import SAYS, read_answers
+from redoubt.targets.reading import SAYS, asking, read_answers
 
 ROWS_AT_ONCE = 1024
 
@@ -44,13 +44,16 @@ def of_function(function: Callable[[Floats], Any], said: str, opening: Opening) 
         except Exception as error:
             told = str(error).strip().splitlines() or [""]
             raise TargetError(
-                f"{said} fails on inputs of shape {x.shape}, {x.dtype} ({type(error).__name__}: {told[0][:200]})"
+                f"{said} fails on inputs of shape {x.shape}, {x.dtype} ({type(error).__name__}: {told[0][:200]});"
+                " it is called with many examples at a time"
             ) from None
 
     reading = read_answers(ask, opening, said)
 
+    scores = asking(ask, reading)
+
     def predict(x: Floats) -> Floats:
-        return np.concatenate([reading(ask(x[part]), len(x[part])) for part in slices(len(x), ROWS_AT_ONCE)])
+        return np.concatenate([scores(x[part]) for part in slices(max(len(x), 1), ROWS_AT_ONCE)])
 
     return Target(
         said=said,

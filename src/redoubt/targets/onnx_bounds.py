@@ -240,6 +240,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("Max", "Min", "Concat"), _joined),
     **dict.fromkeys(("Relu", "Clip", "Identity", "Dropout", "MaxPool", "GlobalMaxPool", "ReduceMax"), _monotone),
     **dict.fromkeys(("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Pad", "Neg"), _monotone),
+    "ai.onnx.ml.ArrayFeatureExtractor": _monotone,
     "BatchNormalization": _normalization,
     "Cast": _cast,
     "LeakyRelu": _leaky,

@@ -24,7 +24,7 @@ from redoubt.targets.onnx_gradients import TranslationError, rounds, translate
 from redoubt.targets.onnx_integers import scales_by_batch
 from redoubt.targets.onnx_last_layer import last_layer
 from redoubt.targets.onnx_output import Chosen, choose
-from redoubt.targets.reading import SAYS, Form, Reading, read_answers
+from redoubt.targets.reading import SAYS, Form, Reading, asking, read_answers
 from redoubt.targets.rounding import ROUNDS
 
 ROWS_AT_ONCE = 256
@@ -67,10 +67,8 @@ def open_onnx(said: str, opening: Opening) -> Target:
     if SAYS[reading.form] and not chosen.is_one_logit:
         notes.append(SAYS[reading.form])
 
-    def predict(x: Floats) -> Floats:
-        return reading(ask(x), len(x))
-
-    gradients, why = _checked_gradients(chosen, given.name, first, reading, predict, opening.examples)
+    predict = asking(ask, reading)
+    gradients, why = _checked_gradients(chosen, given, first, reading, predict, opening.examples)
     if why:
         notes.append(f"no gradients: {why}; it is attacked by queries")
     elif rounds(chosen.model, chosen.output):
@@ -111,7 +109,7 @@ def _input(session: onnxruntime.InferenceSession, said: str) -> Any:
     inputs = session.get_inputs()
     if len(inputs) != 1:
         names = [each.name for each in inputs]
-        fix = "export it with one array of all features"
+        fix = "export it with one array of all features, such as to_onnx(pipeline, x.to_numpy()[:1])"
         if any("normalization" in name.lower() for name in names[1:]):
             fix = (
                 "Keras's exporter left the constants of a Normalization layer out; audit the .keras file, or scale by"
@@ -169,13 +167,13 @@ def _read(ask: Callable[[Floats], Any], opening: Opening, chosen: Chosen, said: 
 
 
 def _checked_gradients(
-    chosen: Chosen, name: str, first: bool, reading: Reading, predict: Callable[[Floats], Floats], sample: Batch
+    chosen: Chosen, given: Any, first: bool, reading: Reading, predict: Callable[[Floats], Floats], sample: Batch
 ) -> tuple[Outputs | None, str]:
     """Gradients that may be used, or why there are none."""
     if reading.form == "labels":
         return None, "it gives labels alone"
     try:
-        gradients = _gradients(translate(chosen.model, chosen.output, name), first, reading.form)
+        gradients = _gradients(translate(chosen.model, chosen.output, given.name), given.type, first, reading.form)
     except TranslationError as error:
         return None, str(error)
     agrees = AGREES_ROUNDED if rounds(chosen.model, chosen.output) else AGREES
@@ -183,9 +181,10 @@ def _checked_gradients(
     return (None, why) if why else (gradients, "")
 
 
-def _gradients(graph: Callable[[tf.Tensor], tf.Tensor], first: bool, form: Form) -> Outputs:
+def _gradients(graph: Callable[[tf.Tensor], tf.Tensor], kind: str, first: bool, form: Form) -> Outputs:
     def outputs(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        scores = tf.cast(graph(tf.transpose(x, [0, 3, 1, 2]) if first else x), tf.float32)
+        x = tf.cast(tf.transpose(x, [0, 3, 1, 2]) if first else x, FLOATS[kind])
+        scores = tf.cast(graph(x), tf.float32)
         if form in ("decision", "probability"):
             one = tf.reshape(scores, [-1])
             scores = tf.stack([tf.zeros_like(one) if form == "decision" else 1.0 - one, one], axis=1)

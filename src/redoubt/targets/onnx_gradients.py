@@ -39,7 +39,10 @@ def translate(model: onnx.ModelProto, output: str, given: str) -> Callable[[tf.T
     nodes = needed(model.graph, output)
     unknown = sorted({name_of(node) for node in nodes if name_of(node) not in KNOWN})
     if unknown:
-        raise TranslationError(f"operator {', '.join(unknown)} has no gradient here")
+        more = len(unknown) > 1
+        raise TranslationError(
+            f"operator{'s' * more} {', '.join(unknown)} {'have' if more else 'has'} no gradient here"
+        )
     constants = constants_of(model)
 
     def run(x: tf.Tensor) -> tf.Tensor:

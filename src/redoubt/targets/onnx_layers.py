@@ -153,6 +153,11 @@ def _linear_regressor(inputs: Inputs, attributes: Attributes) -> Any:
     return tf.matmul(inputs[0], weights, transpose_b=True) + np.array(attributes.get("intercepts", [0.0]), np.float32)
 
 
+def _extracted(inputs: Inputs, attributes: Attributes) -> Any:
+    """Some columns, as of a `ColumnTransformer`."""
+    return tf.gather(inputs[0], np.asarray(inputs[1]).reshape(-1), axis=-1)
+
+
 def _scaler(inputs: Inputs, attributes: Attributes) -> Any:
     offset, scale = (np.array(attributes[name], np.float32) for name in ("offset", "scale"))
     return (tf.cast(inputs[0], tf.float32) - offset) * scale
@@ -187,6 +192,7 @@ LAYERS: dict[str, Operator] = {
     "LayerNormalization": _layer_normalization,
     "MatMul": _matmul,
     "MaxPool": _pooling("MAX"),
+    "ai.onnx.ml.ArrayFeatureExtractor": _extracted,
     "ai.onnx.ml.LinearClassifier": _linear_classifier,
     "ai.onnx.ml.LinearRegressor": _linear_regressor,
     "ai.onnx.ml.Normalizer": _normalizer,

@@ -1,7 +1,7 @@
 """Reads what an unknown model answers, as logits: scores, probabilities, one probability, or labels alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,11 +32,13 @@ class Reading:
         form: what the answers are.
         width: scores per example.
         labels: the classes' names or numbers as the model writes them, in order; empty where they are numbers.
+        names: of the classes of the data, by which dictionaries of scores are put in order.
     """
 
     form: Form
     width: int
     labels: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __call__(self, answers: Any, examples: int) -> Floats:
         """Scores `(examples, width)`.
@@ -44,7 +46,7 @@ class Reading:
         Raises:
             TargetError: as many answers as examples were expected, each like the first.
         """
-        found = _array(answers)
+        found = _array(answers, self.names)
         if found.shape[:1] != (examples,):
             raise TargetError(f"{examples} examples got answers of shape {found.shape}; expected one answer each")
         if self.form == "labels":
@@ -65,7 +67,10 @@ class Reading:
             labels = {name: meant(name, self.labels) for name in set(names)}
             unknown = sorted(name for name, label in labels.items() if label is None)
             if unknown:
-                raise TargetError(f"the model answers '{unknown[0]}'; the classes of the data are {self.labels[:20]}")
+                raise TargetError(
+                    f"the model answers '{unknown[0][:100]}'; the classes of the data are"
+                    f" {', '.join(self.labels[:20])}: name both alike"
+                )
             return np.array([self.labels.index(str(labels[name])) for name in names], np.int64)
         numbers = found.astype(np.int64)
         if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= self.width:
@@ -73,6 +78,11 @@ class Reading:
                 f"the model answers class {numbers.max()}; the data have 0..{self.width - 1}: number both from 0"
             )
         return numbers
+
+
+def asking(ask: Callable[[Floats], Any], reading: Reading) -> Callable[[Floats], Floats]:
+    """A function from inputs to scores; of no inputs, which many models cannot be asked about, there are none."""
+    return lambda x: reading(ask(x), len(x)) if len(x) else np.zeros((0, reading.width), np.float32)
 
 
 def read_answers(ask: Callable[[Floats], Any], opening: Opening, said: str) -> Reading:
@@ -87,7 +97,15 @@ def read_answers(ask: Callable[[Floats], Any], opening: Opening, said: str) -> R
         TargetError: answers that are neither scores nor labels.
     """
     x = opening.examples.x
-    found = _array(ask(x))
+    answers = ask(x)
+    reading = replace(_form(answers, opening, said), names=opening.labels)
+    # Whether each answer is one that it expects.
+    reading(answers, len(x))
+    return reading
+
+
+def _form(answers: Any, opening: Opening, said: str) -> Reading:
+    x, found = opening.examples.x, _array(answers, opening.labels)
     if found.shape[:1] != (len(x),) or found.ndim > 2:
         raise TargetError(
             f"{said} answers shape {found.shape} to {len(x)} examples; expected (examples, classes) or (examples,)"
@@ -123,11 +141,29 @@ def _of_one(found: NDArray[Any], opening: Opening) -> Reading:
     return Reading("probability" if found.min() >= 0 and found.max() <= 1 else "decision", 2)
 
 
-def _array(answers: Any) -> NDArray[Any]:
+def _array(answers: Any, names: tuple[str, ...]) -> NDArray[Any]:
     values = answers.to_numpy() if hasattr(answers, "to_numpy") else answers
     values = values.numpy() if hasattr(values, "numpy") else values
+    if isinstance(values, list) and values and isinstance(values[0], dict):
+        values = _of_dictionaries(values, names)
     try:
         found = np.asarray(values)
     except (ValueError, TypeError) as error:
+        if isinstance(values, tuple):
+            raise TargetError(
+                f"the model answers a tuple of {len(values)}; expected one array: give a function that returns the"
+                " scores, or labels, alone"
+            ) from None
         raise TargetError(f"the model's answers are no array ({error}); expected numbers or labels") from None
     return found
+
+
+def _of_dictionaries(rows: list[dict[Any, Any]], names: tuple[str, ...]) -> list[list[Any]]:
+    """Scores by class, as of an exported scikit-learn model: in the order of the data's classes where it has them."""
+    keys = list(rows[0])
+    if any(set(row) != set(keys) for row in rows):
+        raise TargetError(f"the model answers dictionaries of other classes than {', '.join(map(str, keys[:20]))}")
+    by_name = {str(key): key for key in keys}
+    if set(names) == set(by_name):
+        keys = [by_name[name] for name in names]
+    return [[row[key] for key in keys] for row in rows]

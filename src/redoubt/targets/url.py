@@ -18,14 +18,15 @@ from redoubt.core.types import Floats
 from redoubt.http import client
 from redoubt.targets.contract import Opening, Target, TargetError
 from redoubt.targets.pace import paced
-from redoubt.targets.reading import SAYS, read_answers
+from redoubt.targets.reading import SAYS, asking, read_answers
 from redoubt.targets.wire import Wire, find_wire
 
 # An environment variable with a header, such as `Authorization: Bearer TOKEN`; a value alone is of Authorization.
 HEADER = "REDOUBT_AUDIT_HEADER"
 ROWS_AT_ONCE, SECONDS = 128, 30.0
 TRIES, FIRST_PAUSE, LONGEST_PAUSE = 4, 0.5, 30.0
-AGAIN = {429, 502, 503, 504}
+# Of a service that fails now and then, too; one that always does costs a few seconds.
+AGAIN = {429, 500, 502, 503, 504}
 
 
 class UrlError(OracleError):
@@ -67,7 +68,7 @@ def of_client(http: httpx.Client, said: str, opening: Opening) -> Target:
     return Target(
         said=said,
         kind="http",
-        predict=lambda x: reading(asked(x), len(x)),
+        predict=asking(asked, reading),
         width=reading.width,
         access="labels" if reading.form == "labels" else "scores",
         labels=opening.labels,

@@ -147,6 +147,11 @@ def test_an_operator_for_learned_models(name: str, attributes: dict[str, Any], p
     compare([helper.make_node(name, ["x"], outputs, domain=ML, **attributes)], {}, X, "y", eagerly=True)
 
 
+def test_columns_of_a_transformer() -> None:
+    nodes = [helper.make_node("ArrayFeatureExtractor", ["x", "columns"], ["y"], domain=ML)]
+    compare(nodes, {"columns": whole(3, 0)}, X, "y", eagerly=False)
+
+
 @pytest.mark.parametrize(("scale", "zero", "attributes"), QUANTIZED)
 def test_quantized_and_back(scale: np.ndarray, zero: np.ndarray | None, attributes: dict[str, Any]) -> None:
     held = {"scale": scale} | ({} if zero is None else {"zero": zero})
@@ -194,5 +199,5 @@ def test_shapes_computed_inside_the_graph() -> None:
 def test_every_operator_is_among_the_cases() -> None:
     tried = {case[0] for case in CASES} | {f"{ML}.{case[0]}" for case in LEARNED}
     inside = {"Constant", "ConstantOfShape", "Shape", "Greater", "Less", "Equal", "Where"}
-    inside |= {"QuantizeLinear", "DequantizeLinear"}
+    inside |= {"QuantizeLinear", "DequantizeLinear", f"{ML}.ArrayFeatureExtractor"}
     assert set(KNOWN) == tried | inside | set(INTEGERS)
