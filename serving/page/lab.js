@@ -155,6 +155,7 @@ export class Lab {
     $("eps-value").textContent = said;
     $("eps").setAttribute("aria-valuetext", said);
     const proven = clean?.certified?.eps ?? 0;
+    $("zone").parentElement.classList.toggle("none", proven < 0.01);
     $("zone").style.width = `${(100 * Math.min(proven, MOST_EPS)) / MOST_EPS}%`;
     $("eps-note").textContent = clean ? (proven >= 0.01 ? t("epsCertified", { eps: down(proven) }) : t("epsUncertified")) : "";
     for (const listener of this.listeners) listener(this.state);
@@ -217,7 +218,8 @@ export class Lab {
 
   show() {
     const { result } = this;
-    const said = verdict(result);
+    const said = result || !this.state.image ? verdict(result) : { text: "", kind: "" };
+    $("results").classList.toggle("empty", !result);
     $("verdict").textContent = said.text;
     $("verdict").className = `verdict ${said.kind}`;
     $("pad").setAttribute("aria-label", t("pad"));

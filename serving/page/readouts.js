@@ -10,7 +10,7 @@ export const modelName = (model) =>
   (has(`name-${model.task}`) ? t(`name-${model.task}`) : model.task);
 
 export function verdict(result) {
-  if (!result) return { text: "", kind: "" };
+  if (!result) return { text: t("verdictEmpty"), kind: "" };
   const { clean, attacked, truth, eps } = result, proven = clean.certified?.eps ?? 0, values = { label: truth, eps: eps.toFixed(2) };
   const share = percent(clean.probabilities[clean.label]);
   if (clean.label !== truth) return { text: t("verdictWrong", { label: truth, other: clean.label }), kind: "bad" };
@@ -63,10 +63,11 @@ export function drawProbabilities(node, result) {
   return node.replaceChildren(el("table", { class: "shares" }, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
 
-export function certificateText({ model, clean, guard }) {
+export function certificateText({ model, clean, guard, attacked, truth }) {
   if (!model.proves) return [t("unbounded"), ""];
   const eps = clean.certified?.eps ?? 0;
-  if (eps < 0.01) return [t("uncertified"), t("uncertifiedWhy")];
+  const found = attacked && clean.label === truth && attacked.label !== truth;
+  if (eps < 0.01) return [t("uncertified"), t(found ? "uncertifiedFound" : "uncertifiedWhy")];
   const values = { eps: down(eps), bytes: Math.floor(down(eps) * 255) };
   return [t("certified", values), t(guard && model.vote === "all" ? "certifiedHow" : "certifiedAlone")];
 }

@@ -44,6 +44,7 @@ const EN = {
   working: "Attacking…",
   asking: "Asking…",
   queries: "Square attack: {queries} queries",
+  verdictEmpty: "Draw a digit, or pick a test image",
   verdictClean: "Answer: {label}, probability {share}",
   verdictWrong: "Wrong before any attack: {label} is read as {other}",
   verdictFooled: "Fooled: {label} is read as {other}",
@@ -65,6 +66,7 @@ const EN = {
   certifiedAlone: "Interval bounds through every layer of the network.",
   uncertified: "Nothing is proven for this image.",
   uncertifiedWhy: "The interval bounds are too loose for this network here: whether an attack exists is open until one is found.",
+  uncertifiedFound: "Nor can it be at this ε: the attack above was found.",
   unbounded: "This network has a layer without interval bounds; nothing can be proven of it.",
   guard: "Guard",
   guardOff: "The guard is off: the network's own answer counts, and nobody looks for an attack.",
@@ -162,6 +164,7 @@ const ZH = {
   working: "正在攻击……",
   asking: "正在询问……",
   queries: "Square 攻击：已询问 {queries} 次",
+  verdictEmpty: "请写一个数字，或选一张测试图像",
   verdictClean: "答案：{label}，概率 {share}",
   verdictWrong: "没有攻击就已经错了：{label} 被认作 {other}",
   verdictFooled: "被骗：{label} 被认作 {other}",
@@ -183,6 +186,7 @@ const ZH = {
   certifiedAlone: "区间界穿过网络的每一层。",
   uncertified: "对这张图像没有证明。",
   uncertifiedWhy: "区间界在这里对这个网络太松：在找到攻击之前，攻击是否存在没有定论。",
+  uncertifiedFound: "在这个 ε 下也不可能有证明：上面已经找到了攻击。",
   unbounded: "这个网络有一层没有区间界，无法证明。",
   guard: "防护",
   guardOff: "防护已关闭：只看网络自己的答案，没有人检查攻击。",
@@ -275,7 +279,8 @@ export const other = () => (language === "en" ? "zh" : "en");
 
 export function percent(share) {
   if (share > 0.999 && share < 1) return ">\u00a099.9\u00a0%";
-  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}\u00a0%`;
+  const fine = share < 0.0995 || (share > 0.9905 && share < 1);
+  return `${(100 * share).toFixed(fine ? 1 : 0)}\u00a0%`;
 }
 
 // A certified eps is never rounded up.

@@ -99,6 +99,8 @@ def test_an_attack_fools_the_natural_network_and_its_strength_is_a_slider(page: 
     expect(verdict).to_have_text(re.compile("Holds: still 7"))
     slide(page, 0.2)
     expect(verdict).to_have_class(re.compile("bad"))
+    expect(page.locator("#certificate")).to_contain_text("the attack above was found")
+    expect(page.locator("#zone")).to_be_hidden()
     page.get_by_role("radio", name="guard").check()
     settle(page)
     expect(page.get_by_role("table").filter(has_text="median filter").locator("tbody tr")).to_have_count(7)
@@ -109,6 +111,7 @@ def test_a_certificate_is_said_plainly_and_holds_against_the_attack(page: Page) 
     page.get_by_label("Model").select_option("mnist-certified")
     page.get_by_role("radio", name="guard").check()
     slide(page, 0.3)
+    expect(page.locator("#zone")).to_be_visible()
     expect(page.locator("#certificate")).to_contain_text(re.compile(r"No change of up to 0\.3\d per pixel"))
     expect(page.locator("#verdict")).to_have_text("Holds, and must: up to 0.30 the answer is proven to stay 7")
 
@@ -126,7 +129,8 @@ def test_a_digit_is_drawn_by_mouse_and_by_keyboard(page: Page) -> None:
     settle(page)
     expect(page.locator("#verdict")).to_contain_text("Answer: 1")
     pad.press("Delete")
-    expect(page.locator("#verdict")).to_be_empty()
+    expect(page.locator("#verdict")).to_have_text("Draw a digit, or pick a test image")
+    expect(page.locator("#trio")).to_be_hidden()
     for _ in range(12):
         pad.press("ArrowUp")
     pad.press(" ")
@@ -134,6 +138,13 @@ def test_a_digit_is_drawn_by_mouse_and_by_keyboard(page: Page) -> None:
         pad.press("ArrowDown")
     settle(page)
     expect(page.locator("#verdict")).to_contain_text("Answer: 1")
+
+
+def test_a_share_is_whole_only_where_it_is(page: Page) -> None:
+    said = page.evaluate(
+        "import('/page/text.js').then(({ percent }) => [0, 0.004, 0.5, 0.996, 0.9995, 1].map(percent))"
+    )
+    assert [each.replace("\u00a0", " ") for each in said] == ["0.0 %", "0.4 %", "50 %", "99.6 %", "> 99.9 %", "100 %"]
 
 
 def test_a_picture_of_ink_on_paper_is_opened_and_inverted(page: Page, project: Path, tmp_path: Path) -> None:
