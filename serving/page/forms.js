@@ -125,7 +125,7 @@ class TaskForm {
     const limit = task.threshold, largest = regression ? Math.max(2 * limit, answer.adversarial_score) : 2;
     const told = `${t("score", { score: scored(answer.adversarial_score) })}, ${t(answer.flagged ? "flagged" : "passes")}`;
     const parts = [
-      el("p", { class: `verdict ${answer.flagged ? "caught" : "good"}` }, said),
+      el("p", { class: `verdict ${answer.flagged ? "caught" : "good"}` }, said, " ", answer.flagged ? el("span", { class: "tag" }, t("flagged")) : ""),
       regression ? null : this.shares(),
       el("p", { class: "certificate" }, el("strong", {}, certified(task, answer))),
       answer.outside.length ? el("p", { class: "note" }, t("outside", { names: answer.outside.join(", ") })) : "",
@@ -144,11 +144,11 @@ class TaskForm {
 
   drawMoves() {
     const largest = Math.max(...this.moves.flatMap(({ down, up }) => [Math.abs(down), Math.abs(up)]), 0);
-    const unit = this.task.kind === "regression" ? "" : ` ${t("points")}`;
-    const sign = (value) => `${value < 0 ? "−" : "+"}${short(Math.abs(value), 2)}${unit}`;
+    const unit = this.task.kind === "regression" ? "" : `, ${t("points")}`;
+    const sign = (value) => `${value < 0 ? "−" : "+"}${short(Math.abs(value), 2)}`;
     const rows = this.moves.slice(0, MOVERS).map(({ name, down, up }) => el("tr", {}, el("th", { scope: "row" }, name),
       ...[down, up].flatMap((value, place) => [el("td", { class: "wide" }, moveBar(value, largest, place ? "up" : "down")), el("td", { class: "number" }, sign(value))])));
-    const head = el("tr", {}, el("th"), el("th", { scope: "col", colspan: 2 }, t("down")), el("th", { scope: "col", colspan: 2 }, t("up")));
+    const head = el("tr", {}, el("th"), el("th", { scope: "col", colspan: 2 }, t("down") + unit), el("th", { scope: "col", colspan: 2 }, t("up") + unit));
     return el("table", { class: "shares moves" }, el("thead", {}, head), el("tbody", {}, ...rows));
   }
 }

@@ -1,28 +1,31 @@
 """The command `redoubt`: one line per mistake, no traceback for what the user did wrong."""
 
 import argparse
+import importlib
 import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
 from typing import Never
 
-from redoubt.cli import (
-    attack,
-    audit,
-    certify,
-    compare,
-    completion,
-    explain,
-    init,
-    leaderboard,
-    predict,
-    quarantine,
-    study,
-    verify,
-)
 from redoubt.core import surroundings
 from redoubt.core.errors import as_user_error
+
+# In the order of the help.
+COMMANDS = (
+    "init",
+    "quarantine",
+    "attack",
+    "audit",
+    "certify",
+    "predict",
+    "explain",
+    "verify",
+    "leaderboard",
+    "compare",
+    "study",
+    "completion",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,21 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     version = f"%(prog)s {importlib.metadata.version('redoubt')}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    init.add_to(commands)
-    quarantine.add_to(commands)
-    attack.add_to(commands)
-    audit.add_to(commands)
-    certify.add_to(commands)
-    predict.add_to(commands)
-    explain.add_to(commands)
-    verify.add_to(commands)
-    leaderboard.add_to(commands)
-    compare.add_to(commands)
-    study.add_to(commands)
-    completion.add_to(commands)
+    words = list(argv) if argv is not None else sys.argv[1:]
+    for name in _asked(words):
+        importlib.import_module(f"redoubt.cli.{name}").add_to(commands)
     try:
-        args = parser.parse_args(argv)
-        args.words = list(argv) if argv is not None else sys.argv[1:]
+        args = parser.parse_args(words)
+        args.words = words
         status = int(args.run(args))
         sys.stdout.flush()
         return status
@@ -83,3 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {said}", file=sys.stderr)
         return 2
+
+
+def _asked(words: Sequence[str]) -> Sequence[str]:
+    """The subcommand that is run, so that no other is imported; all where one must be listed or completed."""
+    first = words[0] if words else ""
+    return (first,) if first in COMMANDS and first != "completion" else COMMANDS

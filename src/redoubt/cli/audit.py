@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from redoubt.cli.waiting import load_tensorflow
+from redoubt.cli.waiting import load_tensorflow, saying
 from redoubt.cli.words import AskedError, add_access, check_access, check_out, count
 
 if TYPE_CHECKING:
@@ -101,15 +101,17 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
     _check(args)
     load_tensorflow()
-    from redoubt.audit.pages import write
-    from redoubt.audit.run import audit
-    from redoubt.training.determinism import make_deterministic
+    with saying(f"opening {args.target}"):
+        from redoubt.audit.pages import write
+        from redoubt.audit.run import audit
+        from redoubt.training.determinism import make_deterministic
 
-    make_deterministic(args.seed)
-    folder = args.out or Path("reports", "audits", _name(args.target))
-    check_out(folder)
-    examples = _examples(args)
-    with closing(_opened(args, examples, folder)) as target:
+        make_deterministic(args.seed)
+        folder = args.out or Path("reports", "audits", _name(args.target))
+        check_out(folder)
+        examples = _examples(args)
+        opened = _opened(args, examples, folder)
+    with closing(opened) as target:
         frame = _frame(args, examples, target)
         outcome = audit(target, examples.batch, frame, _settings(args), examples.source)
         command = shlex.join(["redoubt", *args.words])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from redoubt.cli.waiting import load_tensorflow
+from redoubt.cli.waiting import load_tensorflow, saying
 from redoubt.cli.words import add_json, add_rows, check_rows, count, folder_name, print_json
 from redoubt.core.errors import RedoubtError
 
@@ -90,21 +90,23 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand; see `redoubt.cli.main` for what is returned and raised."""
     check_rows(args)
     params = _smoothing(args)
-    load_tensorflow()
-    from redoubt.cli.curve import CURVE, draw
-    from redoubt.cli.rows import load_rows
-    from redoubt.cli.targets import open_asked
-    from redoubt.core.store import write_json
-    from redoubt.evaluation import methods
-    from redoubt.params.settings.base import NORMS
-    from redoubt.training.determinism import make_deterministic
-
-    make_deterministic(args.seed)
     if "://" in args.target:
         raise CertifyError(
             "a URL gives predictions only, and a certificate needs the network; certify the bundle it serves"
         )
-    with closing(open_asked(args)) as target:
+    load_tensorflow()
+    with saying(f"opening {args.target}"):
+        from redoubt.cli.curve import CURVE, draw
+        from redoubt.cli.rows import load_rows
+        from redoubt.cli.targets import open_asked
+        from redoubt.core.store import write_json
+        from redoubt.evaluation import methods
+        from redoubt.params.settings.base import NORMS
+        from redoubt.training.determinism import make_deterministic
+
+        make_deterministic(args.seed)
+        opened = open_asked(args)
+    with closing(opened) as target:
         points = args.points or (None if params is None else SMOOTHED)
         rows = load_rows(target, args.data, args.task, points)
         if params is None:

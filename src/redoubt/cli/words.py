@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redoubt.bundle.base.types import NAME_RULE, is_name
+from redoubt.cli.waiting import load_tensorflow
 from redoubt.core.errors import RedoubtError
 from redoubt.core.store import dumps
 
@@ -58,9 +59,12 @@ def check_access(args: argparse.Namespace) -> None:
     Raises:
         AskedError: names those that are known.
     """
+    if args.protocol is None:
+        return
+    load_tensorflow()
     from redoubt.targets.wire import PROTOCOLS
 
-    if args.protocol is not None and args.protocol not in PROTOCOLS:
+    if args.protocol not in PROTOCOLS:
         raise AskedError(f"--protocol is '{args.protocol}'; expected {', '.join(PROTOCOLS)}")
 
 

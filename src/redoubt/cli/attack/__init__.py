@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from redoubt.cli.waiting import load_tensorflow
+from redoubt.cli.waiting import load_tensorflow, saying
 from redoubt.cli.words import (
     AskedError,
     add_access,
@@ -100,7 +100,7 @@ def _add_threat(parser: argparse.ArgumentParser) -> None:
     threat.add_argument(
         "--eps",
         type=float,
-        help="size of the perturbation: of a bundle, 1 is a pixel's range or a feature's standard deviation; of a"
+        help="size of the perturbation: of a bundle, 1 is a pixel's range or a feature's standard deviation; of"
         " other targets it is in the unit of their --bounds",
     )
     threat.add_argument("--norm", choices=("linf", "l2"), help="default: the task's, else linf (carlini-wagner: l2)")
@@ -131,12 +131,15 @@ def run(args: argparse.Namespace) -> int:
     entry = find(args.name)
     _refuse_unread(entry, args)
     load_tensorflow()
-    from redoubt.cli.attack.findings import show, write
-    from redoubt.cli.targets import open_asked
-    from redoubt.training.determinism import make_deterministic
+    with saying(f"opening {args.target}"):
+        from redoubt.cli.attack import learned, plain  # noqa: F401 - take seconds, and are needed below
+        from redoubt.cli.attack.findings import show, write
+        from redoubt.cli.targets import open_asked
+        from redoubt.training.determinism import make_deterministic
 
-    make_deterministic(args.seed)
-    with closing(open_asked(args, reads="data" not in entry.ignores)) as target:
+        make_deterministic(args.seed)
+        opened = open_asked(args, reads="data" not in entry.ignores)
+    with closing(opened) as target:
         job = _job(entry, args, target)
         started = time.perf_counter()
         findings = _carry_out(job)

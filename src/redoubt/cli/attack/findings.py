@@ -83,7 +83,10 @@ def show(job: Job, findings: Findings, seconds: float, written: list[Path]) -> N
     size = "" if "eps" in job.entry.ignores else f", {job.norm} eps {job.eps:g}"
     said = None if "data" in job.entry.ignores else f"{len(job.batch)}, {job.rows.source}"
     table = Table(title=f"{job.entry.name} on {job.target.said}{size}", show_header=False, title_justify="left")
-    for name, value in _lines(findings.found):
+    found = {name: value for name, value in findings.found.items() if said is None or name != "examples"}
+    # What was measured, then what measured it.
+    how = {name: found.pop(name) for name in ("attack",) if name in found}
+    for name, value in _lines(found | how):
         table.add_row(name, value)
     if said is not None:
         table.add_row("examples", said)
