@@ -90,7 +90,7 @@ def _sides(text: str) -> "list[Side]":
 
 def _write(path: Path, found: "list[tuple[Side, Side]]") -> None:
     from redoubt.core.store import whole_file
-    from redoubt.report.compare import TEST, curves, notes, rows, settings_that_differ
+    from redoubt.report.compare import TEST, at_own_eps, curves, notes, rows, settings_that_differ
     from redoubt.report.page import render
 
     shown = [
@@ -100,6 +100,7 @@ def _write(path: Path, found: "list[tuple[Side, Side]]") -> None:
             "notes": notes(a, b),
             "settings": settings_that_differ(a, b),
             "rows": rows(a, b),
+            "own": at_own_eps(a, rows(a, b)),
             "curves": curves(a, b),
         }
         for a, b in found
@@ -110,7 +111,7 @@ def _write(path: Path, found: "list[tuple[Side, Side]]") -> None:
 
 def _show(a: "Side", b: "Side") -> None:
     """What is found first, then what differs in settings, each line short enough for a narrow terminal."""
-    from redoubt.report.compare import TEST, notes, rows, settings_that_differ
+    from redoubt.report.compare import TEST, at_own_eps, notes, rows, settings_that_differ
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{a.task}[/bold]", f"A: {a.name}, {a.model}", f"B: {b.name}, {b.model}", sep="\n")
@@ -122,9 +123,7 @@ def _show(a: "Side", b: "Side") -> None:
     for name in ("A", "B", "B - A (95 %)"):
         table.add_column(name, justify="right", no_wrap=True)
     before, found = "", rows(a, b)
-    shown = [row for row in found if not row.norm or a.settings.get(f"eps/{row.norm}") == row.eps]
-    # At the task's own eps, where it is known and both met it; the page holds the others.
-    for row in shown if any(row.norm for row in shown) else found:
+    for row in at_own_eps(a, found):
         table.add_row("" if row.threat == before else row.threat, row.what, *_told(row))
         before = row.threat
     console.print(table)

@@ -34,7 +34,6 @@ exit status: 0 shown; 2 no card was found, or one that cannot be read
 """
 # Characters of a threat in a title; that of a table names every feature.
 SHORT = 40
-HEAD = ("rank", "task", "model", "threat", "examples", "clean", "robust", "certified", "certified (network)", "bundle")
 
 
 class Share(BaseModel):
@@ -142,8 +141,9 @@ def run(args: argparse.Namespace) -> int:
         from redoubt.core.store import whole_file
         from redoubt.report.page import render
 
+        groups = [(task, lines[0].says, lines) for (task, _), lines in _groups(rows)]
         with whole_file(args.html) as temporary:
-            temporary.write_text(render("leaderboard.html", head=HEAD, rows=rows), encoding="utf-8")
+            temporary.write_text(render("leaderboard.html", groups=groups), encoding="utf-8")
     return 0
 
 
@@ -187,11 +187,15 @@ def ranked(rows: list[Row]) -> list[Row]:
     return placed
 
 
+def _groups(rows: list[Row]) -> list[tuple[tuple[str, float], list[Row]]]:
+    """The rows of each task and eps, which alone are to be compared."""
+    return [(key, list(group)) for key, group in groupby(rows, key=lambda row: (row.task, row.eps))]
+
+
 def _show(rows: list[Row]) -> None:
     """A table per task and eps, each line short enough for a narrow terminal."""
     console = Console(highlight=False, soft_wrap=True)
-    for (task, eps), group in groupby(rows, key=lambda row: (row.task, row.eps)):
-        lines = list(group)
+    for (task, eps), lines in _groups(rows):
         says = lines[0].says
         short = says if len(says) <= SHORT else f"L-inf {eps:g}"
         title = f"{task}, {short}, {lines[0].robust.n} examples"

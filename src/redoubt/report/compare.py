@@ -1,6 +1,6 @@
 """Two measured models side by side: settings that differ, every figure of both, and whether it differs for sure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -109,6 +109,17 @@ def rows(a: Side, b: Side) -> list[Row]:
             for column, told in COLUMNS.items()
         ]
     return [row for row in found if row is not None]
+
+
+def at_own_eps(a: Side, found: Sequence[Row]) -> list[Row]:
+    """The rows at the task's own eps, where it is known and both met it; else all of them.
+
+    Args:
+        a: whose settings say the eps.
+        found: of `rows`.
+    """
+    kept = [row for row in found if not row.norm or a.settings.get(f"eps/{row.norm}") == row.eps]
+    return kept if any(row.norm for row in kept) else list(found)
 
 
 def _row(threat: tuple[str, str, str, float], rates: tuple[Any, Any], kept: list[str | None]) -> Row | None:
