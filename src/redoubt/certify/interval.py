@@ -79,7 +79,7 @@ def steps(layers: Iterable[Any], box: Box) -> Iterator[tuple[Any, Box, Box]]:
         IntervalError: a layer without a sound bound.
     """
     for layer in layers:
-        before = _rule(layer)(layer, box)
+        before = rule_of(layer)(layer, box)
         box = _activated(layer, before)
         yield layer, before, box
 
@@ -92,7 +92,7 @@ def check_bounded(network: keras.Model) -> None:
         IntervalError: a layer without a sound bound.
     """
     for layer in chain_of(network):
-        _rule(layer)
+        rule_of(layer)
         _activation(layer)
 
 
@@ -111,11 +111,16 @@ def terms_of(layer: Any) -> int:
     Raises:
         IntervalError: a layer without a sound bound.
     """
-    _rule(layer)
+    rule_of(layer)
     return int(math.prod(layer.kernel.shape[:-1])) if type(layer).__name__ in ("Dense", "Conv2D") else 0
 
 
-def _rule(layer: Any) -> Callable[[Any, Box], Box]:
+def rule_of(layer: Any) -> Callable[[Any, Box], Box]:
+    """What a layer makes of a box before its activation.
+
+    Raises:
+        IntervalError: a layer without a sound bound.
+    """
     kind = type(layer).__name__
     if kind not in LAYERS:
         raise IntervalError(f"layer '{layer.name}' is a {kind}, which has no sound bound; {', '.join(LAYERS)} have one")

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.criteria import Criterion
 from redoubt.bundle.batches import slices
-from redoubt.certify.interval import Box, affine, bounds_of, through
+from redoubt.certify.graph import bounds_before, bounds_through
+from redoubt.certify.interval import Box, affine, bounds_of, is_bounded, through
 from redoubt.core.types import Batch, Bounds
 from redoubt.models.chain import chain_of
 
@@ -42,13 +43,18 @@ def worst_outputs(network: keras.Model, box: Box, y: tf.Tensor, criterion: Crite
         the end further from the truth, `(examples, 1)`.
 
     Raises:
-        ChainError: the network is more than a chain of layers.
-        IntervalError: a layer without a sound bound.
+        IntervalError: a layer without a sound bound, or an operation without one in a network that is no plain chain.
     """
+    is_chain = is_bounded(network)
     if criterion.is_classification:
-        *body, last = chain_of(network)
-        return worst_logits(last, through(body, box), y)
-    ends, truth = bounds_of(network, box), tf.cast(y, tf.float32)[:, None]
+        if is_chain:
+            *body, last = chain_of(network)
+            return worst_logits(last, through(body, box), y)
+        before = bounds_before(network, box)
+        leads = _leads(bounds_through(network, box), y) if before is None else worst_logits(*before, y)
+        return tf.where(tf.math.is_nan(leads), np.inf, leads)
+    ends = bounds_of(network, box) if is_chain else bounds_through(network, box)
+    truth = tf.cast(y, tf.float32)[:, None]
     return tf.where(ends.high - truth > truth - ends.low, ends.high, ends.low)
 
 
@@ -61,8 +67,7 @@ def certifier(
     too many of these, each of their inputs is bounded by 0 and 1 alone.
 
     Raises:
-        ChainError: the network is more than a chain of layers.
-        IntervalError: a layer without a sound bound.
+        IntervalError: a layer or an operation without a sound bound.
     """
     switches = bounds.switches
 
@@ -130,16 +135,22 @@ def worst_logits(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Te
         y: classes `(examples,)`.
     """
     if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.linear:
-        logits = through([last], features)
-        leads = logits.high - tf.gather(logits.low, y, axis=1, batch_dims=1)[:, None]
-    else:
-        weights = tf.transpose(last.kernel)
-        lead = weights[None] - tf.gather(weights, y)[:, None]
-        bias = last.bias[None] - tf.gather(last.bias, y)[:, None] if last.use_bias else 0.0
+        return _leads(through([last], features), y)
+    weights = tf.transpose(last.kernel)
+    lead = weights[None] - tf.gather(weights, y)[:, None]
+    bias = last.bias[None] - tf.gather(last.bias, y)[:, None] if last.use_bias else 0.0
 
-        def apply(x: tf.Tensor, absolute: bool) -> tf.Tensor:
-            sums = tf.einsum("rcf,rf->rc", tf.abs(lead) if absolute else lead, x)
-            return sums if absolute else sums + bias
+    def apply(x: tf.Tensor, absolute: bool) -> tf.Tensor:
+        sums = tf.einsum("rcf,rf->rc", tf.abs(lead) if absolute else lead, x)
+        return sums if absolute else sums + bias
 
-        leads = affine(features, apply, weights.shape[1]).high
+    return _none_over_itself(affine(features, apply, weights.shape[1]).high, y)
+
+
+def _leads(logits: Box, y: tf.Tensor) -> tf.Tensor:
+    """By logits' own bounds."""
+    return _none_over_itself(logits.high - tf.gather(logits.low, y, axis=1, batch_dims=1)[:, None], y)
+
+
+def _none_over_itself(leads: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.one_hot(y, leads.shape[1], on_value=True, off_value=False), 0.0, leads)

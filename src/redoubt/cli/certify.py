@@ -191,7 +191,7 @@ def _bounds(
     from redoubt.attacks.core.problem import AttackProblem
     from redoubt.certify.batches import verify_batch
     from redoubt.certify.branch_and_bound import Limit
-    from redoubt.certify.interval import check_bounded
+    from redoubt.certify.graph import check_bounds
     from redoubt.certify.piecewise import piecewise_linear
     from redoubt.certify.worst_case import certifier
     from redoubt.cli.rows import check_answers
@@ -205,7 +205,7 @@ def _bounds(
     problem = AttackProblem(target.outputs, criterion, "linf", bounds)
     for eps in sizes:
         check_inputs(problem, batch.x, batch.y, eps)
-    check_bounded(network)
+    check_bounds(network)
     check_answers(problem, batch.x)
     certified, more = certifier(network, bounds, criterion), args.method not in (None, "interval")
     if more:

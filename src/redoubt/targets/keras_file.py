@@ -12,7 +12,7 @@ from redoubt.attacks.core.base import first_sentence
 from redoubt.attacks.core.problem import Outputs, of_network
 from redoubt.bundle.base.io import digest
 from redoubt.bundle.batches import slices
-from redoubt.certify.interval import is_bounded
+from redoubt.certify.graph import has_bounds
 from redoubt.certify.worst_case import certifier
 from redoubt.core.types import Floats
 from redoubt.targets.contract import Access, Opening, Target, TargetError, check_fits, check_whole
@@ -74,7 +74,7 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
     notes += [*_of_precision(network), *_of_chance(network, some)]
     outputs, more = _differentiable(network, some)
     notes += more
-    bounded = outputs is not None and not whole and is_bounded(network)
+    bounded = outputs is not None and not whole and has_bounds(network)
     access: Access = "scores" if outputs is None else "gradients and bounds" if bounded else "gradients"
     return Target(
         said=said,
