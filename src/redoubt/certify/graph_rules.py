@@ -82,7 +82,7 @@ def _curved(box: Box) -> Box:
     return Box(box.low - CURVED * (1.0 + tf.abs(box.low)), box.high + CURVED * (1.0 + tf.abs(box.high)))
 
 
-def _rounded(low: tf.Tensor, high: tf.Tensor, size: tf.Tensor, terms: int) -> Box:
+def _rounded(low: tf.Tensor, high: tf.Tensor, size: tf.Tensor, terms: Any) -> Box:
     """For so many roundings of numbers of that size."""
     slack = (terms + 2) * UNIT * size
     return Box(low - slack, high + slack)
@@ -140,11 +140,9 @@ def _unchanged(_: Any, boxes: Boxes) -> Box:
 def _mean(layer: Any, boxes: Boxes) -> Box:
     """An average over all places, whatever the order of its sum."""
     (box,) = boxes
-    terms = 1
-    for side in box.low.shape[1:-1]:
-        terms *= side or 1
-    size = layer(_size(box))
-    return _rounded(layer(box.low), layer(box.high), size, terms)
+    # Of a picture of open size they are known when it comes.
+    terms = tf.cast(tf.reduce_prod(tf.shape(box.low)[1:-1]), tf.float32)
+    return _rounded(layer(box.low), layer(box.high), layer(_size(box)), terms)
 
 
 def _depthwise(layer: Any, boxes: Boxes) -> Box:

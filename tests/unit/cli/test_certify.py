@@ -132,13 +132,30 @@ MISTAKES = {
 }
 
 
+def test_a_residual_network_has_interval_bounds_and_no_linear_ones(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(desk)
+    inputs = keras.Input((6, 6, 1))
+    flat = keras.layers.Flatten()(inputs)
+    joined = keras.layers.Dense(36, activation="tanh")(flat) + flat
+    keras.Model(inputs, keras.layers.Dense(3)(joined)).save("residual.keras")
+    assert main(["certify", "residual.keras", "--data=rows.npz", "--eps", "0.001", "0.5", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["found"]
+    shares = [found[f"L-inf {eps:g}"]["share"] for eps in (0.0, 0.001, 0.5)]
+    assert shares[0] >= shares[1] >= shares[2] == 0.0
+    assert shares[1] > 0.0
+    assert main(["certify", "residual.keras", "--data=rows.npz", "--eps=0.001", "--method=crown"]) == 2
+    assert "reads 2 tensors" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_one_sentence(
     name: str, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(desk)
     if name == "layer":
-        layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="softsign", name="wave")]
+        layers = [keras.layers.Flatten(), keras.layers.Dense(3, activation="gelu", name="wave")]
         keras.Sequential([keras.Input((6, 6, 1)), *layers]).save("wavy.keras")
     line, says = MISTAKES[name]
     assert main(["certify", *line.split()]) == 2
