@@ -14,7 +14,7 @@ from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.model.guarded_model import GuardedModel
 from redoubt.bundle.schema import Column, Schema
 from redoubt.cli.predict import Card, answers, bundle_folder
-from redoubt.cli.waiting import load_tensorflow
+from redoubt.cli.waiting import load_tensorflow, saying
 from redoubt.cli.words import AskedError
 from redoubt.core.types import Batch, Bounds, Floats
 from redoubt.params.settings.base import NORMS
@@ -143,7 +143,8 @@ def _explained(model: GuardedModel, folder: Path, record: dict[str, Any], args: 
     y = outputs.argmax(axis=1) if schema.is_classification else outputs[:, 0]
     problem = AttackProblem(target.outputs, criterion, args.norm, bounds, "network")
     asked = Asked(model, criterion, bounds, record, x, y)
-    change = nearest_change(problem, Batch(x, y), asked.singles(), largest=args.largest, seed=args.seed)
+    with saying("searching for the nearest change"):
+        change = nearest_change(problem, Batch(x, y), asked.singles(), largest=args.largest, seed=args.seed)
     eps = read_typed(folder / "card.json", Card).eps if (folder / "card.json").is_file() and model.proves else None
     declared = " or declared units" if any(column.unit for column in schema.columns) else ""
     lines = [asked.line(column, None if change is None else change.x_adv) for column in schema.columns]
