@@ -20,7 +20,7 @@ class Params(Strict):
     """
 
     certify: Certify = "budget"
-    eps: Sizes | None = None
+    eps: Sizes = Field(default=[])
 
 
 class Split(Strict):

@@ -74,7 +74,7 @@ def _read(body: bytes, champion: Champion) -> tuple[Ask, Floats]:
     _check_count(rows)
     if image and (request.dataframe_split or request.dataframe_records is not None):
         raise InvalidArgument(TAKES_IMAGES)
-    ask = Ask(champion, request.params.certify, tuple(request.params.eps or ()))
+    ask = Ask(champion, request.params.certify, tuple(request.params.eps))
     return ask, _images(rows, champion) if image else champion.read(rows)
 
 

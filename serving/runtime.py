@@ -89,7 +89,7 @@ class Runtime:
     def read(self, request: PredictRequest) -> tuple[Ask, Floats]:
         """What is asked, and the inputs; raises as `predict` does."""
         champion = self.champion(request.task)
-        return Ask(champion, request.certify, tuple(request.eps or ())), champion.read(request.inputs)
+        return Ask(champion, request.certify, tuple(request.eps)), champion.read(request.inputs)
 
     def read_image(self, request: UploadRequest) -> tuple[Ask, Floats]:
         """What is asked of one uploaded PNG or JPEG, and its pixels.

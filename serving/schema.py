@@ -64,7 +64,7 @@ class PredictRequest(BaseModel):
     task: str
     inputs: Annotated[list[Any], Field(min_length=1, max_length=MAX_INPUTS), WithJsonSchema(INPUTS)]
     certify: Certify = "budget"
-    eps: Sizes | None = None
+    eps: Sizes = []
 
     @classmethod
     def parse(cls, body: bytes) -> "PredictRequest":

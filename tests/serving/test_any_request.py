@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
@@ -20,6 +20,7 @@ PATHS = document([SCHEMAS[task] for task in sorted(SCHEMAS)])["paths"]
 # What is made by chance fits its schema, but is no PNG file, no tensor of that model, or too large for an answer.
 load_all_checks()
 CHECKED = [check for check in CHECKS.get_all() if check.__name__ != "positive_data_acceptance"]
+FORM = "multipart/form-data"
 EXAMPLES = int(os.environ.get("REDOUBT_EXAMPLES", "25"))
 
 
@@ -35,6 +36,9 @@ def check(operation: Any, mode: GenerationMode) -> None:
     @settings(max_examples=EXAMPLES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(generation_mode=mode))
     def each(case: Any) -> None:
+        # In a form every value is a text, and a number's may be valid; of an empty list nothing is sent at all.
+        eps = case.body.get("eps", "") if isinstance(case.body, dict) else ""
+        assume(case.media_type != FORM or isinstance(eps, str))
         case.validate_response(case.call(), checks=CHECKED)
 
     each()
