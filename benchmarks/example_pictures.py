@@ -31,7 +31,9 @@ def photograph(chromium: Browser, task: str, path: Path) -> None:
     """
     page = chromium.new_page(viewport={"width": WIDTH, "height": TALL})
     page.goto(REPORT.resolve().as_uri())
-    card = _box(page.locator(f"article.task:has(h2 a[href='#{task}'])"))
+    # Alone, its card is as wide as the page.
+    page.locator(f"article.task:not(:has(h2 a[href='#{task}']))").evaluate_all("all => all.forEach(e => e.remove())")
+    card = _box(page.locator("article.task"))
     table, curves = (_box(page.locator(f"section#{task} {part}:visible").first) for part in ("table", ".charts"))
     parts = [(card["y"], card["height"]), (table["y"], curves["y"] + curves["height"] - table["y"])]
     with tempfile.TemporaryDirectory() as folder:

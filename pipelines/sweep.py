@@ -21,7 +21,7 @@ from redoubt.params.settings.search import SearchParams
 from redoubt.params.settings.stages import SweepSettings
 from redoubt.progress import progress_bar
 from redoubt.runs import RunRecord
-from redoubt.training.search import Tried, search, totals
+from redoubt.training.search import BATCH, Tried, search, totals
 from redoubt.training.sweep import Folds, Point, best_epoch, cross_validate, describe, grid, winner
 
 KEPT = Path(".redoubt", "sweep")
@@ -59,7 +59,7 @@ def _drawn(settings: SweepSettings, sweep: SearchParams, folds: int, journal: Pa
 
         def train(points: Sequence[Point], limits: Sequence[float]) -> list[Any]:
             found = []
-            for each in results_of(cross_validate, jobs(points, limits)):
+            for each in results_of(cross_validate, jobs(points, limits), BATCH):
                 found.append(each)
                 bar.update()
             return found

@@ -19,11 +19,17 @@ def spread(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], label: str
     Returns:
         The results in the order of the jobs.
     """
-    return list(progress_bar(results_of(work, jobs), total=len(jobs), desc=label, unit="job"))
+    return list(progress_bar(results_of(work, jobs, len(jobs)), total=len(jobs), desc=label, unit="job"))
 
 
-def results_of(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """Like `spread`, each result as soon as it and those before it are there; for callers with a bar of their own."""
-    parallel = joblib.Parallel(n_jobs=min(len(jobs), joblib.cpu_count()), return_as="generator")
+def results_of(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], most: int) -> Iterator[Any]:
+    """Like `spread`, each result as soon as it and those before it are there; for callers with a bar of their own.
+
+    Args:
+        work: see `spread`.
+        jobs: likewise.
+        most: processes, if there are as many cores; the same in every call keeps those of the last one.
+    """
+    parallel = joblib.Parallel(n_jobs=min(most, joblib.cpu_count()), return_as="generator")
     results: Iterator[Any] = parallel(joblib.delayed(work)(*job) for job in jobs)
     return results

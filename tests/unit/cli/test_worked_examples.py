@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.example_pictures import LARGEST
 from benchmarks.worked_examples import MAKERS
 from redoubt.bundle.schema import Schema
 from redoubt.data import sources
@@ -69,3 +70,13 @@ def _check_answer(said: PredictResponse, schema: Schema, count: int) -> None:
         assert answer.label == max(answer.probabilities, key=lambda label: answer.probabilities[label])
         assert set(answer.variants.values()) <= set(schema.labels)
         assert answer.certified is not None
+
+
+@pytest.mark.parametrize("path", sorted((PAGE.parent / "images").glob("example-*.png")), ids=lambda path: path.stem)
+def test_a_picture_of_a_report_is_shown_where_its_example_is_and_small(path: Path) -> None:
+    name = path.stem.removeprefix("example-")
+    (part,) = (part for part in PAGE.read_text(encoding="utf-8").split("\n## ") if f"redoubt init {name} " in part)
+    assert f"](images/{path.name})" in part
+    assert path.stat().st_size <= LARGEST
+    with Image.open(path) as picture:
+        assert picture.width > 600
