@@ -26,7 +26,9 @@ class Budget:
         """In words."""
         if self.queries is not None:
             return f"{self.queries} queries"
-        return "no limit" if self.seconds is None else f"{self.seconds / 60:g} minutes"
+        if self.seconds is None:
+            return "no limit"
+        return f"{self.seconds:g} seconds" if self.seconds < 60 else f"{self.seconds / 60:g} minutes"
 
 
 def parse(text: str) -> Budget:

@@ -20,6 +20,7 @@ from redoubt.core.types import Batch, Floats
 from redoubt.targets.contract import Access, Certifier, Opening, Target, TargetError, check_fits
 from redoubt.targets.keras_file import gradient_of
 from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
+from redoubt.targets.onnx_columns import as_one_table
 from redoubt.targets.onnx_gradients import TranslationError, rounds, translate
 from redoubt.targets.onnx_integers import scales_by_batch
 from redoubt.targets.onnx_last_layer import last_layer
@@ -50,10 +51,11 @@ def open_onnx(said: str, opening: Opening) -> Target:
         model = onnx.load(str(path))
     except (DecodeError, OSError, ValueError) as error:
         raise TargetError(f"'{said}' is no ONNX model ({type(error).__name__}: {str(error)[:200]})") from None
+    model, joined = as_one_table(model, opening.features, int(np.prod(opening.examples.x.shape[1:])))
     chosen = choose(model, said)
     session = _session(chosen, path, said)
     given = _input(session, said)
-    notes = list(chosen.notes)
+    notes = [*joined, *chosen.notes]
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in given.shape[1:])
     first = _is_channels_first(shape, opening.examples.x.shape[1:])
     if first:

@@ -3,6 +3,7 @@
 import pytest
 
 from redoubt.attacks.query import QueryAttack
+from redoubt.audit.budget import parse
 from redoubt.audit.plan import NOISE, Scope, plan
 from redoubt.targets.contract import Access
 
@@ -21,3 +22,7 @@ def test_a_budget_of_queries_is_kept(access: Access, repeats: int, given: tuple[
     asked = sum(step.member.attack.queries for step in searches if step.eps in given)  # type: ignore[attr-defined]
     assert asked > 0.6 * min(queries, 1000 * len(given)) - 20 * len(steps)
     assert {step.eps for step in searches} >= set(given)
+
+
+def test_a_budget_in_words() -> None:
+    assert [parse(each).said for each in ("20s", "1.5m", "300q")] == ["20 seconds", "1.5 minutes", "300 queries"]

@@ -146,3 +146,36 @@ def test_a_scaler_of_some_columns_and_double_precision(kind: int, tmp_path: Path
     x = rng.normal(size=(12, 4)).astype(np.float32)
     target = open_target(str(tmp_path / "m.onnx"), Opening(Batch(x, np.arange(12) % 3), ("a", "b", "c")))
     assert target.access == ("gradients" if kind == TensorProto.DOUBLE else "gradients and bounds"), target.notes
+
+
+COLUMNS = ("open", "high", "low_high", "volume")
+
+
+@pytest.mark.parametrize("features", [("open", "high", "low/high", "volume"), COLUMNS[::-1], ()])
+def test_an_input_for_each_column(features: tuple[str, ...], tmp_path: Path) -> None:
+    """As skl2onnx exports a pipeline that was fitted on a frame."""
+    rng = np.random.default_rng(0)
+    held = {"w": rng.normal(size=(4, 3)).astype(np.float32)}
+    nodes = [helper.make_node("Concat", COLUMNS, ["t"], axis=1), helper.make_node("MatMul", ["t", "w"], ["y"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]) for name in COLUMNS],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    path = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), path)
+    x = rng.normal(size=(12, 4)).astype(np.float32)
+    given = Batch(x if features != COLUMNS[::-1] else x[:, ::-1].copy(), np.arange(12) % 3)
+    target = open_target(str(path), Opening(given, ("a", "b", "c"), features=features))
+    assert target.access == "gradients and bounds", target.notes
+    assert "its 4 inputs of one column each are read as one table" in target.notes[0]
+    assert np.allclose(target.predict(given.x), x @ held["w"], atol=1e-5)
+    with pytest.raises(
+        TargetError, match="its inputs are the columns open, high, low_high, volume; the examples have a, b: name"
+    ):
+        open_target(str(path), Opening(given, ("a", "b", "c"), features=("a", "b", "low/high", "volume")))
+    fewer = Batch(x[:, :3], given.y)
+    with pytest.raises(TargetError, match="has 4 inputs"):
+        open_target(str(path), Opening(fewer, ("a", "b", "c")))
