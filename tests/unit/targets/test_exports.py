@@ -25,7 +25,6 @@ X, Y = (DIGITS.images[..., None] / 16).astype(np.float32), DIGITS.target.astype(
 FLAT = X.reshape(len(X), -1)
 LABELS = tuple("0123456789")
 START = """
-import keras
 import numpy as np
 from sklearn.datasets import load_digits
 digits = load_digits()
