@@ -70,26 +70,14 @@ class Oracle:
         Raises:
             BudgetError: there is no budget left for all examples; none was asked.
         """
-        self._check(len(x))
+        if self._budget is not None and self.queries + len(x) > self._budget:
+            raise BudgetError(
+                f"{len(x)} more queries would exceed the budget of {self._budget}, of which {self.queries} are spent;"
+                " attack fewer examples, or with fewer queries each"
+            )
         scores = self._answer(x)
         self.queries += len(x)
         return scores
-
-    def spend(self, queries: int) -> None:
-        """Count queries that the same model is asked elsewhere, such as through its guard.
-
-        Raises:
-            BudgetError: there is no budget left for all of them; none is counted.
-        """
-        self._check(queries)
-        self.queries += queries
-
-    def _check(self, more: int) -> None:
-        if self._budget is not None and self.queries + more > self._budget:
-            raise BudgetError(
-                f"{more} more queries would exceed the budget of {self._budget}, of which {self.queries} are spent;"
-                " attack fewer examples, or with fewer queries each"
-            )
 
 
 def log_scores(probabilities: Floats) -> Floats:

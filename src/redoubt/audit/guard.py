@@ -86,7 +86,7 @@ class _Counted(Evaluator):
     """Every answer of the guarded model counts as a query, also each of the redraws that judge it.
 
     Attributes:
-        spend: counts so many; see `Oracle.spend`.
+        spend: counts so many; see `Counter.spend`.
     """
 
     spend: Callable[[int], None] = field(kw_only=True)

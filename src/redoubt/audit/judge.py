@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.core.base import Attack, check_result
 from redoubt.attacks.core.criteria import Criterion
 from redoubt.attacks.core.problem import BATCH, AttackProblem, of_callable
-from redoubt.attacks.query import Oracle
+from redoubt.attacks.query import BudgetError, Oracle
 from redoubt.audit.frame import Frame
 from redoubt.audit.plan import STEPS
 from redoubt.bundle.batches import slices
@@ -22,6 +22,22 @@ from redoubt.evaluation.results import NORMS
 from redoubt.targets.contract import Target
 
 NOT_FINITE = "it answers NaN or infinity to perturbed inputs, which counts as wrong: correct the model"
+
+
+class Counter(Oracle):
+    """An oracle that also counts what the same model is asked elsewhere, such as through its guard."""
+
+    def spend(self, queries: int) -> None:
+        """Count so many more.
+
+        Raises:
+            BudgetError: there is no budget left for all of them; none is counted.
+        """
+        if self._budget is not None and self.queries + queries > self._budget:
+            raise BudgetError(
+                f"{queries} more queries would exceed the budget of {self._budget}, of which {self.queries} are spent"
+            )
+        self.queries += queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +64,9 @@ class Judge:
     said: set[str] = field(default_factory=set)
 
     @cached_property
-    def oracle(self) -> Oracle:
+    def oracle(self) -> Counter:
         """The model, its queries counted."""
-        return Oracle(self.target.predict, self.queries)
+        return Counter(self.target.predict, self.queries)
 
     @property
     def bounds(self) -> Bounds:
