@@ -7,6 +7,7 @@ import numpy as np
 
 from redoubt.attacks.core.gradient import fgsm
 from redoubt.core.types import Batch, Floats
+from redoubt.perturbable import grey_levels
 from redoubt.studies.attack.attacks_pages import accuracy, problem
 from redoubt.studies.contract import Lab, Text
 
@@ -24,7 +25,7 @@ def lab(network: keras.Model, batch: Batch) -> Lab:
     sizes = [LARGEST * step / STEPS for step in range(STEPS + 1)]
     logits = np.stack([threat.predict(at(batch.x, signs, eps)) for eps in sizes])
     rows = _of_each_class(logits[0].argmax(axis=1), batch.y)
-    levels = _levels(batch.x)
+    levels = grey_levels(batch.x)
     return Lab(
         "fgsm",
         {
@@ -58,11 +59,6 @@ def _of_each_class(predicted: Floats, truth: Floats) -> Sequence[int]:
     correct = np.flatnonzero(predicted == truth)
     _, firsts = np.unique(truth[correct], return_index=True)
     return sorted(int(row) for row in correct[firsts])[:SHOWN]
-
-
-def _levels(x: Floats) -> int:
-    """The brightest of the whole numbers that the pixels were: 16 in scikit-learn's digits, 255 in MNIST."""
-    return next(each for each in (16, 255) if np.allclose(x * each, np.rint(x * each), atol=1e-3))
 
 
 def _softmax(logits: Floats) -> Floats:
