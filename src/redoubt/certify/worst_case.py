@@ -69,18 +69,31 @@ def certifier(
     Raises:
         IntervalError: a layer or an operation without a sound bound.
     """
+    return of_boxes(lambda box, y: worst_outputs(network, box, y, criterion), bounds, criterion)
+
+
+def of_boxes(
+    worst: Callable[[Box, tf.Tensor], tf.Tensor], bounds: Bounds, criterion: Criterion
+) -> Callable[[Batch, float], NDArray[np.bool_]]:
+    """See `certifier`, of anything that has worst outputs.
+
+    Args:
+        worst: gives those of boxes of inputs and labels or values.
+        bounds: the box inputs live in, and the unit of eps.
+        criterion: judges them.
+    """
     switches = bounds.switches
 
-    def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
-        return worst_outputs(network, ball(x, eps, bounds), y, criterion)
+    def over(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        return worst(ball(x, eps, bounds), y)
 
-    def worst_of_hull(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
-        return worst_outputs(network, _hull(ball(x, eps, bounds), bounds), y, criterion)
+    def over_hull(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        return worst(_hull(ball(x, eps, bounds), bounds), y)
 
-    given = over_batches(tf.function(worst, autograph=False), criterion)
+    given = over_batches(tf.function(over, autograph=False), criterion)
     if switches is None:
         return given
-    hull = over_batches(tf.function(worst_of_hull, autograph=False), criterion)
+    hull = over_batches(tf.function(over_hull, autograph=False), criterion)
 
     def certified(batch: Batch, eps: float) -> NDArray[np.bool_]:
         if not eps > 0:

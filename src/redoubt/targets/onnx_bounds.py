@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from redoubt.attacks.core.criteria import Criterion
 from redoubt.certify.interval import UNIT, Box, IntervalError
-from redoubt.certify.worst_case import ball, over_batches
+from redoubt.certify.worst_case import of_boxes
 from redoubt.core.types import Batch, Bounds
 from redoubt.targets.onnx_gradients import KNOWN, attributes_of, constants_of, folded, name_of, needed
 from redoubt.targets.onnx_last_layer import LINEAR
@@ -80,17 +80,17 @@ def certifier_of_graph(
             allows it; see `onnx_last_layer`.
     """
 
-    def worst(x: tf.Tensor, y: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+    def worst(box: Box, y: tf.Tensor) -> tf.Tensor:
         if leads is not None and criterion.is_classification:
-            return leads(ball(x, eps, bounds).through(turned), y)
-        outputs = graph(ball(x, eps, bounds).through(turned))
+            return leads(box.through(turned), y)
+        outputs = graph(box.through(turned))
         if not criterion.is_classification:
             truth = tf.cast(y, tf.float32)[:, None]
             return tf.where(outputs.high - truth > truth - outputs.low, outputs.high, outputs.low)
         apart = outputs.high - tf.gather(outputs.low, y, axis=1, batch_dims=1)[:, None]
         return tf.where(tf.one_hot(y, apart.shape[1], on_value=True, off_value=False), 0.0, apart)
 
-    return over_batches(tf.function(worst, autograph=False), criterion)
+    return of_boxes(worst, bounds, criterion)
 
 
 def _widened(box: Box, error: float) -> Box:
