@@ -176,3 +176,26 @@ def test_what_has_no_bound_is_refused_by_name(network: Any, said: str) -> None:
     assert not has_bounds(made)
     with pytest.raises(IntervalError, match=said):
         check_bounds(made)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    numbers=st.sampled_from([2, 3, 6]),
+    offset=st.sampled_from([0.0, 3.0, 100.0, 3000.0]),
+    epsilon=st.sampled_from([1e-3, 1e-6]),
+)
+def test_no_point_leaves_the_bounds_of_a_normalized_row(seed: int, numbers: int, offset: float, epsilon: float) -> None:
+    rng = np.random.default_rng(seed)
+    network = _of(layers.LayerNormalization(epsilon=epsilon), (numbers,))
+    network.set_weights([rng.normal(size=numbers), rng.normal(size=numbers)])
+    centre = (offset + rng.normal(size=(20, numbers)) * rng.choice([0.1, 1.0, 5.0], (20, 1))).astype(np.float32)
+    # Of few numbers that vary the bounds are near what can be reached.
+    reach = rng.uniform(0, 2, centre.shape) * (rng.random(centre.shape) < 0.4)
+    low, high = (centre - reach).astype(np.float32), (centre + reach).astype(np.float32)
+    ends = bounds_through(network, Box(tf.constant(low), tf.constant(high)))
+    for share in [*rng.random((60, *low.shape)), *rng.choice([0.0, 1.0], (60, *low.shape))]:
+        outputs = network(np.clip(low + share * (high - low), low, high).astype(np.float32), training=False).numpy()
+        assert np.all((outputs >= ends.low.numpy()) | np.isneginf(ends.low.numpy()))
+        assert np.all((outputs <= ends.high.numpy()) | np.isposinf(ends.high.numpy()))
+    assert offset > 10 or epsilon < 1e-4 or np.isfinite(ends.low).all()
