@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from redoubt.attacks.core.criteria import Criterion
 from redoubt.bundle.batches import slices
 from redoubt.certify.graph import bounds_before, bounds_through
-from redoubt.certify.interval import Box, affine, bounds_of, is_bounded, through
+from redoubt.certify.interval import UNIT, Box, affine, bounds_of, is_bounded, through
 from redoubt.core.types import Batch, Bounds
 from redoubt.models.chain import chain_of
 
@@ -49,9 +49,9 @@ def worst_outputs(network: keras.Model, box: Box, y: tf.Tensor, criterion: Crite
     if criterion.is_classification:
         if is_chain:
             *body, last = chain_of(network)
-            return worst_logits(last, through(body, box), y)
+            return _rounded_leads(last, through(body, box), y)
         before = bounds_before(network, box)
-        leads = _leads(bounds_through(network, box), y) if before is None else worst_logits(*before, y)
+        leads = _leads(bounds_through(network, box), y) if before is None else _rounded_leads(*before, y)
         return tf.where(tf.math.is_nan(leads), np.inf, leads)
     ends = bounds_of(network, box) if is_chain else bounds_through(network, box)
     truth = tf.cast(y, tf.float32)[:, None]
@@ -147,7 +147,7 @@ def worst_logits(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Te
         features: what it reads.
         y: classes `(examples,)`.
     """
-    if not isinstance(last, keras.layers.Dense) or last.activation is not keras.activations.linear:
+    if not _is_linear(last):
         return _leads(through([last], features), y)
     weights = tf.transpose(last.kernel)
     lead = weights[None] - tf.gather(weights, y)[:, None]
@@ -158,6 +158,35 @@ def worst_logits(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Te
         return sums if absolute else sums + bias
 
     return _none_over_itself(affine(features, apply, weights.shape[1]).high, y)
+
+
+def _is_linear(last: keras.layers.Layer) -> bool:
+    return isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
+
+
+def _rounded_leads(last: keras.layers.Layer, features: Box, y: tf.Tensor) -> tf.Tensor:
+    """See `worst_logits`; of logits as a network computes them, each rounded by itself."""
+    leads = worst_logits(last, features, y)
+    if not _is_linear(last):
+        return leads
+    bias = last.bias if last.use_bias else tf.zeros(last.units)
+    return _none_over_itself(leads + rounding_of_leads(tf.transpose(last.kernel), bias, features, y), y)
+
+
+def rounding_of_leads(weights: tf.Tensor, bias: tf.Tensor, features: Box, y: tf.Tensor) -> tf.Tensor:
+    """By how much rounding each logit may change its lead over that of y, `(examples, classes)`.
+
+    Where two rows of weights have much in common, it is more than rounding their difference would.
+
+    Args:
+        weights: of the last layer, `(classes, features)`.
+        bias: `(classes,)`.
+        features: what the layer reads.
+        y: classes `(examples,)`.
+    """
+    largest = tf.maximum(tf.abs(features.low), tf.abs(features.high))
+    each = tf.matmul(largest, tf.abs(weights), transpose_b=True) + tf.abs(bias)
+    return 2.0 * UNIT * (weights.shape[1] + 8) * (each + tf.gather(each, y, axis=1, batch_dims=1)[:, None])
 
 
 def _leads(logits: Box, y: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from redoubt.certify.interval import UNIT, Box
+from redoubt.certify.interval import Box
+from redoubt.certify.worst_case import rounding_of_leads
 from redoubt.core.types import Floats
 from redoubt.targets.onnx_gradients import attributes_of, constants_of, name_of
 
@@ -40,12 +41,9 @@ class LastLayer:
         """
         weights, bias = tf.constant(self.weights), tf.constant(self.bias)
         lead = weights[None] - tf.gather(weights, y)[:, None]
-        sizes = tf.abs(weights)[None] + tf.abs(tf.gather(weights, y))[:, None]
-        largest = tf.abs(features.centre) + features.radius
-        rounded = tf.einsum("rcf,rf->rc", sizes, largest) + tf.abs(bias)[None] + tf.abs(tf.gather(bias, y))[:, None]
         centre = tf.einsum("rcf,rf->rc", lead, features.centre) + bias[None] - tf.gather(bias, y)[:, None]
         found = centre + tf.einsum("rcf,rf->rc", tf.abs(lead), features.radius)
-        found += 2.0 * UNIT * (self.weights.shape[1] + 8) * rounded
+        found += rounding_of_leads(weights, bias, features, y)
         return tf.where(tf.one_hot(y, found.shape[1], on_value=True, off_value=False), 0.0, found)
 
 

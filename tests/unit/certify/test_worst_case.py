@@ -111,3 +111,14 @@ def test_a_ball_is_all_of_the_box_within_eps(seed: int, eps: float) -> None:
     # Whoever stays short of the end could have gone on only by leaving the bounds.
     assert np.all((high >= x + eps * bounds.scale - 1e-3) | (high == bounds.upper))
     assert np.all((low <= x - eps * bounds.scale + 1e-3) | (low == bounds.lower))
+
+
+def test_a_lead_that_is_lost_where_each_logit_is_rounded_is_not_certified() -> None:
+    """In exact arithmetic the second class leads by 0.0125 at least; float32 knows no such steps at a million."""
+    last = layers.Dense(2)
+    network = keras.Sequential([keras.Input((1,)), last])
+    last.set_weights([np.float32([[0.05, 0.0]]), np.float32([1e6 - 0.0625, 1e6])])
+    x, y = np.float32([[0.5]]), np.array([1])
+    worst = worst_outputs(network, box(x - 0.5, x + 0.5), tf.constant(y), Untargeted()).numpy()
+    assert network(np.float32([[1.0]])).numpy().argmax() == 0
+    assert Untargeted().is_adversarial(worst, y).all()
