@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from redoubt.bundle.schema import Schema
     from redoubt.cli import Parser
     from redoubt.cli.examples import Examples
+    from redoubt.core.types import Norm
     from redoubt.targets.contract import Target
 
 POINTS = 1000
@@ -30,6 +31,7 @@ TARGET is one of
   models:/NAME@ALIAS, runs:/ID/PATH   MLflow; nothing is unpickled without --trust
   http://HOST:PORT              scores or labels; a header for it in REDOUBT_AUDIT_HEADER ('Authorization: Bearer ...')
 
+Without --eps it is that of a bundle's card, else 8/255 of the range of images and 0.3 of tables (L2: 0.5).
 eps is in the unit of the inputs where --bounds are given or the examples are images, and in standard deviations of
 each feature for other tables; every output says what it amounts to. Images are taken for 0..1, -1..1 or 0..255,
 whichever holds them, unless --bounds say otherwise.
@@ -113,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         opened = _opened(args, examples, folder)
     with closing(opened) as target:
         frame = _frame(args, examples, target)
-        outcome = audit(target, examples.batch, frame, _settings(args), examples.source)
+        outcome = audit(target, examples.batch, frame, _settings(args, target), examples.source)
         command = shlex.join(["redoubt", *args.words])
         found = outcome.audit.model_copy(update={"reproduce": command, "notes": [*outcome.audit.notes, *examples.said]})
         written = write(folder, found, outcome, examples.batch, frame, target.labels or examples.labels)
@@ -207,11 +209,24 @@ def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> 
     return Frame(box, target.schema, said, 1.0 if image else None)
 
 
-def _settings(args: argparse.Namespace) -> "Settings":
+def _settings(args: argparse.Namespace, target: "Target") -> "Settings":
     from redoubt.audit.budget import parse
     from redoubt.audit.run import Settings
 
-    return Settings(args.norm, tuple(args.eps), parse(args.budget), args.random, args.seed, args.tolerance)
+    eps = tuple(args.eps) or _own_eps(target, args.norm)
+    return Settings(args.norm, eps, parse(args.budget), args.random, args.seed, args.tolerance)
+
+
+def _own_eps(target: "Target", norm: "Norm") -> tuple[float, ...]:
+    """What a bundle's card, or its task in this project, says that it was hardened against; none of other targets."""
+    from redoubt.cli.threat import size_of
+
+    if target.guarded is None:
+        return ()
+    try:
+        return (size_of(target, norm),)
+    except AskedError:
+        return ()
 
 
 def _name(target: str) -> str:

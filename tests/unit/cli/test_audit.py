@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,13 @@ import numpy as np
 import pytest
 
 from redoubt.cli import main
+from redoubt.cli.audit import _own_eps
+from redoubt.core.types import Norm
+from redoubt.targets.contract import Opening
+from redoubt.targets.open import open_target
 from tests.support import brightness
 
+ZOO = Path(__file__).parents[3] / "zoo"
 FAST = ["--points", "40", "--budget", "1m", "--eps", "0.1"]
 
 
@@ -170,3 +176,10 @@ def test_one_sentence_for_each_mistake(
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert re.search(expected, lines[0]), lines[0]
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.3), ("l2", 1.5)])
+def test_without_eps_it_is_that_of_a_bundles_card(norm: Norm, eps: float) -> None:
+    target = open_target(str(ZOO / "mnist-certified"), Opening())
+    assert _own_eps(target, norm) == (eps,)
+    assert _own_eps(replace(target, guarded=None), norm) == ()
