@@ -288,6 +288,7 @@ def _remarks(proposal: Proposal) -> dict[str, str]:
     remarks = {
         "kind": "written by `redoubt init`; docs/your-data.md says what else a task may declare",
         "features": "\n".join(["left out:", *(f"  {reason}" for reason in left)]) if left else "",
+        "categorical": "an attacker keeps these; mutable: [...] names those that he can switch to another category",
         "missing": "what an empty cell counts as: a statistic of training rows (+indicator: one more input says so),\n"
         "a category of its own, or drop: its row is left out; the served model takes null likewise",
         "dates": "parts of dates, each a feature NAME_PART that an attacker cannot change; the model is asked with\n"
