@@ -64,15 +64,15 @@ def run(args: argparse.Namespace) -> int:
 
     found = pairs(_sides(args.a), _sides(args.b))
     page = args.html or (None if args.json else Path("comparison.html"))
-    if args.json:
-        print(json.dumps([as_data(a, b) for a, b in found], indent=1, sort_keys=True))
-    else:
-        for a, b in found:
-            _show(a, b)
+    # Before anything is printed: whoever reads the first lines only closes the pipe on the rest.
     if page is not None:
         _write(page, found)
-        if not args.json:
-            print(f"page: {page}")
+    if args.json:
+        print(json.dumps([as_data(a, b) for a, b in found], indent=1, sort_keys=True))
+        return 0
+    for a, b in found:
+        _show(a, b)
+    print(f"page: {page}")
     return 0
 
 
