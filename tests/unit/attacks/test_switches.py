@@ -171,18 +171,21 @@ def test_copies_are_all_records_there_are(most: int) -> None:
     assert not any(switches.torn(x, copy).any() for copy in copies)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000), most=st.integers(1, 2), eps=st.sampled_from([0.01, 0.1, 0.4]))
 def test_no_record_within_reach_refutes_a_certificate(seed: int, most: int, eps: float) -> None:
     model, x = network(seed=seed), records(10, seed)
     y, bounds = answers(model, x), replace(BOUNDS, switches=replace(SWITCHES, most=most))
     certified = certifier(model, bounds, Untargeted())(Batch(x, y), eps)
     rng = np.random.default_rng(seed)
+    points = []
     for copy in by_brute_force(bounds.switches or SWITCHES, x):
         for draw in [np.zeros((10, 2)), *rng.choice([-1.0, 1.0], (8, 10, 2)), *rng.uniform(-1, 1, (8, 10, 2))]:
             point = copy.copy()
             point[:, :2] = np.clip(copy[:, :2] + eps * draw * SCALE[:2], BOUNDS.lower[:2], BOUNDS.upper[:2])
-            assert (answers(model, point)[certified] == y[certified]).all()
+            points.append(point)
+    found = answers(model, np.concatenate(points)).reshape(-1, len(x))
+    assert (found[:, certified] == y[certified]).all()
     x_adv = APGD(steps=5)(problem(model, bounds=bounds), x, y, eps=eps, seed=seed)
     assert (answers(model, x_adv)[certified] == y[certified]).all()
 
