@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redoubt.attacks.apgd import APGD, APGDT
 from redoubt.attacks.core.base import Attack, AttackError, check_result
 from redoubt.attacks.core.criteria import Untargeted
-from redoubt.attacks.core.geometry import distance
+from redoubt.attacks.core.geometry import as_records, distance
 from redoubt.attacks.core.gradient import PGD, Restarts
 from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.ensemble import Ensemble
@@ -20,6 +20,7 @@ from redoubt.attacks.genetic import GeneticSearch
 from redoubt.attacks.hopskipjump import HopSkipJump
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
+from redoubt.bundle.relations.table import Relations
 from redoubt.bundle.switches import Switches
 from redoubt.certify.batches import verify_batch
 from redoubt.certify.branch_and_bound import Limit
@@ -198,6 +199,18 @@ def test_certified_is_none_of_a_model_of_one_category_and_all_where_it_is_given(
     assert certifier(model, BOUNDS, Untargeted())(batch, 0.0).all()
     sex = replace(BOUNDS, switches=Switches(("sex",), ((5, 2),), 1))
     assert certifier(model, sex, Untargeted())(batch, 0.1).all()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_step_that_a_relation_shortens_takes_a_switch_whole(norm: Norm) -> None:
+    relations = Relations.of(["second == 2 * first", "first * second <= 6"], {"first": 0, "second": 1})
+    bounds, x = replace(BOUNDS, relations=relations), records(40)
+    x[:, 1] = 2 * x[:, 0]
+    x_adv = next(SWITCHES.copies(x))
+    x_adv[:, 0] = np.clip(x[:, 0] + 0.9 * np.sign(x[:, 0]), -3, 3)
+    found = as_records(x, x_adv, 1.0, norm, bounds)
+    check_result(x, found, problem(network(), norm, bounds), 1.0)
+    assert SWITCHES.switched(x, found).any()
 
 
 def test_too_many_records_are_held_by_a_hull(monkeypatch: pytest.MonkeyPatch) -> None:

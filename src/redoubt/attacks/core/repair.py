@@ -107,7 +107,7 @@ def keep_relations(
         if not len(rows):
             break
         part = ball.take(rows)
-        step = back[rows] + np.float32(0.5**retreat) * (x_adv[rows] - back[rows])
+        step = _shortened(back[rows], x_adv[rows], np.float32(0.5**retreat), bounds)
         fixed, valid = _within(part, part.rounded(step))
         result[rows[valid]] = fixed[valid]
         rows = rows[~valid]
@@ -143,10 +143,16 @@ def _within(ball: _Ball, x_adv: Floats) -> tuple[Floats, Flags]:
         if not long.any():
             break
         share = np.where(long & np.isfinite(far), SHORTER * ball.eps / np.maximum(far, 1e-30), 1.0).astype(np.float32)
-        x_adv = ball.rounded(np.where(long, ball.x + share * (x_adv - ball.x), x_adv))
+        x_adv = ball.rounded(np.where(long, _shortened(ball.x, x_adv, share, ball.bounds), x_adv))
         fixed = np.where(long, _repaired(ball, x_adv), fixed)
     far = distance(fixed - ball.x, ball.norm, ball.bounds)
     return fixed, ~ball.broken(fixed).any(axis=1) & (far <= ball.eps[:, 0] * (1 + SLACK))
+
+
+def _shortened(start: Floats, end: Floats, share: Any, bounds: Bounds) -> Floats:
+    """A share of the way from points to others; a category that is another one there is so at once, not by a share."""
+    way: Floats = start + share * (end - start)
+    return way if bounds.switches is None else np.where(bounds.switches.inputs(end.shape[1]), end, way)
 
 
 def _repaired(ball: _Ball, x_adv: Floats) -> Floats:
