@@ -20,7 +20,8 @@ from redoubt.attacks.core.base import Attack
 from redoubt.attacks.core.criteria import Untargeted
 from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.genetic import GeneticSearch
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import Batch, Bounds, Floats
 from redoubt.data.prepare.scaling import fit as fit_scaler
 from redoubt.evaluation.metrics import class_metrics, rate

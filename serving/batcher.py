@@ -1,7 +1,7 @@
 """Runs the inputs that wait, together where they can be, in slices so short that the event loop stays quick.
 
 All in the event loop's own thread: a hand-over to another one costs more than most answers, and on busy cores it waits.
-Only work that is long even for one input goes to a thread. A small request that comes alone is run where it stands.
+Only work that is long even for one input goes to a thread. A small request that comes alone runs without a queue.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ RESTART, MARKER = re.compile(rb"\xff+[\xd0-\xd7]"), re.compile(rb"\xff+[^\x00\xf
 SCAN, END, INTERVAL = 0xDA, 0xD9, 0xDD
 # Without a length after them.
 BARE = {0x01, 0xD8, END}
-# Frames by Huffman codes; of arithmetic ones what is not there stands for zeros, so that nothing can be told.
+# Frames by Huffman codes; in arithmetic coding missing data decode as zeros, so that a cut cannot be told.
 FRAMES, PROGRESSIVE = {0xC0, 0xC1, 0xC2}, 0xC2
 
 

@@ -7,8 +7,9 @@ from serving.schema import CERTIFY, MAX_INPUTS, MOST_SIZES, SMALLEST
 from serving.schema import LARGEST as LARGEST_SIZE
 
 if TYPE_CHECKING:
+    from redoubt.bundle.column import Column
     from redoubt.bundle.dates import Dated
-    from redoubt.bundle.schema import Column, Schema
+    from redoubt.bundle.schema import Schema
 
 # The tensor of images, and the types of a table's columns.
 IMAGE = "input"

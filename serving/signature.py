@@ -9,7 +9,8 @@ from bentoml.exceptions import InvalidArgument
 from numpy.typing import NDArray
 
 from redoubt.bundle.base.types import Floats
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from serving.answers import Champion
 from serving.openapi_tasks import DATATYPES, IMAGE
 from serving.schema import MAX_INPUTS

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from redoubt.bundle.column import Column
 from redoubt.bundle.dates import Dated
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 from serving.openapi import document
 from tests.support.bundles import write_champion
 from tests.support.process import serve

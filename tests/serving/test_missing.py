@@ -8,7 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
-from redoubt.bundle.schema import Column, Missing, Schema
+from redoubt.bundle.column import Column, Missing
+from redoubt.bundle.schema import Schema
 from tests.support.bundles import SCHEMAS, write_champion
 from tests.support.process import serve
 

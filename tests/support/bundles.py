@@ -7,9 +7,10 @@ import keras
 import numpy as np
 
 from redoubt.bundle.base.io import digest_folder
+from redoubt.bundle.column import Column
 from redoubt.bundle.model.guard_config import GuardConfig
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 from redoubt.core.store import write_json
 from redoubt.defenses.write_bundle import write_bundle
 

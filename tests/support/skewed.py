@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import Batch, Floats
 from redoubt.data.prepare.scaling import Scaler, fit
 from redoubt.models.networks import build

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import Batch, Bounds
 from redoubt.data.prepare.scaling import Scaler, fit
 from redoubt.params.settings.networks import Cnn, Linear, Mlp

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import PIXELS, Bounds, Floats
 from redoubt.params.load import load
 from redoubt.params.recipes import SmoothAdv

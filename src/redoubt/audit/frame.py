@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from redoubt.bundle.column import Column
 from redoubt.bundle.relations.table import check_columns
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.params.settings.base import NORMS, unknown

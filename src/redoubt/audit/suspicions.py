@@ -102,10 +102,8 @@ def suspicions(judge: Judge, batch: Batch, clean: Clean) -> Iterator[Check]:
 
 def _alone(judge: Judge, x: Floats, scores: Floats) -> Check:
     """Whether an example's answer is its own: by layers that look across a batch, others decide it."""
-    name, alone = (
-        "an answer does not depend on the other examples",
-        np.concatenate([judge.oracle(row[None]) for row in x]),
-    )
+    name = "an answer does not depend on the other examples"
+    alone = np.concatenate([judge.oracle(row[None]) for row in x])
     far = np.abs(alone - scores[: len(x)]).max(axis=1) / max(1.0, float(np.abs(scores).max()))
     if far.max() <= SAME:
         return Check(name=name, passed=True, found=f"{len(x)} that are asked alone get the same scores")

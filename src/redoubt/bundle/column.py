@@ -20,7 +20,7 @@ Limit = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
 def repeated(names: Sequence[str]) -> str | None:
-    """The first name that stands there a second time."""
+    """The first name that is repeated; None if none is."""
     seen: set[str] = set()
     return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 

@@ -10,13 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.types import Floats, Kind, Name
-from redoubt.bundle.column import LARGEST, LONGEST, Column, Missing, Text, expected_of, fault_of, repeated, unset
+from redoubt.bundle.column import Column, Text, expected_of, fault_of, repeated, unset
 from redoubt.bundle.dates import EXPECTED, Dated, as_asked, empty_as, moment
 from redoubt.bundle.relations.table import Relations, check_columns
 from redoubt.bundle.switches import Switches
 from redoubt.bundle.words import meant, normal, unlike
-
-__all__ = ["LARGEST", "LONGEST", "Column", "Missing", "Schema", "Shape"]
 
 # Values of one input: an image of 1182 x 1182 pixels in colour, or so many columns.
 MOST_VALUES = 2**22

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from redoubt.bundle.base.errors import InputError
 from redoubt.bundle.base.io import read_typed
+from redoubt.bundle.column import Column
 from redoubt.bundle.model.guarded_model import GuardedModel
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 from redoubt.cli.predict import Card, answers, bundle_folder
 from redoubt.cli.waiting import load_tensorflow, saying
 from redoubt.cli.words import AskedError

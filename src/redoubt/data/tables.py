@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from redoubt.bundle.column import Column
 from redoubt.bundle.dates import EXPECTED
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 from redoubt.data import limits, relations
 from redoubt.data.dated import with_parts
 from redoubt.data.locate import SourceError

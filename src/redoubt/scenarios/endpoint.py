@@ -8,7 +8,8 @@ import numpy as np
 
 from redoubt.attacks.query import OracleError, log_scores
 from redoubt.bundle.base.errors import InputError
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import Floats
 from redoubt.http import client
 

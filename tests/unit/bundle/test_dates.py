@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from redoubt.bundle.base.errors import InputError
+from redoubt.bundle.column import Column, Missing
 from redoubt.bundle.dates import PARTS, Dated, moment
-from redoubt.bundle.schema import Column, Missing, Schema
+from redoubt.bundle.schema import Schema
 
 SINCE = Dated(name="since", parts=PARTS, start=date(2020, 1, 31))
 COLUMNS = tuple(Column(name=name, kind="integer", immutable=True) for name in SINCE.columns)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redoubt.bundle.column import Column
 from redoubt.bundle.relations.expression import evaluate
 from redoubt.bundle.relations.relation import parse
 from redoubt.bundle.relations.table import Relations, check_columns
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 
 X = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 2.0, 2.0]), "open total": np.array([0.0, 4.0, 9.0])}
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from redoubt.bundle.base.errors import InputError
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE
 
 SCHEMA = SCHEMAS[TABLE]

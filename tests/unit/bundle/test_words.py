@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.bundle.base.errors import InputError
-from redoubt.bundle.schema import Column, Missing, Schema
+from redoubt.bundle.column import Column, Missing
+from redoubt.bundle.schema import Schema
 from redoubt.bundle.words import meant, normal, one_of, unlike
 
 BLANKS = " \t\n\r\xa0\u2003\u202f\u3000\u200b\ufeff"

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from redoubt.bundle.column import Column
 from redoubt.bundle.dates import Dated
 from redoubt.bundle.model.guarded_model import GuardedModel
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.schema import Schema
 from redoubt.cli import main
 from redoubt.cli.predict import read_rows
 from redoubt.cli.words import AskedError

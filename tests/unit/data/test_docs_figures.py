@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.data.docs_figures import PER_CLASS, SIDE, broken, figures
 from redoubt.data.shared.dataset import Raw
 

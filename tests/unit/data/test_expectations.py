@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from redoubt.bundle.base.io import digest
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.store import dumps
 from redoubt.data import sources
 from redoubt.data.expectations import validate

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redoubt.bundle.base.errors import InputError
-from redoubt.bundle.schema import Column, Missing, Schema
+from redoubt.bundle.column import Column, Missing
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import Batch
 from redoubt.data import expectations
 from redoubt.data.locate import SourceError

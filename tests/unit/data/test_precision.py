@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import Batch, Floats
 from redoubt.data.expectations import validate
 from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure

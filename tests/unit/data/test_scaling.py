@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import PIXELS, Batch
 from redoubt.data.prepare.scaling import Scaler, ScalingError, fit, said
 from redoubt.data.splits import split

@@ -4,7 +4,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.report.adversarial import Attacked, images, records
 
 LABELS = ("left", "right")

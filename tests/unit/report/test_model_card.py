@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 import yaml
 
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.report.model_card import card_html, model_card
 from tests.support.report import measured
 

@@ -13,7 +13,8 @@ from redoubt.attacks.core.problem import AttackProblem, of_callable
 from redoubt.attacks.query import Oracle
 from redoubt.attacks.square import Square
 from redoubt.bundle.base.errors import InputError
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.types import PIXELS
 from redoubt.scenarios.endpoint import MAX_BODY, Endpoint, EndpointError
 from tests.support.tiny import IMAGE, NUMBER, SCHEMAS, TABLE

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from redoubt.bundle.schema import Missing
+from redoubt.bundle.column import Missing
 from redoubt.compute import spread
 from redoubt.core.types import Batch
 from redoubt.data.prepare.scaling import fit

@@ -8,7 +8,8 @@ from tqdm import tqdm
 
 from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import OfCallable, Outputs, of_network
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job, halves
 from redoubt.cli.words import AskedError

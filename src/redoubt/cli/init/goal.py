@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from redoubt.bundle.schema import LARGEST
+from redoubt.bundle.column import LARGEST
 from redoubt.cli.init.cells import Cells
 from redoubt.cli.words import AskedError
 

@@ -6,13 +6,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from redoubt.bundle.column import LARGEST, LONGEST
 from redoubt.bundle.dates import PARTS, Part
-from redoubt.bundle.schema import LARGEST, LONGEST
 from redoubt.cli.init.cells import Cells
 from redoubt.data.prepare.precision import KEPT, LARGEST_STD, SMALLEST_STD, measure
 from redoubt.data.readers import is_nameless
 from redoubt.data.shared.dates import moments
 from redoubt.data.shared.looks import looks_like
+from redoubt.data.shared.survey import NAMELESS
 
 Use = Literal["number", "whole number", "category", "date", "left out", "target"]
 # Of more different words so many are kept, the most frequent ones.
@@ -63,7 +64,7 @@ def _unusable(cells: Cells) -> str:
     if not len(cells.filled):
         return "it is empty"
     if is_nameless(cells.name):
-        return "it has no name: an index that was exported, as a rule, or one whose name stands in another line"
+        return NAMELESS
     if cells.holds_objects:
         return "it holds lists, records or bytes: make columns of numbers or words of them"
     if len(cells.filled) < (1 - EMPTY) * len(cells.raw):

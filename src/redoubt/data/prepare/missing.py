@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.schema import Column, Missing, Schema
+from redoubt.bundle.column import Column, Missing
+from redoubt.bundle.schema import Schema
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Floats
 from redoubt.params.settings.base import MissingPolicy

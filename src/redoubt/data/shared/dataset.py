@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from redoubt.bundle.base.io import first_mistake
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.core.errors import RedoubtError
 from redoubt.core.store import read_arrays, read_json, whole_folder, write_arrays, write_json
 from redoubt.core.types import Batch, Floats, Ints

@@ -23,6 +23,8 @@ _ROWS = 20
 
 # Why a column is left out that nobody asked for: nothing to warn of.
 UNNAMED = "params.yaml does not name it"
+# And one without a name.
+NAMELESS = "it has no name: an index that was exported, as a rule, or one whose name is in another line"
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,7 @@ def _left_out(cells: "pd.Series[Any]", task: DataParams) -> Found:
         looks = looks_like(cells)
         holds, fix = looks.like, looks.fix
     if name.startswith("Unnamed: "):
-        nameless = "it has no name: an index that was exported, as a rule, or one whose name stands in another line"
-        return Found(name, holds, shows, "left out", nameless if len(there) else "it is empty")
+        return Found(name, holds, shows, "left out", NAMELESS if len(there) else "it is empty")
     if task.features or task.words_only:
         return Found(name, holds, shows, "left out", UNNAMED)
     return Found(name, holds, shows, "left out", f"it is no number; to use it {fix}")

@@ -14,7 +14,8 @@ import yaml
 
 from redoubt.attacks.ensemble import Ensemble, Member
 from redoubt.attacks.noise import Noise
-from redoubt.bundle.schema import Column, Schema
+from redoubt.bundle.column import Column
+from redoubt.bundle.schema import Schema
 from redoubt.cli import main
 from redoubt.core.store import read_arrays, write_arrays
 from redoubt.core.types import Bounds
