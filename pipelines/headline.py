@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from redoubt.bundle.base.types import Vote
 from redoubt.core.store import read_json
-from redoubt.evaluation.plain_answer import GUARDS
+from redoubt.evaluation.guards import GUARDS
 from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable
 
 COLUMNS = ("undefended", "oblivious", "adaptive")
 # Classes so uneven that accuracy and balanced accuracy part by more tell different stories.
 UNEVEN = 0.02
+# What a guard that was not chosen would have done.
+INSTEAD: dict[Vote, str] = {"all": "its variants voted", "squeezed": "it squeezed", "plain": "it only detected"}
 
 
 def headline(settings: SectionSettings) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def headline(settings: SectionSettings) -> dict[str, Any]:
         "notes": [
             *(f"not trusted on the test split: {check['name']}: {check['found']}" for check in failed),
             _constant(settings.tolerance, promotion),
-            *_other_guard(promotion),
+            *_other_guards(promotion),
             *_unchangeable(cell),
             *(_balanced(cell, read_json(path.with_name("labels.json"))) if uneven else ()),
         ],
@@ -61,7 +64,7 @@ def _verdict(card: dict[str, Any], served: dict[str, Any], cell: dict[str, Any],
     bound = "nothing is proven" if proven is None else f"{100 * proven['share']:.1f} % are proven to stay so"
     if proven is not None and cell["certified"]["share"] > proven["share"]:
         bound += f" ({100 * cell['certified']['share']:.1f} % of the network without its guard)"
-    knows = "know its guard," if card["vote"] == "all" else "know its weights (the guard only detects),"
+    knows = "know its weights (the guard only detects)," if card["vote"] == "plain" else "know its guard,"
     return (
         f"The {card['model']} model as served is {right} on {100 * served['share']:.1f} % of {served['n']} test "
         "examples; "
@@ -96,19 +99,18 @@ def _constant(tolerance: float | None, promotion: dict[str, Any]) -> str:
     return f"a constant predictor ({useless['about']}) scores {got}, clean and under any attack"
 
 
-def _other_guard(promotion: dict[str, Any]) -> Iterator[str]:
-    """What the guard that was not chosen would have cost the champion, where the choice was free."""
-    both = {each["vote"]: each for each in promotion["candidates"] if each["name"] == promotion["champion"]}
-    chosen = both.pop(promotion["vote"], None)
-    for vote, other in both.items() if chosen else ():
+def _other_guards(promotion: dict[str, Any]) -> Iterator[str]:
+    """What the guards that were not chosen would have cost the champion, where the choice was free."""
+    each_guard = {each["vote"]: each for each in promotion["candidates"] if each["name"] == promotion["champion"]}
+    chosen = each_guard.pop(promotion["vote"], None)
+    for vote, other in each_guard.items() if chosen else ():
         changes = [
             f"{word} {_points(other[key]['value'] - chosen[key]['value'])}"
             for key, word in (("clean", "clean"), ("robust", "adaptive"), ("certified", "certified"))
             if chosen[key] and other[key]
         ]
-        instead = "its variants voted" if vote == "all" else "it only detected"
         told = ", ".join(changes)
-        yield f"the guard {GUARDS[promotion['vote']]}; if {instead}: {told} points, on validation examples"
+        yield f"the guard {GUARDS[promotion['vote']]}; if {INSTEAD[vote]}: {told} points, on validation examples"
 
 
 def _points(change: float) -> str:

@@ -18,10 +18,10 @@ from redoubt.bundle.model.guarded_model import BUNDLE_FILES
 from redoubt.bundle.schema import Schema
 from redoubt.core.store import read_json, whole_file, write_json
 from redoubt.data.shared import dataset
-from redoubt.defenses.detecting import write_detecting
+from redoubt.defenses.behind import write_behind
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
-from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
+from redoubt.evaluation.guards import GUARDS, behind, clean_behind
 from redoubt.evaluation.promotion import Candidate, beats, better_guards, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
 from redoubt.evaluation.served import served_record
@@ -86,18 +86,17 @@ def work(settings: PromoteSettings) -> None:
 
 
 def _votes(settings: PromoteSettings) -> tuple[Vote, ...]:
-    return ("all", "plain") if settings.gates.vote == "auto" else (settings.gates.vote,)
+    return (*GUARDS,) if settings.gates.vote == "auto" else (settings.gates.vote,)
 
 
 def _guarded(measured: dict[str, Any], vote: Vote) -> Robustness:
     """Figures of a split behind the guard that votes like this."""
-    found = Robustness.model_validate(measured)
-    return found if vote == "all" else plain_answer(found)
+    return behind(Robustness.model_validate(measured), vote)
 
 
 @contextmanager
 def _bundle(task: str, data: TaskData, chosen: Candidate | None) -> Iterator[Path | None]:
-    """Where the bundle lies that is promoted: the attacked one, or its network behind the guard that only detects."""
+    """Where the bundle lies that is promoted: the attacked one, or its network behind another of its guards."""
     if chosen is None:
         yield None
         return
@@ -107,7 +106,7 @@ def _bundle(task: str, data: TaskData, chosen: Candidate | None) -> Iterator[Pat
         return
     with TemporaryDirectory() as folder:
         made = Path(folder, chosen.name)
-        write_detecting(attacked, made, np.concatenate([data.validation.x, data.test.x]))
+        write_behind(attacked, made, chosen.vote, np.concatenate([data.validation.x, data.test.x]))
         yield made
 
 
@@ -137,7 +136,6 @@ def _card(
     settings: PromoteSettings, data: TaskData, chosen: Candidate, bundle: Path, report: dict[str, Any]
 ) -> dict[str, Any]:
     measured, norm = report["models"][chosen.name], report["norm"]
-    clean = measured["clean"] if chosen.vote == "all" else plain_clean(measured["clean"])
     return {
         "task": settings.name,
         "kind": settings.kind,
@@ -154,7 +152,7 @@ def _card(
         "comparable": report["terms"],
         "selection": chosen.model_dump(),
         "numbers": _guarded(measured["test"], chosen.vote).model_dump(),
-        "clean": clean_figures(measured | {"clean": clean}),
+        "clean": clean_figures({"clean": clean_behind(measured["clean"], chosen.vote)}),
     }
 
 

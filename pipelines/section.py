@@ -18,7 +18,7 @@ from redoubt.core.types import Norm
 from redoubt.data.pokemon_go import simulate
 from redoubt.data.shared.dataset import COLUMNS
 from redoubt.evaluation.baselines import judgment
-from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
+from redoubt.evaluation.guards import GUARDS, behind, clean_behind
 from redoubt.evaluation.results import Robustness
 from redoubt.params.settings.sections import CANDIDATES, HARDENED
 from redoubt.params.settings.stages import SectionSettings
@@ -115,9 +115,8 @@ def _as_guarded(robustness: dict[str, Any], guards: dict[str, Vote]) -> dict[str
     """Every model's figures behind the guard that was chosen for it on validation examples."""
     models = {name: {**each} for name, each in robustness["models"].items()}
     for name, each in models.items():
-        if guards[name] == "plain":
-            each["test"] = plain_answer(Robustness.model_validate(each["test"])).model_dump(mode="json")
-            each["clean"] = plain_clean(each["clean"])
+        each["test"] = behind(Robustness.model_validate(each["test"]), guards[name]).model_dump(mode="json")
+        each["clean"] = clean_behind(each["clean"], guards[name])
     return {**robustness, "models": models}
 
 

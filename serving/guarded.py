@@ -122,7 +122,7 @@ def _balls(
         radii = certified_eps(Drawn(model, draws), x, label, 0, largest_eps(model.schema))
         return [_ball(np.float32(0.0) if beyond else eps) for eps, beyond in zip(radii, outside, strict=True)]
     # Where the variants disagree already nothing can be proven of the ball round them.
-    agreed = (chosen[:, : len(model.guard.voting)] == label[:, None]).all(axis=1)
+    agreed = (chosen[:, model.guard.answering] == label[:, None]).all(axis=1)
     agreed &= [not beyond for beyond in outside]
     holds = np.zeros((len(x), 1 + len(asked.sizes)), dtype=np.bool_)
     if model.proves and agreed.any():

@@ -1,9 +1,11 @@
 """Evaluations of the tiny guarded tasks; what is compiled for a task is shared by all tests of a process."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from redoubt.bundle.base.types import Vote
 from redoubt.core.types import Norm, Threat
 from redoubt.evaluation.attack_columns import Evaluation
 from redoubt.evaluation.cache import EvaluationCache
@@ -42,9 +44,12 @@ def shared_network(guarded: Guarded) -> SharedNetwork:
     return SharedNetwork(guarded.case.network)
 
 
-def evaluation(guarded: Guarded, cache: Path | None = None, thorough: bool = True, **change: Any) -> Evaluation:
+def evaluation(
+    guarded: Guarded, cache: Path | None = None, thorough: bool = True, others: Sequence[Vote] = (), **change: Any
+) -> Evaluation:
     """An evaluation about to begin."""
-    return Evaluation(evaluator_of(guarded, EvaluationCache(cache), **change), guarded.case.test, thorough=thorough)
+    evaluator = evaluator_of(guarded, EvaluationCache(cache), **change)
+    return Evaluation(evaluator, guarded.case.test, thorough=thorough, others=others)
 
 
 @functools.cache

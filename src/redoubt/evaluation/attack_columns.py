@@ -1,6 +1,6 @@
 """Robustness in three columns: undefended, guarded against who does not know the guard, and against who does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,16 +14,17 @@ from redoubt.attacks.ensemble import Ensemble, Member, searches
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
 from redoubt.attacks.whole_steps import WholeSteps
+from redoubt.bundle.base.types import Vote
 from redoubt.certify.refute import check_not_refuted
 from redoubt.core.types import Batch, Floats, Norm, Threat
 from redoubt.evaluation.certification import certified_guarded, certified_network
 from redoubt.evaluation.diagnostics import AttackSuccess
 from redoubt.evaluation.evaluator import Evaluator
 from redoubt.evaluation.importance import importance, share_of
-from redoubt.evaluation.metrics import Score, error_growth, rate, robust_mcc
+from redoubt.evaluation.metrics import Rate, Score, error_growth, rate, robust_mcc
 from redoubt.evaluation.paired import packed
 from redoubt.evaluation.redraws import Flags
-from redoubt.evaluation.results import ThreatResult
+from redoubt.evaluation.results import GuardedColumns, ThreatResult
 from redoubt.perturbable import Immovable, immovable
 
 WHOLE_STEPS = Member("whole steps", WholeSteps(), uses_gradients=False)
@@ -71,18 +72,37 @@ class WorstCase:
         return x_adv
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """What was found behind one guard.
+
+    Attributes:
+        evaluator: of the guarded model.
+        worst: under every attack.
+        oblivious: examples fooled by what was made for the undefended network.
+        query: share still right under those and the searches that only ask; None where none was run.
+    """
+
+    evaluator: Evaluator
+    worst: WorstCase
+    oblivious: Flags
+    query: Rate | None
+
+
 class Evaluation:
     """Attacks one subject on some examples; every perturbation is scored by the exported graph.
 
     Attributes:
+        others: the same network behind other guards, which are measured beside.
         thorough: query the guarded model too. Slow, and no example was ever chosen by it: for the examples reported.
         cells: one per threat measured, in that order.
         examples: per threat, the perturbations of the undefended column; the inputs themselves where there are none.
         is_adversarial: per threat, the examples fooled by each attack that was run on all examples.
     """
 
-    def __init__(self, evaluator: Evaluator, batch: Batch, *, thorough: bool) -> None:
+    def __init__(self, evaluator: Evaluator, batch: Batch, *, thorough: bool, others: Sequence[Vote] = ()) -> None:
         self.evaluator, self.batch, self.thorough = evaluator, batch, thorough
+        self.others = {vote: replace(evaluator, guarded=evaluator.guarded.behind(vote)) for vote in others}
         self.params = evaluator.config.params
         self.cells: list[ThreatResult] = []
         self.examples: dict[Threat, Floats] = {}
@@ -111,33 +131,15 @@ class Evaluation:
     def _cell(self, threat: Threat, fixed: Immovable | None) -> ThreatResult:
         evaluator, y = self.evaluator, self.batch.y
         plain = self._undefended(threat)
-        guarded = WorstCase(plain.kept, evaluator.is_adversarial_guarded(plain.kept, y))
-        oblivious = guarded.is_adversarial
-        query = None
-        if self.thorough and self._is_budget(threat):
-            for member in (self._square, *self._searches(threat)):
-                self._guarded(guarded, member, evaluator.query_problem(threat.norm), threat.eps)
-            query = rate(~guarded.is_adversarial)
-        adaptive = self._adaptive_attacks(threat)
-        for member in adaptive:
-            self._guarded(guarded, member, evaluator.adaptive[threat.norm], threat.eps)
-        # What was made for the guard may fool the network too, which alone answers behind a guard that only detects.
-        for member in adaptive[:1]:
-            made_for_guard = replace(member, name="made for the guard")
-            plain.add(made_for_guard, guarded.kept, evaluator.is_adversarial(guarded.kept, y))
+        main, *others = (self._behind(each, threat, plain) for each in (evaluator, *self.others.values()))
+        # What was made for a guard may fool the network too, which alone answers behind a guard that only detects.
+        for guarded in (main, *others):
+            made_for_guard = replace(self._adaptive_attacks(threat)[0], name="made for the guard")
+            plain.add(made_for_guard, guarded.worst.kept, evaluator.is_adversarial(guarded.worst.kept, y))
         self.examples[threat] = plain.kept
-        flagged = [
-            rate(evaluator.guarded.predict(x_adv, np.random.default_rng(evaluator.config.seed)).flagged)
-            for x_adv in (plain.kept, guarded.kept)
-        ]
-        alone = self.is_adversarial[threat]
-        is_adversarial = {
-            "undefended": plain.is_adversarial,
-            "oblivious": oblivious,
-            "adaptive": guarded.is_adversarial,
-            **self._uncertified(threat, plain.is_adversarial, guarded.is_adversarial),
-        }
-        columns: dict[str, Any] = {name: rate(~each) for name, each in is_adversarial.items()}
+        alone, network = self.is_adversarial[threat], {"undefended": plain.is_adversarial}
+        network |= self._uncertified(threat, plain.is_adversarial)
+        columns = self._columns(threat, network, main, plain)
         return ThreatResult(
             norm=threat.norm,
             eps=threat.eps,
@@ -147,29 +149,67 @@ class Evaluation:
             square=None if alone.square is None else rate(~alone.square),
             **columns,
             broken=plain.by_name,
-            query=query,
-            flagged_oblivious=flagged[0],
-            flagged_adaptive=flagged[1],
             error_growth=self._error_growth(plain.kept),
             immovable=fixed,
-            scores=self._scores(threat, is_adversarial),
-            robust={name: packed(~each) for name, each in is_adversarial.items()},
-            mcc=self._mcc(threat, plain, guarded),
+            behind={
+                vote: GuardedColumns(**self._columns(threat, {}, each, plain))
+                for vote, each in zip(self.others, others, strict=True)
+            },
         )
 
-    def _mcc(self, threat: Threat, plain: WorstCase, guarded: WorstCase) -> dict[str, float]:
+    def _behind(self, evaluator: Evaluator, threat: Threat, plain: WorstCase) -> Guarded:
+        """The worst case behind one guard, by who does not know it and by who does."""
+        worst = WorstCase(plain.kept, evaluator.is_adversarial_guarded(plain.kept, self.batch.y))
+        oblivious, query = worst.is_adversarial, None
+
+        def add(member: Member, problem: AttackProblem) -> None:
+            x_adv = worst.attack(evaluator, member, problem, self.batch, threat.eps)
+            worst.add(member, x_adv, evaluator.is_adversarial_guarded(x_adv, self.batch.y))
+
+        if self.thorough and self._is_budget(threat):
+            for member in (self._square, *self._searches(threat)):
+                add(member, evaluator.query_problem(threat.norm))
+            query = rate(~worst.is_adversarial)
+        for member in self._adaptive_attacks(threat):
+            add(member, evaluator.adaptive[threat.norm])
+        return Guarded(evaluator, worst, oblivious, query)
+
+    def _columns(
+        self, threat: Threat, network: Mapping[str, Flags], guarded: Guarded, plain: WorstCase
+    ) -> dict[str, Any]:
+        """The columns that depend on the guard, and those of the network that are given."""
+        model, seed = guarded.evaluator.guarded, self.evaluator.config.seed
+        flagged = [
+            rate(model.predict(x_adv, np.random.default_rng(seed)).flagged)
+            for x_adv in (plain.kept, guarded.worst.kept)
+        ]
+        is_adversarial = {
+            **network,
+            "oblivious": guarded.oblivious,
+            "adaptive": guarded.worst.is_adversarial,
+            **self._uncertified_guarded(threat, guarded),
+        }
+        return {
+            **{name: rate(~each) for name, each in is_adversarial.items()},
+            "query": guarded.query,
+            "flagged_oblivious": flagged[0],
+            "flagged_adaptive": flagged[1],
+            "scores": self._scores(threat, is_adversarial),
+            "robust": {name: packed(~each) for name, each in is_adversarial.items()},
+            "mcc": self._mcc(threat, plain if network else None, guarded),
+        }
+
+    def _mcc(self, threat: Threat, plain: WorstCase | None, guarded: Guarded) -> dict[str, float]:
         """Beside robust accuracy where the literature reports it: for tables with relations, at the budget."""
-        evaluator, y = self.evaluator, self.batch.y
+        evaluator, y = guarded.evaluator, self.batch.y
         if (
             evaluator.bounds.relations is None
             or not evaluator.criterion.is_classification
             or not self._is_budget(threat)
         ):
             return {}
-        outputs = {
-            "undefended": (plain, evaluator.guarded.network(plain.kept)),
-            "adaptive": (guarded, evaluator.predict(guarded.kept)[0].vote),
-        }
+        outputs = {"undefended": (plain, evaluator.guarded.network(plain.kept))} if plain else {}
+        outputs["adaptive"] = (guarded.worst, evaluator.predict(guarded.worst.kept)[0].vote)
         return {name: robust_mcc(~worst.is_adversarial, said, y) for name, (worst, said) in outputs.items()}
 
     def _scores(self, threat: Threat, is_adversarial: Mapping[str, Flags]) -> dict[str, Score]:
@@ -180,19 +220,27 @@ class Evaluation:
             return found
         return {name: score.model_copy(update={"per_class": ()}) for name, score in found.items()}
 
-    def _uncertified(self, threat: Threat, is_adversarial: Flags, is_adversarial_guarded: Flags) -> dict[str, Flags]:
-        """What is not certified, L-inf; no attack may have fooled any example that is."""
-        if threat.norm != "linf" or not self.evaluator.guarded.proves:
+    def _proves(self, threat: Threat) -> bool:
+        return threat.norm == "linf" and self.evaluator.guarded.proves
+
+    def _uncertified(self, threat: Threat, is_adversarial: Flags) -> dict[str, Flags]:
+        """What is not certified of the network, L-inf; no attack may have fooled any example that is."""
+        if not self._proves(threat):
             return {}
-        model, tolerance = self.evaluator.guarded, self.evaluator.config.tolerance
-        network = certified_network(model, self.batch, threat.eps, tolerance)
-        guarded = certified_guarded(model, self.batch, threat.eps, tolerance, self.evaluator.config.seed)
-        found = f"what an attack found within L-inf eps {threat.eps:g}"
-        check_not_refuted("network", network, is_adversarial, found)
-        check_not_refuted("guarded model", guarded, is_adversarial_guarded, found)
-        wrong = self.evaluator.is_adversarial_guarded(self.batch.x, self.batch.y)
-        check_not_refuted("guarded model", guarded, wrong, "the example itself")
-        return {"certified": ~network, "certified_guarded": ~guarded}
+        certified = certified_network(self.evaluator.guarded, self.batch, threat.eps, self.evaluator.config.tolerance)
+        check_not_refuted("network", certified, is_adversarial, _found(threat))
+        return {"certified": ~certified}
+
+    def _uncertified_guarded(self, threat: Threat, guarded: Guarded) -> dict[str, Flags]:
+        """What is not certified behind a guard, likewise."""
+        if not self._proves(threat):
+            return {}
+        evaluator, config = guarded.evaluator, self.evaluator.config
+        certified = certified_guarded(evaluator.guarded, self.batch, threat.eps, config.tolerance, config.seed)
+        wrong = evaluator.is_adversarial_guarded(self.batch.x, self.batch.y)
+        check_not_refuted("guarded model", certified, guarded.worst.is_adversarial, _found(threat))
+        check_not_refuted("guarded model", certified, wrong, "the example itself")
+        return {"certified_guarded": ~certified}
 
     def _undefended(self, threat: Threat) -> WorstCase:
         """Run the attacks on every example, so that they compare, and the ensemble on those still robust."""
@@ -259,10 +307,6 @@ class Evaluation:
         ]
         return [*members, replace(WHOLE_STEPS, restart=last)] if self._hides_in_rounding(threat.norm) else members
 
-    def _guarded(self, worst: WorstCase, member: Member, problem: AttackProblem, eps: float) -> None:
-        x_adv = worst.attack(self.evaluator, member, problem, self.batch, eps)
-        worst.add(member, x_adv, self.evaluator.is_adversarial_guarded(x_adv, self.batch.y))
-
     def _is_budget(self, threat: Threat) -> bool:
         return threat == self.evaluator.config.eps.threat(threat.norm)
 
@@ -271,6 +315,10 @@ class Evaluation:
             return None
         network = self.evaluator.guarded.network
         return error_growth(network(x_adv)[:, 0], network(self.batch.x)[:, 0], self.batch.y)
+
+
+def _found(threat: Threat) -> str:
+    return f"what an attack found within L-inf eps {threat.eps:g}"
 
 
 def _not_measured(threat: Threat, fixed: Immovable) -> ThreatResult:

@@ -15,9 +15,11 @@ COLUMNS = ("undefended", "oblivious", "adaptive")
 
 
 def clean_figures(guarded: GuardedModel, test: Batch) -> dict[str, Any]:
-    """Clean figures on the whole test split, without and with the guard."""
+    """Clean figures on the whole test split, without the guard, with it, and where the squeezed variant answers."""
     x, y, schema = test.x, test.y, guarded.schema
-    answers = {"undefended": guarded.network(x), "guarded": guarded.predict(x, np.random.default_rng(0)).vote}
+    models = {"guarded": guarded, "squeezed": guarded.behind("squeezed")}
+    votes = {name: each.predict(x, np.random.default_rng(0)).vote for name, each in models.items()}
+    answers = {"undefended": guarded.network(x), **votes}
     if not schema.is_classification:
         figures: dict[str, Any] = {name: regression_metrics(values[:, 0], y) for name, values in answers.items()}
         return {**figures, "pairs": np.stack([y, answers["undefended"][:, 0]], axis=1)[:500]}

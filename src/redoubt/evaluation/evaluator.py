@@ -145,6 +145,8 @@ class Evaluator:
             key["relations"] = list(problem.bounds.relations.lines)
         if problem.bounds.switches is not None:
             key["switches"] = repr(problem.bounds.switches)
+        if self.guarded.guard.vote != "all":
+            key["vote"] = self.guarded.guard.vote
         key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.config.seed}
         pieces = [
             self._piece(attack, problem, Batch(batch.x[component], batch.y[component]), key, component.start)

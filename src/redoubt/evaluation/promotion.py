@@ -143,11 +143,11 @@ def better_guards(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _better(guards: list[Candidate]) -> Candidate:
-    """A vote that lowers what attacks leave of the network is not taken, whatever it raises."""
-    best = max(guards, key=lambda each: each.between)
-    plain = next((each for each in guards if each.vote == "plain"), best)
-    lowered = best.robust and plain.robust and best.robust.value < plain.robust.value
-    return plain if lowered else best
+    """A guard that lowers what attacks leave of the network is not taken, whatever it raises."""
+    plain = next((each for each in guards if each.vote == "plain"), None)
+    least = plain.robust.value if plain and plain.robust else -math.inf
+    kept = [each for each in guards if each.robust is None or each.robust.value >= least]
+    return max(kept, key=lambda each: each.between)
 
 
 def beats(challenger: Candidate, incumbent: Candidate) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from redoubt.bundle.base.types import Vote
 from redoubt.core.types import Norm, Threat
 from redoubt.evaluation.metrics import Rate, Score
 from redoubt.params.settings.sections import unset
@@ -18,6 +19,20 @@ class Found(BaseModel):
     """Frozen, refusing keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GuardedColumns(Found):
+    """One threat behind another guard of the same network: the columns of `ThreatResult` that depend on the guard."""
+
+    oblivious: Rate
+    adaptive: Rate
+    query: Rate | None = None
+    certified_guarded: Rate | None = None
+    flagged_oblivious: Rate
+    flagged_adaptive: Rate
+    scores: dict[str, Score] = {}
+    robust: dict[str, str] = {}
+    mcc: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
 
 
 class ThreatResult(Found):
@@ -46,6 +61,7 @@ class ThreatResult(Found):
         robust: the examples behind those columns that are still classified correctly, see `paired.packed`.
         mcc: the columns `undefended` and `adaptive` as Matthews' correlation, at the budget of a table with relations
             between its columns (classes only).
+        behind: the same threat behind other guards, where those were measured.
     """
 
     norm: Norm
@@ -68,6 +84,7 @@ class ThreatResult(Found):
     scores: dict[str, Score] = {}
     robust: dict[str, str] = {}
     mcc: dict[str, float] = Field(default_factory=dict, exclude_if=unset)
+    behind: dict[Vote, GuardedColumns] = Field(default_factory=dict, exclude_if=unset)
 
     @property
     def threat(self) -> Threat:
@@ -110,6 +127,16 @@ class Check(Found):
     found: str
 
 
+class GuardedClean(Found):
+    """Unperturbed examples behind another guard of the same network: what of `Robustness` depends on the guard."""
+
+    clean_guarded: Rate
+    scores: dict[str, Score] = {}
+    mcc: float | None = None
+    degenerate: str | None = None
+    right: dict[str, str] = {}
+
+
 class Robustness(Found):
     """Everything measured on one guarded model.
 
@@ -128,6 +155,7 @@ class Robustness(Found):
         examples: digest of what was attacked, inputs and labels.
         right: the examples behind `clean` and `clean_guarded`, see `paired.packed`.
         degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
+        behind: unperturbed behind other guards, where those were measured.
     """
 
     digest: str
@@ -144,6 +172,7 @@ class Robustness(Found):
     degenerate: str | None = None
     examples: str = ""
     right: dict[str, str] = {}
+    behind: dict[Vote, GuardedClean] = Field(default_factory=dict, exclude_if=unset)
 
     def at(self, threat: Threat) -> ThreatResult:
         """The cell of one threat."""

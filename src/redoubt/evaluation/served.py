@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from redoubt.bundle.base.types import Vote
-from redoubt.evaluation.plain_answer import GUARDS, plain_answer, plain_clean
+from redoubt.evaluation.guards import GUARDS, behind, clean_behind
 from redoubt.evaluation.results import NORMS, Robustness
 from redoubt.params.settings.sections import Eps
 from redoubt.runs import RunRecord
@@ -22,9 +22,8 @@ def served_record(task: str, model: str, measured: Mapping[str, Any], eps: Eps, 
         eps: the budget.
         vote: of the guard, as chosen on validation examples.
     """
-    robustness, clean = Robustness.model_validate(measured["test"]), measured["clean"]
-    if vote == "plain":
-        robustness, clean = plain_answer(robustness), plain_clean(clean)
+    robustness = behind(Robustness.model_validate(measured["test"]), vote)
+    clean = clean_behind(measured["clean"], vote)
     metrics = {f"served/{name}": clean["guarded"][name] for name in CLEAN if name in clean["guarded"]}
     for norm in NORMS:
         cell = robustness.at(eps.threat(norm))

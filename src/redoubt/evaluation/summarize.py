@@ -15,7 +15,7 @@ from redoubt.evaluation.metrics import Rate, Score, balanced_accuracy, class_met
 from redoubt.evaluation.paired import packed
 from redoubt.evaluation.probes import diagnose
 from redoubt.evaluation.redraws import Flags
-from redoubt.evaluation.results import Check, Robustness
+from redoubt.evaluation.results import Check, GuardedClean, Robustness
 
 # Of a number's size: what two calls of one network may differ by.
 FLAT = 1e-6
@@ -33,10 +33,7 @@ def summarize(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judg
     evaluator, batch = evaluation.evaluator, evaluation.batch
     guarded = evaluator.guarded.predict(batch.x, np.random.default_rng(evaluator.config.seed))
     network, labels = evaluator.guarded.network(batch.x), evaluator.guarded.schema.labels
-    is_adversarial, is_adversarial_guarded = (
-        evaluator.is_adversarial(batch.x, batch.y),
-        evaluator.is_adversarial_guarded(batch.x, batch.y),
-    )
+    is_adversarial, clean = evaluator.is_adversarial(batch.x, batch.y), _clean(evaluator, batch)
     eps, cells = evaluator.config.eps.of(norm), [cell for cell in evaluation.cells if cell.norm == norm]
     fixed = next((cell.immovable for cell in cells if cell.eps == eps and not cell.measured), None)
     targeted = evaluation.thorough and evaluator.config.criterion.is_classification and fixed is None
@@ -44,22 +41,32 @@ def summarize(evaluation: Evaluation, norm: Norm, foreign: list[Floats], *, judg
     return Robustness(
         digest=evaluator.guarded.digest,
         clean=rate(~is_adversarial),
-        clean_guarded=rate(~is_adversarial_guarded),
+        clean_guarded=clean.clean_guarded,
         false_positives=rate(guarded.flagged),
         cells=cells,
         targeted={norm: _targeted(evaluation, norm)} if targeted else {},
         components=ablate_guard(evaluator, batch, evaluation.examples[Threat(norm, eps)], norm) if judge_parts else [],
         checks={norm: [_nothing(fixed.says(norm, eps))] if fixed else diagnose(evaluation, norm, foreign)},
-        scores=_scores(
-            evaluator,
-            batch,
-            {"clean": (network, is_adversarial), "clean_guarded": (guarded.vote, is_adversarial_guarded)},
-        ),
-        mcc=_mcc(guarded.vote, batch, labels),
+        scores=_scores(evaluator, batch, {"clean": (network, is_adversarial)}) | clean.scores,
+        mcc=clean.mcc,
         mcc_network=_mcc(network, batch, labels),
-        degenerate=degenerate(network, labels) or degenerate(guarded.vote, labels),
+        degenerate=degenerate(network, labels) or clean.degenerate,
         examples=digest_arrays({"x": batch.x, "y": batch.y}),
-        right={"clean": packed(~is_adversarial), "clean_guarded": packed(~is_adversarial_guarded)},
+        right={"clean": packed(~is_adversarial)} | clean.right,
+        behind={vote: _clean(each, batch) for vote, each in evaluation.others.items()},
+    )
+
+
+def _clean(evaluator: Evaluator, batch: Batch) -> GuardedClean:
+    """Unperturbed examples behind one guard."""
+    said = evaluator.guarded.predict(batch.x, np.random.default_rng(evaluator.config.seed)).vote
+    is_adversarial, labels = evaluator.is_adversarial_guarded(batch.x, batch.y), evaluator.guarded.schema.labels
+    return GuardedClean(
+        clean_guarded=rate(~is_adversarial),
+        scores=_scores(evaluator, batch, {"clean_guarded": (said, is_adversarial)}),
+        mcc=_mcc(said, batch, labels),
+        degenerate=degenerate(said, labels),
+        right={"clean_guarded": packed(~is_adversarial)},
     )
 
 

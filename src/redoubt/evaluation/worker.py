@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from redoubt.bundle.base.types import Vote
 from redoubt.core.types import Batch, Bounds, Floats, Norm, Threat
 from redoubt.evaluation.cache import EvaluationCache
 from redoubt.evaluation.results import Robustness
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # Examples that are kept to be looked at.
 SHOWN = 8
+# The guards that are attacked beside the one that votes; one that only detects is known from the network's columns.
+OTHERS: tuple[Vote, ...] = ("squeezed",)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ def measure(job: WorkerJob) -> dict[str, dict[str, ModelResult]]:
     )
     evaluators = _evaluators(job.folders, config)
     done = {
-        name: {model: Evaluation(each, split.batch, thorough=split.thorough) for model, each in evaluators.items()}
+        name: {
+            model: Evaluation(each, split.batch, thorough=split.thorough, others=OTHERS)
+            for model, each in evaluators.items()
+        }
         for name, split in job.splits.items()
     }
     # A model's ablation and checks take about as long as a threat or two.

@@ -28,6 +28,7 @@ TRAINING = {
 
 GUARDS = {
     "all": "squeezes and randomizes its input, lets the variants vote and flags what squeezing moves",
+    "squeezed": "answers by its input with fewer levels and flags inputs whose answer squeezing moves",
     "plain": "leaves its answer as it is and flags inputs whose answer squeezing moves",
 }
 

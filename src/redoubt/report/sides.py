@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from redoubt.bundle.base.io import read_typed
 from redoubt.bundle.base.types import Vote
 from redoubt.core.errors import RedoubtError
-from redoubt.evaluation.plain_answer import plain_answer
+from redoubt.evaluation.guards import behind
 from redoubt.evaluation.results import Robustness
 from redoubt.report.compare import Side
 
@@ -148,8 +148,8 @@ def _of_report(name: str, folder: Path, model: str | None) -> Side:
     # As in the report, where no model is promoted the natural one is shown.
     model = model or promotion.champion or "natural"
     numbers, vote = _numbers(name, found, model), promotion.guards.get(model, "all")
-    if vote == "plain":
-        numbers = plain_answer(Robustness.model_validate(numbers)).model_dump(mode="json")
+    if vote != "all":
+        numbers = behind(Robustness.model_validate(numbers), vote).model_dump(mode="json")
     settings: dict[str, Any] = {"digest": numbers.get("digest"), "model": model, "vote": vote}
     for path in sorted(folder.glob("records/*.json")):
         record = read_typed(path, Record)

@@ -15,8 +15,9 @@ Positive = Annotated[float, Field(gt=0.0, le=1e38, allow_inf_nan=False)]
 # What float32 can hold, with room to compute.
 Number = Annotated[float, Field(ge=-1e38, le=1e38, allow_inf_nan=False)]
 GuardDraws = Annotated[int, Field(ge=1, le=64)]
-# Whether all variants of a guard vote, or the plain input alone, beside which the others only serve its detector.
-Vote = Literal["all", "plain"]
+# Which variants of a guard give its answer: all of them by their mean, or the squeezed or the plain input alone; the
+# others then only serve its detector.
+Vote = Literal["all", "squeezed", "plain"]
 
 # Names become folders, parts of file names, words of addresses and MLflow's experiments.
 NAME_RULE = (

@@ -49,8 +49,8 @@ class GuardConfig(BaseModel):
         squeezed: which features have a bit depth, empty if all that may change: levels of equal width would make one of
             nearly all values of a skewed feature (tables).
         output_scale: unit of the score: 1 for classes, the target's standard deviation for a number.
-        vote: whether all variants vote, or the plain input alone: then the answer is the network's own, the smoothed
-            variants serve the detector, and there are no random ones.
+        vote: whether all variants vote, or one alone answers: the plain input, for the network's own answer, or the
+            squeezed one. Then the others serve the detector, and there are no random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,14 +109,20 @@ class GuardConfig(BaseModel):
     @property
     def random_variants(self) -> tuple[str, ...]:
         """The variants that take a draw each."""
-        if self.vote == "plain":
+        if self.vote != "all":
             return ()
         return tuple(f"random-{index + 1}" for index in range(self.draws))
 
     @property
     def voting(self) -> tuple[str, ...]:
-        """The variants whose mean is the answer, the first of `variants`."""
-        return self.variants if self.vote == "all" else self.variants[:1]
+        """The variants whose mean is the answer, next to each other in `variants`."""
+        return self.variants if self.vote == "all" else (self.vote,)
+
+    @property
+    def answering(self) -> slice:
+        """Where they are in `variants`."""
+        first = self.variants.index(self.voting[0])
+        return slice(first, first + len(self.voting))
 
     def beyond(self, x: Floats) -> NDArray[np.float64]:
         """How far each feature of a table lies outside the box that training and attacks saw, in widths of the box.
@@ -141,7 +147,7 @@ class GuardConfig(BaseModel):
             For images `index_rows` and `index_columns`, int64 `(examples, draws)`, each a row of `placements`; for
             tables `noise`, float32 `(examples, draws, features)` in raw units. Nothing where no variant is random.
         """
-        if self.vote == "plain":
+        if self.vote != "all":
             return {}
         if self.kind == "table":
             shape = (rows, self.draws, *self.shape)

@@ -1,7 +1,7 @@
 """The guarded model as it is served: the exported graphs under ONNX Runtime, the vote and the detector."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from pydantic import RootModel
 
 from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.base.io import LARGEST_BINARY, digest_folder, read_bytes, read_typed
-from redoubt.bundle.base.types import Floats
+from redoubt.bundle.base.types import Floats, Vote
 from redoubt.bundle.batches import slices
 from redoubt.bundle.model.guard_config import Draws, GuardConfig
 from redoubt.bundle.model.onnx_repeats import skip_repeats
-from redoubt.bundle.model.onnx_variants import first_variants
+from redoubt.bundle.model.onnx_variants import keep_variants
 from redoubt.bundle.model.quicken import quicken
 from redoubt.bundle.model.untrusted import check_graph
 from redoubt.bundle.schema import Schema
@@ -100,16 +100,16 @@ class GuardedModel:
         self.schema, self.guard, self.digest = schema, guard, digest
         self._numeric, self._switches = schema.numeric, schema.switching
         # Made anew with every answer they would take a tenth of its time.
-        self._variants, self._fixed, self._voting = guard.variants, len(guard.fixed_variants), len(guard.voting)
+        self._variants, self._fixed, self._answering = guard.variants, len(guard.fixed_variants), guard.answering
         self._threads = threads
         self._graph, self._proof_graph = (graph if evaluates else None), (proof if evaluates else None)
         _check_fit(schema, guard)
-        cut = guard.vote == "plain"
-        self._session = _open(graph, threads, MODEL, len(guard.variants) if cut else None)
+        cut = guard.vote != "all"
+        self._session = _open(graph, threads, MODEL, range(len(guard.variants)) if cut else None)
         _check_answers(self._session, schema, guard)
         self._proof: onnxruntime.InferenceSession | None = None
         if proof is not None:
-            self._proof = _open(proof, threads, PROOF, len(guard.voting) if cut else None)
+            self._proof = _open(proof, threads, PROOF, [self._answering.start] if cut else None)
             _check_proof(self._proof, schema, guard)
         self._proves = self._proof is not None and _proves(self._proof)
         self._network: onnxruntime.InferenceSession | None = None
@@ -148,6 +148,23 @@ class GuardedModel:
             raise BundleError(f"{folder} cannot be read: {error}") from None
         except BundleError as error:
             raise BundleError(f"{folder} cannot be read: {str(error).replace(f'{folder}/', '')}") from None
+
+    def behind(self, vote: Vote) -> "GuardedModel":
+        """The same graphs where other variants give the answer.
+
+        Args:
+            vote: which do.
+
+        Returns:
+            A model with the digest of this one, whose files it was made of.
+
+        Raises:
+            BundleError: the model was opened for its guarded answers alone.
+        """
+        if self._graph is None:
+            raise BundleError(NOT_KEPT)
+        guard = self.guard.model_copy(update={"vote": vote})
+        return GuardedModel(self._graph, self.schema, guard, self.digest, self._threads, self._proof_graph)
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -189,7 +206,8 @@ class GuardedModel:
         opinions = softmax(outputs) if self.schema.is_classification else outputs
         score = self._score(opinions)
         # What `mean` does, less its overhead.
-        vote = np.add.reduce(opinions[:, : self._voting], axis=1) / np.float32(self._voting)
+        answering = opinions[:, self._answering]
+        vote = np.add.reduce(answering, axis=1) / np.float32(answering.shape[1])
         flagged = score > self.guard.threshold
         if self.guard.kind == "table":
             flagged |= (self.outside(x) > FAR).any(axis=1)
@@ -330,11 +348,11 @@ def _check_ends(verb: str, ends: list[Any], expected: dict[str, list[int]]) -> N
         raise BundleError(f"{verb} {str(given)[:300]} per row; schema.json and guard.json expect {expected}")
 
 
-def _open(graph: bytes, threads: int, said: str, variants: int | None = None) -> onnxruntime.InferenceSession:
-    """A session; of so many of the first variants alone, if not of all."""
+def _open(graph: bytes, threads: int, said: str, variants: Sequence[int] | None = None) -> onnxruntime.InferenceSession:
+    """A session; of these variants alone, if not of all."""
     model = check_graph(graph, said)
     if variants is not None:
-        first_variants(model, variants)
+        keep_variants(model, variants)
     quicken(model)
     skip_repeats(model)
     options = onnxruntime.SessionOptions()

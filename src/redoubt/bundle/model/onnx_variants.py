@@ -1,5 +1,6 @@
-"""Has a graph compute only the first of a guard's variants, where the others are not asked for."""
+"""Has a graph compute only some of a guard's variants, where the others are not asked for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,22 +8,24 @@ import numpy as np
 from redoubt.bundle.model.onnx_edit import EditedGraph, attributes
 
 
-def first_variants(model: Any, count: int) -> None:
+def keep_variants(model: Any, places: Sequence[int]) -> None:
     """Edit a graph as `defenses.guards.guard` writes them; one of another form does not fit its guard afterwards.
 
     Args:
         model: a message of `onnx_messages`, its graph as it was exported: variants are put together as one batch, and
             its output is by examples again, `(examples, variants, columns)`.
-        count: of the variants that stay; each of them is one value of the stack.
+        places: of the variants that stay, rising; each of them is one value of the stack.
     """
     graph, nodes = EditedGraph(model.graph), list(model.graph.node)
     (output,) = (each.name for each in model.graph.output)
     for node in nodes:
         graph.keep(node)
         stacks = node.op_type == "Concat" and attributes(node).get("axis") == 1
-        if stacks and graph.maker(node.input[0], "Unsqueeze") and len(node.input) > count:
-            del node.input[count:]
-    _regroup(graph, output, count)
+        if stacks and graph.maker(node.input[0], "Unsqueeze") and len(node.input) > max(places):
+            chosen = [node.input[place] for place in places]
+            del node.input[:]
+            node.input.extend(chosen)
+    _regroup(graph, output, len(places))
     graph.close()
     read = {name for node in model.graph.node for name in node.input}
     kept = [each for each in model.graph.input if each.name in read]
@@ -31,7 +34,7 @@ def first_variants(model: Any, count: int) -> None:
     model.graph.input.extend(copies)
     sides = model.graph.output[0].type.tensor_type.shape.dim
     if len(sides) > 1:
-        sides[1].dim_value = count
+        sides[1].dim_value = len(places)
 
 
 def _regroup(graph: EditedGraph, output: str, count: int) -> None:

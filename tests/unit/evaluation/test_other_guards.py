@@ -1,4 +1,4 @@
-"""A guard that only detects: what is derived of it is what its own bundle gives when it is attacked."""
+"""A guard of which one variant alone answers: what is known of it is what its own bundle gives when it is attacked."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,15 +8,22 @@ import numpy as np
 import pytest
 
 from redoubt.bundle.base.errors import BundleError
+from redoubt.bundle.base.types import Vote
 from redoubt.bundle.certificates import certified_eps
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, GuardedModel, softmax
 from redoubt.core.types import Threat
+from redoubt.defenses.behind import write_behind
 from redoubt.defenses.components import components
-from redoubt.defenses.detecting import write_detecting
-from redoubt.evaluation.plain_answer import plain_answer, plain_clean
+from redoubt.evaluation.guards import behind, clean_behind
 from redoubt.evaluation.summarize import summarize
 from tests.support.evaluations import evaluation
 from tests.support.tiny import NAMES, TABLE, Guarded
+
+
+def alone(voting: Guarded, vote: Vote, folder: Path) -> Guarded:
+    """The same network behind the guard of which this variant alone answers."""
+    write_behind(voting.folder, folder, vote, voting.case.test.x)
+    return replace(voting, folder=folder, model=GuardedModel.load(folder))
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -25,9 +32,16 @@ def pair(
 ) -> tuple[Guarded, Guarded]:
     """A bundle whose variants vote, and the same network behind the guard that only detects."""
     voting = bundles(request.param)
-    folder = tmp_path_factory.mktemp("detecting") / voting.case.name
-    write_detecting(voting.folder, folder, voting.case.test.x)
-    return voting, replace(voting, folder=folder, model=GuardedModel.load(folder))
+    return voting, alone(voting, "plain", tmp_path_factory.mktemp("detecting") / voting.case.name)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def squeezing(
+    request: pytest.FixtureRequest, bundles: Callable[[str], Guarded], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Guarded, Guarded]:
+    """A bundle whose variants vote, and the same network answering by the squeezed one."""
+    voting = bundles(request.param)
+    return voting, alone(voting, "squeezed", tmp_path_factory.mktemp("squeezing") / voting.case.name)
 
 
 def test_its_answer_is_the_networks_own_and_always_the_same(pair: tuple[Guarded, Guarded]) -> None:
@@ -79,7 +93,7 @@ def test_the_figures_derived_are_those_of_an_attack_on_it(pair: tuple[Guarded, G
         work = evaluation(each, thorough=False)
         cell = work.run(budget)
         found.append((cell, summarize(work, "linf", [], judge_parts=False)))
-    derived, (cell, whole) = plain_answer(found[0][1]), found[1]
+    derived, (cell, whole) = behind(found[0][1], "plain"), found[1]
     told = derived.at(budget)
     assert told.undefended == cell.undefended == cell.oblivious == told.oblivious == told.adaptive
     assert told.certified == told.certified_guarded == cell.certified == cell.certified_guarded
@@ -95,12 +109,55 @@ def test_the_figures_derived_are_those_of_an_attack_on_it(pair: tuple[Guarded, G
     assert derived.mcc == pytest.approx(whole.mcc, abs=1e-9)
 
 
-def test_clean_figures_are_those_of_the_network() -> None:
-    assert plain_clean({"undefended": {"accuracy": 0.9}, "guarded": {"accuracy": 0.8}, "pairs": []}) == {
-        "undefended": {"accuracy": 0.9},
-        "guarded": {"accuracy": 0.9},
-        "pairs": [],
+def test_the_squeezed_variant_answers_as_it_did_among_the_others(squeezing: tuple[Guarded, Guarded]) -> None:
+    voting, squeezed = squeezing
+    x = squeezed.case.test.x
+    one, other = (squeezed.model.predict(x, np.random.default_rng(seed)) for seed in range(2))
+    outputs = voting.model.predict(x, np.random.default_rng(0)).outputs[:, voting.model.variants.index("squeezed")]
+    expected = softmax(outputs) if squeezed.case.schema.labels else outputs
+    assert np.allclose(one.vote, expected, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(expected).max())))
+    assert np.array_equal(one.vote, other.vote)
+    assert squeezed.model.variants == voting.model.guard.fixed_variants
+
+
+def test_what_is_proven_of_it_is_what_is_proven_of_the_squeezed_variant(squeezing: tuple[Guarded, Guarded]) -> None:
+    voting, squeezed = squeezing
+    x = squeezed.case.test.x
+    proof = squeezed.model.prove(x, 0.05, np.random.default_rng(0))
+    every = voting.model.prove(x, 0.05, np.random.default_rng(0))[:, voting.model.variants.index("squeezed")]
+    assert proof.shape == (len(x), 1, max(squeezed.case.schema.outputs, 2))
+    assert np.allclose(proof[:, 0], every, rtol=1e-4, atol=1e-4 * max(1.0, float(np.abs(every).max())))
+    assert np.allclose(squeezed.model.prove_network(x, 0.05), voting.model.prove_network(x, 0.05))
+
+
+def test_the_figures_beside_are_those_of_an_attack_on_the_squeezing_guard(squeezing: tuple[Guarded, Guarded]) -> None:
+    voting, squeezed = squeezing
+    budget = Threat("linf", 0.1)
+    both = evaluation(voting, thorough=False, others=("squeezed",))
+    both.run(budget)
+    own = evaluation(squeezed, thorough=False)
+    cell = own.run(budget)
+    derived = behind(summarize(both, "linf", [], judge_parts=False), "squeezed")
+    whole, told = summarize(own, "linf", [], judge_parts=False), derived.at(budget)
+    # What was made for the guard that votes is tried on the network too, and only there.
+    assert told.undefended.share <= cell.undefended.share
+    guarded = ("oblivious", "adaptive", "certified_guarded", "flagged_adaptive")
+    assert [getattr(told, name) for name in guarded] == [getattr(cell, name) for name in guarded]
+    assert {name: told.scores[name] for name in guarded[:3]} == {name: cell.scores[name] for name in guarded[:3]}
+    assert {name: told.robust[name] for name in guarded[:3]} == {name: cell.robust[name] for name in guarded[:3]}
+    assert (derived.clean, derived.clean_guarded) == (whole.clean, whole.clean_guarded)
+    assert (derived.scores, derived.right, derived.mcc) == (whole.scores, whole.right, whole.mcc)
+
+
+def test_clean_figures_are_those_of_what_answers() -> None:
+    clean = {name: {"accuracy": share} for name, share in (("undefended", 0.9), ("guarded", 0.8), ("squeezed", 0.85))}
+    found = {vote: clean_behind(clean, vote) for vote in ("all", "squeezed", "plain")}
+    assert {vote: each["guarded"]["accuracy"] for vote, each in found.items()} == {
+        "all": 0.8,
+        "squeezed": 0.85,
+        "plain": 0.9,
     }
+    assert all(each["undefended"] == clean["undefended"] for each in found.values())
 
 
 def test_its_files_are_those_that_were_attacked(pair: tuple[Guarded, Guarded]) -> None:
@@ -122,7 +179,7 @@ def test_a_graph_that_answers_otherwise_is_not_promoted(
     voting = bundles(TABLE)
     monkeypatch.setattr(GuardedModel, "network", lambda self, x: network(self, x)[:, ::-1])
     with pytest.raises(BundleError, match="answers otherwise than the network that was attacked"):
-        write_detecting(voting.folder, tmp_path / "made", voting.case.test.x)
+        write_behind(voting.folder, tmp_path / "made", "plain", voting.case.test.x)
     assert not (tmp_path / "made").exists()
 
 
