@@ -1,4 +1,4 @@
-"""Promote the most robust model that clears the gates, behind its better guard; keep the incumbent if it is better."""
+"""Promote the most robust model that clears the gates, behind its best guard; keep the incumbent if it is better."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from redoubt.defenses.behind import write_behind
 from redoubt.evaluation.baselines import compared
 from redoubt.evaluation.champion import clean_figures, incumbent_of, install, threat_of
 from redoubt.evaluation.guards import GUARDS, behind, clean_behind
-from redoubt.evaluation.promotion import Candidate, beats, better_guards, candidate, choose, next_step
+from redoubt.evaluation.promotion import Candidate, beats, best_guards, candidate, choose, next_step
 from redoubt.evaluation.results import Robustness
 from redoubt.evaluation.served import served_record
 from redoubt.params.settings.stages import PromoteSettings
@@ -57,7 +57,7 @@ def work(settings: PromoteSettings) -> None:
             install(champion, source, card, {"task": settings.name, "inputs": example_request(settings.name, data)})
     promoted = incumbent_of(champion, terms, settings.gates)
     _tell(champion, settings.name)
-    guards = {each.name: each.vote for each in better_guards(candidates)}
+    guards = {each.name: each.vote for each in best_guards(candidates)}
     if promoted:
         guards[promoted.model] = promoted.selection.vote
     decision = {
@@ -80,7 +80,7 @@ def work(settings: PromoteSettings) -> None:
         write_json(reports / "records" / f"promote-{name}.json", of_model.model_dump())
     if decision["champion"] is None:
         print(f"promote@{settings.name}: no model is promoted")
-        for each in better_guards(candidates):
+        for each in best_guards(candidates):
             print(f"  {each.name}: {'; '.join(each.failed(settings.gates))}")
         print(f"  what to do: {decision['next_step']}")
 

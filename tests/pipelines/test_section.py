@@ -1,6 +1,6 @@
 """Words of a section that are made of settings and figures."""
 
-from pipelines.headline import _other_guard
+from pipelines.headline import _other_guards
 from pipelines.section import _clean, _gates
 from redoubt.bundle.schema import Schema
 from redoubt.params.settings.sections import CANDIDATES
@@ -32,7 +32,7 @@ def test_shares_are_told_in_percent_and_other_figures_as_numbers() -> None:
     assert told["rows"][-1][:2] == ["the majority class", "10.0 %"]
 
 
-def test_the_note_on_the_guard_says_what_the_other_one_would_have_cost() -> None:
+def test_the_note_on_the_guard_says_what_each_other_one_would_have_cost() -> None:
     def score(vote: str, *values: float) -> dict[str, object]:
         keys = ("clean", "robust", "certified")
         return {
@@ -44,11 +44,13 @@ def test_the_note_on_the_guard_says_what_the_other_one_would_have_cost() -> None
     promotion = {
         "champion": "certified",
         "vote": "plain",
-        "candidates": [score("all", 0.9, 0.85, 0.0), score("plain", 0.9, 0.8, 0.75)],
+        "candidates": [score("all", 0.9, 0.85, 0.0), score("squeezed", 0.9, 0.8, 0.7), score("plain", 0.9, 0.8, 0.75)],
     }
-    assert list(_other_guard(promotion)) == [
+    assert list(_other_guards(promotion)) == [
         "the guard only detects; if its variants voted: clean 0.0, adaptive +5.0, certified \N{MINUS SIGN}75.0 points, "
-        "on validation examples"
+        "on validation examples",
+        "the guard only detects; if it squeezed: clean 0.0, adaptive 0.0, certified \N{MINUS SIGN}5.0 points, "
+        "on validation examples",
     ]
-    assert not list(_other_guard({**promotion, "candidates": promotion["candidates"][1:]}))
-    assert not list(_other_guard({**promotion, "champion": None}))
+    assert not list(_other_guards({**promotion, "candidates": promotion["candidates"][2:]}))
+    assert not list(_other_guards({**promotion, "champion": None}))

@@ -1,4 +1,4 @@
-"""A champion whose guard only detects, as it is served: the network's own answer, always the same, and its flag."""
+"""Champions whose guard only detects or squeezes, as they are served: one variant answers, always alike, and a flag."""
 
 import shutil
 from collections.abc import Iterator
@@ -15,15 +15,16 @@ from tests.support.process import serve
 
 IMAGE = np.random.default_rng(3).random((8, 8)).round(3).tolist()
 RECORD = {"cp": 300.0, "hp": 50, "species": "Eevee"}
+VOTES = {"digits": "plain", "colours": "squeezed", "evolution": "plain"}
 
 
 @pytest.fixture(scope="module")
 def plain(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same champions without the vote."""
+    """The same champions without the vote; `colours` answers by its squeezed input."""
     folder = Path(shutil.copytree(models, tmp_path_factory.mktemp("plain") / "models"))
     for task, schema in SCHEMAS.items():
         champion = folder / task / "champion"
-        write_json(champion / "guard.json", {**read_json(champion / "guard.json"), "vote": "plain"})
+        write_json(champion / "guard.json", {**read_json(champion / "guard.json"), "vote": VOTES[task]})
         write_card(champion, schema)
     return folder
 
@@ -65,9 +66,26 @@ def test_its_certificate_is_the_networks(served: httpx.Client, plain: Path, http
 
 def test_the_page_is_told_that_no_variant_votes(served: httpx.Client) -> None:
     told = served.get("/page.json").json()["tasks"]
-    assert {each["task"]: (each["vote"], each["variants"][0]) for each in told} == dict.fromkeys(
-        SCHEMAS, ("plain", "plain")
-    )
+    assert {each["task"]: each["vote"] for each in told} == VOTES
+    assert {each["variants"][0] for each in told} == {"plain"}
+
+
+def test_a_guard_that_squeezes_answers_and_certifies_by_the_squeezed_input(served: httpx.Client, plain: Path) -> None:
+    image = np.random.default_rng(4).random((6, 8, 3)).round(3)
+    asked = {"task": "colours", "inputs": [image.tolist()], "certify": "radius"}
+    one, again = (served.post("/predict", json=asked).json()["predictions"][0] for _ in "ab")
+    assert one == again
+    assert list(one["variants"]) == ["plain", "median", "squeezed"]
+    assert one["label"] == one["variants"]["squeezed"]
+    model, x = GuardedModel.load(plain / "colours" / "champion"), np.float32(image)[None]
+    outputs = model.predict(x, np.random.default_rng(0)).outputs[0, 2]
+    expected = np.exp(outputs - outputs.max()) / np.exp(outputs - outputs.max()).sum()
+    assert np.allclose([*one["probabilities"].values()], expected, atol=1e-5)
+    step = np.float32(1.0) / np.float32(7.0)
+    squeezed = np.round(x / step) * step
+    assert np.allclose(model.network(squeezed)[0], outputs, atol=1e-4)
+    label, eps = int(outputs.argmax()), one["certified"]["eps"]
+    assert model.prove(x, eps, np.random.default_rng(0))[0, 0, label] > 0 or eps == 0
 
 
 def test_what_squeezing_moves_is_flagged(served: httpx.Client, plain: Path) -> None:

@@ -129,20 +129,20 @@ def candidate(name: str, validation: Robustness, threat: Threat, linear: float, 
 
 
 def choose(candidates: list[Candidate], gates: GatesParams) -> Candidate | None:
-    """The most robust model that clears every gate, clean breaking ties, behind its better guard; None if none does."""
+    """The most robust model that clears every gate, clean breaking ties, behind its best guard; None if none does."""
     passing = [each for each in candidates if not each.failed(gates)]
-    return max(better_guards(passing), key=lambda each: each.worth, default=None)
+    return max(best_guards(passing), key=lambda each: each.worth, default=None)
 
 
-def better_guards(candidates: Iterable[Candidate]) -> list[Candidate]:
+def best_guards(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate per model: behind the guard that leaves it more robust, by what attacks leave and is certified."""
     guards: dict[str, list[Candidate]] = {}
     for each in candidates:
         guards.setdefault(each.name, []).append(each)
-    return [_better(each) for each in guards.values()]
+    return [_best(each) for each in guards.values()]
 
 
-def _better(guards: list[Candidate]) -> Candidate:
+def _best(guards: list[Candidate]) -> Candidate:
     """A guard that lowers what attacks leave of the network is not taken, whatever it raises."""
     plain = next((each for each in guards if each.vote == "plain"), None)
     least = plain.robust.value if plain and plain.robust else -math.inf

@@ -11,7 +11,7 @@ from redoubt.evaluation.promotion import (
     Candidate,
     PromotionError,
     beats,
-    better_guards,
+    best_guards,
     candidate,
     choose,
     next_step,
@@ -144,9 +144,19 @@ def test_of_two_guards_the_one_that_leaves_more_is_taken(
         for each, (robust, certified, clean) in (("all", voting), ("plain", plain))
     ]
     for found in (both, both[::-1]):
-        (better,) = better_guards(found)
+        (better,) = best_guards(found)
         assert better.vote == vote
         assert choose(found, GATES) == better
+
+
+def test_of_three_guards_one_that_lowers_what_attacks_leave_makes_way_for_the_next_best() -> None:
+    guards = [
+        made("a", 0.9, 0.5, vote="all", certified=score(0.9)),
+        made("a", 0.9, 0.65, vote="squeezed", certified=score(0.1)),
+        made("a", 0.9, 0.6, vote="plain", certified=score(0.0)),
+    ]
+    assert [each.vote for each in best_guards(guards)] == ["squeezed"]
+    assert [each.vote for each in best_guards(guards[::2])] == ["plain"]
 
 
 def test_a_guard_that_clears_the_gates_goes_before_a_better_one_that_does_not() -> None:

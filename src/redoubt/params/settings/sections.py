@@ -276,8 +276,8 @@ class GatesParams(Strict):
         worse_than_linear: how far clean may lie below that of a plain linear model on the same examples.
         robust: floor under robust's lower end; left out: none.
         clean: floor under clean's lower end; left out: none, since how hard a task is nobody knows beforehand.
-        vote: which variants of the guard vote: all of them, the plain input alone, or (auto) whichever leaves the model
-            more robust, by what attacks leave and bounds certify.
+        vote: which variants of the guard answer: all of them by a vote, the squeezed or the plain input alone, or
+            (auto) whichever leaves the model more robust, by what attacks leave and bounds certify.
     """
 
     margin: Share = 0.0
