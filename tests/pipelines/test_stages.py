@@ -19,7 +19,7 @@ from redoubt.data.shared import dataset
 from redoubt.data.shared.dataset import Raw
 from redoubt.evaluation.feasibility import FeasibilityError
 from redoubt.evaluation.metrics import Rate, Score, rate
-from redoubt.evaluation.results import NORMS, Check, Robustness, ThreatResult
+from redoubt.evaluation.results import NORMS, Check, GuardedClean, GuardedColumns, Robustness, ThreatResult
 from redoubt.params.load import load
 from redoubt.params.resolve import settings
 from redoubt.params.settings.networks import Cnn, Linear
@@ -46,6 +46,7 @@ def attacked(
     models = {}
     for name, low in robust.items():
         share = Rate(share=low, low=low, high=1.0, n=12)
+        squeezed = dict.fromkeys(("oblivious", "adaptive", "flagged_oblivious", "flagged_adaptive"), share)
         cells = [
             ThreatResult(
                 norm=norm,
@@ -53,6 +54,7 @@ def attacked(
                 adaptive=share,
                 broken=[],
                 scores={"adaptive": scored(low), "undefended": scored(low - 0.05)},
+                behind={"squeezed": GuardedColumns(scores={"adaptive": scored(low - 0.05)}, **squeezed)},
                 **dict.fromkeys(COLUMNS, share),
             )
             for norm in ("linf", "l2")
@@ -67,12 +69,13 @@ def attacked(
             checks={norm: [Check(name="outputs are logits", passed=trusted, found="so")] for norm in NORMS},
             scores={"clean": scored(accuracy), "clean_guarded": scored(accuracy)},
             degenerate=degenerate,
+            behind={"squeezed": GuardedClean(clean_guarded=clean, scores={"clean_guarded": scored(accuracy)})},
         ).model_dump()
         folder = Path("models/risk", name)
         measured["digest"] = GuardedModel.load(folder).digest
         figures = {
             column: {"accuracy": clean, "balanced_accuracy": clean, "mcc": clean}
-            for column, clean in (("undefended", 0.99), ("guarded", accuracy))
+            for column, clean in (("undefended", 0.99), ("guarded", accuracy), ("squeezed", accuracy))
         }
         models[name] = {"validation": measured, "test": measured, "clean": figures}
     write_json(Path("reports/risk/robustness.json"), {"task": "risk", "norm": task.harden.norm, "models": models})
@@ -185,11 +188,12 @@ def test_what_these_data_cannot_be_trained_with_is_refused_before_they_are_judge
 def test_what_a_constant_gets_stands_beside_the_champion(task: Task) -> None:
     attacked(task, BOTH)
     promoted(task)
-    note, guard = line(task)["notes"]
+    note, squeezed, guard = line(task)["notes"]
     minus = "\N{MINUS SIGN}"
     assert (
         guard == f"the guard votes; if it only detected: clean 0.0, adaptive {minus}5.0 points, on validation examples"
     )
+    assert squeezed == guard.replace("it only detected", "it squeezed")
     assert note.startswith("a constant predictor ('")
     assert "balanced 50.0 %, clean and under any attack" in note
 

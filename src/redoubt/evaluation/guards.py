@@ -38,8 +38,7 @@ def clean_behind(clean: Mapping[str, Any], vote: Vote) -> dict[str, Any]:
 def _another_guard(measured: Robustness, vote: Vote) -> Robustness:
     clean = measured.behind[vote]
     cells = [
-        cell.model_copy(update=_replaced(cell, cell.behind[vote])) if vote in cell.behind else cell
-        for cell in measured.cells
+        cell.model_copy(update=_replaced(cell, cell.behind[vote])) if cell.measured else cell for cell in measured.cells
     ]
     found = _replaced(measured, clean) | {"cells": cells, "degenerate": measured.degenerate or clean.degenerate}
     return measured.model_copy(update=found)
