@@ -16,6 +16,7 @@ def about(champions: "Mapping[str, Champion]") -> list[dict[str, Any]]:
             **of_model(task, champion.model),
             "eps": champion.eps,
             "threat": champion.threat,
+            "levels": champion.levels,
             "example": champion.example,
         }
         for task, champion in champions.items()

@@ -16,6 +16,9 @@ from serving.guarded import NO_ANSWER, NO_ANSWER_SAYS, Asked
 from serving.schema import Certify
 from serving.stock import Stock
 
+# Of the pixels of an image, if its card says nothing else: the steps above black that a byte has.
+LEVELS = 255
+
 
 @dataclass(frozen=True, eq=False)
 class Champion:
@@ -26,6 +29,7 @@ class Champion:
         read: makes the network's inputs of JSON values.
         eps: L-inf size of the threat that its card reports on.
         threat: the same in words.
+        levels: that the pixels of its images are shares of.
         example: an input that it was shown beside; None where there is none.
     """
 
@@ -33,6 +37,7 @@ class Champion:
     read: Callable[[list[Any]], Floats]
     eps: float
     threat: str = ""
+    levels: int = LEVELS
     example: Any = None
 
     @property

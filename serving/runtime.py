@@ -13,7 +13,7 @@ from redoubt.bundle.base.errors import BundleError
 from redoubt.bundle.base.io import digest_folder, read_typed
 from redoubt.bundle.base.types import NAME_RULE, Floats, Name, Positive, is_name
 from redoubt.bundle.model.guarded_model import BUNDLE_FILES, NOT_PROMOTED, GuardedModel
-from serving.answers import Ask, Champion, check, reply
+from serving.answers import LEVELS, Ask, Champion, check, reply
 from serving.images import decode
 from serving.inputs import reader
 from serving.schema import PredictRequest, PredictResponse, UploadRequest, short, sizes_of
@@ -27,11 +27,12 @@ MOST_MOVED = {True: 2.001, False: 1000.0}
 
 
 class Told(BaseModel):
-    """The threat of a card in words, which give its eps in raw units too."""
+    """The threat of a card in words, which give its eps in raw units too; pixels are shares of `levels`."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     says: Annotated[str, Field(max_length=10_000)]
+    levels: Annotated[int, Field(ge=1, le=LEVELS)] = LEVELS
 
 
 class Card(BaseModel):
@@ -220,7 +221,8 @@ def checked(bundle: Path) -> Champion:
         raise BundleError(f"{bundle} changed while it was read; it is looked at again")
     _check_flags(model)
     read = reader(model.schema)
-    return Champion(model, read, card.eps, card.threat.says if card.threat else "", _example(bundle, read))
+    told = card.threat or Told(says="")
+    return Champion(model, read, card.eps, told.says, told.levels, _example(bundle, read))
 
 
 def _example(bundle: Path, read: Callable[[list[Any]], Floats]) -> Any:

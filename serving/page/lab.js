@@ -3,7 +3,7 @@
 import { attackImage, examples, Failed, predictImages } from "./api.js";
 import { Pad } from "./pad.js";
 import { Square } from "./square.js";
-import { down, onLanguage, t } from "./text.js";
+import { down, ofLevels, onLanguage, t } from "./text.js";
 import { drawImage, el, picture, segments } from "./view.js";
 import { drawCertificate, drawGuard, drawProbabilities, drawTrio, modelName, verdict } from "./readouts.js";
 
@@ -151,7 +151,7 @@ export class Lab {
   showEps() {
     const { eps } = this.state, clean = this.result?.clean;
     $("eps").value = eps;
-    const said = t("epsValue", { eps: eps.toFixed(2), bytes: Math.round(eps * 255) });
+    const said = t("epsValue", { eps: eps.toFixed(2), ...ofLevels(this.state.model, eps, Math.round) });
     $("eps-value").textContent = said;
     $("eps").setAttribute("aria-valuetext", said);
     const proven = clean?.certified?.eps ?? 0;

@@ -1,6 +1,6 @@
 // What is said of one result: verdict, pictures, probabilities, certificate, guard.
 
-import { down, has, percent, scored, short, t } from "./text.js";
+import { down, has, ofLevels, percent, scored, short, t } from "./text.js";
 import { bar, colourScale, drawChange, drawImage, el, picture, scoreScale } from "./view.js";
 
 // Of two distributions: the largest sum of absolute differences.
@@ -68,7 +68,7 @@ export function certificateText({ model, clean, guard, attacked, truth }) {
   const eps = clean.certified?.eps ?? 0;
   const found = attacked && clean.label === truth && attacked.label !== truth;
   if (eps < 0.01) return [t("uncertified"), t(found ? "uncertifiedFound" : "uncertifiedWhy")];
-  const values = { eps: down(eps), bytes: Math.floor(down(eps) * 255) };
+  const values = { eps: down(eps), ...ofLevels(model, down(eps), Math.floor) };
   return [t("certified", values), t(guard && model.vote === "all" ? "certifiedHow" : "certifiedAlone")];
 }
 

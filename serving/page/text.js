@@ -38,7 +38,7 @@ const EN = {
   adaptive: "FGSM and PGD are adaptive here: they differentiate the guard too (BPDA and EOT), though not its detector.",
   noGradients: "FGSM and PGD need gradients, which the service gives to nobody; make demo computes them.",
   eps: "Largest change of a pixel, ε",
-  epsValue: "{eps} = {bytes} of 255",
+  epsValue: "{eps} = {share} of {levels}",
   epsCertified: "Green: proven. Up to {eps} no attack can succeed on this image.",
   epsUncertified: "No part of this range is proven for this image.",
   working: "Attacking…",
@@ -61,7 +61,7 @@ const EN = {
   probabilities: "Probabilities",
   class: "class",
   certificate: "Certificate",
-  certified: "No change of up to {eps} per pixel ({bytes} of 255) changes this answer.",
+  certified: "No change of up to {eps} per pixel ({share} of {levels}) changes this answer.",
   certifiedHow: "Interval bounds through every layer, and through every variant of the guard, for the draws of this answer.",
   certifiedAlone: "Interval bounds through every layer of the network.",
   uncertified: "Nothing is proven for this image.",
@@ -158,7 +158,7 @@ const ZH = {
   adaptive: "这里的 FGSM 和 PGD 是自适应的：连防护一起求导（BPDA 与 EOT），但不针对检测器。",
   noGradients: "FGSM 和 PGD 需要梯度，服务不向任何人提供；make demo 会计算。",
   eps: "像素的最大改动 ε",
-  epsValue: "{eps}，即 255 级中的 {bytes} 级",
+  epsValue: "{eps}，即 {levels} 级中的 {share} 级",
   epsCertified: "绿色部分已证明：不超过 {eps} 时，对这张图像的任何攻击都不会成功。",
   epsUncertified: "对这张图像，这个范围内没有证明。",
   working: "正在攻击……",
@@ -181,7 +181,7 @@ const ZH = {
   probabilities: "概率",
   class: "类别",
   certificate: "证书",
-  certified: "每个像素改动不超过 {eps}（255 级中的 {bytes} 级），这个答案不会变。",
+  certified: "每个像素改动不超过 {eps}（{levels} 级中的 {share} 级），这个答案不会变。",
   certifiedHow: "区间界穿过网络的每一层，以及防护的每个变体；对这次作答的随机抽取成立。",
   certifiedAlone: "区间界穿过网络的每一层。",
   uncertified: "对这张图像没有证明。",
@@ -285,6 +285,12 @@ export function percent(share) {
 
 // A certified eps is never rounded up.
 export const down = (eps) => String(Math.floor(eps * 100 + 1e-6) / 100);
+
+// An eps in grey levels, of an image that has few of them to a tenth.
+export function ofLevels(model, eps, whole) {
+  const levels = model?.levels ?? 255, parts = levels < 255 ? 10 : 1;
+  return { levels, share: whole(eps * levels * parts) / parts };
+}
 
 export const scored = (score) => (score > 0 && score < 0.001 ? "< 0.001" : short(score, 2));
 

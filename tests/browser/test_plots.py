@@ -20,7 +20,10 @@ pytestmark = [
 CURVE = "eps,noise,undefended,adaptive\n0.0,0.96,0.96,0.93\n0.04,0.95,,{middle}\n0.08,0.94,0.2,0.05\n"
 HISTORY = "epoch,loss,val_loss,accuracy\n1,1.5,1.6,0.5\n2,0.4,0.6,0.9\n"
 CURVES, LEARNING = "reports/digits/curves/natural-linf.csv", "reports/digits/history/a.csv"
-FILES = {LEARNING: ("epoch", "val_loss"), CURVES: ("eps", "adaptive")}
+FILES = {
+    LEARNING: {"x": "epoch", "y": "val_loss", "y_label": "loss"},
+    CURVES: {"x": "eps", "y": "adaptive", "x_label": "L-inf eps", "y_label": "robust accuracy"},
+}
 
 
 def dvc(folder: Path, *words: str) -> None:
@@ -31,7 +34,7 @@ def dvc(folder: Path, *words: str) -> None:
 def pages(tmp_path_factory: pytest.TempPathFactory, project: Path) -> dict[str, Path]:
     """What both commands write with the project's own settings."""
     folder = tmp_path_factory.mktemp("plots")
-    plots = [{path: {"x": x, "y": y}} for path, (x, y) in FILES.items()]
+    plots = [{path: axes} for path, axes in FILES.items()]
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": plots}))
     for path, text in {CURVES: CURVE.format(middle="0.45"), LEARNING: HISTORY}.items():
         (folder / path).parent.mkdir(parents=True)
@@ -71,12 +74,14 @@ def test_each_file_is_drawn_without_another_host(chromium: Browser, pages: dict[
     # As DVC gives them the learning curves come first, by stages.
     first, second = page.locator("figure").all()
     expect(first.locator("figcaption")).to_have_text("digits/curves/natural-linf")
-    assert first.locator("li").all_text_contents() == ["noise", "undefended", "adaptive"]
-    assert second.locator("li").all_text_contents() == ["loss", "val_loss"], "an accuracy has another scale"
+    assert first.locator("li").all_text_contents() == ["random noise", "undefended", "adaptive"]
+    assert second.locator("li").all_text_contents() == ["training", "validation"], "an accuracy has another scale"
     # An empty cell is a gap, and no zero.
     drawn = [len((line.get_attribute("points") or "").split()) for line in first.locator("polyline").all()]
     assert drawn == [3, 2, 3]
-    assert "adaptive: 0.45 at eps 0.04" in first.locator("circle title").all_text_contents()
+    assert "adaptive: 0.45 at L-inf eps 0.04" in first.locator("circle title").all_text_contents()
+    for figure, axes in ((first, {"L-inf eps", "robust accuracy"}), (second, {"epoch", "loss"})):
+        assert axes <= set(figure.locator("svg > text").all_text_contents())
 
 
 def test_two_revisions_lie_in_one_plot(chromium: Browser, pages: dict[str, Path]) -> None:
@@ -84,7 +89,7 @@ def test_two_revisions_lie_in_one_plot(chromium: Browser, pages: dict[str, Path]
     figure = page.locator("figure").filter(has_text="natural-linf")
     assert sorted(figure.locator("li").all_text_contents()) == ["HEAD", "workspace"]
     titles = figure.locator("circle title").all_text_contents()
-    assert {"HEAD: 0.45 at eps 0.04", "workspace: 0.6 at eps 0.04"} <= set(titles)
+    assert {"HEAD: 0.45 at L-inf eps 0.04", "workspace: 0.6 at L-inf eps 0.04"} <= set(titles)
 
 
 def test_it_fits_a_phone(chromium: Browser, pages: dict[str, Path]) -> None:

@@ -37,7 +37,7 @@ def test_it_is_told_of_every_task(client: httpx.Client) -> None:
     cp, _, species = told["evolution"]["columns"]
     assert cp == {"name": "cp", "kind": "number", "optional": False, "low": 10.0, "high": 900.0, "scale": 200.0}
     assert species["categories"] == ["Caterpie", "Eevee"]
-    assert told["digits"]["threat"] == "L-inf 0.1 = 25.5 of 255"
+    assert (told["digits"]["threat"], told["digits"]["levels"]) == ("L-inf 0.1 = 25.5 of 255", 255)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -12,7 +12,7 @@ from redoubt.bundle.schema import Schema
 from redoubt.core.errors import RedoubtError
 from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.params.settings.base import NORMS, unknown
-from redoubt.perturbable import BYTE, in_raw_units, number
+from redoubt.perturbable import BYTE, grey_levels, in_raw_units, number
 
 # Ranges that images are kept in, the narrowest first, and what an eps of theirs is if none is asked for.
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
@@ -32,12 +32,14 @@ class Frame:
         schema: names the features of a table.
         said: the bounds in words, and where they are from.
         span: width of the box where it is the same for every value; None for a table in standard deviations.
+        levels: that the values of an image are shares of, see `grey_levels`.
     """
 
     bounds: Bounds
     schema: Schema
     said: str
     span: float | None
+    levels: int = BYTE
 
     @property
     def is_image(self) -> bool:
@@ -47,13 +49,13 @@ class Frame:
     def says(self, norm: Norm, eps: float) -> str:
         """An eps as a person reads it, such as "L-inf 0.1 = 25.5 of 255"."""
         if self.span is None:
-            return in_raw_units(self.schema, self.bounds, norm, eps)
+            return in_raw_units(self.schema, self.bounds, norm, eps, self.levels)
         each = eps if norm == "linf" else eps / math.sqrt(math.prod(self.schema.shape))
         spread = "" if norm == "linf" else f" if spread evenly over all {'pixels' if self.is_image else 'features'}"
         share = f"{number(100 * each / self.span)} % of the range"
         if not self.is_image:
             return f"{NORMS[norm]} {eps:g} = {share}{spread}"
-        return f"{NORMS[norm]} {eps:g} = {number(BYTE * each / self.span)} of {BYTE}{spread}"
+        return f"{NORMS[norm]} {eps:g} = {number(self.levels * each / self.span)} of {self.levels}{spread}"
 
     def warning(self, norm: Norm, eps: float) -> str | None:
         """Why an eps is unlikely to be what was meant; None where it is plausible."""
@@ -143,7 +145,9 @@ def frame_of(
     lower, upper, scale = (np.full(1, end, np.float32) for end in (low, high, 1.0))
     numbers = ", whole numbers" if whole else ""
     box = Bounds(lower, upper, scale, np.bool_(whole))
-    return Frame(box, schema, f"{low:g} to {high:g}{numbers}, {said}", high - low)
+    return Frame(
+        box, schema, f"{low:g} to {high:g}{numbers}, {said}", high - low, grey_levels((x - low) / (high - low))
+    )
 
 
 def related(frame: Frame, lines: Sequence[str], x: Floats) -> Frame:

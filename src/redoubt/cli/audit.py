@@ -189,6 +189,7 @@ def _opened(args: argparse.Namespace, examples: "Examples", folder: Path) -> "Ta
 
 def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> "Frame":
     from redoubt.audit.frame import Frame, frame_of, related
+    from redoubt.perturbable import grey_levels
 
     if target.guarded is None or target.schema is None:
         bounds = None if args.bounds is None else (args.bounds[0], args.bounds[1])
@@ -206,7 +207,7 @@ def _frame(args: argparse.Namespace, examples: "Examples", target: "Target") -> 
         if image
         else "of each feature, the bundle's; eps is in standard deviations or declared units"
     )
-    return Frame(box, target.schema, said, 1.0 if image else None)
+    return Frame(box, target.schema, said, 1.0 if image else None, grey_levels(examples.batch.x))
 
 
 def _settings(args: argparse.Namespace, target: "Target") -> "Settings":

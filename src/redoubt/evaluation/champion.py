@@ -16,7 +16,7 @@ from redoubt.core.store import whole_folder, write_json
 from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.evaluation.promotion import Candidate
 from redoubt.params.settings.sections import Eps, GatesParams
-from redoubt.perturbable import grey_levels, in_raw_units, raw_units
+from redoubt.perturbable import BYTE, grey_levels, in_raw_units, raw_units
 
 
 class Incumbent(BaseModel):
@@ -76,11 +76,12 @@ def threat_of(
         trained_elsewhere: a sentence per model that trained at another size.
         x: examples, whose pixels may have fewer levels than a byte.
     """
-    eps = sizes.of(norm)
+    eps, levels = sizes.of(norm), grey_levels(x)
     return {
         "norm": norm,
         "eps": eps,
-        "says": in_raw_units(schema, bounds, norm, eps, grey_levels(x)),
+        "says": in_raw_units(schema, bounds, norm, eps, levels),
+        **({"levels": levels} if schema.kind == "image" and levels != BYTE else {}),
         "raw_units": raw_units(schema, bounds, eps),
         "trained_elsewhere": list(trained_elsewhere),
     }

@@ -57,7 +57,7 @@ def _study(folder: Path, language: str, outlines: Outlines, drawings: Drawings) 
             for each in found["formulas"]
         ],
         "origin": found["origin"][language],
-        "sizes": ", ".join(f"{key} {value}" for key, value in found["sizes"].items()),
+        "sizes": ", ".join(f"`{key}={value}`" for key, value in found["sizes"].items()),
         "seed": found["seed"],
         "tables": [_table(each, language) for each in found["tables"]],
         "pictures": [
@@ -84,4 +84,6 @@ def _table(found: Mapping[str, Any], language: str) -> dict[str, Any]:
 def _cell(cell: Any, language: str) -> str:
     if isinstance(cell, dict):
         return str(cell[language])
+    if isinstance(cell, str):
+        return chinese(cell) if language == "zh" else cell
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)

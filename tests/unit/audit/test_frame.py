@@ -33,6 +33,8 @@ SAYS: list[tuple[np.ndarray, Norm, float, str]] = [
     (UNIT, "linf", 0.1, "L-inf 0.1 = 25.5 of 255"),
     (255 * UNIT, "linf", 8, "L-inf 8 = 8 of 255"),
     (2 * UNIT - 1, "linf", 0.2, "L-inf 0.2 = 25.5 of 255"),
+    (np.round(16 * UNIT) / 16, "linf", 0.15, "L-inf 0.15 = 2.4 of 16"),
+    (np.round(16 * UNIT) / 8 - 1, "linf", 0.3, "L-inf 0.3 = 2.4 of 16"),
     (UNIT, "l2", 0.4, "L2 0.4 = 25.5 of 255 if spread evenly over all pixels"),
     (TABLE, "linf", 0.5, "L-inf 0.5 standard deviations = 0.1"),
 ]
