@@ -105,7 +105,8 @@ def show(params: Params) -> list[str]:
     console.print(
         "Robust accuracy on the test split. Undefended: the network alone; oblivious and adaptive: guarded, the\n"
         "attacker unaware and aware of the guard; certified: guarded, correct throughout the eps-ball. A guard that\n"
-        f"only detects leaves the network's answer as it is, and flags what its smoothed variants contradict.\n{notes}"
+        "only detects leaves the network's answer as it is, and flags what its smoothed variants contradict; one that\n"
+        f"squeezes answers on its input rounded to fewer levels.\n{notes}"
         f"Report:      {Path('reports/index.html').resolve()}\n"
         "Serve it:    make serve   then open http://127.0.0.1:3000\n"
         "Compare:     make ui      which prints a link per task",

@@ -28,8 +28,8 @@ TRAINING = {
 
 GUARDS = {
     "all": "squeezes and randomizes its input, lets the variants vote and flags what squeezing moves",
-    "squeezed": "answers by its input with fewer levels and flags inputs whose answer squeezing moves",
-    "plain": "leaves its answer as it is and flags inputs whose answer squeezing moves",
+    "squeezed": "answers on its input rounded to fewer levels and flags inputs whose answer squeezing changes",
+    "plain": "leaves its answer as it is and flags inputs whose answer squeezing changes",
 }
 
 
