@@ -281,8 +281,8 @@ class ClassPrediction(BaseModel):
 
     Attributes:
         label: the most probable class.
-        probabilities: per class: the mean over the guard's variants, or of the one that answers alone: `squeezed` if the
-            guard squeezes, `plain`, the network's own, if it only detects.
+        probabilities: per class: the mean over the guard's variants, or of the one that answers alone: `squeezed` if
+            the guard squeezes, `plain`, the network's own, if it only detects.
         adversarial_score: how far squeezing the input moves the prediction, >= 0.
         flagged: whether the score is above the calibrated threshold, or a number lies outside its training range by
             more than that range's own width.
