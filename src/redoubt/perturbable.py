@@ -70,7 +70,8 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
     """Which values have another valid one within eps, in the shape of x.
 
     One feature may take the whole of an L2 eps, so that the answer is the same in both norms. A whole number of an
-    integer feature moves to whole numbers only. A mutable category can be another one at any eps above 0.
+    integer feature moves to whole numbers only, one of few values to another of them. A mutable category can be another
+    one at any eps above 0.
 
     Args:
         x: inputs `(rows, ...)`, in raw units.
@@ -78,13 +79,18 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
         eps: >= 0.
     """
     size = eps * np.asarray(bounds.scale, np.float64)
-    plain = not np.any(bounds.integer) and not bounds.one_sided
+    plain = not np.any(bounds.integer) and not bounds.one_sided and not bounds.listed
     if plain and np.all(size > 0) and np.all(bounds.lower < bounds.upper):
         return np.ones(x.shape, np.bool_)
     up, down = np.minimum(x + size, bounds.upper), np.maximum(x - size, bounds.lower)
     whole = bounds.integer & (x == np.round(x))
     up, down = (np.where(whole, np.floor(up + SLACK), up), np.where(whole, np.ceil(down - SLACK), down))
     free: NDArray[np.bool_] = (size > 0) & (((up > x) & bounds.rises) | ((down < x) & bounds.falls))
+    for place, values in bounds.listed.items():
+        at = x[:, place, None]
+        least, most = (side[:, place, None] for side in bounds.ends(x, eps * (1 + SLACK)))
+        other = (values >= np.maximum(least, bounds.lower[place])) & (values <= np.minimum(most, bounds.upper[place]))
+        free[:, place] &= (values != at).all(axis=1) | (other & (values != at)).any(axis=1)
     switches = bounds.switches_within(eps)
     return free if switches is None else free | switches.inputs(x.shape[1])
 
@@ -113,9 +119,11 @@ def immovable(x: Floats, bounds: Bounds, eps: float, schema: Schema) -> Immovabl
 
 
 def _smallest(bounds: Bounds) -> float | None:
-    """The eps that lets the nearest whole number be taken; None if nothing ever can."""
-    scale = np.broadcast_to(bounds.scale, np.broadcast_shapes(np.shape(bounds.scale), np.shape(bounds.lower)))
+    """The eps that lets the nearest whole number, or listed value, be taken; None if nothing ever can."""
+    scale = np.broadcast_to(bounds.scale, np.broadcast_shapes(np.shape(bounds.scale), np.shape(bounds.lower))).copy()
     ever = (scale > 0) & (bounds.lower < bounds.upper)
+    for place, values in bounds.listed.items():
+        scale[place] /= np.diff(values).min()
     return round(float(np.ceil(1e3 / float(scale[ever].max()) - SLACK) / 1e3), 3) if ever.any() else None
 
 

@@ -59,6 +59,11 @@ class Bounds:
         """Whether some input may only be raised, or only lowered."""
         return not (np.all(self.falls) and np.all(self.rises))
 
+    @property
+    def listed(self) -> dict[int, Floats]:
+        """By input of a table the only values that it may take, of each that a relation says this of."""
+        return {} if self.relations is None else self.relations.allowed
+
     def switches_within(self, eps: float) -> Switches | None:
         """The switches of an attack of that size: one of size 0 is none, and changes nothing."""
         return self.switches if eps > 0 and self.switches is not None and self.switches.count else None

@@ -13,10 +13,10 @@ from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.ensemble import Ensemble, Member, searches
 from redoubt.attacks.noise import Noise
 from redoubt.attacks.square import Square
-from redoubt.attacks.whole_steps import WholeSteps
+from redoubt.attacks.whole_steps import WholeSteps, hides_in_rounding
 from redoubt.bundle.base.types import Vote
 from redoubt.certify.refute import check_not_refuted
-from redoubt.core.types import Batch, Floats, Norm, Threat
+from redoubt.core.types import Batch, Floats, Threat
 from redoubt.evaluation.certification import certified_guarded, certified_network
 from redoubt.evaluation.diagnostics import AttackSuccess
 from redoubt.evaluation.evaluator import Evaluator
@@ -288,12 +288,7 @@ class Evaluation:
         members = Ensemble(steps=self.params.steps, restarts=self.params.restarts - 1).members
         chosen = [each for each in members if each.uses_gradients] if self._is_budget(threat) else members[:1]
         chosen = [each.within(self.evaluator.bounds) for each in chosen]
-        return [*chosen, WHOLE_STEPS] if self._hides_in_rounding(threat.norm) else chosen
-
-    def _hides_in_rounding(self, norm: Norm) -> bool:
-        """Whether rounding to whole numbers hides a gradient's step, which all features share."""
-        bounds = self.evaluator.config.bounds
-        return norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0)))
+        return [*chosen, WHOLE_STEPS] if hides_in_rounding(self.evaluator.bounds, threat.norm) else chosen
 
     def _adaptive_attacks(self, threat: Threat) -> list[Member]:
         """One attack per restart; all maximize the margin, since cross-entropy saturates on a confident variant."""
@@ -305,7 +300,11 @@ class Evaluation:
             Member("apgd", first).within(self.evaluator.bounds),
             *[Member("pgd", more, restart=start) for start in range(1, last)],
         ]
-        return [*members, replace(WHOLE_STEPS, restart=last)] if self._hides_in_rounding(threat.norm) else members
+        return (
+            [*members, replace(WHOLE_STEPS, restart=last)]
+            if hides_in_rounding(self.evaluator.bounds, threat.norm)
+            else members
+        )
 
     def _is_budget(self, threat: Threat) -> bool:
         return threat == self.evaluator.config.eps.threat(threat.norm)

@@ -32,6 +32,8 @@ X = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([2.0, 2.0, 2.0]), "open total
         ("a < b", [True, False, False]),
         ("max(a, 1) > b", [False, False, True]),
         ("2 * a < `open total` + 1", [False, True, True]),
+        ("`open total` in [9, 0]", [True, False, True]),
+        ("a in (-1.5, 3, +2.0)", [False, True, True]),
     ],
 )
 def test_where_a_relation_holds(line: str, holds: list[bool]) -> None:
@@ -69,6 +71,17 @@ def test_a_chain_is_one_relation_per_comparison() -> None:
         ("a <= " + "-" * 700 + "b", "parts; at most"),
         ("a <= " + "(" * 400 + "b" + ")" * 400, "cannot be read"),
         ("a <= b\0", "cannot be read"),
+        ("a in [1]", "lists 1 values; expected 2 to 100 that float32 tells apart"),
+        ("a in [1, 1.00000001]", "lists 2 values; expected 2 to 100 that float32 tells apart"),
+        ("a in [" + "1," * 101 + "2]", "lists 102 values"),
+        ("a in [1, b]", "'b' is no number that float32 holds"),
+        ("a in [1, True]", "'True' is no number"),
+        ("a in [1, 1e39]", "is no number that float32 holds"),
+        ("a in [1, __import__('os')]", "is no number that float32 holds"),
+        ("a + b in [1, 2]", r"expected a column and a list of numbers, such as 'term in \[36, 60\]'"),
+        ("a in b", "expected a column and a list of numbers"),
+        ("a not in [1, 2]", "is no comparison"),
+        ("0 <= a in [1, 2]", "is no comparison"),
         ("a <= " + "b + " * 300 + "b", "characters; at most 1000"),
     ],
 )
@@ -89,6 +102,24 @@ def test_a_relation_between_what_no_attack_changes_is_refused() -> None:
         ValueError, match="relation 'a < b' is strict, and 'b' is not of whole numbers \\('integer'\\): write <="
     ):
         check_columns("a < b", ["a", "b"], [], [], ["a"])
+
+
+def test_values_are_of_a_number_and_fit_whole_numbers() -> None:
+    assert check_columns("a in [1, 2]", ["a"], [], [], ["a"]) == ()
+    assert check_columns("z in [1, 2]", ["a"], [], [], []) == ("z",)
+    with pytest.raises(ValueError, match="lists 0.5, and 'a' is of whole numbers"):
+        check_columns("a in [0.5, 1]", ["a"], [], [], ["a"])
+    with pytest.raises(ValueError, match="names the category 'a'"):
+        check_columns("a in [1, 2]", [], ["a"], [], [])
+    relations = Relations.of(["b in [3, 1, 2]", "a <= b"], {"a": 4, "b": 7})
+    assert {place: values.tolist() for place, values in relations.allowed.items()} == {7: [1, 2, 3]}
+
+
+def test_a_value_that_float32_rounds_is_still_one_of_them() -> None:
+    (relation,) = parse("a in [0.1, 1e6, 0]")
+    held = np.float32([0.1, 0.1001, 1e6, 0, 1e-30, np.nan, np.inf]).astype(np.float64)
+    assert relation.holds({"a": held}).tolist() == [True, False, True, True, False, False, False]
+    assert (relation.solved("a"), relation.columns) == (None, ("a",))
 
 
 @given(

@@ -47,7 +47,29 @@ def test_the_outer_two_of_a_chain_are_not_said() -> None:
 def test_what_follows_from_two_others_is_found(columns: dict[str, np.ndarray], line: str) -> None:
     found = related(pd.DataFrame(columns))
     assert line in found
-    assert not [each for each in found if set(parse(each)[0].columns) < set(columns)], "no order of its own"
+    others = [each for each in found if set(parse(each)[0].columns) < set(columns)]
+    assert others == (["term in [12, 24, 36, 60]"] if "term" in columns else []), "no order of its own"
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([36.0, 60.0], "`term in months` in [36, 60]"),
+        ([0.0, 0.5, 1.0], "`term in months` in [0, 0.5, 1]"),
+        ([-10.0, 0.0, 10.0], "`term in months` in [-10, 0, 10]"),
+        ([0.0, 1.0], None),
+        ([1.0, 2.0, 3.0, 4.0], None),
+        ([0.1, 0.2, 0.3], None),
+        ([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0], None),
+    ],
+)
+def test_few_values_with_room_between_them_are_found(values: list[float], line: str | None) -> None:
+    term = np.random.default_rng(3).choice(values, ROWS)
+    assert related(pd.DataFrame({"term in months": term})) == (() if line is None else (line,))
+    assert related(pd.DataFrame({"term in months": term}).head(90)) == ()
+    rare = term.copy()
+    rare[:3] = 999.0
+    assert related(pd.DataFrame({"term in months": rare})) == (), "no tail is taken for a value"
 
 
 def test_chance_proposes_nothing() -> None:

@@ -54,6 +54,7 @@ def test_rows_that_keep_them_pass_and_every_x_adv_will(params: Params) -> None:
             r" the first with loan 900; correct the cells, let `redoubt quarantine` .* or change 'relations'",
         ),
         (["loan / (term - 12) <= 1e9"], {}, r"broken by 1 of 3 rows, row 0 .* the first with loan 1200, term 12;"),
+        (["term in [12, 24]"], {}, r"'term in \[12, 24\]' is broken by 1 of 3 rows, row 2 .* the first with term 6;"),
         (["rates == loan / term"], {}, r"relations: 'rates == loan / term': unknown feature 'rates'; did you mean"),
         (["plan <= 3"], {}, "relation 'plan <= 3' names the category 'plan'; relations are between numbers"),
         (["grade <= 3"], {}, "unknown feature 'grade'"),

@@ -86,7 +86,7 @@ def as_records(x: Floats, x_adv: Floats, eps: Any, norm: Norm, bounds: Bounds) -
 def as_records_in_graph(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
     """The same as graph code: the record that an attack's point will become."""
     if not np.any(bounds.integer):
-        return x_adv
+        return _related(x, x_adv, eps, norm, bounds, x, whole=True) if bounds.listed else x_adv
     toward = tf.where(x_adv > x, tf.floor(x_adv), tf.math.ceil(x_adv))
     record = tf.where(tf.equal(x, tf.round(x)) & bounds.integer, toward, x_adv)
     return _related(x, record, eps, norm, bounds, x, whole=True)

@@ -1,11 +1,13 @@
 """Repair of relations between a table's columns, as CAPGD does it after each step (arXiv 2406.00775), and further.
 
 A relation that a step breaks is mended where it can be by one column alone, the one that it is about if possible:
-`installment == loan / term` sets the installment, `open <= total` clips what is open. Where that column may not go so
+`installment == loan / term` sets the installment, `open <= total` clips what is open, `term in [36, 60]` takes the
+nearest that is within reach. Where that column may not go so
 far, the step of the relation's own columns is shortened; what is still broken then is a step of the whole row that is
 shortened towards the last valid point, and at last not taken.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redoubt.attacks.core.distances import distance, must_stay_integer, round_integers
-from redoubt.bundle.relations.expression import Values, evaluate
-from redoubt.bundle.relations.relation import Relation
+from redoubt.bundle.relations.expression import UNIT, Values, evaluate
+from redoubt.bundle.relations.relation import ROOM, Relation
 from redoubt.bundle.relations.table import Relations
 from redoubt.core.types import Bounds, Floats, Ints, Norm
 
@@ -44,6 +46,7 @@ class _Ball:
         norm: of eps.
         bounds: of the inputs.
         relations: those of the bounds.
+        listed: by input its only values, where it must be one of them.
     """
 
     x: Floats
@@ -56,6 +59,7 @@ class _Ball:
     norm: Norm
     bounds: Bounds
     relations: Relations
+    listed: Mapping[int, Floats]
 
     def take(self, rows: Ints) -> "_Ball":
         """The ball of some of the examples."""
@@ -71,8 +75,15 @@ class _Ball:
         )
 
     def rounded(self, x_adv: Floats) -> Floats:
-        """What must be a whole number as one."""
-        return round_integers(self.x, x_adv, self.bounds) if self.whole.any() else x_adv
+        """What must be a whole number as one, and what a rounding keeps from a listed value as that value."""
+        found = round_integers(self.x, x_adv, self.bounds) if self.whole.any() else x_adv
+        for place, values in self.listed.items():
+            value = found[:, place]
+            near = values[np.abs(value[:, None] - values).argmin(axis=1)]
+            close = np.abs(value - near) <= ROOM * UNIT * np.abs(value)
+            found = found.copy() if found is x_adv else found
+            found[:, place] = np.where(close, near, value)
+        return found
 
     def broken(self, x_adv: Floats) -> Flags:
         """Which relations that are owed do not hold, `(rows, relations)`."""
@@ -91,7 +102,8 @@ def keep_relations(
         norm: of eps.
         bounds: with their relations.
         last: a valid point per example to go back to; None goes back to x.
-        whole: integer inputs that are whole in x must be so, as in a result; not so along an attack's path.
+        whole: integer inputs that are whole in x must be so, and one of few values one of them, as in a result; not so
+            along an attack's path, whose small steps would never come to the next.
 
     Returns:
         Perturbations that keep what x keeps, inside the bounds, within eps.
@@ -101,7 +113,9 @@ def keep_relations(
     back = x if last is None else last
     ball = replace(_ball(x, eps, norm, bounds, bounds.relations), last=back)
     if not whole:
-        ball = replace(ball, whole=np.zeros_like(ball.whole))
+        compared = np.array([not each.values for each in bounds.relations.each])
+        ball = replace(ball, whole=np.zeros_like(ball.whole), owed=ball.owed & compared, listed={})
+    x_adv = ball.rounded(x_adv) if ball.listed else x_adv
     result, rows = x_adv.copy(), np.flatnonzero(ball.broken(x_adv).any(axis=1))
     for retreat in range(RETREATS):
         if not len(rows):
@@ -131,6 +145,7 @@ def _ball(x: Floats, eps: Any, norm: Norm, bounds: Bounds, relations: Relations)
         norm=norm,
         bounds=bounds,
         relations=relations,
+        listed=relations.allowed,
     )
 
 
@@ -198,19 +213,35 @@ def _solved(ball: _Ball, relation: Relation, x_adv: Floats) -> tuple[Floats, Fla
     relations, fixed = ball.relations, x_adv.copy()
     done = relation.holds(_values(relations, relation, fixed))
     for name in (*relation.alone, *(other for other in relation.columns if other not in relation.alone)):
-        goal, place, rows = relation.solved(name), relations.places[name], np.flatnonzero(~done)
+        place, rows = relations.places[name], np.flatnonzero(~done)
         if not len(rows):
             break
-        if goal is None or not (ball.lower[rows, place] < ball.upper[rows, place]).any():
+        if not (ball.lower[rows, place] < ball.upper[rows, place]).any():
             continue
         values = _values(relations, relation, fixed[rows])
-        wanted = np.broadcast_to(evaluate(goal, values)[0], len(rows))
-        for value in _written(wanted, ball.whole[rows, place]):
+        for value in _candidates(ball, relation, name, values, ball.whole[rows, place]):
             inside = (value >= ball.lower[rows, place]) & (value <= ball.upper[rows, place]) & ~done[rows]
             fits = inside & relation.holds({**values, name: value.astype(np.float64)})
             fixed[rows[fits], place] = value[fits]
             done[rows[fits]] = True
     return fixed, done
+
+
+def _candidates(
+    ball: _Ball, relation: Relation, name: str, values: Mapping[str, Values], whole: Flags
+) -> Iterable[Floats]:
+    """What a column may be set to so that a relation holds, `(rows,)` each, the best first."""
+    goal, allowed = relation.solved(name), ball.listed.get(ball.relations.places[name])
+    if relation.values:
+        near = np.argsort(np.abs(values[name][:, None] - relation.values), axis=1, kind="stable")
+        return np.array(relation.values, np.float32)[near.T]
+    if goal is None:
+        return ()
+    wanted = np.broadcast_to(evaluate(goal, values)[0], len(whole))
+    if allowed is not None:
+        above = np.searchsorted(allowed, wanted)
+        return allowed[np.clip([above - 1, above], 0, len(allowed) - 1)]
+    return _written(wanted, whole)
 
 
 def _written(wanted: Values, whole: Flags) -> list[Floats]:

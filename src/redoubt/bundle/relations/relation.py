@@ -1,4 +1,4 @@
-"""One relation between columns, as a line of text: `installment == loan / term`, `open_accounts <= total_accounts`."""
+"""One relation of a table, as a line of text: `installment == loan / term`, `open <= total`, `term in [36, 60]`."""
 
 import ast
 import re
@@ -10,21 +10,26 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.bundle.relations.expression import Values, check, columns, evaluate, is_whole, solved
+from redoubt.bundle.relations.expression import LARGEST, Values, check, columns, evaluate, is_whole, solved
 
 # By how many roundings of every column to float32 the sides may differ: one for the data, more for what is computed.
 ROOM = 4.0
 LONGEST = 1000
 QUOTED = re.compile(r"`([^`]*)`")
-EXAMPLES = "expected two expressions and ==, <= or >= between them, such as 'open <= total' or 'rate == loan / term'"
+EXAMPLES = (
+    "expected two expressions and ==, <= or >= between them, such as 'open <= total' or 'rate == loan / term', or a"
+    " column and its values, such as 'term in [36, 60]'"
+)
 COMPARISONS = (ast.Eq, ast.LtE, ast.GtE, ast.Lt, ast.Gt)
+# Values that a column may be said to take, so that going through all of them costs little.
+MOST_VALUES = 100
 # What Python's parser raises for a text that it cannot read: too deep a nesting and a null byte are among them.
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
 class Relation:
-    """What holds in every valid row: two sides are equal, or the left one is not the larger.
+    """What holds in every valid row: two sides are equal, the left one is not the larger, or it is one of some values.
 
     Attributes:
         text: the line that says it.
@@ -32,6 +37,7 @@ class Relation:
         left: an expression of columns.
         right: likewise.
         strict: whether it was said as `<`: of whole numbers `a < b` is `a <= b - 1`, which no rounding blurs.
+        values: that the left side, a column, may take, rising; none of a comparison, whose right side counts.
     """
 
     text: str
@@ -39,6 +45,7 @@ class Relation:
     left: ast.expr
     right: ast.expr
     strict: bool = False
+    values: tuple[float, ...] = ()
 
     def __repr__(self) -> str:
         """The line alone: trees have no equal representation."""
@@ -56,14 +63,25 @@ class Relation:
             x: values by column, `(rows,)`.
             room: how many roundings of the columns to float32 may keep the sides apart.
         """
+        if self.values:
+            return self._is_one(x, room)
         (left, off_left), (right, off_right) = evaluate(self.left, x), evaluate(self.right, x)
         with np.errstate(all="ignore"):
             gap, slack = left - right, (0.0 if self.strict else room) * (off_left + off_right)
             near: NDArray[np.bool_] = (np.abs(gap) if self.equal else gap) <= slack
         return near & np.isfinite(gap) & np.isfinite(slack)
 
+    def _is_one(self, x: Mapping[str, Values], room: float) -> NDArray[np.bool_]:
+        value, off = evaluate(self.left, x)
+        gap = np.abs(np.asarray(value)[..., None] - np.array(self.values)).min(axis=-1)
+        with np.errstate(invalid="ignore"):
+            near: NDArray[np.bool_] = gap <= room * off
+        return near & np.isfinite(gap)
+
     def solved(self, name: str) -> ast.expr | None:
         """What a column must be for the sides to be equal; None if it occurs more than once or cannot be told."""
+        if self.values:
+            return None
         at_left, at_right = columns(self.left).count(name), columns(self.right).count(name)
         if at_left + at_right != 1:
             return None
@@ -99,9 +117,12 @@ def parse(text: str) -> tuple[Relation, ...]:
             tree = ast.parse(QUOTED.sub(placeholder, text).strip(), mode="eval").body
     except (*UNREADABLE, Warning):
         raise ValueError(f"relation '{text}' cannot be read: {EXAMPLES}; put other names in backticks") from None
-    if not isinstance(tree, ast.Compare) or not all(isinstance(how, COMPARISONS) for how in tree.ops):
+    is_known = isinstance(tree, ast.Compare) and all(isinstance(how, COMPARISONS) for how in tree.ops)
+    if not isinstance(tree, ast.Compare) or not (is_known or [type(how) for how in tree.ops] == [ast.In]):
         raise ValueError(f"relation '{text}' is no comparison that is known: {EXAMPLES}")
     sides = [_named(side, quoted) for side in (tree.left, *tree.comparators)]
+    if isinstance(tree.ops[0], ast.In):
+        return (_membership(text, *sides),)
     try:
         for side in sides:
             check(side)
@@ -121,6 +142,27 @@ def _relation(text: str, left: ast.expr, how: type[ast.cmpop], right: ast.expr) 
     if not (is_whole(left) and is_whole(right)):
         raise ValueError(f"relation '{text}' is strict, and not of whole numbers joined by + - * alone: write <= or >=")
     return Relation(text, False, left, ast.BinOp(right, ast.Sub(), ast.Constant(1)), strict=True)
+
+
+def _membership(text: str, left: ast.expr, right: ast.expr) -> Relation:
+    if not isinstance(left, ast.Name) or not isinstance(right, (ast.List, ast.Tuple)):
+        raise ValueError(f"relation '{text}': expected a column and a list of numbers, such as 'term in [36, 60]'")
+    values: list[float] = []
+    for part in right.elts:
+        try:
+            value = ast.literal_eval(part)
+        except ValueError:
+            value = None
+        # A bool is an int, but none here.
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
+            raise ValueError(f"relation '{text}': '{ast.unparse(part)}' is no number that float32 holds")
+        values.append(float(value))
+    if not 2 <= len({np.float32(value) for value in values}) == len(values) <= MOST_VALUES:
+        raise ValueError(
+            f"relation '{text}' lists {len(values)} values; expected 2 to {MOST_VALUES} that float32 tells apart (what"
+            " never changes is 'immutable')"
+        )
+    return Relation(text, False, left, right, values=tuple(sorted(values)))
 
 
 def _named(side: ast.expr, quoted: list[str]) -> ast.expr:

@@ -42,6 +42,11 @@ class Relations:
         """As they were declared."""
         return tuple(dict.fromkeys(relation.text for relation in self.each))
 
+    @property
+    def allowed(self) -> dict[int, Floats]:
+        """By network input the only values that it may take, rising, of each that is said to take some."""
+        return {self.places[each.columns[0]]: np.array(each.values, np.float32) for each in self.each if each.values}
+
     def values(self, x: Floats) -> dict[str, Values]:
         """The columns of examples `(rows, inputs)`, in the precision that relations are looked at."""
         return {name: x[:, place].astype(np.float64) for name, place in self.places.items()}
@@ -80,7 +85,7 @@ def check_columns(
 
     Raises:
         ValueError: it cannot be read, is about a category, or about nothing that can change, or is strict between what
-            are no whole numbers.
+            are no whole numbers, or lists a part of one.
     """
     strangers: list[str] = []
     for relation in parse(line):
@@ -93,6 +98,9 @@ def check_columns(
         if real:
             said = f"relation '{line}' is strict, and '{real[0]}' is not of whole numbers ('integer')"
             raise ValueError(f"{said}: write <= or >=")
+        part = next((value for value in relation.values if not value.is_integer()), None)
+        if part is not None and relation.columns[0] in integer:
+            raise ValueError(f"relation '{line}' lists {part:g}, and '{relation.columns[0]}' is of whole numbers")
         if not strangers and set(relation.columns) <= set(immutable):
             raise ValueError(
                 f"relation '{line}' is between immutable columns only, which no attack changes: leave it out, or"

@@ -14,7 +14,7 @@ from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackError, AttackProblem
 from redoubt.attacks.ensemble import Ensemble
 from redoubt.attacks.query import OracleError, QueryAttack
-from redoubt.attacks.whole_steps import WholeSteps
+from redoubt.attacks.whole_steps import WholeSteps, hides_in_rounding
 from redoubt.bundle.batches import slices
 from redoubt.cli.attack.findings import Findings
 from redoubt.cli.attack.job import Job
@@ -129,8 +129,8 @@ def _attack(attack: Attack, maker: AttackProblem, job: Job, y: NDArray[Any], par
 
 
 def _in_whole_steps(problem: AttackProblem, x: Floats, y: NDArray[Any], x_adv: Floats, job: Job, seed: int) -> Floats:
-    """The worst case also over single whole numbers, where rounding takes back what an L2 step shares among many."""
-    if problem.norm != "l2" or not np.any(problem.bounds.integer):
+    """The worst case also over single whole numbers and listed values, where rounding takes back a gradient's step."""
+    if not hides_in_rounding(problem.bounds, problem.norm):
         return x_adv
     left = np.flatnonzero(~problem.criterion.is_adversarial(problem.predict(x_adv, seed), y))
     if len(left):

@@ -24,6 +24,9 @@ DECIMALS = 6
 EXACT = 1e-9
 # Rows that rule most of them out.
 FIRST = 20
+# Values of a column that is said to take no others, and the rows that hold each at least, as a share: a value that
+# fewer hold may be the end of a tail, and the next one after it a chance of more rows.
+VALUES, HELD = 6, 0.05
 # Of a column's cells; one that is emptier is not looked at.
 EMPTY = 0.2
 
@@ -45,9 +48,9 @@ def related(table: pd.DataFrame) -> tuple[str, ...]:
     usable = [str(name) for name in table if "`" not in str(name) and some[name].isna().mean() <= EMPTY]
     names = [name for name in usable if some[name].nunique() > 2][:COLUMNS]
     sample = some[names].dropna().to_numpy(np.float64)
+    found = [line for line in _listed(some[usable[:COLUMNS]]) if _is_kept(line, table)][:LINES]
     if len(sample) < FEWEST or len(names) < 2:
-        return ()
-    found: list[str] = []
+        return tuple(found)
     known: list[set[str]] = []
     for line in itertools.chain(_computed(table, names, sample), _ordered(names, sample)):
         columns = set(parse(line)[0].columns)
@@ -55,7 +58,7 @@ def related(table: pd.DataFrame) -> tuple[str, ...]:
         if not any(columns <= each for each in known) and _is_kept(line, table):
             found.append(line)
             known += [columns] if len(columns) > 2 else []
-        if len(found) == LINES:
+        if len(found) >= LINES:
             break
     return tuple(found)
 
@@ -67,6 +70,17 @@ def _is_kept(line: str, table: pd.DataFrame) -> bool:
         if not relation.holds({name: rows[name].to_numpy(np.float64) for name in relation.columns}).all():
             return False
     return True
+
+
+def _listed(some: pd.DataFrame) -> Iterator[str]:
+    """Columns of few values, each held by many rows, with room between them that no row uses: 36 and 60 months."""
+    for name in some:
+        cells = some[name].dropna().to_numpy(np.float64)
+        values, counts = np.unique(cells, return_counts=True)
+        if len(cells) < FEWEST or not 2 <= len(values) <= VALUES or counts.min() < HELD * len(cells):
+            continue
+        if np.diff(values).max() > 1.5 * _step(values):
+            yield f"{_quoted(str(name))} in [{', '.join(f'{value:.10g}' for value in values)}]"
 
 
 def _computed(table: pd.DataFrame, names: list[str], sample: Doubles) -> Iterator[str]:

@@ -69,8 +69,10 @@ class Scaler:
 
     def _unit(self, schema: Schema) -> Floats:
         units = schema.units
-        # A step of exactly one whole number must not fall short of it by a rounding.
-        return np.where(np.isnan(units), self.std, units * np.where(schema.integer, 1 + 1e-6, 1.0)).astype(np.float32)
+        # A step of exactly one whole number, or to the next listed value, must not fall short of it by a rounding.
+        apart = schema.integer.copy()
+        apart[list(schema.related.allowed) if schema.related else []] = True
+        return np.where(np.isnan(units), self.std, units * np.where(apart, 1 + 1e-6, 1.0)).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; float32 values survive exactly."""
