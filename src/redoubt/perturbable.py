@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from redoubt.bundle.relations.expression import evaluate
+from redoubt.bundle.relations.table import Relations
 from redoubt.bundle.schema import Schema
 from redoubt.core.types import Bounds, Floats, Norm
 from redoubt.params.settings.base import NORMS
@@ -70,8 +72,9 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
     """Which values have another valid one within eps, in the shape of x.
 
     One feature may take the whole of an L2 eps, so that the answer is the same in both norms. A whole number of an
-    integer feature moves to whole numbers only, one of few values to another of them. A mutable category can be another
-    one at any eps above 0.
+    integer feature moves to whole numbers only, one of few values to another of them, and what follows from features
+    that cannot change (`installment == loan / term` with a fixed loan and term) not at all. A mutable category can be
+    another one at any eps above 0.
 
     Args:
         x: inputs `(rows, ...)`, in raw units.
@@ -91,8 +94,26 @@ def perturbable(x: Floats, bounds: Bounds, eps: float) -> NDArray[np.bool_]:
         least, most = (side[:, place, None] for side in bounds.ends(x, eps * (1 + SLACK)))
         other = (values >= np.maximum(least, bounds.lower[place])) & (values <= np.minimum(most, bounds.upper[place]))
         free[:, place] &= (values != at).all(axis=1) | (other & (values != at)).any(axis=1)
+    if bounds.relations is not None:
+        _fix_what_follows(free, x, bounds.relations)
     switches = bounds.switches_within(eps)
     return free if switches is None else free | switches.inputs(x.shape[1])
+
+
+def _fix_what_follows(free: NDArray[np.bool_], x: Floats, relations: Relations) -> None:
+    """Mark as fixed, in place, the one input of an equality that could change, if the others leave it one value."""
+    owed, values = relations.holds(x), relations.values(x)
+    equal = [(place, each) for place, each in enumerate(relations.each) if each.equal]
+    before = -1
+    while before != (before := int(free.sum())):
+        for place, relation in equal:
+            columns = [relations.places[name] for name in relation.columns]
+            alone = owed[:, place] & (free[:, columns].sum(axis=1) == 1)
+            for name, column in zip(relation.columns, columns, strict=True):
+                goal = relation.solved(name)
+                if goal is not None:
+                    # Times 0 it could be anything.
+                    free[alone & np.isfinite(evaluate(goal, values)[0]), column] = False
 
 
 def immovable(x: Floats, bounds: Bounds, eps: float, schema: Schema) -> Immovable | None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redoubt.bundle.column import Column
+from redoubt.bundle.relations.table import Relations
 from redoubt.bundle.schema import Schema
 from redoubt.core.types import PIXELS, Bounds, Floats
 from redoubt.params.load import load
@@ -174,3 +175,37 @@ def test_who_trains_at_another_size_is_named(project: Path) -> None:
     )
     said = task.model_copy(update={"harden": harden}).trained_elsewhere
     assert said == ("adversarial is trained at L-inf 0.2; attacked and certified at 0.15",)
+
+
+RELATED = Bounds(np.zeros(4, np.float32), np.full(4, 99, np.float32), np.float32([0, 0, 5, 5]))
+
+
+def test_what_follows_from_features_that_cannot_change_cannot_either() -> None:
+    places = {"loan": 0, "term": 1, "rate": 2, "twice": 3}
+    x = np.float32([[24, 12, 2, 4], [24, 12, 2, 5], [24, 12, 3, 4], [0, 0, 7, 14]])
+
+    def free(*lines: str, scale: tuple[float, ...] = (0, 0, 5, 5)) -> list[list[bool]]:
+        relations = Relations.of(lines, places)
+        bounds = Bounds(RELATED.lower, RELATED.upper, np.float32(scale), relations=relations)
+        return perturbable(x, bounds, 1.0)[:, 2:].tolist()
+
+    # The second row breaks the second relation, the third one both, and owes them nothing; times 0 is anything.
+    both = free("loan == rate * term", "twice == 2 * rate")
+    assert both == [[False, False], [False, True], [True, True], [True, True]]
+    assert free("rate <= loan / term", "twice >= rate") == [[True, True]] * 4
+    assert free("rate == loan / term", scale=(5, 0, 5, 5)) == [[True, True]] * 4
+    assert free("abs(rate) == loan / term")[0] == [True, True]
+
+
+def test_nothing_is_measured_where_relations_leave_nothing() -> None:
+    relations = Relations.of(
+        ("rate == loan / term", "twice == 2 * rate"), {"loan": 0, "term": 1, "rate": 2, "twice": 3}
+    )
+    bounds = Bounds(RELATED.lower, RELATED.upper, RELATED.scale, relations=relations)
+    names = ("loan", "term", "rate", "twice")
+    columns = tuple(Column(name=name, kind="number", immutable=name in ("loan", "term")) for name in names)
+    schema = Schema(task="t", kind="classification", target="y", columns=columns, shape=(4,), labels=("n", "y"))
+    fixed = immovable(np.float32([[24, 12, 2, 4], [36, 12, 3, 6]]), bounds, 1.0, schema)
+    assert fixed is not None
+    assert fixed.everything
+    assert fixed.says("linf", 1.0).startswith("nothing can be perturbed within L-inf 1: none of the 4 features can")

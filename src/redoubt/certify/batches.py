@@ -1,13 +1,15 @@
 """The examples of a batch, each verified by itself, over the cores of this machine."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from redoubt.attacks.core.criteria import Criterion, Tolerance
-from redoubt.attacks.core.geometry import must_stay_integer
+from redoubt.attacks.core.geometry import as_records, must_stay_integer
 from redoubt.certify.branch_and_bound import Limit
 from redoubt.certify.piecewise import piecewise_linear
 from redoubt.certify.refute import ends
@@ -32,6 +34,9 @@ def verify_batch(
         eps: of the ball.
         how: the strongest method to try, and when branch and bound gives up on an example.
 
+    Returns:
+        A decision each. Where columns are related, one whose adversarial points are no valid records is undecided.
+
     Raises:
         ChainError: the network is more than a chain of layers.
         LinearBoundError: a layer without linear bounds.
@@ -51,7 +56,7 @@ def verify_batch(
         jobs.append((apart, tuple(part[some] for part in boxes), asked[some], how))
     label = f"{how[0]}, eps {eps:g}"
     found = [decision for some in spread(verify_boxes, jobs, label) for decision in some]
-    return _confirmed(network, criterion, batch, (low, high), found)
+    return _confirmed(network, criterion, batch, found, lambda at, points: _valid(batch.x[at], points, eps, bounds))
 
 
 def _over_switches(
@@ -87,15 +92,26 @@ def _whole(x: Floats, bounds: Bounds) -> Any:
     return np.broadcast_to(must_stay_integer(x, bounds), x.shape)
 
 
+def _valid(x: Floats, points: NDArray[Any], eps: float, bounds: Bounds) -> Floats:
+    """Points of the balls as they are, or the nearest that keep what is related: no other record refutes anything."""
+    low, high = ends(x, eps, bounds)
+    x_adv = np.clip(points.astype(np.float32), low, high)
+    return x_adv if bounds.relations is None else as_records(x, x_adv, eps, "linf", bounds)
+
+
 def _confirmed(
-    network: keras.Model, criterion: Criterion, batch: Batch, box: tuple[Floats, Floats], found: list[Decision]
+    network: keras.Model,
+    criterion: Criterion,
+    batch: Batch,
+    found: list[Decision],
+    valid: Callable[[list[int], NDArray[Any]], Floats],
 ) -> list[Decision]:
-    """Only what is adversarial for the network itself, in the precision that it is served in, is called so."""
+    """Only a valid record that is adversarial for the network itself, in the precision that is served, is called so."""
     given = {place: decision.point for place, decision in enumerate(found) if decision.point is not None}
     if not given:
         return found
     at, points = list(given), np.stack(list(given.values())).reshape(-1, *batch.x.shape[1:])
-    x_adv = np.clip(points.astype(np.float32), box[0][at], box[1][at])
+    x_adv = valid(at, points)
     is_adversarial = criterion.is_adversarial(network.predict_on_batch(x_adv), batch.y[at])
     for place, adversarial in zip(at, is_adversarial, strict=True):
         if not adversarial:
