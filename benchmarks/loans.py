@@ -113,11 +113,13 @@ class Victim:
         network: logits of "charged off" and "paid".
         test: of both classes.
         bounds: the range of each feature is the unit of eps.
+        names: of the features.
     """
 
     network: keras.Model
     test: Batch
     bounds: Bounds
+    names: tuple[str, ...]
 
     @property
     def attacked(self) -> Batch:
@@ -146,7 +148,8 @@ def train(rows: int, seed: int) -> Victim:
     compile_network(network, plan, len(learnt), schema.outputs)
     fit(network, network, learnt, on_rows(network, test), plan)
     bounds = scaler.bounds(schema).covering(test.x)
-    return Victim(network, test, replace(bounds, scale=(bounds.upper - bounds.lower).astype(np.float32)))
+    ranged = replace(bounds, scale=(bounds.upper - bounds.lower).astype(np.float32))
+    return Victim(network, test, ranged, tuple(schema.input_names))
 
 
 def attacks(queries: int) -> Mapping[str, Attack]:
