@@ -19,7 +19,7 @@ from redoubt.data.pokemon_go import simulate
 from redoubt.data.shared.dataset import COLUMNS
 from redoubt.evaluation.baselines import judgment
 from redoubt.evaluation.guards import GUARDS, behind, clean_behind
-from redoubt.evaluation.results import Robustness
+from redoubt.evaluation.results import CostResult, Robustness
 from redoubt.params.settings.sections import CANDIDATES, HARDENED
 from redoubt.params.settings.stages import SectionSettings
 from redoubt.perturbable import Immovable, grey_levels, in_raw_units, number, raw_units
@@ -83,6 +83,7 @@ def work(settings: SectionSettings) -> None:
         unit=_unit(settings),
         threats=_threats(settings, data),
         immovable=_immovable_said(settings, robustness),
+        costs=_cost_said(robustness),
         trained_elsewhere=settings.trained_elsewhere,
         guard=", ".join(f"{key} {value}" for key, value in settings.guard.model_dump().items()),
         attack=settings.attack,
@@ -199,6 +200,12 @@ def _immovable_said(settings: SectionSettings, robustness: dict[str, Any]) -> li
             sentence + (f"; {fixed[0].carry} {', '.join(carry)} of the permutation importance" if carry else "")
         )
     return said
+
+
+def _cost_said(robustness: dict[str, Any]) -> list[str]:
+    """A sentence per model of a task that declares costs."""
+    found = {name: robustness["models"][name]["test"].get("cost") for name in CANDIDATES}
+    return [f"{name}: {CostResult.model_validate(each).says()}" for name, each in found.items() if each]
 
 
 def _shown(promotion: dict[str, Any]) -> str:

@@ -113,13 +113,22 @@ class _Ball:
         problem, each = self.problem, people.shape[1]
         x = np.repeat(self.x, each, axis=0)
         tried, last = (part.reshape(x.shape).astype(np.float32) for part in (people, parents))
-        if problem.bounds.switches is not None:
+        eps: Any = np.float32(self.eps)
+        switches = problem.bounds.switches
+        if switches is not None:
             # Categories are chosen already; what follows is about numbers, and leaves them as they are.
-            x = problem.bounds.switches.put(x, problem.bounds.switches.codes(tried))
+            if problem.norm == "l1":
+                # What of eps the switches leave; the parents' are always affordable.
+                dear = switches.price(switches.put(x, switches.codes(tried)) != x) > self.eps
+                tried = np.where(dear[:, None], last, tried)
+            chosen = switches.put(x, switches.codes(tried))
+            if problem.norm == "l1":
+                eps = (self.eps - switches.price(chosen != x))[:, None].astype(np.float32)
+            x = chosen
         free = replace(problem.bounds, relations=None)
-        near = project(tf.constant(x), tf.constant(tried), np.float32(self.eps), problem.norm, free).numpy()
+        near = project(tf.constant(x), tf.constant(tried), eps, problem.norm, free).numpy()
         near = round_integers(x, near, problem.bounds)
-        return keep_relations(x, near, self.eps, problem.norm, problem.bounds, last=last).reshape(people.shape)
+        return keep_relations(x, near, eps, problem.norm, problem.bounds, last=last).reshape(people.shape)
 
 
 def _drawer(seed: list[int], rows: Ints, count: int) -> Draw:

@@ -15,7 +15,7 @@ from redoubt.attacks.core.base import Attack
 from redoubt.attacks.core.geometry import distance, must_stay_integer
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.attacks.core.repair import keep_relations
-from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.core.types import Bounds, Floats, Measure
 
 SLACK = 1e-6
 
@@ -52,9 +52,9 @@ class WholeSteps(Attack):
         return x_adv
 
 
-def hides_in_rounding(bounds: Bounds, norm: Norm) -> bool:
+def hides_in_rounding(bounds: Bounds, norm: Measure) -> bool:
     """Whether rounding hides a gradient's step: of whole numbers where all features share it, and of listed values."""
-    return bool(bounds.listed) or (norm == "l2" and bool(np.any(bounds.integer & (bounds.scale > 0))))
+    return bool(bounds.listed) or (norm != "linf" and bool(np.any(bounds.integer & (bounds.scale > 0))))
 
 
 def _changed(x_adv: Floats, bounds: Bounds, eps: float) -> Iterator[Floats]:

@@ -13,7 +13,7 @@ from redoubt.attacks.core.gradient import PGD
 from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.ensemble import Member
 from redoubt.audit.judge import Judge
-from redoubt.core.types import Batch, Floats, Norm
+from redoubt.core.types import Batch, Floats, Measure
 from redoubt.scenarios.substitute import Substitute
 
 # Answers beyond those to the examples themselves, and which part of a budget of queries they may take.
@@ -62,7 +62,7 @@ class Proxy:
             self._network = network
         return self._network
 
-    def problem(self, norm: Norm) -> AttackProblem:
+    def problem(self, norm: Measure) -> AttackProblem:
         """The network, to be attacked.
 
         Raises:

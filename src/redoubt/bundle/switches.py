@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,20 @@ class Switches:
         names: of the columns.
         places: of each the first of its network inputs, and how many there are: one per category.
         most: how many columns of one example may be switched at once, >= 1.
+        prices: what a switch of each column costs; none where switches are counted alone.
+        budget: what the switches of one example may cost together.
     """
 
     names: tuple[str, ...]
     places: tuple[tuple[int, int], ...]
     most: int
+    prices: tuple[float, ...] = field(default=(), repr=False)
+    budget: float = field(default=math.inf, repr=False)
 
     @property
     def count(self) -> int:
         """How many other records the switches make of each example."""
-        sizes = [size - 1 for _, size in self.places]
-        return sum(math.prod(some) for r in self._at_once for some in itertools.combinations(sizes, r))
+        return sum(math.prod(self.places[each][1] - 1 for each in chosen) for chosen in self._chosen)
 
     @property
     def is_provable(self) -> bool:
@@ -40,8 +43,21 @@ class Switches:
         return self.count <= MOST_PROVEN
 
     @property
-    def _at_once(self) -> range:
-        return range(1, min(self.most, len(self.places)) + 1)
+    def _chosen(self) -> Iterator[tuple[int, ...]]:
+        """The sets of columns that may be switched at once."""
+        for r in range(1, min(self.most, len(self.places)) + 1):
+            for chosen in itertools.combinations(range(len(self.places)), r):
+                if not self.prices or sum(self.prices[each] for each in chosen) <= self.budget:
+                    yield chosen
+
+    def price(self, changed: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """What the switches of each example cost, `(rows,)`.
+
+        Args:
+            changed: which inputs are others than before, `(rows, inputs)`.
+        """
+        each = [changed[:, first : first + size].any(axis=1) for first, size in self.places]
+        return np.stack(each, axis=1) @ np.array(self.prices or [0.0] * len(each))
 
     def inputs(self, width: int) -> NDArray[np.bool_]:
         """Which network inputs belong to these columns, `(width,)`; a column of one category is no choice."""
@@ -64,13 +80,12 @@ class Switches:
     def copies(self, x: Floats) -> Iterator[Floats]:
         """Every other record that switches make of examples, `(rows, inputs)` each, `count` in all."""
         codes = self.codes(x)
-        for r in self._at_once:
-            for chosen in itertools.combinations(range(len(self.places)), r):
-                for steps in itertools.product(*(range(1, self.places[each][1]) for each in chosen)):
-                    other = codes.copy()
-                    for place, step in zip(chosen, steps, strict=True):
-                        other[:, place] = (codes[:, place] + step) % self.places[place][1]
-                    yield self.put(x, other)
+        for chosen in self._chosen:
+            for steps in itertools.product(*(range(1, self.places[each][1]) for each in chosen)):
+                other = codes.copy()
+                for place, step in zip(chosen, steps, strict=True):
+                    other[:, place] = (codes[:, place] + step) % self.places[place][1]
+                yield self.put(x, other)
 
     def worst(self, x: Floats, prove: Callable[[Floats], Floats], ends: bool) -> Floats:
         """What holds of examples and of every record that switches make of them.

@@ -10,9 +10,11 @@ from redoubt.bundle.base.types import Floats, Ints, Kind
 from redoubt.bundle.relations.table import Relations
 from redoubt.bundle.switches import Switches
 
-__all__ = ["PIXELS", "Batch", "Bounds", "Floats", "Ints", "Kind", "Norm", "Threat"]
+__all__ = ["PIXELS", "Batch", "Bounds", "Floats", "Ints", "Kind", "Measure", "Norm", "Threat"]
 
 Norm = Literal["linf", "l2"]
+# What a perturbation is measured by: beside the norms of a task the sum of what every change costs.
+Measure = Literal["linf", "l2", "l1"]
 
 
 @dataclass(frozen=True)

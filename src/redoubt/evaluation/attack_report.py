@@ -73,6 +73,9 @@ def record(settings: AttackSettings, name: str, clean: dict[str, Any], measured:
             curves[f"eps_{norm}/{column}"] = list(points.items())
         metrics |= _scores(f"robust/{norm}/certified_guarded", budget.scores.get("certified_guarded"))
         metrics[f"robust/{norm}/failed_checks"] = len(measured.failed_checks(norm))
+    if measured.cost is not None and measured.cost.undefended is not None and measured.cost.adaptive is not None:
+        metrics |= {"robust/cost/undefended": measured.cost.undefended.share}
+        metrics |= {"robust/cost/adaptive": measured.cost.adaptive.share}
     return RunRecord(
         run=name,
         stage="attack",

@@ -145,6 +145,7 @@ class Evaluator:
             key["relations"] = list(problem.bounds.relations.lines)
         if problem.bounds.switches is not None:
             key["switches"] = repr(problem.bounds.switches)
+            key |= {"prices": problem.bounds.switches.prices} if problem.bounds.switches.prices else {}
         if self.guarded.guard.vote != "all":
             key["vote"] = self.guarded.guard.vote
         key |= {"criterion": repr(problem.criterion), "problem": problem.name, "draws": self.config.seed}

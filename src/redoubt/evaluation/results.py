@@ -97,6 +97,44 @@ class ThreatResult(Found):
         return self.adaptive is not None
 
 
+class CostResult(Found):
+    """Robust accuracy under an attacker who may spend a budget on the changes of an example.
+
+    Where nothing can be changed for it, nothing was measured: both shares are None.
+
+    Attributes:
+        budget: the most that the changes of one example may cost.
+        prices: by column what a unit of change costs, or of a category a switch.
+        undefended: the network alone, worst case over the attacks.
+        adaptive: guarded, worst case over those perturbations and the same attacks through the guard.
+        broken: examples that each attack was the first to fool the network on, in the order tried.
+        robust: the examples behind both columns, see `paired.packed`.
+        mcc: both columns as Matthews' correlation (classes only).
+    """
+
+    budget: float
+    prices: dict[str, float]
+    undefended: Rate | None = None
+    adaptive: Rate | None = None
+    broken: list[tuple[str, int]] = []
+    robust: dict[str, str] = {}
+    mcc: dict[str, float] = {}
+
+    def says(self) -> str:
+        """The budget and what was found, in one sentence without a full stop."""
+        each = ", ".join(f"{name} {price:g}" for name, price in self.prices.items())
+        said = f"an attacker who may spend {self.budget:g} on an example (a unit or a switch costs: {each})"
+        if self.undefended is None or self.adaptive is None:
+            return f"{said} can change nothing: not measured"
+        ends = [f"{100 * each.share:.1f} % ({100 * each.low:.0f} to {100 * each.high:.0f})" for each in self._both]
+        mcc = f", MCC {self.mcc['undefended']:.2f} and {self.mcc['adaptive']:.2f}" if self.mcc else ""
+        return f"{said} leaves a robust accuracy of {ends[0]} undefended, {ends[1]} guarded and adaptive{mcc}"
+
+    @property
+    def _both(self) -> list[Rate]:
+        return [each for each in (self.undefended, self.adaptive) if each is not None]
+
+
 class ComponentResult(Found):
     """One component of the guard at one threat; an example is robust if it is classified correctly or rejected.
 
@@ -154,6 +192,7 @@ class Robustness(Found):
         mcc_network: of the network alone.
         examples: digest of what was attacked, inputs and labels.
         right: the examples behind `clean` and `clean_guarded`, see `paired.packed`.
+        cost: under a budget, of a task that declares costs.
         degenerate: why the model's outputs are worth nothing, such as one class for every example; None if they vary.
         behind: unperturbed behind other guards, where those were measured.
     """
@@ -173,6 +212,7 @@ class Robustness(Found):
     examples: str = ""
     right: dict[str, str] = {}
     behind: dict[Vote, GuardedClean] = Field(default_factory=dict, exclude_if=unset)
+    cost: CostResult | None = Field(default=None, exclude_if=unset)
 
     def at(self, threat: Threat) -> ThreatResult:
         """The cell of one threat."""
@@ -198,5 +238,6 @@ def join(shares: Sequence[Robustness]) -> Robustness:
             "targeted": {norm: found for each in shares for norm, found in each.targeted.items()},
             "components": [component for each in shares for component in each.components],
             "checks": {norm: checks for each in shares for norm, checks in each.checks.items()},
+            "cost": next((each.cost for each in shares if each.cost is not None), None),
         }
     )

@@ -144,6 +144,11 @@ def _measured(job: WorkerJob, done: "Mapping[str, Evaluation]", name: str) -> Mo
     foreign = [other.examples[budget] for each, other in done.items() if each != name]
     ablated = done[name].thorough and job.norm == job.settings.norm
     robustness = summarize(done[name], job.norm, foreign, judge_parts=ablated)
+    if ablated and job.settings.costs is not None:
+        from redoubt.evaluation.cost_column import within_budget
+
+        spent = within_budget(done[name].evaluator, done[name].batch, job.settings.costs)
+        robustness = robustness.model_copy(update={"cost": spent})
     examples = done[name].examples[budget]
     # By TensorFlow, whose sums are pinned: ONNX Runtime's last digits are the processor's.
     answers = done[name].evaluator.network(examples[:SHOWN], training=False)

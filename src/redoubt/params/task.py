@@ -75,7 +75,7 @@ class Task(DataParams, JudgedParams, Curved):
             raise ValueError("a regression task needs 'tolerance': the largest error that counts as correct")
         of_tables = (
             *("features", "categorical", "integer", "immutable", "mutable", "switches", "raise_only", "lower_only"),
-            *("ranges", "relations", "missing", "levels", "units", "transform", "dates"),
+            *("ranges", "relations", "missing", "levels", "units", "transform", "dates", "costs"),
         )
         given = next((name for name in of_tables if getattr(self, name)), None)
         if self.kind == "regression" and self.train.balance != "none":

@@ -5,13 +5,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.core.types import Bounds, Floats, Measure
 
 
-def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
+def distance(change: Floats, norm: Measure, bounds: Bounds) -> NDArray[np.float64]:
     """Size of each example's perturbation, `(examples,)`; infinite where an input changed that must not, or not so.
 
-    A mutable category is no part of it: switches are counted, not measured.
+    A mutable category is no part of it, switches are counted, unless each has a price: that is added to a sum (L1).
     """
     scale = np.broadcast_to(bounds.scale, change.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -21,6 +21,9 @@ def distance(change: Floats, norm: Norm, bounds: Bounds) -> NDArray[np.float64]:
     if bounds.switches is not None:
         unit[:, bounds.switches.inputs(change.shape[1])] = 0.0
     flat = unit.reshape(len(change), math.prod(change.shape[1:]))
+    if norm == "l1":
+        switched = 0.0 if bounds.switches is None else bounds.switches.price(change != 0)
+        return flat.sum(axis=1) + switched
     return flat.max(axis=1) if norm == "linf" else np.sqrt(np.square(flat).sum(axis=1))
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from redoubt.attacks.core.distances import distance, must_stay_integer, round_integers
 from redoubt.attacks.core.repair import keep_relations
-from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.core.types import Bounds, Floats, Measure
 
 __all__ = [
     "as_records",
@@ -19,12 +19,13 @@ __all__ = [
     "random_start",
     "round_integers",
     "steepest_step",
+    "vertex",
 ]
 
 TINY = 1e-12
 
 
-def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -> Floats:
+def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Measure) -> Floats:
     """Points uniform in the unit ball of the norm, `shape` = `(examples, ...)`."""
     if norm == "linf":
         return rng.uniform(-1.0, 1.0, shape).astype(np.float32)
@@ -33,7 +34,7 @@ def random_start(rng: np.random.Generator, shape: tuple[int, ...], norm: Norm) -
     return (flat / np.linalg.norm(flat, axis=1, keepdims=True) * radius).reshape(shape).astype(np.float32)
 
 
-def steepest_step(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
+def steepest_step(gradient: tf.Tensor, norm: Measure, bounds: Bounds) -> tf.Tensor:
     """The change of unit size that raises a linear loss most, in raw units."""
     scaled = gradient * bounds.scale
     if norm == "linf":
@@ -45,7 +46,7 @@ def steepest_step(gradient: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
 
 
 def project(
-    x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds, last: tf.Tensor | None = None
+    x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Measure, bounds: Bounds, last: tf.Tensor | None = None
 ) -> tf.Tensor:
     """Clip into the bounds, then draw back along the perturbation into the eps ball round x, then repair relations.
 
@@ -58,7 +59,8 @@ def project(
     else:
         usable = np.where(bounds.scale > 0, bounds.scale, 1.0).astype(np.float32)
         unit = tf.where(bounds.scale > 0, change / usable, tf.zeros_like(change))
-        change = unit * tf.minimum(1.0, eps / tf.maximum(_length(unit), TINY)) * bounds.scale
+        length = _length(unit) if norm == "l2" else _sum(unit)
+        change = unit * tf.minimum(1.0, eps / tf.maximum(length, TINY)) * bounds.scale
     # Rounding alone can leave the box now.
     near = tf.clip_by_value(x + change, bounds.lower, bounds.upper)
     return _related(x, near, eps, norm, bounds, x if last is None else last, whole=False)
@@ -78,12 +80,12 @@ def _allowed(change: tf.Tensor, bounds: Bounds) -> tf.Tensor:
     return tf.where(bounds.falls, tf.where(bounds.rises, change, tf.minimum(change, 0.0)), tf.maximum(change, 0.0))
 
 
-def as_records(x: Floats, x_adv: Floats, eps: Any, norm: Norm, bounds: Bounds) -> Floats:
+def as_records(x: Floats, x_adv: Floats, eps: Any, norm: Measure, bounds: Bounds) -> Floats:
     """The valid records that perturbations within eps become: integers rounded towards x, relations kept."""
     return keep_relations(x, round_integers(x, x_adv, bounds), eps, norm, bounds)
 
 
-def as_records_in_graph(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Norm, bounds: Bounds) -> tf.Tensor:
+def as_records_in_graph(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: Measure, bounds: Bounds) -> tf.Tensor:
     """The same as graph code: the record that an attack's point will become."""
     if not np.any(bounds.integer):
         return _related(x, x_adv, eps, norm, bounds, x, whole=True) if bounds.listed else x_adv
@@ -93,7 +95,7 @@ def as_records_in_graph(x: tf.Tensor, x_adv: tf.Tensor, eps: tf.Tensor, norm: No
 
 
 def _related(
-    x: tf.Tensor, x_adv: tf.Tensor, eps: Any, norm: Norm, bounds: Bounds, last: tf.Tensor, *, whole: bool
+    x: tf.Tensor, x_adv: tf.Tensor, eps: Any, norm: Measure, bounds: Bounds, last: tf.Tensor, *, whole: bool
 ) -> tf.Tensor:
     """`keep_relations` as a step of a graph, by which no gradient passes."""
     if bounds.relations is None:
@@ -106,6 +108,33 @@ def _related(
     found = tf.numpy_function(repair, given, tf.float32, stateful=False)
     found.set_shape(x_adv.shape)
     return found
+
+
+def vertex(x: tf.Tensor, gradient: tf.Tensor, eps: tf.Tensor, bounds: Bounds) -> tf.Tensor:
+    """The point of the box within an L1 eps of x that raises a linear loss most.
+
+    What is left of eps is spent on the input that gains most by it, up to the end of its range, then on the next.
+
+    Args:
+        x: examples `(rows, inputs)`.
+        gradient: of the loss, likewise.
+        eps: a scalar.
+        bounds: the box, the unit of eps, and what may only be raised or lowered.
+    """
+    up = gradient > 0
+    way = tf.where(up, bounds.rises, bounds.falls)
+    room = tf.where(up, bounds.upper - x, x - bounds.lower)
+    most = tf.where(way, tf.maximum(tf.math.divide_no_nan(room, bounds.scale), 0.0), 0.0)
+    gain = tf.where(most > 0, tf.abs(gradient) * bounds.scale, 0.0)
+    order = tf.argsort(gain, axis=1, direction="DESCENDING", stable=True)
+    ranked = tf.gather(most, order, batch_dims=1)
+    spent = tf.clip_by_value(eps - tf.cumsum(ranked, axis=1, exclusive=True), 0.0, ranked)
+    taken = tf.gather(spent, tf.argsort(order, axis=1), batch_dims=1)
+    return x + tf.where(gain > 0, tf.sign(gradient) * taken, 0.0) * bounds.scale
+
+
+def _sum(x: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.abs(x), axis=list(range(1, len(x.shape))), keepdims=True)
 
 
 def _length(x: tf.Tensor) -> tf.Tensor:

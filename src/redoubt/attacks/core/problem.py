@@ -12,7 +12,7 @@ from redoubt.attacks.core.bpda import straight_through
 from redoubt.attacks.core.criteria import Criterion
 from redoubt.bundle.batches import slices
 from redoubt.core.errors import RedoubtError
-from redoubt.core.types import Bounds, Floats, Norm
+from redoubt.core.types import Bounds, Floats, Measure
 
 BATCH = 256
 # A seed holds the run's number, and in one more the draw's number above the batch's first example.
@@ -38,7 +38,7 @@ class AttackProblem:
 
     outputs: Outputs
     criterion: Criterion
-    norm: Norm
+    norm: Measure
     bounds: Bounds
     name: str = ""
     compiled: dict[Any, Any] = field(default_factory=dict, repr=False)

@@ -18,7 +18,7 @@ from redoubt.attacks.core.distances import distance, must_stay_integer, round_in
 from redoubt.bundle.relations.expression import UNIT, Values, evaluate
 from redoubt.bundle.relations.relation import ROOM, Relation
 from redoubt.bundle.relations.table import Relations
-from redoubt.core.types import Bounds, Floats, Ints, Norm
+from redoubt.core.types import Bounds, Floats, Ints, Measure
 
 Flags = NDArray[np.bool_]
 # Relations may undo each other's repair; so often it is tried again.
@@ -56,7 +56,7 @@ class _Ball:
     whole: Flags
     owed: Flags
     eps: Floats
-    norm: Norm
+    norm: Measure
     bounds: Bounds
     relations: Relations
     listed: Mapping[int, Floats]
@@ -91,7 +91,7 @@ class _Ball:
 
 
 def keep_relations(
-    x: Floats, x_adv: Floats, eps: Any, norm: Norm, bounds: Bounds, *, last: Floats | None = None, whole: bool = True
+    x: Floats, x_adv: Floats, eps: Any, norm: Measure, bounds: Bounds, *, last: Floats | None = None, whole: bool = True
 ) -> Floats:
     """Repair perturbations that break a relation; without relations they come back as they are.
 
@@ -129,7 +129,7 @@ def keep_relations(
     return result
 
 
-def _ball(x: Floats, eps: Any, norm: Norm, bounds: Bounds, relations: Relations) -> _Ball:
+def _ball(x: Floats, eps: Any, norm: Measure, bounds: Bounds, relations: Relations) -> _Ball:
     sizes = np.broadcast_to(np.asarray(eps, np.float32).reshape(-1, 1), (len(x), 1))
     with np.errstate(invalid="ignore"):
         reach = np.where(bounds.scale > 0, sizes * bounds.scale, np.float32(0.0))

@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from redoubt.attacks.core.geometry import as_records
+from redoubt.attacks.core.geometry import as_records, distance
 from redoubt.attacks.core.problem import AttackProblem
 from redoubt.bundle.switches import Switches
 from redoubt.core.types import Floats, Ints
 
 # Records attacked per example beside itself, and how many there may be for all to be asked about together.
 TRIES, ASKED = 3, 512
+SLACK = 1e-5
 Perturb = Callable[[AttackProblem, Floats, NDArray[Any], float, int], Floats]
 
 
@@ -57,12 +58,32 @@ def over_switches(
         if not len(rows):
             break
         at = left[rows]
-        found = attempt(given, base[rows], y[at], eps, seed)
+        left_over = eps - switches.price(base[rows] != x[at]) if problem.norm == "l1" else np.full(len(at), eps)
+        found = _with_what_is_left(attempt, given, (base[rows], y[at]), left_over, seed)
         found = as_records(x[at], found, eps, problem.norm, problem.bounds)
         reached = _margin(problem, found, y[at], seed)
-        better = reached > margin[at]
+        better = (reached > margin[at]) & _affordable(problem, x[at], found, eps)
         best[at[better]], margin[at[better]] = found[better], reached[better]
     return best
+
+
+def _affordable(problem: AttackProblem, x: Floats, found: Floats, eps: float) -> NDArray[np.bool_]:
+    """Where switches and changes of numbers together cost no more than eps; switches that have no price always do."""
+    if problem.norm != "l1":
+        return np.ones(len(x), np.bool_)
+    affordable: NDArray[np.bool_] = distance(found - x, problem.norm, problem.bounds) <= eps * (1 + SLACK)
+    return affordable
+
+
+def _with_what_is_left(
+    perturb: Perturb, problem: AttackProblem, rows: tuple[Floats, NDArray[Any]], eps: NDArray[np.float64], seed: int
+) -> Floats:
+    """Perturb records each by its own eps, `(rows,)`, of which the price of its switches is already taken."""
+    found = rows[0].copy()
+    for size in np.unique(eps[eps >= 0]):
+        some = np.flatnonzero(eps == size)
+        found[some] = perturb(problem, rows[0][some], rows[1][some], float(size), seed)
+    return found
 
 
 def categories_as_given(problem: AttackProblem) -> AttackProblem:

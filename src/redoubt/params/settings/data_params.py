@@ -8,6 +8,7 @@ from redoubt.bundle.base.types import Kind, Name
 from redoubt.bundle.dates import Part, part_names
 from redoubt.bundle.relations.table import check_columns
 from redoubt.params.settings.base import Count, Line, MissingPolicy, Range, Strict, Transform, unknown
+from redoubt.params.settings.costs import Costs
 from redoubt.params.settings.read import ReadParams
 from redoubt.params.settings.sections import (
     GatesParams,
@@ -59,6 +60,7 @@ class DataParams(Gaps):
         levels: by category how many of its values are kept, the most frequent ones; a rarer or unknown one is "other".
         ranges: smallest and largest valid value by feature; an attack keeps the others within the training rows' range.
         relations: between numbers, one line each: every row keeps them, and so does every adversarial example.
+        costs: what changes cost an attacker with a budget, a threat beside those of `eps`.
         split: the columns and the file that the split will need.
         checks: what a first look at the data finds worth a note.
     """
@@ -81,6 +83,7 @@ class DataParams(Gaps):
     ranges: dict[str, Range] = Field(default_factory=dict)
     relations: tuple[Line, ...] = Field(default=(), exclude_if=unset)
     dates: dict[str, Annotated[tuple[Part, ...], Field(min_length=1)]] = Field(default_factory=dict, exclude_if=unset)
+    costs: Costs | None = Field(default=None, exclude_if=unset)
     levels: dict[str, Count] = Field(default_factory=dict, exclude_if=unset)
     split: SplitSource = Field(default=SplitSource(), exclude_if=split_by_chance)
     checks: SurveyParams
@@ -119,6 +122,7 @@ class DataParams(Gaps):
                     key = "eps.features" if option == "units" else option
                     raise ValueError(f"{key}: {unknown(name, list(names), 'feature')}")
         self._check_switches()
+        self._check_costs(numbers)
         both = sorted({*self.raise_only} & {*self.lower_only})
         if both:
             raise ValueError(f"lower_only: raise_only names '{both[0]}' too; leave it out of one of them")
@@ -138,6 +142,17 @@ class DataParams(Gaps):
                 )
             if name in numbers and policy == "category":
                 raise ValueError(f"missing.{name}: '{name}' is a number; say median, mean or mode, or drop")
+
+    def _check_costs(self, numbers: tuple[str, ...]) -> None:
+        for name in () if self.costs is None else self.costs.prices:
+            if name in self.categorical and name not in self.mutable:
+                raise ValueError(
+                    f"costs.prices: '{name}' is a category that is not 'mutable': add it there, or leave it out"
+                )
+            if name not in (*numbers, *self.mutable):
+                raise ValueError(f"costs.prices: {unknown(name, [*numbers, *self.mutable], 'feature')}")
+            if name in (*self.immutable, *self.parts):
+                raise ValueError(f"costs.prices: no attacker can change '{name}': leave it out")
 
     def _check_switches(self) -> None:
         both = sorted({*self.mutable} & {*self.immutable})

@@ -9,6 +9,7 @@ from redoubt.bundle.base.io import first_mistake
 from redoubt.bundle.base.types import Kind, Name
 from redoubt.core.types import Norm
 from redoubt.params.settings.base import Curve, ParamsError, Strict
+from redoubt.params.settings.costs import Costs
 from redoubt.params.settings.data_params import Curved, DataParams, JudgedParams
 from redoubt.params.settings.own_rules import OwnRule
 from redoubt.params.settings.search import SearchParams
@@ -100,6 +101,7 @@ class AttackSettings(Tolerant):
 
     name: Name
     eps: Eps
+    costs: Costs | None = Field(default=None, exclude_if=unset)
     attack: AttackParams
     norm: Norm
     seed: Seed
