@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from redoubt.bundle.base.types import Vote
-from redoubt.evaluation.results import Found, Robustness, ThreatResult
+from redoubt.evaluation.results import CostResult, Found, Robustness, ThreatResult
 
 # What a guard does, by the variants that answer.
 GUARDS: dict[Vote, str] = {"all": "votes", "squeezed": "squeezes", "plain": "only detects"}
@@ -41,6 +41,8 @@ def _another_guard(measured: Robustness, vote: Vote) -> Robustness:
         cell.model_copy(update=_replaced(cell, cell.behind[vote])) if cell.measured else cell for cell in measured.cells
     ]
     found = _replaced(measured, clean) | {"cells": cells, "degenerate": measured.degenerate or clean.degenerate}
+    # An attacker with a budget was tried on the guard that votes alone.
+    found["cost"] = measured.cost and _without_guard(measured.cost)
     return measured.model_copy(update=found)
 
 
@@ -58,8 +60,21 @@ def _plain_answer(measured: Robustness) -> Robustness:
             "scores": _as_network(measured.scores, {"clean_guarded": "clean"}),
             "mcc": measured.mcc_network,
             "right": _as_network(measured.right, {"clean_guarded": "clean"}),
+            "cost": _plain_cost(measured.cost),
         }
     )
+
+
+def _without_guard(cost: CostResult) -> CostResult:
+    known = {name: {"undefended": each["undefended"]} for name in ("robust", "mcc") if (each := getattr(cost, name))}
+    return cost.model_copy(update={"adaptive": None, **known})
+
+
+def _plain_cost(cost: CostResult | None) -> CostResult | None:
+    if cost is None:
+        return None
+    found = {name: _as_network(getattr(cost, name), {"adaptive": "undefended"}) for name in ("robust", "mcc")}
+    return cost.model_copy(update={"adaptive": cost.undefended, **found})
 
 
 def _cell(cell: ThreatResult) -> ThreatResult:

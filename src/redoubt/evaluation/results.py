@@ -106,7 +106,8 @@ class CostResult(Found):
         budget: the most that the changes of one example may cost.
         prices: by column what a unit of change costs, or of a category a switch.
         undefended: the network alone, worst case over the attacks.
-        adaptive: guarded, worst case over those perturbations and the same attacks through the guard.
+        adaptive: guarded, worst case over those perturbations and the same attacks through the guard; None behind a
+            guard that was not attacked so.
         broken: examples that each attack was the first to fool the network on, in the order tried.
         robust: the examples behind both columns, see `paired.packed`.
         mcc: both columns as Matthews' correlation (classes only).
@@ -124,15 +125,17 @@ class CostResult(Found):
         """The budget and what was found, in one sentence without a full stop."""
         each = ", ".join(f"{name} {price:g}" for name, price in self.prices.items())
         said = f"an attacker who may spend {self.budget:g} on an example (a unit or a switch costs: {each})"
-        if self.undefended is None or self.adaptive is None:
+        if self.undefended is None:
             return f"{said} can change nothing: not measured"
-        ends = [f"{100 * each.share:.1f} % ({100 * each.low:.0f} to {100 * each.high:.0f})" for each in self._both]
-        mcc = f", MCC {self.mcc['undefended']:.2f} and {self.mcc['adaptive']:.2f}" if self.mcc else ""
-        return f"{said} leaves a robust accuracy of {ends[0]} undefended, {ends[1]} guarded and adaptive{mcc}"
+        columns = {"undefended": ("undefended", self.undefended), "adaptive": ("guarded and adaptive", self.adaptive)}
+        told = [self._told(name, words, rate) for name, (words, rate) in columns.items()]
+        return f"{said} leaves a robust accuracy of {told[0]}, {told[1]}"
 
-    @property
-    def _both(self) -> list[Rate]:
-        return [each for each in (self.undefended, self.adaptive) if each is not None]
+    def _told(self, name: str, words: str, rate: Rate | None) -> str:
+        if rate is None:
+            return f"not measured {words}"
+        mcc = f", MCC {self.mcc[name]:.2f}" if name in self.mcc else ""
+        return f"{100 * rate.share:.1f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f}{mcc}) {words}"
 
 
 class ComponentResult(Found):

@@ -15,6 +15,8 @@ from redoubt.core.types import Threat
 from redoubt.defenses.behind import write_behind
 from redoubt.defenses.components import components
 from redoubt.evaluation.guards import behind, clean_behind
+from redoubt.evaluation.metrics import Rate
+from redoubt.evaluation.results import CostResult, GuardedClean, Robustness
 from redoubt.evaluation.summarize import summarize
 from tests.support.evaluations import evaluation
 from tests.support.tiny import NAMES, TABLE, Guarded
@@ -147,6 +149,22 @@ def test_the_figures_beside_are_those_of_an_attack_on_the_squeezing_guard(squeez
     assert {name: told.robust[name] for name in guarded[:3]} == {name: cell.robust[name] for name in guarded[:3]}
     assert (derived.clean, derived.clean_guarded) == (whole.clean, whole.clean_guarded)
     assert (derived.scores, derived.right, derived.mcc) == (whole.scores, whole.right, whole.mcc)
+
+
+def test_an_attacker_with_a_budget_meets_the_guard_that_is_chosen() -> None:
+    rates = [Rate(share=share, low=share, high=share, n=20) for share in (0.75, 0.5)]
+    columns = dict(zip(("undefended", "adaptive"), rates, strict=True))
+    mcc = {"undefended": 0.5, "adaptive": 0.1}
+    cost = CostResult(budget=10.0, prices={"age": 1.0}, robust=dict.fromkeys(columns, "AA=="), mcc=mcc, **columns)
+    measured = Robustness(
+        digest="", clean=rates[0], clean_guarded=rates[0], false_positives=rates[0], cells=[], cost=cost
+    )
+    measured = measured.model_copy(update={"behind": {"squeezed": GuardedClean(clean_guarded=rates[0])}})
+    assert behind(measured, "all").cost == cost
+    plain, squeezed = (behind(measured, vote).cost for vote in ("plain", "squeezed"))
+    assert plain is not None and plain.adaptive == plain.undefended and plain.mcc["adaptive"] == 0.5
+    assert squeezed is not None and squeezed.adaptive is None and list(squeezed.mcc) == ["undefended"]
+    assert squeezed.says().endswith("75.0 % (75 to 75, MCC 0.50) undefended, not measured guarded and adaptive")
 
 
 def test_clean_figures_are_those_of_what_answers() -> None:
