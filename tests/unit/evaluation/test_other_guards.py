@@ -162,8 +162,10 @@ def test_an_attacker_with_a_budget_meets_the_guard_that_is_chosen() -> None:
     measured = measured.model_copy(update={"behind": {"squeezed": GuardedClean(clean_guarded=rates[0])}})
     assert behind(measured, "all").cost == cost
     plain, squeezed = (behind(measured, vote).cost for vote in ("plain", "squeezed"))
-    assert plain is not None and plain.adaptive == plain.undefended and plain.mcc["adaptive"] == 0.5
-    assert squeezed is not None and squeezed.adaptive is None and list(squeezed.mcc) == ["undefended"]
+    assert plain
+    assert squeezed
+    assert (plain.adaptive, plain.mcc["adaptive"]) == (plain.undefended, 0.5)
+    assert (squeezed.adaptive, list(squeezed.mcc)) == (None, ["undefended"])
     assert squeezed.says().endswith("75.0 % (75 to 75, MCC 0.50) undefended, not measured guarded and adaptive")
 
 
