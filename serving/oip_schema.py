@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 import pydantic_core
 from bentoml.exceptions import InvalidArgument
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from serving.schema import Certify, complaint, not_json, once, short
+from serving.schema import Certify, Lenient, complaint, not_json, once, short
 
 # More columns than this no table has, and no more axes or outputs any tensor or model.
 MOST = 2**16
@@ -18,8 +18,8 @@ Side = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Hint = Literal["np", "pd", "str"]
 
 
-class Strict(BaseModel):
-    """Known keys alone, and no value made of another."""
+class Strict(Lenient):
+    """Known keys alone, and no value made of another; null stands for what is left out."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

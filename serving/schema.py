@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from bentoml import IODescriptor
 from bentoml.exceptions import InvalidArgument
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
@@ -48,7 +48,19 @@ INPUTS = {
 }
 
 
-class PredictRequest(BaseModel):
+class Lenient(BaseModel):
+    """A form whose optional keys may be null: generated clients send whatever they were not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_out(cls, value: Any) -> Any:
+        if type(value) is not dict or None not in value.values():
+            return value
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: each for name, each in value.items() if each is not None or name not in optional}
+
+
+class PredictRequest(Lenient):
     """Inputs for one task: images as nested lists in [0, 1], or records in raw units.
 
     Attributes:
@@ -94,6 +106,7 @@ class PredictRequest(BaseModel):
 def complaint(error: Any) -> str:
     """What pydantic says of a value; of a key, which it calls an input, in other words."""
     message: str = "unknown key" if error["type"] == "extra_forbidden" else error["msg"]
+    message = re.sub(r"a valid dictionary or instance of \w+", "an object", message)
     return message[:1].lower() + message[1:]
 
 

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http import auto, httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serving.errors import envelope
+from serving.errors import NO_WEBSOCKET, envelope
 from serving.intake import WHOLE
 
 SENTENCE = "the request is not HTTP: its first line, a header or a length is malformed"
@@ -25,9 +25,11 @@ DRAIN = 25
 HEAD_WITHIN = 5
 LATE = f"the head of the request did not come within {HEAD_WITHIN} s; send it whole"
 TOO_LONG = f"the headers are larger than {LONGEST_HEAD} bytes"
-# Java's client asks so for HTTP/2 with every first request, and is content with HTTP/1.1; httptools would take the body
-# that follows for HTTP/2 already. Of the same length as what stands in its place.
-UPGRADE, IGNORED = re.compile(rb"(?i)\r\nupgrade:(?=[ \t]*h2c)"), b"\r\nIgnored:"
+CUT = "the connection was closed before the request was whole; send all of it"
+# Java's client asks so for HTTP/2 with every first request, and as every client that offers another protocol it is
+# content with HTTP/1.1; httptools would take the body that follows for that protocol already. Of the same length as
+# what stands in its place. WebSockets alone are refused.
+UPGRADE, IGNORED = re.compile(rb"(?i)\r\nupgrade:(?![ \t]*websocket[ \t]*(\r|$))"), b"\r\nIgnored:"
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,6 +41,7 @@ class Protocol(HttpToolsProtocol):
 
     underway: ClassVar[set[asyncio.Task[None]]] = set()
     _head = 0
+    _in_body = False
     _due: asyncio.TimerHandle | None = None
 
     def __init__(self, config: Config, *rest: Any, **named: Any) -> None:
@@ -60,9 +63,8 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        if b"h2c" in data:
-            head, blank, rest = data.partition(b"\r\n\r\n")
-            data = UPGRADE.sub(IGNORED, head) + blank + rest
+        if not self._in_body and UPGRADE.search(data, 0, end := _end_of_head(data)):
+            data = UPGRADE.sub(IGNORED, data[:end]) + data[end:]
         # Until a head is whole httptools keeps what came of it, however much that is.
         self._head += len(data)
         super().data_received(data)
@@ -73,7 +75,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start answering."""
-        self._head = 0
+        self._head, self._in_body = 0, True
         self._arrived()
         super().on_headers_complete()
 
@@ -85,7 +87,18 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Let the request know that it is whole: its task begins once all that came by now is parsed."""
         self.scope[WHOLE] = True  # type: ignore[literal-required]
+        self._head, self._in_body = 0, False
         super().on_message_complete()
+
+    def eof_received(self) -> None:
+        """Answer who sends no more, and may still read, where the request is not whole."""
+        # An answer now would be taken for that to a request before it.
+        if (self._head or self._in_body) and not self.pipeline:
+            self._refuse(envelope(HTTPStatus.BAD_REQUEST, CUT))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Refuse it: the library that would speak that protocol has refusals of its own for what is malformed."""
+        self._refuse(envelope(HTTPStatus.NOT_FOUND, NO_WEBSOCKET))
 
     def _arrived(self) -> None:
         if self._due is not None:
@@ -110,6 +123,11 @@ class Protocol(HttpToolsProtocol):
             lines += [name + b": " + value for name, value in [*answer.raw_headers, (b"connection", b"close")]]
             self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.close()
+
+
+def _end_of_head(data: bytes) -> int:
+    end = data.find(b"\r\n\r\n")
+    return len(data) if end < 0 else end
 
 
 class Together:

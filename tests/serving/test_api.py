@@ -158,6 +158,11 @@ def test_a_body_without_a_type_is_refused(client: httpx.Client) -> None:
     refused(client.post("/predict", content=digits(GOOD)), 415, "the content type is missing")
 
 
+def test_null_stands_for_what_is_left_out(client: httpx.Client) -> None:
+    body = {"task": "evolution", "inputs": [{"cp": 300.0, "hp": 50, "species": "Eevee"}], "certify": None, "eps": None}
+    assert client.post("/predict", json=body).json()["certify"] == "budget"
+
+
 def test_a_byte_order_mark_is_no_part_of_the_body(client: httpx.Client) -> None:
     assert client.post("/predict", content=b"\xef\xbb\xbf" + evolution(), headers=JSON).status_code == 200
 

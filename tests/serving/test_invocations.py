@@ -23,6 +23,11 @@ TABLE: dict[str, Any] = {
     "instances": {"instances": RECORDS},
     "inputs by row": {"inputs": RECORDS},
     "inputs by column": {"inputs": COLUMNS},
+    "what is not used, as null": {"instances": RECORDS, "inputs": None, "dataframe_split": None, "params": None},
+    "null among the parameters": {
+        "dataframe_split": {**SPLIT, "index": None},
+        "params": {"certify": None, "eps": None},
+    },
 }
 
 

@@ -111,6 +111,14 @@ def test_a_column_may_be_flat(asgi: httpx.Client) -> None:
     assert len(outputs(infer(asgi, "evolution", {"inputs": table(**flat)}))["value"]) == 2
 
 
+def test_null_stands_for_what_is_left_out(asgi: httpx.Client) -> None:
+    """As generated clients send whatever they were not given."""
+    nothing = {"certify": None, "binary_data_output": None, "content_type": None}
+    asked = {"inputs": [image(parameters=None)], "outputs": [{"name": "label", "parameters": None}], "id": None}
+    for parameters in (None, nothing):
+        assert list(outputs(infer(asgi, "digits", {**asked, "parameters": parameters}))) == ["label"]
+
+
 def test_who_asks_for_no_certificate_gets_none(asgi: httpx.Client) -> None:
     given = outputs(infer(asgi, "digits", {"inputs": [image()], "parameters": {"certify": "none"}}))
     assert "certified_eps" not in given

@@ -53,6 +53,8 @@ CASES: dict[str, tuple[bytes, int, bytes]] = {
         200,
         b'"value"',
     ),
+    "an upgrade in capitals": (request(GOOD, "UPGRADE: H2C", "Connection: Upgrade, close"), 200, b'"value"'),
+    "an upgrade to something else": (request(GOOD, "Upgrade: foo, h2c", "Connection: Upgrade, close"), 200, b'"value"'),
     "chunks of a bad size": (request(b"zz\r\n{}\r\n0\r\n\r\n", CHUNKED), 400, b"not HTTP"),
     "a chunk of a negative size": (request(b"-1\r\n{}\r\n0\r\n\r\n", CHUNKED), 400, b"not HTTP"),
     "both lengths": (request(chunked(GOOD), CHUNKED, f"Content-Length: {len(GOOD)}"), 400, b"not HTTP"),
@@ -77,6 +79,17 @@ CASES: dict[str, tuple[bytes, int, bytes]] = {
         404,
         b"no path takes WebSockets",
     ),
+    "a WebSocket without a key": (
+        b"GET /predict HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        404,
+        b"no path takes WebSockets",
+    ),
+    "a WebSocket of an unknown version": (
+        b"GET /v2 HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 99\r\n\r\n",
+        404,
+        b"no path takes WebSockets",
+    ),
     "8 MiB": (request(b" " * 2**23, f"Content-Length: {2**23}"), 413, b"send less per request"),
 }
 
@@ -89,6 +102,21 @@ def test_one_answer_in_one_form(name: str, http: httpx.Client) -> None:
     assert piece in body
     if status >= 400:
         assert set(json.loads(body)["error"]) == {"code", "message"}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [request()[:40], request()[:-10], request(b"5\r\n{}   \r\n", CHUNKED), b""],
+    ids=["in the head", "in the body", "between chunks", "before"],
+)
+def test_who_ends_before_the_request_does_is_told_so(sent: bytes, http: httpx.Client) -> None:
+    """A client may read on after it has said that it sends no more."""
+    with socket.create_connection((str(http.base_url.host), int(http.base_url.port or 0)), timeout=20.0) as link:
+        link.sendall(sent)
+        link.shutdown(socket.SHUT_WR)
+        head, _, body = b"".join(iter(lambda: link.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head[:13] == (b"HTTP/1.1 400 " if sent else b"")
+    assert not sent or "was closed before the request was whole" in json.loads(body)["error"]["message"]
 
 
 def test_who_waits_for_leave_to_send_is_given_it(http: httpx.Client) -> None:
