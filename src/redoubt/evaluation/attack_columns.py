@@ -133,9 +133,9 @@ class Evaluation:
         plain = self._undefended(threat)
         main, *others = (self._behind(each, threat, plain) for each in (evaluator, *self.others.values()))
         # What was made for a guard may fool the network too, which alone answers behind a guard that only detects.
-        for guarded in (main, *others):
-            made_for_guard = replace(self._adaptive_attacks(threat)[0], name="made for the guard")
-            plain.add(made_for_guard, guarded.worst.kept, evaluator.is_adversarial(guarded.worst.kept, y))
+        for member in self._adaptive_attacks(threat)[:1]:
+            for kept in (guarded.worst.kept for guarded in (main, *others)):
+                plain.add(replace(member, name="made for the guard"), kept, evaluator.is_adversarial(kept, y))
         self.examples[threat] = plain.kept
         alone, network = self.is_adversarial[threat], {"undefended": plain.is_adversarial}
         network |= self._uncertified(threat, plain.is_adversarial)
