@@ -54,7 +54,7 @@ def test_a_page_holds_all_that_a_study_says_in_its_language(folder: Path, langua
         assert f"{word}{' &amp; <code>code</code> &lt;b&gt;' if language == 'en' else '，中文'}" in page
     assert ("<p>One.</p>" in page) == (language == "en")
     assert ("<td>一</td><td>0.1235</td>" in page) == (language == "zh")
-    assert "draws 7" in page
+    assert "<code>draws=7</code>" in page
     assert "../src/redoubt/studies/first/tiny.py" in page
 
 
