@@ -37,6 +37,7 @@ LINES = (
     "ratio_open == open / total",
     "open <= total",
     "bankruptcies <= records",
+    "term in [36, 60]",
 )
 INTEGER = ("term", "employed", "open", "total", "records", "bankruptcies", "fico")
 # Of TabularBench: L2, each feature by its range.

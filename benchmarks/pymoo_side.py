@@ -22,6 +22,7 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.util.ref_dirs import get_reference_directions
 
 LOAN, TERM, RATE, INSTALLMENT, INCOME, OPEN, TOTAL, RECORDS, BANKRUPTCIES, BY_INCOME, BY_TOTAL = range(11)
+TERMS = (36, 60)
 
 
 class Network:
@@ -57,6 +58,9 @@ class Limits:
         x = np.clip(x, self.low, self.high)
         x = np.where(self.integer, np.round(x), x)
         column = {place: x[:, self.places[place]] for place in range(len(self.places))}
+        near = np.where(column[TERM] < sum(TERMS) / 2, *TERMS)
+        within = (near >= self.low[self.places[TERM]]) & (near <= self.high[self.places[TERM]])
+        column[TERM] = np.where(within, near, self.x[self.places[TERM]])
         column[OPEN] = np.minimum(column[OPEN], column[TOTAL])
         column[BANKRUPTCIES] = np.minimum(column[BANKRUPTCIES], column[RECORDS])
         monthly = column[RATE] / 1200
@@ -64,7 +68,7 @@ class Limits:
         column[INSTALLMENT] = column[LOAN] * monthly * growth / (growth - 1)
         column[BY_INCOME] = column[LOAN] / column[INCOME]
         column[BY_TOTAL] = column[OPEN] / column[TOTAL]
-        for place in (OPEN, BANKRUPTCIES, INSTALLMENT, BY_INCOME, BY_TOTAL):
+        for place in (TERM, OPEN, BANKRUPTCIES, INSTALLMENT, BY_INCOME, BY_TOTAL):
             x[:, self.places[place]] = column[place]
         # As it will be judged.
         return x.astype(np.float32).astype(np.float64)

@@ -6,16 +6,18 @@ is the exact answer. The budget is spent on the inputs that gain most by it, whi
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from redoubt.attacks.core.active_rows import State
+from redoubt.attacks.core.active_rows import State, until_adversarial
 from redoubt.attacks.core.base import GradientAttack
 from redoubt.attacks.core.geometry import as_records_in_graph, project, vertex
 from redoubt.attacks.core.gradient import per_example, value_and_grad
 from redoubt.attacks.core.losses import Loss
 from redoubt.attacks.core.problem import AttackProblem, redrawn
-from redoubt.core.types import Measure
+from redoubt.core.types import Floats, Measure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,16 +28,27 @@ class FrankWolfe(GradientAttack):
         steps: gradient steps, >= 1.
         loss: to be maximized.
         eot: gradients averaged per step over a random model's draws.
+        targets: wrong classes, or sides of the tolerance, that are then climbed to one by one, >= 1.
     """
 
     steps: int = 50
     loss: Loss = "margin"
     eot: int = 1
+    targets: int = 9
 
     @property
     def starts_at_random(self) -> bool:
         """Its first step leads to a vertex wherever it starts."""
         return False
+
+    def perturb(self, problem: AttackProblem, x: Floats, y: NDArray[Any], eps: float, seed: int) -> Floats:
+        """See `Attack.perturb`: whichever way is nearest, then each way by itself where there are several."""
+        once = super().perturb
+        criterion, ways = problem.criterion.directions(problem.predict(x, seed), y, self.targets)
+        aimed = problem.aimed(criterion)
+        aims = [(problem, y), *((aimed, way) for way in ways if len(ways) > 1)]
+        attempts = (lambda rows, to=to: once(to[0], x[rows], to[1][rows], eps, seed) for to in aims)
+        return until_adversarial(problem, x, y, attempts, eps, seed)
 
     def run(
         self, problem: AttackProblem, x: tf.Tensor, y: tf.Tensor, start: tf.Tensor, eps: tf.Tensor, seed: tf.Tensor

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redoubt.attacks.core.base import Attack, AttackError, check_result
-from redoubt.attacks.core.criteria import Untargeted
+from redoubt.attacks.core.criteria import Tolerance, Untargeted
 from redoubt.attacks.core.problem import AttackProblem, of_network
 from redoubt.attacks.frank_wolfe import FrankWolfe
 from redoubt.attacks.genetic import GeneticSearch
@@ -222,3 +222,23 @@ def test_what_declares_no_costs_keeps_its_bytes(bundles: Callable[[str], Guarded
     spent = CostResult(budget=1.0, prices={"age": 1.0})
     joined = join([measured_, measured_.model_copy(update={"cost": spent})])
     assert Robustness.model_validate_json(joined.model_dump_json()).cost == spent
+
+
+def test_every_wrong_class_and_both_sides_of_a_tolerance_are_tried() -> None:
+    # From the example the third class is nearer, and out of reach; the fourth one is within it.
+    weights = np.float32([[0, 0, 0.2, -1], [0, 0, 0, 0]])
+    bias = np.float32([1.0, -9.0, 0.5, -1.0])
+    sides = np.float32([-4, -4]), np.float32([2, 4]), np.ones(2, np.float32)
+    x, y = np.zeros((3, 2), np.float32), np.zeros(3, np.int64)
+    inputs = keras.Input((2,))
+    made = keras.Model(inputs, keras.layers.Dense(4)(inputs))
+    made.set_weights([weights, bias])
+    problem = AttackProblem(of_network(made), Untargeted(), "l1", Bounds(*sides))
+    x_adv = FrankWolfe(steps=1)(problem, x, y, eps=2.2, seed=0)
+    assert made.predict_on_batch(x_adv).argmax(axis=1).tolist() == [3, 3, 3]
+    near = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    near.set_weights([np.float32([[1], [0]]), np.float32([0.1])])
+    # Upwards, where the error is larger already, the range ends at 2.
+    both = AttackProblem(of_network(near), Tolerance(3.0), "l1", Bounds(*sides))
+    values = near.predict_on_batch(FrankWolfe(steps=3)(both, x, np.zeros(3, np.float32), eps=3.5, seed=0))
+    assert (np.abs(values) > 3).all()
