@@ -13,7 +13,7 @@ import pandas as pd
 from charset_normalizer import from_bytes
 
 from redoubt.data.locate import SourceError
-from redoubt.data.plain import numbers_as
+from redoubt.data.plain import LOOK_ALIKE, bare, numbers_as
 from redoubt.data.readers import opened, refuse_other_formats
 from redoubt.data.shared.looks import MISSING, is_number
 from redoubt.params.settings.read import ReadParams
@@ -66,12 +66,39 @@ def detect(path: Path) -> Dialect:
     rows = [row for row in rows if len(row) == width][: max(50, CELLS // max(width, 1))]
     header = not _is_data(rows)
     cells = pd.DataFrame([[cell.strip() for cell in row] for row in rows[int(header) :]], dtype="str")
-    decimal, thousands = _marks(cells, separator)
-    missing = _missing(cells, numbers_as(decimal, thousands))
+    bared = cells.apply(bare) if cells.size else cells
+    decimal, thousands = _marks(bared, separator)
+    number = numbers_as(decimal, thousands)
+    amounts = {} if bared.equals(cells) else _amounts(cells, bared, (decimal, thousands))
+    cells = bared if amounts else cells
     read = ReadParams(
-        separator=separator, decimal=decimal, thousands=thousands, encoding=encoding, header=header, missing=missing
+        separator=separator,
+        decimal=decimal,
+        thousands=thousands,
+        amounts=bool(amounts),
+        encoding=encoding,
+        header=header,
+        missing=_missing(cells, number),
     )
-    return Dialect(read, tuple(_said(read, text)))
+    return Dialect(read, (*_said(read, text), *_of_amounts(amounts)))
+
+
+def _amounts(cells: pd.DataFrame, bared: pd.DataFrame, marks: tuple[Any, Any]) -> dict[str, str]:
+    """The first amount of each column of amounts, and its number as Python writes it."""
+    found = {}
+    decimal, thousands = marks
+    for name in cells:
+        written = zip(cells[name].tolist(), bared[name].tolist(), strict=True)
+        first = next(((text, number) for text, number in written if text != number), None)
+        if first is not None and re.fullmatch(numbers_as(decimal, thousands), first[1]):
+            grouped = re.sub(LOOK_ALIKE.get(thousands, re.escape(thousands)), "", first[1]) if thousands else first[1]
+            found[first[0]] = grouped.replace(decimal, ".")
+    return found
+
+
+def _of_amounts(amounts: dict[str, str]) -> list[str]:
+    shown = ", ".join(f"{text!r} is {number}" for text, number in list(amounts.items())[:3])
+    return [f"amounts are taken as the number alone, with which the model is asked too: {shown}"] if amounts else []
 
 
 def differences(read: ReadParams) -> dict[str, Any]:

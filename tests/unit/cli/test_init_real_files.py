@@ -105,7 +105,7 @@ def packed(*names: str) -> Make:
     return make
 
 
-SIGNED = [f"{n - 100}" for n in PLACE]
+SIGNED = [f"{n * 37 % ROWS - 100}" for n in PLACE]
 TAKEN: dict[str, tuple[str, Make, str]] = {
     "typeset-thousands": ("own.csv", german("\u202f"), "numbers are written with ' ' between thousands, ','"),
     "unbroken-thousands": ("own.csv", german("\u00a0"), "numbers are written with ' ' between thousands, ','"),
@@ -138,8 +138,8 @@ TAKEN: dict[str, tuple[str, Make, str]] = {
         "taken for cp1252: it then reads 'größer'",
     ),
     "typeset-minus": ("own.csv", csv(x=[v.replace("-", "\u2212") for v in SIGNED]), "write -5 with a plain hyphen"),
-    "minus-behind": ("own.csv", csv(x=[v[1:] + "-" if v[0] == "-" else v for v in SIGNED]), "write -5 for 5-"),
-    "brackets": ("own.csv", csv(x=[f"({v[1:]})" if v[0] == "-" else v for v in SIGNED]), "write -5 for (5)"),
+    "minus-behind": ("own.csv", csv(x=[v[1:] + "-" if v[0] == "-" else v for v in SIGNED]), "-' is -"),
+    "brackets": ("own.csv", csv(x=[f"({v[1:]})" if v[0] == "-" else v for v in SIGNED]), ")' is -"),
     "currency": ("own.csv", csv(x=[f"EUR {n % 60},50" for n in PLACE]), "an amount of money"),
     "other-marks-than-the-rest": (
         "own.csv",
@@ -256,7 +256,8 @@ def test_what_is_taken_is_said(said: Callable[..., str], case: str) -> None:
     raw = sources.fetch(own(), seed=0)
     assert len(raw) >= ROWS
     used = {*own().features, *own().categorical}
-    assert ("x" in used) == (case in ("codes", "failed-formulas", "words-among-numbers"))
+    taken = ("codes", "failed-formulas", "words-among-numbers", "minus-behind", "brackets")
+    assert ("x" in used) == (case in taken)
     assert ("income" in used) == (case in ("typeset-thousands", "unbroken-thousands", "apostrophes", "few-thousands"))
 
 

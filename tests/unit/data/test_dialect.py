@@ -124,3 +124,50 @@ def test_a_text_that_is_not_in_the_encoding_is_one_sentence(tmp_path: Path) -> N
     (tmp_path / "own.csv").write_bytes("a,b\nä,1\n".encode("cp1252"))
     with pytest.raises(SourceError, match="is not a CSV file in utf-16"):
         read_csv(tmp_path / "own.csv", ReadParams(encoding="utf-16"))
+
+
+AMOUNTS: dict[str, tuple[list[str], list[float]]] = {
+    "dollars": (["$1,234.50", "$9", "-$3.25", "$ (7.00)", "($7.00)"], [1234.5, 9, -3.25, np.nan, -7]),
+    "percent": (["12 %", "7.5%", "-1%", " 3 %"], [12, 7.5, -1, 3]),
+    "euro": (["1.234,50 €", "9,00 €", "-3,25 €"], [1234.5, 9, -3.25]),
+    "francs": (["CHF 1'234.50", "CHF 9.00", "CHF -3.25"], [1234.5, 9, -3.25]),
+    "rupees": (["₹12,34,567", "₹9,999", "₹50"], [1234567, 9999, 50]),
+    "minus behind": (["1.234,56-", "9,00", "3,25-"], [-1234.56, 9, -3.25]),
+    "brackets": (["(1,234.56)", "9.00", "(3.25)"], [-1234.56, 9, -3.25]),
+    "some without": (["0", "$4.99", "$0.99", "0"], [0, 4.99, 0.99, 0]),
+}
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_amounts_are_numbers(tmp_path: Path, name: str) -> None:
+    cells, values = AMOUNTS[name]
+    kept = [(cell, value) for cell, value in zip(cells, values, strict=True) if not np.isnan(value)]
+    path = tmp_path / "own.csv"
+    pd.DataFrame({"amount": [cell for cell, _ in kept] * 20, "word": ["a", "b"] * (10 * len(kept))}).to_csv(
+        path, sep=";", index=False
+    )
+    found = detect(path)
+    assert found.read.amounts
+    assert ("is 1234.5" in found.said[-1]) == (name in ("dollars", "euro", "francs"))
+    assert "amounts are taken as the number alone" in " ".join(found.said)
+    back, _ = read_csv(path, found.read)
+    assert numbers(back["amount"], "amount", "own.csv").tolist() == [value for _, value in kept] * 20
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["$5", "€7", "$9"],
+        ["12 %", "0.12", "0.5"],
+        ["(1)", "(2)", "(3)"],
+        ["+5", "-3", "7"],
+        ["2024-05-31", "2024-06-01", "2024-06-02"],
+        ["-5-", "5", "7"],
+    ],
+)
+def test_what_is_written_in_several_units_is_no_amount(tmp_path: Path, cells: list[str]) -> None:
+    path = tmp_path / "own.csv"
+    pd.DataFrame({"amount": cells * 20, "word": ["a", "b", "c"] * 20}).to_csv(path, index=False)
+    assert not detect(path).read.amounts
+    back, _ = read_csv(path, ReadParams(amounts=True))
+    assert back["amount"].tolist() == cells * 20

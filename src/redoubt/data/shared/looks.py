@@ -12,7 +12,10 @@ MISSING = ("", "na", "n/a", "nan", "null", "none")
 _SAMPLE = 5_000
 _FLAGS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"})
 DATE = r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
-_MONEY = r"(?:[$€£¥₹]|EUR|USD|GBP|CHF|JPY|CNY|RMB|kr|zł)"
+MONEY = (
+    r"(?:(?:US|C|A|R)?\$|[€£¥₹₽₩₺₫₪]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|CAD|AUD|BRL|SEK|NOK|DKK|PLN|CZK|HUF"
+    r"|kr\.?|zł|Kč|Ft|Fr\.|Rs\.?)"
+)
 # Blanks, also those that do not break, and apostrophes, between thousands.
 _MARK = "[ \u00a0\u202f\u2009'\u2019]"
 # Name of the kind, pattern of every cell, pattern in some cell, what to do.
@@ -20,7 +23,7 @@ _KINDS = (
     ("a percentage", r"[-+]?[\d.,]+\s*%", "%", "write it as a plain number, 0.12 or 12"),
     (
         "an amount of money",
-        rf"[-+]?\s*{_MONEY}\s*[-+]?[\d.,]+|[-+]?[\d.,]+\s*{_MONEY}",
+        rf"[-+]?\s*{MONEY}\s*[-+]?[\d.,'\u2019]+|[-+]?[\d.,'\u2019]+\s*{MONEY}",
         "",
         "write the number alone",
     ),
@@ -40,6 +43,12 @@ _KINDS = (
     ("a number with a typeset minus", r"[-+\u2212]?[\d.,]+", "^\u2212", "write -5 with a plain hyphen"),
     ("a number with its minus behind it", r"[\d.,]+-?", r"^[\d.,]+-$", "write -5 for 5-"),
     ("a number with its minus as brackets", r"[\d.,]+|\([\d.,]+\)", r"^\([\d.,]+\)$", "write -5 for (5)"),
+    (
+        "a time of day or a duration",
+        r"\d{1,3}:[0-5]\d(:[0-5]\d([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|([01]?\d|2[0-3])\.[0-5]\d\.[0-5]\d",
+        "",
+        "write it as a number, such as hours",
+    ),
     ("a date", DATE, "", "name its parts under 'dates'"),
     ("a number with a unit", r"[-+]?[\d.,]+\s*[^\W\d_]{1,3}", "", "write the number alone"),
 )

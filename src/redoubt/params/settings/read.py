@@ -15,6 +15,8 @@ class ReadParams(Strict):
         separator: one character between cells.
         decimal: the decimal mark.
         thousands: the mark between groups of three digits; empty for none.
+        amounts: whether a currency or a percent sign may stand beside numbers, and their minus behind them or as
+            brackets: '$1,234.50', '12 %', '5-' and '(5)' are 1234.5, 12, -5 and -5.
         encoding: of the text, by a name that Python knows.
         header: whether the first row names the columns; else they are column_1, column_2, ...
         missing: words that stand for an empty cell, in every column.
@@ -23,6 +25,7 @@ class ReadParams(Strict):
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'"] = ""
+    amounts: bool = False
     encoding: str = "utf-8"
     header: bool = True
     missing: Annotated[tuple[str, ...], Field(max_length=100)] = ()
