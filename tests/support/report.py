@@ -135,6 +135,7 @@ def _words() -> dict[str, Any]:
         "unit": "pixels in [0, 1]",
         "threats": {"says": ["L-inf 0.1 = 25.5 of 255"], "rows": [], "heads": []},
         "immovable": [],
+        "costs": [],
         "trained_elsewhere": (),
         "guard": "bits 3",
         "attack": AttackParams(points=9, steps=9, restarts=1, queries=9, eot=1, linf=(0.1,), l2=(0.5,)),
