@@ -17,6 +17,7 @@ from redoubt.attacks.core.geometry import as_records_in_graph, project, vertex
 from redoubt.attacks.core.gradient import per_example, value_and_grad
 from redoubt.attacks.core.losses import Loss
 from redoubt.attacks.core.problem import AttackProblem, redrawn
+from redoubt.attacks.core.through_repair import through_repair
 from redoubt.core.types import Floats, Measure
 
 
@@ -63,6 +64,8 @@ class FrankWolfe(GradientAttack):
             record = as_records_in_graph(x, x_adv, eps, norm, bounds)
             asked = redrawn(seed, index * self.eot)
             _, margin, gradient = value_and_grad(problem, record, y, asked, self.loss, self.eot)
+            # A budget must not be spent on what a repair will set.
+            gradient = through_repair(record, gradient, bounds)
             wider = margin > state["margin"]
             share = 2.0 / (tf.cast(index, tf.float32) + 2.0)
             ahead = x_adv + share * (vertex(x, gradient, eps, bounds) - x_adv)
