@@ -32,8 +32,9 @@ def rule_of(operation: Any) -> Rule:
         if kind not in OPERATORS:
             raise IntervalError(f"operation {said}, which has no sound bound; {', '.join(sorted(OPERATORS))} have one")
         return OPERATORS[kind]
-    if operation.compute_dtype != "float32" or getattr(operation, "quantization_mode", None):
-        raise IntervalError(f"layer {said} in {operation.compute_dtype}, which has no sound bound")
+    quantized = getattr(operation, "quantization_mode", None)
+    if operation.compute_dtype != "float32" or quantized:
+        raise IntervalError(f"layer {said} in {quantized or operation.compute_dtype}, which has no sound bound")
     if getattr(operation, "data_format", "channels_last") != "channels_last":
         raise IntervalError(f"layer {said} that takes channels first; bounds are of channels last")
     if kind in interval.LAYERS:

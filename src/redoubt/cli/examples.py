@@ -136,6 +136,11 @@ def _inputs(x: NDArray[Any], asked: Asked, path: Path) -> tuple[Floats, tuple[st
 
 
 def _targets(y: NDArray[Any], asked: Asked, path: Path) -> tuple[tuple[str, ...], NDArray[Any]]:
+    if y.ndim == 2 and y.shape[1] > 1 and asked.is_number:
+        raise ExamplesError(
+            f"'{path}': y has shape {y.shape}, several values each; expected (examples,): take one of them, y[:, 0],"
+            " and a model of that output"
+        )
     if y.ndim == 2 and y.shape[1] > 1:
         raise ExamplesError(
             f"'{path}': y has shape {y.shape}, one-hot it seems; expected (examples,): y.argmax(axis=1)"

@@ -105,6 +105,11 @@ def no_rows(target: Target) -> Rows:
 def _from_file(path: Path) -> tuple[NDArray[Any], NDArray[Any], str]:
     stored = read_npz(path, ("x", "y"))
     x, y = stored["x"], stored["y"]
+    if y.ndim == 2 and x.ndim and len(x) == len(y):
+        fix = "y[:, 0]" if y.shape[1] == 1 else "y.argmax(axis=1) of one-hot classes, y[:, 0] of several values"
+        raise RowsError(f"{path}: y has shape {y.shape}; expected one class or value each: {fix}")
+    # Of two classes many have true and false, which are numbers to the audit too.
+    y = y.astype(np.int64) if y.dtype == np.bool_ else y
     if y.ndim != 1 or not x.ndim or len(x) != len(y):
         raise RowsError(f"{path}: x has shape {x.shape} and y {y.shape}; expected (rows, ...) and (rows,)")
     return x, y, str(path)

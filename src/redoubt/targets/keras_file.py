@@ -22,6 +22,12 @@ from redoubt.targets.rounding import ROUNDS, past_rounding
 
 ROWS_AT_ONCE = 512
 WHOLE = "it casts its inputs to whole numbers: an attack changes them by whole numbers alone"
+HALVED = (
+    "its one output lies within 0 to 1 and is read as the probability of the second class, by two logits: 0, and the"
+    " output less a half"
+)
+# What hands on the tensor that it reads where the shape is the same.
+HANDS_ON = {"Identity", "Flatten", "Reshape", "Cast", "ActivityRegularization"}
 UNWRAPPED = "its last {what} was unwrapped: what is attacked are the logits before it"
 
 
@@ -64,12 +70,14 @@ def of_model(network: keras.Model, said: str, opening: Opening, content: str = "
     else:
         some = np.zeros((1, *(side or 1 for side in shape)), np.float32)
     network, notes = (network, []) if opening.is_number else logits_of(network)
+    if network.output_shape[-1] == 1 and not opening.is_number:
+        if not _is_probability(network, opening):
+            raise TargetError(
+                f"{said} has one output that is no probability: give --tolerance if it answers a number, or two logits,"
+                " 0 and the output"
+            )
+        network, notes = _two_logits(network.inputs[0], network.outputs[0], -0.5), [HALVED]
     width = int(network.output_shape[-1])
-    if width == 1 and not opening.is_number:
-        raise TargetError(
-            f"{said} has one output that is no probability: give --tolerance if it answers a number, or two logits,"
-            " 0 and the output"
-        )
     notes += [WHOLE] if whole else []
     notes += [*_of_precision(network), *_of_chance(network, some)]
     outputs, more = _differentiable(network, some)
@@ -163,6 +171,9 @@ def _unwrapped(network: keras.Model) -> tuple[keras.Model, list[str]]:
         inside, notes = _unwrapped(operation)
         return (keras.Model(network.inputs[0], inside(before)), notes) if notes else (network, [])
     kind = _probabilities(operation)
+    if kind is None and _hands_on(operation, before, network.outputs[0]):
+        inside, notes = _unwrapped(keras.Model(network.inputs[0], before))
+        return (inside, notes) if notes else (network, [])
     if kind is None:
         return network, []
     if isinstance(operation, keras.layers.Layer) and operation.weights:
@@ -173,13 +184,36 @@ def _unwrapped(network: keras.Model) -> tuple[keras.Model, list[str]]:
         output = before
     notes = [UNWRAPPED.format(what=kind)]
     if kind == "sigmoid" and output.shape[-1] == 1:
-        two = keras.layers.Dense(2, use_bias=False, dtype="float32", name="two_logits")
-        output = two(output)
-        two.set_weights([np.array([[0.0, 1.0]], np.float32)])
-        notes = [f"{notes[0]}, as two: 0 for the first class, and itself for the second"]
-    elif kind == "sigmoid":
+        two = f"{notes[0]}, as two: 0 for the first class, and itself for the second"
+        return _two_logits(network.inputs[0], output, 0.0), [two]
+    if kind == "sigmoid":
         notes = [f"{notes[0]}; it gave a probability per class independently, here each example has one class"]
     return keras.Model(network.inputs[0], output), notes
+
+
+def _two_logits(given: Any, output: Any, shift: float) -> keras.Model:
+    """The model from an input to two logits: 0, and one output and a number more."""
+    two = keras.layers.Dense(2, dtype="float32", name="two_logits")
+    found = two(output)
+    two.set_weights([np.array([[0.0, 1.0]], np.float32), np.array([0.0, shift], np.float32)])
+    return keras.Model(given, found)
+
+
+def _is_probability(network: keras.Model, opening: Opening) -> bool:
+    """Whether all that it answers to the examples lies within 0 to 1, as with any other kind of target."""
+    if opening.sample is None:
+        return False
+    answers = asks(network)(opening.sample.x)
+    return bool(np.all((answers >= 0) & (answers <= 1)))
+
+
+def _hands_on(operation: Any, before: Any, after: Any) -> bool:
+    """Whether an operation gives the numbers that it reads, in their order."""
+    kind = type(operation).__name__
+    linear = kind == "Activation" and operation.activation is keras.activations.linear
+    if not (linear or kind in HANDS_ON) or not type(operation).__module__.startswith("keras."):
+        return False
+    return tuple(before.shape) == tuple(after.shape) and "float" in str(after.dtype)
 
 
 def _last(network: keras.Model) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from redoubt.models.saved import WEIGHTS, load_network
 
 HDF5 = b"\x89HDF"
 CONFIG = "config.json"
+INSTEAD = "give a function of yours that loads and calls it, package.module:function"
+NOT_FOUND = re.compile("Could not locate (class|function) '([^']+)'")
 
 
 class NetworkFileError(RedoubtError):
@@ -132,6 +135,9 @@ def _explained(path: Path, how: str) -> Iterator[None]:
         zlib.error,
         tf.errors.OpError,
     ) as error:
+        missing = _missing(error)
+        if missing:
+            raise NetworkFileError(f"'{path}' holds {missing} of its own: {INSTEAD}") from None
         said = str(error).strip().splitlines() or [""]
         raise NetworkFileError(f"'{path}' cannot be read {how} ({type(error).__name__}: {said[0]})") from None
 
@@ -165,9 +171,15 @@ def _refuse_code(path: Path, config: bytes) -> None:
         foreign = name is not None and ">" in name and keras.saving.get_registered_object(name) is None
         if foreign or kind == "__lambda__":
             what = f"'{kind}', a class of its own" if foreign else "a Lambda layer, whose code would run"
-            raise NetworkFileError(
-                f"'{path}' holds {what}: give a function of yours that loads and calls it, package.module:function"
-            )
+            raise NetworkFileError(f"'{path}' holds {what}: {INSTEAD}")
+
+
+def _missing(error: BaseException) -> str | None:
+    """The class or function that Keras looked for in vain, of which it tells in the innermost of its errors alone."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    found = NOT_FOUND.search(str(error))
+    return f"'{found[2]}', a {found[1]}" if found else None
 
 
 def _kinds(part: Any) -> Iterator[tuple[str, str | None]]:

@@ -49,9 +49,11 @@ def choose(model: onnx.ModelProto, said: str) -> Chosen:
         one = what == "sigmoid" and _width(copy, output) == 1
         more = ", as two: 0 for the first class, and itself for the second" if one else ""
         also = ", and so was the rounding of its probabilities" if rounded else ""
+        node, twice = _before_softmaxes(node, makers)
+        also += ", and so was the softmax on which it stood" if twice else ""
         note = f"its last {what} was unwrapped{also}: what is attacked are the logits before it{more}"
         return _with(copy, node.input[0], (note,), is_logits=not one, is_one_logit=one)
-    one_logit = _pair(node, makers)
+    one_logit = _pair(copy.graph, node, makers)
     if one_logit is not None:
         note = "its last sigmoid was unwrapped: what is attacked are two logits, 0 and the one before it"
         return _with(copy, one_logit, (note,), is_one_logit=True)
@@ -73,6 +75,9 @@ def _scores(model: onnx.ModelProto, makers: dict[str, onnx.NodeProto], said: str
         if output.type.WhichOneof("value") == "tensor_type" and output.type.tensor_type.elem_type in NUMBERS
     ]
     named = [name for name in numbers if "prob" in name.lower()]
+    whole = _cut_into(makers, numbers)
+    if whole is not None:
+        return whole
     if numbers:
         return (named or numbers)[0]
     if not model.graph.output:
@@ -83,12 +88,36 @@ def _scores(model: onnx.ModelProto, makers: dict[str, onnx.NodeProto], said: str
     return labels[0]
 
 
+def _cut_into(makers: dict[str, onnx.NodeProto], outputs: list[str]) -> str | None:
+    """The tensor of which each output is one column, as skl2onnx gives probabilities where columns are asked for."""
+    steps = [makers[name] for name in outputs if name in makers]
+    cuts = [makers.get(step.input[0]) for step in steps if step.op_type in ("Reshape", "Squeeze")]
+    wholes = {cut.input[0] for cut in cuts if cut is not None and cut.op_type == "Slice"}
+    return wholes.pop() if 2 <= len(cuts) == len(outputs) and len(wholes) == 1 and None not in cuts else None
+
+
 def _through(makers: dict[str, onnx.NodeProto], output: str) -> onnx.NodeProto | None:
     """The node that computes a tensor, behind others that only hand it on."""
     node = makers.get(output)
-    while node is not None and node.op_type in ("Identity", "Cast") and node.input[0] in makers:
+    while node is not None and _hands_on(node) and node.input[0] in makers:
         node = makers[node.input[0]]
     return node
+
+
+def _hands_on(node: onnx.NodeProto) -> bool:
+    """Whether it gives the numbers that it reads: of a probability made a whole number nothing is left."""
+    return node.op_type == "Identity" or (node.op_type == "Cast" and node.attribute[0].i in NUMBERS)
+
+
+def _before_softmaxes(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> tuple[onnx.NodeProto, bool]:
+    """The first of several softmaxes that read each other, which keep the classes' order, and whether there are."""
+    found = node
+    while found.op_type == "Softmax":
+        before = _through(makers, found.input[0])
+        if before is None or before.op_type != "Softmax" or not _is_over_classes(before):
+            break
+        found = before
+    return found, found is not node
 
 
 def _before_rounding(
@@ -114,14 +143,22 @@ def _before_rounding(
     return plain, True
 
 
-def _pair(node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> str | None:
+def _pair(graph: onnx.GraphProto, node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> str | None:
     """What a sigmoid p reads where the node joins 1 - p and p, as scikit-learn's MLP of two classes is exported."""
     if node.op_type != "Concat" or len(node.input) != 2:
         return None
     rest, chance = (makers.get(name) for name in node.input)
     if rest is None or chance is None or (rest.op_type, chance.op_type) != ("Sub", "Sigmoid"):
         return None
-    return chance.input[0] if rest.input[1] == node.input[1] else None
+    return chance.input[0] if rest.input[1] == node.input[1] and _is_one(graph, makers, rest.input[0]) else None
+
+
+def _is_one(graph: onnx.GraphProto, makers: dict[str, onnx.NodeProto], name: str) -> bool:
+    """Whether a tensor is the constant 1."""
+    held = [each for each in graph.initializer if each.name == name]
+    if name in makers and makers[name].op_type == "Constant":
+        held = [each.t for each in makers[name].attribute if each.name == "value"]
+    return len(held) == 1 and bool((onnx.numpy_helper.to_array(held[0]) == 1).all())
 
 
 def _is_over_classes(node: onnx.NodeProto) -> bool:

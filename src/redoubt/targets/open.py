@@ -65,6 +65,8 @@ def _file(said: str, opening: Opening) -> Target:
         from redoubt.targets.onnx_file import open_onnx
 
         return open_onnx(said, opening)
+    if said.lower().endswith(".weights.h5"):
+        raise TargetError(f"'{said}' holds weights alone; save the model they belong to: model.save('model.keras')")
     if suffix in (".h5", ".hdf5"):
         raise TargetError(f"'{said}' is of Keras's older format; convert it: {CONVERT}")
     if suffix in (".pt", ".pth", ".pkl", ".joblib", ".pickle"):

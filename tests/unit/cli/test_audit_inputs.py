@@ -219,6 +219,12 @@ REFUSED: dict[str, tuple[Callable[[], keras.Model], Arrays, tuple[str, ...], str
         "one output that is no probability",
     ),
 }
+REFUSED["several values"] = (
+    lambda: chain(L.Dense(2)),
+    (TABLE, TABLE[:, :2]),
+    ("--tolerance", "1"),
+    r"y has shape \(40, 2\), several values each; .*take one of them, y\[:, 0\]",
+)
 DATA: dict[str, tuple[Arrays, str]] = {
     "empty": ((TABLE[:0], CLASSES[:0]), "at least one"),
     "NaN": ((np.where(TABLE > 0.9, np.nan, TABLE), CLASSES), "holds NaN or infinity"),

@@ -195,6 +195,7 @@ def test_one_number_for_two_classes(world: World) -> None:
         ("nowhere", "does not exist"),
         ("saved_model", "SavedModel"),
         ("old.h5", "older format; convert it"),
+        ("old.weights.h5", "holds weights alone; save the model"),
         ("model.pt", "export the model to ONNX"),
         ("notes.txt", "no model that is known"),
         ("broken.onnx", "no ONNX model"),
@@ -206,7 +207,7 @@ def test_one_number_for_two_classes(world: World) -> None:
 def test_nothing_that_can_be_attacked(world: World, said: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world.folder)
     Path("saved_model").mkdir(exist_ok=True)
-    for name in ("saved_model/saved_model.pb", "old.h5", "model.pt", "notes.txt", "broken.onnx"):
+    for name in ("saved_model/saved_model.pb", "old.h5", "old.weights.h5", "model.pt", "notes.txt", "broken.onnx"):
         Path(name).write_bytes(b"\x08nothing")
     with pytest.raises(TargetError, match=expected):
         open_target(said, world.opening())

@@ -31,6 +31,10 @@ class Rounded(L.Layer):
         return keras.ops.round(x)
 
 
+def odd(x: Any) -> Any:
+    return keras.ops.tanh(x) + x
+
+
 def residual() -> keras.Model:
     i, d = L.Input((4,)), L.Dense(4, activation="relu")
     return keras.Model(i, L.Dense(3)(d(i) + 5.0 * i))
@@ -61,6 +65,22 @@ def nested(*last: Any) -> keras.Model:
     head = chain(L.Dense(5, activation="relu"), *last)
     i = L.Input((4,))
     return keras.Model(i, chain(L.Rescaling(2.0), head)(i))
+
+
+def handed_on(units: int, activation: str) -> keras.Model:
+    """With layers behind that change nothing, as mixed precision and older code have them."""
+    last = [L.Identity(), L.Flatten(), L.Reshape((units,)), L.Activation("linear", dtype="float32")]
+    return chain(L.Dense(units, activation=activation), *last)
+
+
+def cut_sigmoid() -> keras.Model:
+    i = L.Input((4,))
+    return keras.Model(i, keras.ops.minimum(keras.ops.maximum(L.Dense(1, "sigmoid")(i), 0.01), 0.99))
+
+
+def over_threshold() -> keras.Model:
+    i = L.Input((4,))
+    return keras.Model(i, keras.ops.cast(L.Dense(1)(i) > 0.1, "float32"))
 
 
 READ: list[tuple[str, Callable[[], keras.Model], np.ndarray, Access, str]] = [
@@ -105,6 +125,11 @@ READ: list[tuple[str, Callable[[], keras.Model], np.ndarray, Access, str]] = [
         "on which it stood",
     ),
     ("nested sigmoid", lambda: nested(L.Dense(1, "sigmoid")), TABLE, "gradients and bounds", "as two: 0 for"),
+    ("softmax, handed on", lambda: handed_on(3, "softmax"), TABLE, "gradients and bounds", "softmax was unwrapped"),
+    ("one sigmoid, handed on", lambda: handed_on(1, "sigmoid"), TABLE, "gradients and bounds", "as two: 0 for"),
+    ("one hard sigmoid", lambda: chain(L.Dense(1, "hard_sigmoid")), TABLE, "gradients and bounds", "less a half"),
+    ("one sigmoid, cut", cut_sigmoid, TABLE, "gradients and bounds", "less a half"),
+    ("one that is over a threshold", over_threshold, TABLE, "scores", "less a half"),
     ("nested logits", lambda: nested(L.Dense(3)), TABLE, "gradients and bounds", ""),
     ("operator between", residual, TABLE, "gradients and bounds", ""),
     ("operator after", negative, TABLE, "gradients", ""),
@@ -137,7 +162,12 @@ def few_words() -> keras.Model:
 REFUSED: list[tuple[str, Callable[[], keras.Model], np.ndarray, str]] = [
     ("another shape", lambda: chain(L.Dense(3)), TABLE[:, :3], r"shape \(3,\); model takes \(4,\)"),
     ("flat", lambda: chain(L.Dense(3), shape=(36,)), IMAGE, r"flatten them, x.reshape\(len\(x\), -1\)"),
-    ("one number", lambda: chain(L.Dense(1)), TABLE, "one output that is no probability: give --tolerance"),
+    (
+        "one number",
+        lambda: chain(L.Dense(1, bias_initializer=keras.initializers.Constant(-9.0))),
+        TABLE,
+        "one output that is no probability: give --tolerance",
+    ),
     # Convolutions with channels first do so too, where TensorFlow has no oneDNN.
     ("a number of no word", few_words, CODES + 20, r"the model fails on these inputs: .*not in \[0, 10\)"),
 ]
@@ -157,6 +187,9 @@ def test_files_that_hold_no_such_model(tmp_path: Any) -> None:
         ),
         "number of classes is undefined": keras.Model(k := L.Input((None, 1)), L.Flatten()(k)),
         "expected one input": keras.Model([i, j], L.Dense(3)(L.Concatenate()([i, j]))),
+        "holds 'Rounded', a class of its own": chain(Rounded(), L.Dense(3)),
+        "holds 'abs', a function of its own": chain(L.Lambda(keras.ops.abs), L.Dense(3)),
+        "holds 'odd', a function of its own": chain(L.Dense(3, activation=odd)),
         "holds a Lambda layer, whose code would run": chain(L.Lambda(lambda x: x * 2), L.Dense(3)),
     }
     for expected, network in models.items():

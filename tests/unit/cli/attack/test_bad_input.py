@@ -23,7 +23,10 @@ MISTAKES = {
     "labels": ("pgd bars.keras --data=labels.npz --eps 0.1", "labels span 0..3; the model has classes 0..2"),
     "halves": ("pgd bars.keras --data=halves.npz --eps 0.1", "expected class numbers 0..2"),
     "words": ("pgd bars.keras --data=words.npz --eps 0.1", "y holds <U3; expected class numbers from 0"),
-    "columns": ("pgd bars.keras --data=columns.npz --eps 0.1", "y (64, 1); expected (rows, ...) and (rows,)"),
+    "columns": (
+        "pgd bars.keras --data=columns.npz --eps 0.1",
+        "y has shape (64, 1); expected one class or value each: y[:, 0]",
+    ),
     "nan": ("pgd bars.keras --data=nan.npz --eps 0.1", "cannot be attacked: inputs hold NaN or infinity"),
     "bytes": ("pgd bars.keras --data=bytes.npz --eps 0.1", "inputs span [0, 254], outside their bounds"),
     "shape": ("pgd bars.keras --data=shape.npz --eps 0.1", "examples have shape (5, 6, 1); bars.keras takes (6, 6, 1)"),
