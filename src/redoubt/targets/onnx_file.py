@@ -23,8 +23,9 @@ from redoubt.targets.onnx_bounds import bounds_of_graph, certifier_of_graph
 from redoubt.targets.onnx_columns import as_one_table
 from redoubt.targets.onnx_gradients import TranslationError, rounds, translate
 from redoubt.targets.onnx_integers import scales_by_batch
+from redoubt.targets.onnx_labels import OTHERWISE, are_others
 from redoubt.targets.onnx_last_layer import last_layer
-from redoubt.targets.onnx_output import Chosen, choose
+from redoubt.targets.onnx_output import Chosen, choose, choose_labels
 from redoubt.targets.reading import SAYS, Form, Reading, asking, read_answers
 from redoubt.targets.rounding import ROUNDS
 
@@ -66,7 +67,11 @@ def open_onnx(said: str, opening: Opening) -> Target:
         notes.append(ONE_AT_A_TIME)
     ask = _asker(session, given, chosen, first, said)
     reading = _read(ask, opening, chosen, said)
-    if SAYS[reading.form] and not chosen.is_one_logit:
+    labels = _labels(model, path, first, opening, said) if reading.form != "labels" else None
+    if labels is not None and are_others(asking(ask, reading), asking(*labels), opening.examples.x):
+        ask, reading = labels
+        notes = [*joined, OTHERWISE]
+    elif SAYS[reading.form] and not chosen.is_one_logit:
         notes.append(SAYS[reading.form])
 
     predict = asking(ask, reading)
@@ -166,6 +171,22 @@ def _read(ask: Callable[[Floats], Any], opening: Opening, chosen: Chosen, said: 
     if chosen.is_logits and found.ndim == 2:
         return Reading("logits", found.shape[1])
     return read_answers(ask, opening, said)
+
+
+def _labels(
+    model: onnx.ModelProto, path: Path, first: bool, opening: Opening, said: str
+) -> tuple[Callable[[Floats], Any], Reading] | None:
+    """The graph's own labels beside its scores, where it gives any that are the classes of the examples."""
+    chosen = None if opening.is_number else choose_labels(model)
+    if chosen is None:
+        return None
+    try:
+        session = _session(chosen, path, said)
+        ask = _asker(session, _input(session, said), chosen, first, said)
+        reading = read_answers(ask, opening, said)
+    except TargetError:
+        return None
+    return (ask, reading) if reading.form == "labels" else None
 
 
 def _checked_gradients(

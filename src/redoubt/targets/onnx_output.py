@@ -8,6 +8,7 @@ from onnx import TensorProto
 from redoubt.targets.contract import TargetError
 
 ML = "ai.onnx.ml"
+LABELS = (TensorProto.INT64, TensorProto.INT32, TensorProto.STRING, TensorProto.BOOL)
 NUMBERS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
 
@@ -28,6 +29,17 @@ class Chosen:
     notes: tuple[str, ...] = ()
     is_logits: bool = False
     is_one_logit: bool = False
+
+
+def choose_labels(model: onnx.ModelProto) -> Chosen | None:
+    """The one output that may hold a label per example; None where there is none, or more than one."""
+    tensors = [output for output in model.graph.output if output.type.WhichOneof("value") == "tensor_type"]
+    found = [output.name for output in tensors if output.type.tensor_type.elem_type in LABELS]
+    if len(found) != 1:
+        return None
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return _with(copy, found[0])
 
 
 def choose(model: onnx.ModelProto, said: str) -> Chosen:

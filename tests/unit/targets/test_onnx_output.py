@@ -97,6 +97,30 @@ def test_a_softmax_of_a_softmax(tmp_path: Path) -> None:
     assert "and so was the softmax on which it stood" in target.notes[0]
 
 
+@pytest.mark.parametrize(("at", "sign"), [(0.3, 1.0), (-0.4, 1.0), (0.0, -1.0), (0.0, 1.0)])
+def test_labels_that_are_others_than_the_largest_scores(at: float, sign: float, tmp_path: Path) -> None:
+    """A threshold of its own, or scores turned round as those of a support vector machine: what it says counts."""
+    nodes = [
+        LOGIT,
+        helper.make_node("Neg", ["s"], ["t"]),
+        helper.make_node("Concat", ["t", "s"] if sign > 0 else ["s", "t"], ["y"], axis=1),
+        helper.make_node("Greater", ["s", "at"], ["above"]),
+        helper.make_node("Cast", ["above"], ["label"], to=TensorProto.INT64),
+    ]
+    saved(tmp_path / "m.onnx", nodes, 1, {"at": np.array([[at]], np.float32)})
+    model = onnx.load(tmp_path / "m.onnx")
+    model.graph.output.insert(0, helper.make_tensor_value_info("label", TensorProto.INT64, None))
+    onnx.save(model, tmp_path / "m.onnx")
+    # A few examples, none of them between the two thresholds.
+    s = (X @ WEIGHTS[1])[:, 0]
+    some = X[np.abs(s) > 0.5][:8]
+    target = open_target(str(tmp_path / "m.onnx"), Opening(Batch(some, np.arange(8) % 2), ("a", "b")))
+    assert np.array_equal(target.predict(X).argmax(axis=1), (s > at).astype(int))
+    same = at == 0.0 and sign == 1.0
+    assert target.access == ("gradients and bounds" if same else "labels")
+    assert same or "its labels are not always the classes of its largest scores" in " ".join(target.notes)
+
+
 @pytest.mark.parametrize("units", [2, 3])
 def test_a_column_for_each_class(units: int, tmp_path: Path) -> None:
     nodes, outputs = in_columns(units)
