@@ -1,8 +1,12 @@
 """Words of a section that are made of settings and figures."""
 
+import numpy as np
+
 from pipelines.headline import _other_guards
-from pipelines.section import _clean, _gates
+from pipelines.section import _clean, _cost_said, _gates
 from redoubt.bundle.schema import Schema
+from redoubt.evaluation.metrics import rate
+from redoubt.evaluation.results import CostResult
 from redoubt.params.settings.sections import CANDIDATES
 
 
@@ -54,3 +58,16 @@ def test_the_note_on_the_guard_says_what_each_other_one_would_have_cost() -> Non
     ]
     assert not list(_other_guards({**promotion, "candidates": promotion["candidates"][2:]}))
     assert not list(_other_guards({**promotion, "champion": None}))
+
+
+def test_a_budget_is_said_of_each_model_that_was_measured_under_it() -> None:
+    flags = np.arange(10) < 6
+    cost = CostResult(budget=100.0, prices={"spend": 0.1, "plan": 20.0}, undefended=rate(flags), adaptive=rate(~flags))
+    models = {
+        name: {"test": {"cost": cost.model_dump(mode="json")} if name == "natural" else {}} for name in CANDIDATES
+    }
+    assert _cost_said({"models": models}) == [
+        "natural: an attacker who may spend 100 on an example (a unit or a switch costs: spend 0.1, plan 20) leaves a"
+        " robust accuracy of 60.0 % (31 to 83) undefended, 40.0 % (17 to 69) guarded and adaptive"
+    ]
+    assert _cost_said({"models": {name: {"test": {}} for name in CANDIDATES}}) == []
