@@ -5,7 +5,9 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,16 @@ from redoubt.data.shared.looks import MISSING, is_number
 from redoubt.params.settings.read import ReadParams
 
 HEAD_BYTES = 2**20
+# Of every second byte of a text in UTF-16; letters of UTF-8 for one byte that is none.
+ZEROS, MOSTLY = 0.7, 6
+# What programs write above a header: a word to Excel, DATEV's own line. Titles and remarks fill hardly a cell.
+ABOVE = re.compile(r"sep=.?|EXTF|DTVF")
+HIGHEST = 50
 # So many rows, or fewer of a wide table.
 ROWS, CELLS = 1000, 20_000
 SEPARATORS = (",", ";", "\t", "|")
+# Of the lines that blanks cut into the same number of cells.
+REGULAR = 0.95
 # Words that people write for an empty cell, beside those that always count as one.
 SAID_MISSING = ("?", "-", "--", ".", "NA", "N/A", "n.a.", "missing", "unknown", "(empty)")
 # What a spreadsheet shows where a formula failed.
@@ -61,9 +70,14 @@ def detect(path: Path) -> Dialect:
     refuse_other_formats(path, head)
     encoding, text = _decode(head)
     separator = _separator(text)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(row)][: ROWS + 1]
+    above = _above(text, separator)
+    text = "".join(list(io.StringIO(text, newline=""))[len(above) :]) if above else text
+    rows = [row for row in _rows(text, separator) if any(row)][: ROWS + 1]
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
-    rows = [row for row in rows if len(row) == width][: max(50, CELLS // max(width, 1))]
+    # R leaves the column of row names without a name: its header is one cell short.
+    short = len(rows) > 1 and len(rows[0]) == width - 1 > 1 and not any(map(_numeric, rows[0]))
+    names = [["", *rows[0]]] if short else []
+    rows = [*names, *(row for row in rows if len(row) == width)][: max(50, CELLS // max(width, 1))]
     header = not _is_data(rows)
     cells = pd.DataFrame([[cell.strip() for cell in row] for row in rows[int(header) :]], dtype="str")
     bared = cells.apply(bare) if cells.size else cells
@@ -77,10 +91,11 @@ def detect(path: Path) -> Dialect:
         thousands=thousands,
         amounts=bool(amounts),
         encoding=encoding,
+        skip=len(above),
         header=header,
         missing=_missing(cells, number),
     )
-    return Dialect(read, (*_said(read, text), *_of_amounts(amounts)))
+    return Dialect(read, (*_said(read, text), *_of_lines(above), *_of_amounts(amounts)))
 
 
 def _amounts(cells: pd.DataFrame, bared: pd.DataFrame, marks: tuple[Any, Any]) -> dict[str, str]:
@@ -96,6 +111,14 @@ def _amounts(cells: pd.DataFrame, bared: pd.DataFrame, marks: tuple[Any, Any]) -
     return found
 
 
+def _of_lines(above: list[str]) -> list[str]:
+    if not above:
+        return []
+    shown = next(line for line in above if line.strip()).strip()[:40]
+    which = "the first line is" if len(above) == 1 else f"the first {len(above):,} lines are"
+    return [f"{which} above the names of the columns, and left out: {shown!r}"]
+
+
 def _of_amounts(amounts: dict[str, str]) -> list[str]:
     shown = ", ".join(f"{text!r} is {number}" for text, number in list(amounts.items())[:3])
     return [f"amounts are taken as the number alone, with which the model is asked too: {shown}"] if amounts else []
@@ -109,13 +132,24 @@ def differences(read: ReadParams) -> dict[str, Any]:
 
 
 def _decode(head: bytes) -> tuple[str, str]:
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32", head.decode("utf-32", "ignore")
     for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if head.startswith(mark):
             return name, head.decode(name, "ignore").removeprefix("\ufeff")
+    zeros = [head[start:4096:2].count(0) / max(1, len(head[start:4096:2])) for start in (0, 1)]
+    if max(zeros) > ZEROS > 1 - ZEROS > min(zeros):
+        name = "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+        return name, head.decode(name, "ignore")
     try:
         # The head may end in the middle of a letter.
         return "utf-8", codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
+        text = head.decode("utf-8", "replace")
+        broken = text.count("\ufffd")
+        if sum(not letter.isascii() for letter in text) > MOSTLY * broken:
+            # Hardly a line is in another encoding: whoever reads it names that line.
+            return "utf-8", text
         best = from_bytes(head, cp_isolation=ENCODINGS).best()
         name = best.encoding if best else "cp1252"
         western = head.decode("cp1252", "replace")
@@ -123,16 +157,41 @@ def _decode(head: bytes) -> tuple[str, str]:
         return ("cp1252", western) if western == head.decode(name, "replace") else (name, head.decode(name, "replace"))
 
 
+def _above(text: str, separator: str) -> list[str]:
+    """The lines above the names of the columns: titles, remarks, words to a program."""
+    lines = list(islice(io.StringIO(text, newline=""), 200))
+    rows = csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator, skipinitialspace=separator == " ")
+    every = [(row, rows.line_num) for row in rows]
+    widths = Counter(len(row) for row, _ in every if any(row))
+    width = max([(count, width) for width, count in widths.items()], default=(0, 0))[1]
+    end = 0
+    for row, line in every[:HIGHEST]:
+        filled = sum(bool(cell.strip()) for cell in row)
+        few = filled * 2 <= width if len(row) < width else filled * 2 < width and width > 2
+        if width < 2 or (filled and not few and not ABOVE.fullmatch(row[0].strip())):
+            break
+        end = line
+    # A text of nothing but short lines has no title; empty lines are passed over anyway.
+    above = lines[:end] if end < len(lines) and len(every) > HIGHEST // 10 else []
+    return above if "".join(above).strip(f"{separator}\r\n ") else []
+
+
+def _rows(text: str, separator: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator == " ")
+
+
 def _separator(text: str) -> str:
     """The one that cuts most lines into the same number of cells, more than one; a comma where none does."""
     lines = "\n".join(text.splitlines()[:200])
 
     def regular(separator: str) -> tuple[float, int]:
-        widths = Counter(len(row) for row in csv.reader(io.StringIO(lines), delimiter=separator) if row)
+        widths = Counter(len(row) for row in _rows(lines, separator) if row)
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         return (count / widths.total(), width) if width > 1 else (0.0, 0)
 
-    return max(SEPARATORS, key=regular)
+    best = max(SEPARATORS, key=regular)
+    # Blanks stand within cells too: they separate where nothing else does.
+    return " " if regular(best)[1] < 2 and regular(" ") > (REGULAR, 1) else best
 
 
 def _is_data(rows: list[list[str]]) -> bool:

@@ -14,7 +14,7 @@ from redoubt.progress import progress_bar
 EXTERNAL = Path("data/external")
 MIRROR = "REDOUBT_DATA_MIRROR"
 # Endings of tables of text.
-TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+TEXT = (".csv", ".tsv", ".txt", ".tab", ".data", ".dat", ".csv.gz", ".tsv.gz", ".data.gz")
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _BLOCK = 1 << 20
 

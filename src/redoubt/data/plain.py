@@ -32,13 +32,33 @@ def plain(table: pd.DataFrame, how: ReadParams) -> pd.DataFrame:
     Returns:
         The table; '12 %' is 12, not 0.12.
     """
-    if how.missing:
-        table = table.mask(table.apply(lambda cells: cells.str.strip().isin(how.missing)), "")
+    table = _emptied(table, how)
     table = table.apply(bare) if how.amounts else table
     if how.decimal == "." and not how.thousands:
         return table
     pattern = numbers_as(how.decimal, how.thousands)
-    return table.apply(lambda cells: _rewritten(cells, pattern, how))
+    # A number that stands for an empty cell may be named as it is written, -200,0, or as what it is, -200.0.
+    return _emptied(table.apply(lambda cells: _rewritten(cells, pattern, how)), how)
+
+
+def _emptied(table: pd.DataFrame, how: ReadParams) -> pd.DataFrame:
+    if not how.missing:
+        return table
+    return table.mask(table.apply(lambda cells: cells.str.strip().isin(how.missing)), "")
+
+
+def without_empty_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A table of text without its rows of nothing but separators, and how many these were, in words.
+
+    Args:
+        table: of one column an empty cell is a row.
+    """
+    rows = table.index
+    for name in table:
+        rows = rows[(table[name].loc[rows].str.strip() == "").to_numpy(bool)]
+    if not len(rows) or len(table.columns) == 1:
+        return table, []
+    return table.drop(index=rows).reset_index(drop=True), [f"{len(rows):,} rows without a cell are left out"]
 
 
 def numbers_as(decimal: str, thousands: str) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 from redoubt.bundle.words import normal
 from redoubt.data import limits
 from redoubt.data.locate import SourceError
-from redoubt.data.plain import plain
+from redoubt.data.plain import plain, without_empty_rows
 from redoubt.data.shared import table_text
 from redoubt.data.shared.looks import is_number
 from redoubt.params.settings.read import ReadParams
@@ -78,7 +78,7 @@ def read_csv(path: Path, how: ReadParams = PLAIN) -> Noted:
     previous = csv.field_size_limit(limits.CELL_CHARACTERS)
     try:
         look = _look_through(path, how)
-        plainly = is_utf8(how) and not look.blanks and not look.short and path.stat().st_size >= LARGE
+        plainly = is_utf8(how) and not look.blanks and not look.short and not how.skip and path.stat().st_size >= LARGE
         table = table_text.raw(path, look.names, how.separator, how.header) if plainly else None
         table = _by_pandas(path, how, look) if table is None else table
     except SourceError:
@@ -87,7 +87,8 @@ def read_csv(path: Path, how: ReadParams = PLAIN) -> Noted:
         raise SourceError(f"'{path}' is not {_said(how)}: {error}; {_AGAIN}") from None
     finally:
         csv.field_size_limit(previous)
-    return plain(table, how), look.notes
+    table, notes = without_empty_rows(plain(table, how))
+    return table, (*look.notes, *notes)
 
 
 def _by_pandas(path: Path, how: ReadParams, look: Look) -> pd.DataFrame:
@@ -97,6 +98,7 @@ def _by_pandas(path: Path, how: ReadParams, look: Look) -> pd.DataFrame:
         encoding=how.encoding,
         dtype="str",
         keep_default_na=False,
+        skiprows=how.skip,
         header=0 if how.header else None,
         names=look.names,
         index_col=False,
@@ -196,7 +198,7 @@ def _lines(path: Path, how: ReadParams) -> Iterator[str]:
     if not is_utf8(how):
         yield from _decoded(path, how)
         return
-    read = 0
+    read, letters = 0, False
     with opened(path) as stream:
         for number, line in enumerate(iter(lambda: stream.readline(limits.LINE_BYTES + 1), b""), start=1):
             read += len(line)
@@ -216,11 +218,17 @@ def _lines(path: Path, how: ReadParams) -> Iterator[str]:
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
+                if letters:
+                    raise SourceError(
+                        f"'{path}' is in UTF-8 but for line {number}, which holds the byte 0x{line[error.start]:02x}: "
+                        "lines of two encodings, it seems; correct that line"
+                    ) from None
                 raise SourceError(
                     f"'{path}' is not {_said(how)}: line {number} holds the byte 0x{line[error.start]:02x} "
                     f"(is it Latin-1 or Windows-1252?); set read: {{encoding: cp1252}}, or {_AGAIN}, "
                     "or convert it: iconv -f cp1252 -t utf-8"
                 ) from None
+            letters = letters or not line.removeprefix(codecs.BOM_UTF8).isascii()
             # A carriage return alone ends a line too.
             yield from io.StringIO(text, newline="")
 
@@ -242,9 +250,9 @@ def _decoded(path: Path, how: ReadParams) -> Iterator[str]:
 
 def _look_through(path: Path, how: ReadParams) -> Look:
     """Look at every row; its width is checked."""
-    lines = _lines(path, how)
+    lines = islice(_lines(path, how), how.skip, None)
     first = list(islice(lines, 2))
-    blanks = any(_follows_separators(line, how.separator) for line in first)
+    blanks = how.separator == " " or any(_follows_separators(line, how.separator) for line in first)
     rows = csv.reader(chain(first, lines), delimiter=how.separator, skipinitialspace=blanks)
     # As pandas does, empty lines are passed over.
     filled = (row for row in rows if row and (len(row) > 1 or row[0].strip()))
@@ -253,15 +261,20 @@ def _look_through(path: Path, how: ReadParams) -> Look:
         raise SourceError(f"'{path}' is not {_said(how)}: it has no header; {_AGAIN}")
     names = _names(raw, path) if how.header else [f"column_{place}" for place in range(1, len(raw) + 1)]
     count, short = int(not how.header), 0
-    for row in filled:
+    top = list(islice(filled, 20))
+    longer = all(len(row) == len(names) + 1 > 2 and row[-1].strip() for row in top)
+    if how.header and longer and len({row[0] for row in top}) == len(top) >= 5:
+        # As R writes a table, its row names without a name; so many rows tell them from a cell too many.
+        raw, names = ["", *raw], [_NAMELESS.format(0), *names]
+    for row in chain(top, filled):
         count += 1
         short += len(row) < len(names)
         if len(row) > len(names):
-            _refuse_long(row, names, path, rows.line_num)
+            _refuse_long(row, names, path, rows.line_num + how.skip)
     limits.refuse_above(
         count * len(names), limits.VALUES, f"'{path}' has too many cells", "take a part of its rows or columns"
     )
-    notes = _notes(raw if how.header else names, names, blanks, short)
+    notes = _notes(raw if how.header else names, names, blanks and how.separator != " ", short)
     return Look(names, blanks, short, tuple(notes))
 
 

@@ -21,7 +21,7 @@ from redoubt.cli.init import block, source
 from redoubt.cli.init.allowed import allowed
 from redoubt.cli.init.eps import eps_in_words, sized
 from redoubt.cli.init.propose import Proposal, likely_target, propose
-from redoubt.cli.init.related import related
+from redoubt.cli.init.related import giving_away, related
 from redoubt.cli.init.rules import proposed
 from redoubt.cli.words import AskedError, task_name
 from redoubt.core.store import whole_file
@@ -83,6 +83,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--thousands", choices=["", ",", ".", " ", "'"], metavar="MARK", help="between groups of three digits"
     )
     text.add_argument("--encoding", help="of the text, such as cp1252 or utf-16")
+    text.add_argument("--skip", type=int, metavar="LINES", help="so many lines stand above the names of the columns")
     text.add_argument("--no-header", action="store_true", help="the first row is data")
     text.add_argument("--missing", nargs="+", metavar="WORD", help="what stands for an empty cell, such as '?'")
 
@@ -147,6 +148,7 @@ def _read(args: argparse.Namespace) -> ReadParams | None:
         "decimal": args.decimal,
         "thousands": args.thousands,
         "encoding": args.encoding,
+        "skip": args.skip,
         "header": False if args.no_header else None,
         "missing": tuple(args.missing) if args.missing else None,
     }
@@ -179,6 +181,8 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
     else:
         proposal = propose(found.table, _target(args, found.table, console))
         _show(console, args.name, len(found.table), proposal)
+        if not proposal.named("number", "whole number", "category", "date"):
+            raise AskedError(f"no column of '{args.path}' but the target can be used: mend one that is left out above")
         plain = block.of_table(proposal, where, found.read, {})
         try:
             task, raw = _tried(before, args.name, plain, found)
@@ -195,6 +199,12 @@ def _proposed(args: argparse.Namespace, found: source.Found, before: str, consol
             _say(console, f"note: {sentence}")
         remarks = _remarks(proposal)
         numbers = proposal.named("number", "whole number")
+        target = [proposal.target] if proposal.kind == "regression" else []
+        for line in giving_away(pd.DataFrame(raw.table)[[*numbers, *target]], *target):
+            _say(
+                console,
+                f"note: the target follows from other columns, {line}: leave these out, or nothing is predicted",
+            )
         if lines := related(pd.DataFrame(raw.table)[numbers]):
             _say(console, f"note: all rows keep {listed(lines, len(lines))}: see 'relations' at the end of the block")
             remarks[""] = f"{RELATED}\nrelations: {block.flow(list(lines))}\n{remarks['']}"
@@ -235,6 +245,12 @@ def _target(args: argparse.Namespace, table: pd.DataFrame, console: Console) -> 
     if found not in names:
         one = "; the file has one column: if its cells are separated otherwise than by , ; | or tabs, say --separator"
         hint = one if len(names) == 1 and ending(args.path) in TEXT else ""
+        top = [[cell for cell in row if isinstance(cell, str)] for row in table.head(SHOWN).itertuples(index=False)]
+        below = next((row for row, cells in enumerate(top) if asked in cells), None)
+        if below is not None:
+            skip = f", or say --skip {below + 1}" if ending(args.path) in TEXT else ""
+            where = f"row {below} (counted from 0 below the header)"
+            hint = f"; {where} holds it: if the names are there, remove the lines above it{skip}"
         raise AskedError(f"--target: {unknown(asked, [_short(name) for name in names[:SHOWN]], 'column')}{hint}")
     return found
 

@@ -15,7 +15,7 @@ from redoubt.data.shared.survey import alike
 SERIAL = (20_000, 60_000)
 _DATED = re.compile(r"date|datum|day|time|fecha|jour|tag", re.IGNORECASE)
 # Numbers that stand for an empty cell, and how far from all others: in widths of their range.
-SENTINELS = (-99, -999, -9999, -99_999, 999, 9999, 99_999, 999_999)
+SENTINELS = (-99, -200, -999, -9999, -99_999, 999, 9999, 99_999, 999_999)
 FAR = 2.0
 
 
@@ -65,12 +65,15 @@ def _sentinels(values: "pd.Series[float]", cells: Cells) -> Iterator[str]:
         count, rest = int((values == each).sum()), values[values != each]
         width = float(rest.max() - rest.min()) if len(rest) else 0.0
         gap = min(abs(each - float(rest.min())), abs(each - float(rest.max()))) if len(rest) else 0.0
-        if count > 1 and width > 0 and not rest.min() <= each <= rest.max() and gap > FAR * width:
-            # As it is written, -999.0 perhaps, which is what a word for an empty cell must be.
-            word = cells.filled[values == each].iloc[0]
-            fix = f"say --missing {word}" if isinstance(word, str) else "leave these cells empty"
+        alone = bool(each < 0 <= rest.min()) if len(rest) else False
+        if count > 1 and width > 0 and not rest.min() <= each <= rest.max() and (alone or gap > FAR * width):
+            # As they are written, -999.0 perhaps, which is what a word for an empty cell must be.
+            written = cells.filled[values == each].unique().tolist()
+            word = written[0]
+            fix = f"say --missing {' '.join(written)}" if isinstance(word, str) else "leave these cells empty"
+            how = "far from all others" if gap > FAR * width else "the others not below 0"
             yield (
-                f"'{cells.name}' is {word} in {count:,} cells, far from all others ({rest.min():g} to {rest.max():g}):"
+                f"'{cells.name}' is {word} in {count:,} cells, {how} ({rest.min():g} to {rest.max():g}):"
                 f" {fix} if that stands for an empty cell"
             )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from redoubt.data import limits
 from redoubt.data.locate import SourceError
@@ -16,18 +16,21 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 # The largest side of images that are taken; larger ones are made smaller.
 SIDE = 96
 GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L")
+# The tag of EXIF by which cameras say how they were held, and its values for images on their side.
+ORIENTATION, ACROSS = ExifTags.Base.Orientation, (5, 6, 7, 8)
 # Files that an operating system puts into folders.
 _UNSEEN = ("thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """An image's header: its size, mode, whether it can be transparent, and how many frames it has."""
+    """An image's header: its size, mode, whether it can be transparent, how many frames, whether EXIF turns it."""
 
     size: tuple[int, int]
     mode: str
     alpha: bool
     frames: int
+    turned: bool
 
 
 def gather(path: Path, scratch: Path) -> tuple[Path, tuple[str, ...]]:
@@ -110,6 +113,7 @@ def _changed(seen: list[_Seen]) -> list[str]:
         "have 16 bits per pixel: the upper 8 are kept": sum(each.mode.startswith("I;16") for each in seen),
         "may be transparent: they are laid on white": sum(each.alpha for each in seen),
         "are animated: the first frame of each is taken": sum(each.frames > 1 for each in seen),
+        "are turned upright, as their EXIF data say": sum(each.turned for each in seen),
         "are CMYK: they were turned into RGB": sum(each.mode == "CMYK" for each in seen),
     }
     return [f"{count:,} images {what}" for what, count in kinds.items() if count]
@@ -134,13 +138,23 @@ def _look(file: Path) -> _Seen:
                 "which is white; save it with 8 or 16 bits per pixel"
             )
         alpha = "A" in image.mode or "a" in image.mode or "transparency" in image.info
-        return _Seen(image.size, image.mode, alpha, getattr(image, "n_frames", 1))
+        turned = _orientation(image)
+        size = image.size[::-1] if turned in ACROSS else image.size
+        return _Seen(size, image.mode, alpha, getattr(image, "n_frames", 1), turned not in (0, 1))
+
+
+def _orientation(image: Image.Image) -> int:
+    """How EXIF says that an image is turned; of a broken one, which is refused when it is unpacked, 1: not at all."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except (OSError, SyntaxError, TypeError, ValueError):
+        return 1
 
 
 def _array(file: Path, size: tuple[int, int], grey: bool) -> Any:
     with _open(file) as image:
         try:
-            plain = _eight_bits(image).convert("L" if grey else "RGB")
+            plain = _eight_bits(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
         except (OSError, SyntaxError) as error:
             raise SourceError(f"'{file}' is a broken image: {error}; remove it") from None
         return np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BILINEAR), np.uint8)

@@ -149,7 +149,7 @@ def _lopsided(goal: Cells, shares: "pd.Series[float]") -> bool:
 
 def _feature(cells: Cells, goal: Cells, measured: bool) -> Proposed:
     use, why = use_of(cells)
-    leak = _leak(cells, goal, measured) if use != "left out" else ""
+    leak = (_leak(cells, goal, measured) or _telling_holes(cells, goal, measured)) if use != "left out" else ""
     if leak:
         return _described(cells, "left out", leak)
     if use == "date":
@@ -177,6 +177,14 @@ def _leak(cells: Cells, goal: Cells, measured: bool) -> str:
     if cells.values is not None or cells.distinct <= 2 * goal.distinct:
         return f"it tells the target by itself (balanced accuracy {told:.1%})"
     return f"its {cells.distinct:,} values tell the target (balanced accuracy {told:.1%}): {AGREE}"
+
+
+def _telling_holes(cells: Cells, goal: Cells, measured: bool) -> str:
+    """Why where a column is empty gives the answer away, as a date of leaving does; empty if it does not."""
+    holes = pd.Series(~goal.filled.index.isin(cells.filled.index), goal.filled.index, dtype="float64")
+    if measured or not TELLING < holes.mean() < 1 or (told := _told(holes, goal.filled)) <= LEAK:
+        return ""
+    return f"whether its cells are empty tells the target (balanced accuracy {told:.1%})"
 
 
 def _told(cells: "pd.Series[Any]", answers: "pd.Series[Any]") -> float:
@@ -277,7 +285,7 @@ def _split(every: list[Cells], columns: tuple[Proposed, ...], rows: int) -> tupl
     ]
     split = {"group": groups[0].name} if groups else {}
     for cells, column in zip(every, columns, strict=True):
-        if not cells.is_time:
+        if not cells.is_time or column.use == "left out":
             continue
         found = moments(cells.raw)
         if found is not None and found[0].is_monotonic_increasing and not split and not column.empty:

@@ -63,6 +63,18 @@ def related(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(found)
 
 
+def giving_away(table: pd.DataFrame, target: str = "") -> tuple[str, ...]:
+    """Relations of `related` by which two features make the target.
+
+    Args:
+        table: features that are numbers, and the target.
+        target: a column of it; none of classes.
+    """
+    found = related(table[[target, *(name for name in table if name != target)]]) if target else ()
+    made = ((line, parse(line)[0].columns) for line in found)
+    return tuple(line for line, columns in made if target in columns and len(columns) > 2)
+
+
 def _is_kept(line: str, table: pd.DataFrame) -> bool:
     """By every row, as `ingest` would ask."""
     for relation in parse(line):

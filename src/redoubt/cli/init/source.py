@@ -20,6 +20,8 @@ from redoubt.data.shared.survey import listed
 from redoubt.params.settings.read import ReadParams
 
 OWN = Path("data/own")
+# Rows of a sheet among which the names of the columns are looked for.
+TOP = 50
 READABLE = (*TEXT, ".zip", ".parquet", ".feather", ".json", ".jsonl", ".ndjson", ".xlsx", ".npz")
 
 
@@ -158,12 +160,26 @@ def _excel(path: Path, scratch: Path) -> Found:
             first, *others = book.sheet_names
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"'{path}' cannot be read as an Excel file: {error}") from None
-    found = _typed(lambda: _named(pd.read_excel(path), path), "the first sheet of an Excel file", path, scratch)
+    above = _above(path)
+    read = lambda: _named(pd.read_excel(path, skiprows=above), path)  # noqa: E731
+    found = _typed(read, "the first sheet of an Excel file", path, scratch)
+    if above:
+        which = "first row of the sheet is" if above == 1 else f"first {above:,} rows of the sheet are"
+        found = replace(found, said=(*found.said, f"the {which} above the names of the columns, and left out"))
     if not others:
         return found
     names = listed((repr(str(each)) for each in others), 5)
     said = f"only the first sheet, {str(first)!r}, is read; save another as a file of its own: {names}"
     return replace(found, said=(*found.said, said))
+
+
+def _above(path: Path) -> int:
+    """How many rows of a sheet, such as a title, are above the names of its columns: they fill hardly a cell."""
+    try:
+        filled = pd.read_excel(path, header=None, nrows=TOP).notna().sum(axis=1).to_numpy()
+    except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile):
+        return 0  # who reads it all says why it cannot be read
+    return int((filled * 2 > filled.max()).argmax()) if len(filled) else 0
 
 
 def _named(table: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -52,7 +52,13 @@ def _broken(every: Sequence[Cells]) -> dict[int, dict[str, str]]:
         if 0 < len(words) < STRAY * len(cells.filled):
             for row, word in zip(cells.raw.index.get_indexer_for(words.index).tolist(), words, strict=True):
                 found[row][cells.name] = str(word)[:30]
-    return {row: found[row] for row in sorted(found) if len(found[row]) > 1}
+    return {row: found[row] for row in sorted(found) if len(found[row]) > 1 or _is_alone(row, found[row], every)}
+
+
+def _is_alone(row: int, words: dict[str, str], every: Sequence[Cells]) -> bool:
+    """Whether a row holds nothing but these words, as a remark does."""
+    others = [cells for cells in every if cells.name not in words]
+    return bool(others) and all(cells.raw.index[row] not in cells.filled.index for cells in others)
 
 
 def _totals(every: Sequence[Cells]) -> str:

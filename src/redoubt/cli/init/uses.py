@@ -29,6 +29,10 @@ SKEWED, VARIED = 2.0, 50
 ID = re.compile(
     r"(^|[_\W])(id|ids|uuid|guid|key|index|idx|row|rownum|no|nr|number|ticket)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE
 )
+# A number of such a name counts nothing, however often it occurs.
+_SURELY_ID = re.compile(r"(^|[_\W])(id|ids|uuid|guid)($|[_\W])|(?<=[a-z])I[Dd]$", re.IGNORECASE)
+# Days as 20240531 says them.
+_DAYS = (19_000_101, 20_991_231)
 
 
 def use_of(cells: Cells) -> tuple[Use, str]:
@@ -108,7 +112,7 @@ def _unlearnable(cells: Cells) -> str:
     if cells.distinct == 2:
         return ""
     looks = looks_like(cells.raw)
-    if looks.like.startswith(("a date", "a duration", "a percentage", "an amount", "a number")):
+    if looks.like.startswith(("a date", "a duration", "a percentage", "an amount", "a number", "a time")):
         return f"it looks like {looks.like}: {looks.fix}"
     return "" if cells.distinct <= CATEGORIES else _few_are_no_numbers(cells) or _too_many_words(cells)
 
@@ -133,8 +137,8 @@ def _few_are_no_numbers(cells: Cells) -> str:
     where = f"row {row} (counted from 0 below the header)"
     where = "the last row, of totals?" if row == len(cells.raw) - 1 else where
     return (
-        f"numbers, but {len(text):,} of its cells, such as {text.iloc[0][:30]!r} in {where}; correct or remove these"
-        " and it is a number, or say --missing with a word for an empty cell"
+        f"numbers but for {len(text):,} of its cells, such as {text.iloc[0][:30]!r} in {where}: correct or remove"
+        " these and it is a number, or say --missing with a word for an empty cell"
     )
 
 
@@ -147,14 +151,26 @@ def _use_of_numbers(values: "pd.Series[float]", cells: Cells) -> tuple[Use, str]
     steps = values.diff().dropna()
     if whole and cells.distinct == rows >= 20 and (steps == steps.iloc[0]).all():
         return "left out", "it counts the rows"
-    if whole and cells.distinct > 0.5 * rows and ID.search(cells.name):
-        return "left out", "an identifier, by its name: nearly all values differ"
+    many = cells.distinct > 0.5 * rows
+    if whole and ID.search(cells.name) and (many or (cells.distinct > CATEGORIES and _SURELY_ID.search(cells.name))):
+        how_many = "nearly all values differ" if many else f"{cells.distinct:,} different values"
+        return "left out", f"an identifier, by its name: {how_many}"
     if cells.distinct == 2:
         return "category", ""
+    why = _imprecise(values, whole)
+    return ("left out", why) if why else ("whole number" if whole else "number", "")
+
+
+def _imprecise(values: "pd.Series[float]", whole: bool) -> str:
+    """Why float32 holds a column of numbers too badly; empty where it does not."""
+    if whole and values.between(*_DAYS).all():
+        days = pd.to_datetime(values.astype("int64").astype("str"), format="%Y%m%d", errors="coerce")
+        if days.notna().all():
+            return f"dates such as {values.iloc[0]:.0f}, it seems: write them like 2024-05-31"
     kept = measure(values)
     if kept and (not SMALLEST_STD < kept.std < LARGEST_STD or (kept.matters and kept.kept < KEPT * kept.distinct)):
-        return "left out", (
+        return (
             f"float32, in which a network computes, cannot tell its values apart (near {kept.largest:g} its step is "
             f"{kept.step:g}): subtract its smallest value, or change its unit"
         )
-    return ("whole number" if whole else "number"), ""
+    return ""

@@ -11,7 +11,9 @@ SMALLEST_STD, LARGEST_STD = 1e-6, 1e18
 # The share of a column's different values that must stay different in float32,
 KEPT = 0.9
 # unless its steps are that small beside the spread: then what falls together was the same for any purpose.
-_FINE = 1e-6
+_FINE = 1e-3
+# Whole numbers are told apart by one.
+_FINE_WHOLE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Precision:
         step: distance of float32's neighbours there.
         distinct: different values in float64.
         kept: different values in float32.
+        whole: whether all values are whole numbers.
     """
 
     std: float
@@ -31,11 +34,12 @@ class Precision:
     step: float
     distinct: int
     kept: int
+    whole: bool = False
 
     @property
     def matters(self) -> bool:
         """Whether values fall together that a step of the column's spread tells apart."""
-        return self.kept < self.distinct and self.step > _FINE * self.std
+        return self.kept < self.distinct and self.step > (_FINE_WHOLE if self.whole else _FINE) * self.std
 
 
 def measure(cells: "pd.Series[Any]") -> Precision | None:
@@ -52,4 +56,4 @@ def measure(cells: "pd.Series[Any]") -> Precision | None:
         kept = len(np.unique(values.astype(np.float32)))
         largest = float(values[np.abs(values).argmax()])
         step = float(np.spacing(np.float32(abs(largest))))
-    return Precision(std, largest, step, len(np.unique(values)), kept)
+    return Precision(std, largest, step, len(np.unique(values)), kept, bool((values % 1 == 0).all()))

@@ -12,6 +12,7 @@ MISSING = ("", "na", "n/a", "nan", "null", "none")
 _SAMPLE = 5_000
 _FLAGS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"})
 DATE = r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([ T]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( .*)?"
+_MONTH = r"(?i:jan|feb|mar|m[äa]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[^\W\d_]*"
 MONEY = (
     r"(?:(?:US|C|A|R)?\$|[€£¥₹₽₩₺₫₪]|EUR|USD|GBP|CHF|JPY|CNY|RMB|INR|CAD|AUD|BRL|SEK|NOK|DKK|PLN|CZK|HUF"
     r"|kr\.?|zł|Kč|Ft|Fr\.|Rs\.?)"
@@ -48,6 +49,12 @@ _KINDS = (
         r"\d{1,3}:[0-5]\d(:[0-5]\d([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?|([01]?\d|2[0-3])\.[0-5]\d\.[0-5]\d",
         "",
         "write it as a number, such as hours",
+    ),
+    (
+        "a date with its month as a word",
+        rf"\d{{1,2}}[-. ]+{_MONTH}[-,. ]+\d{{2,4}}( .*)?|{_MONTH}[. ]+\d{{1,2}}(st|nd|rd|th)?,? +\d{{4}}( .*)?",
+        "",
+        "write it like 2024-05-31",
     ),
     ("a date", DATE, "", "name its parts under 'dates'"),
     ("a number with a unit", r"[-+]?[\d.,]+\s*[^\W\d_]{1,3}", "", "write the number alone"),

@@ -18,6 +18,7 @@ class ReadParams(Strict):
         amounts: whether a currency or a percent sign may stand beside numbers, and their minus behind them or as
             brackets: '$1,234.50', '12 %', '5-' and '(5)' are 1234.5, 12, -5 and -5.
         encoding: of the text, by a name that Python knows.
+        skip: lines above the header, such as a title.
         header: whether the first row names the columns; else they are column_1, column_2, ...
         missing: words that stand for an empty cell, in every column.
     """
@@ -27,6 +28,7 @@ class ReadParams(Strict):
     thousands: Literal["", ",", ".", " ", "'"] = ""
     amounts: bool = False
     encoding: str = "utf-8"
+    skip: Annotated[int, Field(ge=0, le=1000)] = 0
     header: bool = True
     missing: Annotated[tuple[str, ...], Field(max_length=100)] = ()
 
