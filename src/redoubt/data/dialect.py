@@ -98,6 +98,19 @@ def detect(path: Path) -> Dialect:
     return Dialect(read, (*_said(read, text), *_of_lines(above), *_of_amounts(amounts)))
 
 
+def amounts_of(cells: pd.DataFrame) -> tuple[ReadParams, tuple[str, ...]]:
+    """How the amounts of a table of text are written, and what is said of them; nothing is said where there are none.
+
+    Args:
+        cells: text, of which columns some may hold amounts.
+    """
+    bared = cells.apply(bare) if cells.size else cells
+    changed = [name for name in cells if not bared[name].equals(cells[name])]
+    decimal, thousands = _marks(bared[changed], ";")
+    amounts = _amounts(cells[changed], bared[changed], (decimal, thousands))
+    return ReadParams(decimal=decimal, thousands=thousands, amounts=True), tuple(_of_amounts(amounts))
+
+
 def _amounts(cells: pd.DataFrame, bared: pd.DataFrame, marks: tuple[Any, Any]) -> dict[str, str]:
     """The first amount of each column of amounts, and its number as Python writes it."""
     found = {}

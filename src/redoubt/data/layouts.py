@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from redoubt.data.arrays import read_npz
 from redoubt.data.locate import SourceError
 
-# Names of the arrays, images first, as they are looked for; those of a test set below.
-NAMES = (("x", "y"), ("X", "y"), ("images", "labels"), ("data", "target"), ("arr_0", "arr_1"))
+# Names of the arrays, images first, as they are looked for: training and test set, else one set.
 PARTED = (
     (("x_train", "y_train"), ("x_test", "y_test")),
     (("X_train", "y_train"), ("X_test", "y_test")),
     (("train_images", "train_labels"), ("test_images", "test_labels")),
 )
+_WHOLE = (("x", "y"), ("X", "y"), ("images", "labels"), ("data", "target"), ("arr_0", "arr_1"), ("X", "Y"))
+# A training set alone may be all that there is.
+NAMES = (*_WHOLE, *(training for training, _ in PARTED))
 CHANNELS = (1, 3, 4)
 WHITE, BRIGHT = 255, 128
 DIMENSIONS = 4
@@ -53,8 +55,8 @@ def read_images(path: Path) -> Stored:
     if names != [NAMES[0]]:
         read = " and ".join(f"'{x}', '{y}'" for x, y in names)
         said.append(f"images and classes are read from {read}" + ("; the latter are the test set" if parted else ""))
-        others = sorted(held - set(arrays))
-        said += [f"the arrays {', '.join(others[:5])} are not used"] if others else []
+    others = sorted(held - set(arrays))
+    said += [f"the arrays {', '.join(others[:5])} are not used"] if others else []
     parts = [(_flat_classes(arrays[y], said), arrays[x]) for x, y in names]
     if len({(x.dtype, x.shape[1:]) for _, x in parts}) > 1:
         kinds = " and ".join(f"{x.dtype} {x.shape[1:]}" for _, x in parts)

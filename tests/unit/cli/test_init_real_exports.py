@@ -1,5 +1,6 @@
 """`redoubt init` on what programs export: lines that are no rows, encodings without a mark, words for numbers."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def titled(path: Path) -> None:
     table.to_excel(path, index=False, header=False)
 
 
+def money(path: Path) -> None:
+    """A sheet with words for amounts, some empty."""
+    price = [None if n % 20 == 0 else f"${1000 + n * 37 % 977:,.2f}" for n in PLACE]
+    frame(price=price, rate=[f"{n * 7 % 50} %" for n in PLACE]).to_excel(path, index=False)
+
+
+def wrapped(table: pd.DataFrame) -> dict[str, object]:
+    return {"count": len(table), "results": table.to_dict("records")}
+
+
 def days(form: str) -> list[str]:
     return pd.date_range("2020-01-01", periods=ROWS).strftime(form).tolist()
 
@@ -102,6 +113,18 @@ TAKEN: dict[str, tuple[str, Make, str]] = {
         "own.csv",
         csv(x=["" if n % 2 == 0 else ("price", "moved", "service")[n % 3] for n in PLACE]),
         "whether its cells are empty tells the target",
+    ),
+    "amounts-in-a-workbook": ("own.xlsx", money, "features: [age, spend, price, rate]"),
+    "wrapped-json": (
+        "own.json",
+        lambda path: path.write_text(json.dumps(wrapped(frame()), indent=1)),
+        "read as the records in 'results' of a JSON object",
+    ),
+    "json-of-columns": ("own.json", lambda path: frame().to_json(path), "read as a JSON object of columns"),
+    "json-of-lists": (
+        "own.json",
+        lambda path: path.write_text(json.dumps(frame().to_dict("list"))),
+        "read as a JSON object of columns",
     ),
     "customers": ("own.csv", csv(customer_id=PLACE * 7 % 67), "an identifier, by its name: 67 different values"),
 }
@@ -199,3 +222,29 @@ def test_lines_are_passed_over_when_said(said: Callable[..., str]) -> None:
     make = text(lambda whole: "X1,X2,X3,X4\n" + whole)
     assert "read: {skip: 1}" in said("own.csv", make, "--target", "left", "--skip", "1")
     assert len(sources.fetch(load().task("own"), seed=0)) == ROWS
+
+
+def test_arrays_that_are_not_used_are_said_to_be(said: Callable[..., str]) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (ROWS, 8, 8), dtype=np.uint8), PLACE % 2
+    assert "the arrays ids are not used" in said("own.npz", lambda path: np.savez(path, x=x, y=y, ids=PLACE))
+
+
+def test_a_training_set_alone_is_taken(said: Callable[..., str]) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (ROWS, 8, 8), dtype=np.uint8), PLACE % 2
+    found = said("own.npz", lambda path: np.savez(path, x_train=x, y_train=y))
+    assert "images and classes are read from 'x_train', 'y_train'" in found
+
+
+@pytest.mark.parametrize(("names", "such"), [(("test", "train"), "photos/train"), (("cat", "dog"), "photos/cat")])
+def test_folders_of_folders_are_told_apart(said: Callable[..., str], names: tuple[str, str], such: str) -> None:
+    def make(folder: Path) -> None:
+        for place in range(8):
+            file = folder / names[place % 2] / f"s{place % 3}" / f"{place}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (8, 8)).save(file)
+
+    assert f"whose folders are the classes, such as {such}; if '{names[0]}' is a class" in said(
+        "photos", make, status=2
+    )

@@ -110,7 +110,10 @@ UNSEEN: dict[str, tuple[Make, str]] = {
     "no-bytes": (broken(b""), "'pets/dog/01.png' is not an image that can be read"),
     "half-an-image": (broken(half()), "'pets/dog/01.png' is a broken image"),
     "floating-point": (floating, "'pets/cat/02.tif' holds floating-point pixels, of which nobody knows which is white"),
-    "train-and-test": (within("test", "train"), "one level down, in 'test', 'train': name the folder to learn from"),
+    "train-and-test": (
+        within("test", "train"),
+        "two levels down, in folders of 'test', 'train': name the folder whose",
+    ),
     "wrapped": (within("pets"), "such as pets/pets"),
     "one-class": (lambda folder: [pets(folder), shutil.rmtree(folder / "dog")], "holds images of one class, 'cat'"),
 }

@@ -72,9 +72,11 @@ def _check(path: Path, classes: list[Path], files: list[tuple[Path, str]]) -> No
     if not files:
         deeper = [each.name for each in classes if any(map(_is_picture, each.glob("*/*")))]
         if deeper:
+            likely = next((name for name in deeper if "train" in name.casefold()), deeper[0])
             raise SourceError(
-                f"'{path}' holds the folders of classes one level down, in {listed(map(repr, deeper), 5)}: name the "
-                f"folder to learn from, such as {path / deeper[0]}"
+                f"'{path}' holds images two levels down, in folders of {listed(map(repr, deeper), 5)}: name the folder "
+                f"whose folders are the classes, such as {path / likely}; if {deeper[0]!r} is a class, put its images "
+                "right into it"
             )
         raise SourceError(
             f"'{path}' is a folder without a Parquet file, and no folder in it holds images ({', '.join(ENDINGS)}): "

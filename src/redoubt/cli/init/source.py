@@ -13,8 +13,9 @@ import pandas as pd
 from redoubt.cli.init import pictures
 from redoubt.core.store import whole_file
 from redoubt.data import limits
-from redoubt.data.dialect import detect
+from redoubt.data.dialect import amounts_of, detect
 from redoubt.data.locate import TEXT, SourceError, ending
+from redoubt.data.plain import plain
 from redoubt.data.readers import PLAIN, name_columns, read_csv, read_parquet, refuse_title
 from redoubt.data.shared.survey import listed
 from redoubt.params.settings.read import ReadParams
@@ -128,8 +129,31 @@ def _feather(path: Path, scratch: Path) -> Found:
 def _json(path: Path, scratch: Path) -> Found:
     with path.open(encoding="utf-8-sig") as stream:
         whole = stream.read(1024).lstrip().startswith("[")
+    wrapped = None if whole else _wrapped(path)
+    if wrapped is not None:
+        return _typed(lambda: pd.json_normalize(wrapped[0]), wrapped[1], path, scratch)
     how = "a JSON array" if whole else "JSON lines"
     return _typed(lambda: pd.json_normalize(_records(path, whole)), how, path, scratch)
+
+
+def _wrapped(path: Path) -> tuple[list[dict[str, Any]], str] | None:
+    """The records of one JSON object, and how it holds them; None of lines, or of an object that holds none."""
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            found = json.load(stream)
+    except ValueError:
+        return None
+    held = found if isinstance(found, dict) else {}
+    lists = [name for name, each in held.items() if isinstance(each, list) and each and isinstance(each[0], dict)]
+    columns = list(held.values())
+    if len(lists) == 1:
+        return held[lists[0]], f"the records in {lists[0]!r} of a JSON object"
+    if columns and all(isinstance(each, dict) and each.keys() == columns[0].keys() for each in columns):
+        columns = [list(each.values()) for each in columns]
+    if columns and all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
+        rows = zip(*columns, strict=True)
+        return [dict(zip(held, row, strict=True)) for row in rows], "a JSON object of columns"
+    return None
 
 
 def _records(path: Path, whole: bool) -> list[dict[str, Any]]:
@@ -227,6 +251,7 @@ def _typed(read: Callable[[], pd.DataFrame], what: str, path: Path, scratch: Pat
     empty = int(table.isna().all(axis=1).sum())
     table = table.dropna(how="all") if empty else table
     mixed = _words_of_mixed(table)
+    amounts = _amounts(table)
     made = scratch / "table.parquet"
     try:
         table.to_parquet(made, index=False)
@@ -234,7 +259,23 @@ def _typed(read: Callable[[], pd.DataFrame], what: str, path: Path, scratch: Pat
         raise SourceError(f"'{path}': a column cannot be kept as Parquet: {str(error).splitlines()[0]}") from None
     left = [*renamed, *([f"{empty:,} rows without a cell are left out"] if empty else [])]
     left += [f"columns with words among other cells are taken as words: {listed(map(repr, mixed), 5)}"] if mixed else []
-    return Found(made, read_parquet(made, ())[0], said=(f"read as {what}; kept as Parquet", *left))
+    return Found(made, read_parquet(made, ())[0], said=(f"read as {what}; kept as Parquet", *left, *amounts))
+
+
+def _amounts(table: pd.DataFrame) -> tuple[str, ...]:
+    """Take columns of amounts, in place, as their numbers; what is said of it."""
+    words = [name for name in table if pd.api.types.is_string_dtype(table[name]) and table[name].dtype != object]
+    words += [name for name in table if table[name].dtype == object and _is_words(table[name])]
+    text = table[words].astype("str").fillna("")
+    how, said = amounts_of(text)
+    for name, cells in plain(text, how).items() if said else ():
+        if not cells.equals(text[name]):
+            table[name] = pd.to_numeric(cells.replace("", None), errors="coerce")
+    return said
+
+
+def _is_words(cells: "pd.Series[Any]") -> bool:
+    return all(isinstance(cell, str) for cell in cells.dropna())
 
 
 def _words_of_mixed(table: pd.DataFrame) -> list[str]:
