@@ -248,3 +248,8 @@ def test_folders_of_folders_are_told_apart(said: Callable[..., str], names: tupl
     assert f"whose folders are the classes, such as {such}; if '{names[0]}' is a class" in said(
         "photos", make, status=2
     )
+
+
+def test_where_words_are_all_that_is_used_the_key_that_lets_them_be_switched_is_said(said: Callable[..., str]) -> None:
+    make = csv(age="old", spend=["a" if n % 3 else "b" for n in PLACE])
+    assert "unless categories that he can switch are named under 'mutable'" in said("own.csv", make, "--target", "left")

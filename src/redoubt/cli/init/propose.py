@@ -127,9 +127,11 @@ def propose(table: pd.DataFrame, target: str) -> Proposal:
     ]
     notes += [*goals.notes(goal, measured), *odd_notes(every, columns, measured)]
     if not any(column.use in ("number", "whole number") for column in columns):
+        switched = any(column.use == "category" for column in columns)
+        fix = ", unless categories that he can switch are named under 'mutable' (docs/eps.md)" if switched else ""
         notes.append(
             "no column of numbers is used: an attacker can change nothing, so that robustness cannot be measured, and"
-            " no model will be promoted"
+            f" no model will be promoted{fix}"
         )
     if rare:
         notes.append(f"class '{shares.idxmin()}' is rare ({shares.min():.1%} of the rows): rare classes are weighed up")
