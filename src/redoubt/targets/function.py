@@ -1,5 +1,6 @@
 """`package.module:function` as a target: any Python function from an array of inputs to scores or labels."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from redoubt.bundle.batches import slices
 from redoubt.core.types import Floats
@@ -37,19 +39,8 @@ def of_function(function: Callable[[Floats], Any], said: str, opening: Opening) 
     Raises:
         TargetError: it fails on the examples, or answers neither scores nor labels.
     """
-
-    def ask(x: Floats) -> Any:
-        try:
-            return function(x)
-        except Exception as error:
-            told = str(error).strip().splitlines() or [""]
-            raise TargetError(
-                f"{said} fails on inputs of shape {x.shape}, {x.dtype} ({type(error).__name__}: {told[0][:200]});"
-                " it is called with many examples at a time"
-            ) from None
-
+    ask, notes = _asks(function, said, opening)
     reading = read_answers(ask, opening, said)
-
     scores = asking(ask, reading)
 
     def predict(x: Floats) -> Floats:
@@ -62,8 +53,40 @@ def of_function(function: Callable[[Floats], Any], said: str, opening: Opening) 
         width=reading.width,
         access="labels" if reading.form == "labels" else "scores",
         labels=opening.labels,
-        notes=(SAYS[reading.form],) if SAYS[reading.form] else (),
+        notes=(*notes, *([SAYS[reading.form]] if SAYS[reading.form] else [])),
     )
+
+
+def _asks(function: Callable[[Any], Any], said: str, opening: Opening) -> tuple[Callable[[Floats], Any], list[str]]:
+    """A function that asks as the given one wants to be asked, and what must be said of it: many want a frame."""
+    x, names = opening.examples.x, list(opening.features)
+    ask = _asker(function, said)
+    if not names or x.ndim != 2 or len(names) != x.shape[1]:
+        return ask, []
+    try:
+        ask(x)
+    except TargetError:
+        framed = _asker(lambda rows: function(pd.DataFrame(rows, columns=names)), said)
+        with contextlib.suppress(TargetError):
+            framed(x)
+            return framed, [f"it is called with a table of the columns {', '.join(names[:10])}"]
+    return ask, []
+
+
+def _asker(function: Callable[[Floats], Any], said: str) -> Callable[[Floats], Any]:
+    def ask(x: Floats) -> Any:
+        try:
+            # Its own copy, in which it may write, and apart from the command's output, which a program may read.
+            with contextlib.redirect_stdout(sys.stderr):
+                return function(x.copy())
+        except (Exception, SystemExit) as error:
+            told = str(error).strip().splitlines() or [""]
+            raise TargetError(
+                f"{said} fails on inputs of shape {x.shape}, {x.dtype} ({type(error).__name__}: {told[0][:200]});"
+                " it is called with many examples at a time"
+            ) from None
+
+    return ask
 
 
 def _imported(said: str) -> Callable[[Floats], Any]:

@@ -74,9 +74,8 @@ class Reading:
             return np.array([self.labels.index(str(labels[name])) for name in names], np.int64)
         numbers = found.astype(np.int64)
         if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= self.width:
-            raise TargetError(
-                f"the model answers class {numbers.max()}; the data have 0..{self.width - 1}: number both from 0"
-            )
+            wrong = numbers.min() if numbers.min() < 0 else numbers.max()
+            raise TargetError(f"the model answers class {wrong}; the data have 0..{self.width - 1}: number both from 0")
         return numbers
 
 
@@ -106,6 +105,8 @@ def read_answers(ask: Callable[[Floats], Any], opening: Opening, said: str) -> R
 
 def _form(answers: Any, opening: Opening, said: str) -> Reading:
     x, found = opening.examples.x, _array(answers, opening.labels)
+    if not found.ndim:
+        raise TargetError(f"{said} answers {type(answers).__name__} to {len(x)} examples; expected an array of answers")
     if found.shape[:1] != (len(x),) or found.ndim > 2:
         raise TargetError(
             f"{said} answers shape {found.shape} to {len(x)} examples; expected (examples, classes) or (examples,)"
@@ -155,7 +156,12 @@ def _array(answers: Any, names: tuple[str, ...]) -> NDArray[Any]:
                 " scores, or labels, alone"
             ) from None
         raise TargetError(f"the model's answers are no array ({error}); expected numbers or labels") from None
-    return found
+    # Of a table whose columns are of several types.
+    return found.astype(float) if found.dtype == object and _are_numbers(found) else found
+
+
+def _are_numbers(found: NDArray[Any]) -> bool:
+    return found.size > 0 and all(isinstance(each, (int, float, np.number)) for each in found.flat)
 
 
 def _of_dictionaries(rows: list[dict[Any, Any]], names: tuple[str, ...]) -> list[list[Any]]:
