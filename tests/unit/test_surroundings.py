@@ -192,3 +192,12 @@ def test_the_make_targets_clear_what_would_hide_the_project(project: Path) -> No
     assert done.returncode == 0, done.stderr
     for line in shown.splitlines():
         assert "python" not in line or " install " not in line or line.startswith("PIP_USER=0 PIP_TARGET= PIP_PREFIX=")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "status"), [("attack --list", 0), ("attack", 2)])
+def test_a_stream_that_is_closed(closed: str, words: str, status: int) -> None:
+    line = f"exec {closed}; {sys.executable} -c 'from redoubt.cli import main; raise SystemExit(main())' {words}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from redoubt.core.errors import FIXES, RedoubtError
 PART = ".part"
 # Ends the name of an old folder, set aside while the new one takes its place.
 OLD = f"-old{PART}"
+STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 class StoreError(RedoubtError):
@@ -36,11 +38,23 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: the disk is full, or the folder cannot be made or written to.
     """
+    if _is_stream(path):
+        with _explained(path), tempfile.TemporaryDirectory() as folder:
+            made = Path(folder, path.name)
+            yield made
+            with path.open("wb") as stream:
+                stream.write(made.read_bytes())
+        return
     with _temporary(path, lambda new: os.close(os.open(new, os.O_CREAT | os.O_EXCL, 0o666))) as new:
         yield new
         _sync(new)
         os.replace(new, path)
         _sync(path.parent)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path leads to a device, a pipe or an open file, such as /dev/stdout, whose place nothing may take."""
+    return path.absolute().parent in STREAMS or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 @contextmanager

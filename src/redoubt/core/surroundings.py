@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import unicodedata
+from pathlib import Path
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # What is not a letter with marks, or a digit raised or lowered, and yet has a spelling in ASCII.
@@ -40,10 +41,21 @@ def settle() -> None:
     # A notebook names its own backend, which a command started from it may not have.
     os.environ["MPLBACKEND"] = "agg"
     _exempt_loopback()
+    _open_closed()
     codecs.register_error("redoubt-plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="redoubt-plain")
+
+
+def _open_closed() -> None:
+    """Give a process that was started without one of its three streams one that leads nowhere.
+
+    Else what is printed fails, and the first file that is opened gets the stream's number, and its messages.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
 
 
 def _exempt_loopback() -> None:

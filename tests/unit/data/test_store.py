@@ -192,6 +192,43 @@ def test_a_first_block_that_fails_leaves_nothing(
     assert os.listdir(tmp_path) == []
 
 
+def test_nothing_takes_the_place_of_a_pipe(tmp_path: Path) -> None:
+    """Nor of a device: as root, writing to /dev/stdout would leave a file there for everybody."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with store.whole_file(pipe) as temporary:
+        put(temporary, "answers")
+    assert os.read(reader, 100) == b"answers"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_where_a_descriptor_is_named_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    with (
+        (tmp_path / "out").open("wb") as stream,
+        store.whole_file(Path(f"/proc/self/fd/{stream.fileno()}")) as temporary,
+    ):
+        put(temporary, "answers")
+    assert text(tmp_path / "out") == "answers"
+
+
+def test_a_device_that_takes_nothing_is_one_sentence(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    try:
+        os.mknod(full, 0o666 | stat.S_IFCHR, os.stat("/dev/full").st_rdev)
+        full.open("wb").close()
+    except PermissionError:
+        pytest.skip("only root makes devices, and not everywhere")
+    with (
+        pytest.raises(store.StoreError, match="full could not be written: No space left"),
+        store.whole_file(full) as temporary,
+    ):
+        put(temporary, "answers")
+    assert full.is_char_device()
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
