@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 LONGEST = 500
 # Long enough for a full line to get shorter, short enough not to leave slots empty.
@@ -25,7 +24,6 @@ SENTENCES = {
     503: "the service is not ready; its log says why",
     504: "the answer took too long; send fewer inputs",
 }
-NO_WEBSOCKET = "no path takes WebSockets; POST to /predict, see /docs"
 
 
 log = logging.getLogger("bentoml.redoubt")
@@ -125,9 +123,7 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass good answers through; hold back error answers until their body is known."""
-        if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(envelope(404, NO_WEBSOCKET))
-        elif scope["type"] != "http":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["path"] not in self._paths:
             await envelope(404, SENTENCES[404])(scope, receive, send)

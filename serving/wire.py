@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http import auto, httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serving.errors import NO_WEBSOCKET, envelope
+from serving.errors import envelope
 from serving.intake import WHOLE
 
 SENTENCE = "the request is not HTTP: its first line, a header or a length is malformed"
@@ -25,11 +25,14 @@ DRAIN = 25
 HEAD_WITHIN = 5
 LATE = f"the head of the request did not come within {HEAD_WITHIN} s; send it whole"
 TOO_LONG = f"the headers are larger than {LONGEST_HEAD} bytes"
-CUT = "the connection was closed before the request was whole; send all of it"
-# Java's client asks so for HTTP/2 with every first request, and as every client that offers another protocol it is
-# content with HTTP/1.1; httptools would take the body that follows for that protocol already. Of the same length as
-# what stands in its place. WebSockets alone are refused.
-UPGRADE, IGNORED = re.compile(rb"(?i)\r\nupgrade:(?![ \t]*websocket[ \t]*(\r|$))"), b"\r\nIgnored:"
+CUT = "the connection was closed before the request was whole"
+# Java's client asks for HTTP/2 with every first request, Apache's for TLS with each, and both are content with
+# HTTP/1.1; httptools would take the body that follows for the other protocol already.
+UPGRADE, IGNORED = b"\r\nupgrade:", b"\r\nIgnored:"
+UPGRADES = re.compile(rb"(?i)" + UPGRADE)
+# Seconds after a whole request within which its sender may end its own side and still read the answer, as `nc -N` does.
+# Whoever closes later has given up, and is not computed for.
+ENDS_WITHIN = 1.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -41,7 +44,9 @@ class Protocol(HttpToolsProtocol):
 
     underway: ClassVar[set[asyncio.Task[None]]] = set()
     _head = 0
-    _in_body = False
+    _in_head = True
+    _held = b""
+    _whole_at = 0.0
     _due: asyncio.TimerHandle | None = None
 
     def __init__(self, config: Config, *rest: Any, **named: Any) -> None:
@@ -63,8 +68,8 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        if not self._in_body and UPGRADE.search(data, 0, end := _end_of_head(data)):
-            data = UPGRADE.sub(IGNORED, data[:end]) + data[end:]
+        if self._in_head:
+            data = self._without_upgrade(data)
         # Until a head is whole httptools keeps what came of it, however much that is.
         self._head += len(data)
         super().data_received(data)
@@ -73,9 +78,37 @@ class Protocol(HttpToolsProtocol):
         elif self._head and self._due is None and (self.cycle is None or self.cycle.response_complete):
             self._due = self.loop.call_later(HEAD_WITHIN, self._late)
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Go on with a whole request whose sender has just ended its own side; say that another was cut off.
+
+        Returns:
+            Whether the connection stays open, until the answer is sent.
+        """
+        cycle = self.cycle
+        if self.transport.is_closing() or (not self._head and (cycle is None or cycle.response_complete)):
+            return False
+        if self._head or cycle.more_body:
+            self._refuse(envelope(HTTPStatus.BAD_REQUEST, CUT))
+        elif self.loop.time() < self._whole_at + ENDS_WITHIN:
+            cycle.keep_alive = False
+            return True
+        return False
+
+    def _without_upgrade(self, data: bytes) -> bytes:
+        """What came of a head, with no header Upgrade; the last bytes wait if they may be the begin of one."""
+        data, self._held = self._held + data, b""
+        end = data.find(b"\r\n\r\n")
+        head = data if end < 0 else data[:end]
+        if UPGRADE in head.lower():
+            data = UPGRADES.sub(IGNORED, head) + data[len(head) :]
+        if end < 0:
+            begun = next((n for n in range(len(UPGRADE) - 1, 0, -1) if data[-n:].lower() == UPGRADE[:n]), 0)
+            data, self._held = data[: len(data) - begun], data[len(data) - begun :]
+        return data
+
     def on_headers_complete(self) -> None:
         """Start answering."""
-        self._head, self._in_body = 0, True
+        self._head, self._in_head = 0, False
         self._arrived()
         super().on_headers_complete()
 
@@ -87,18 +120,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Let the request know that it is whole: its task begins once all that came by now is parsed."""
         self.scope[WHOLE] = True  # type: ignore[literal-required]
-        self._head, self._in_body = 0, False
+        self._in_head, self._whole_at = True, self.loop.time()
         super().on_message_complete()
-
-    def eof_received(self) -> None:
-        """Answer who sends no more, and may still read, where the request is not whole."""
-        # An answer now would be taken for that to a request before it.
-        if (self._head or self._in_body) and not self.pipeline:
-            self._refuse(envelope(HTTPStatus.BAD_REQUEST, CUT))
-
-    def handle_websocket_upgrade(self) -> None:
-        """Refuse it: the library that would speak that protocol has refusals of its own for what is malformed."""
-        self._refuse(envelope(HTTPStatus.NOT_FOUND, NO_WEBSOCKET))
 
     def _arrived(self) -> None:
         if self._due is not None:
@@ -123,11 +146,6 @@ class Protocol(HttpToolsProtocol):
             lines += [name + b": " + value for name, value in [*answer.raw_headers, (b"connection", b"close")]]
             self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
         self.transport.close()
-
-
-def _end_of_head(data: bytes) -> int:
-    end = data.find(b"\r\n\r\n")
-    return len(data) if end < 0 else end
 
 
 class Together:
