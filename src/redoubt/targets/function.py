@@ -97,6 +97,11 @@ def _imported(said: str) -> Callable[[Floats], Any]:
         found: Any = importlib.import_module(module)
     except ImportError as error:
         raise TargetError(f"'{module}' cannot be imported ({error}); give package.module:function") from None
+    except (Exception, SystemExit) as error:
+        raise TargetError(
+            f"'{module}' cannot be imported ({type(error).__name__}: {error}); what it runs when it is imported must"
+            " not fail or end the program"
+        ) from None
     finally:
         sys.path.remove(here)
     for part in name.split("."):
