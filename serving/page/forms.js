@@ -1,6 +1,7 @@
 // A form per table: the example filled in, ranges shown, the answer with its certificate and what moves it.
 
 import { Failed, predictRecords } from "./api.js";
+import { whoseAnswer } from "./readouts.js";
 import { down, onLanguage, percent, scored, short, t } from "./text.js";
 import { bar, el, moveBar, scoreScale } from "./view.js";
 
@@ -127,6 +128,7 @@ class TaskForm {
     const parts = [
       el("p", { class: `verdict ${answer.flagged ? "caught" : "good"}` }, said, " ", answer.flagged ? el("span", { class: "tag" }, t("flagged")) : ""),
       regression ? null : this.shares(),
+      el("p", { class: "note" }, whoseAnswer(task)),
       el("p", { class: "certificate" }, el("strong", {}, certified(task, answer))),
       answer.outside.length ? el("p", { class: "note" }, t("outside", { names: answer.outside.join(", ") })) : "",
       el("h3", {}, t("moves")), this.drawMoves(), el("p", { class: "note" }, t("movesHow")),

@@ -63,13 +63,19 @@ export function drawProbabilities(node, result) {
   return node.replaceChildren(el("table", { class: "shares" }, el("thead", {}, head), el("tbody", {}, ...rows)));
 }
 
+// How an answer is proven, and whose it is, by the variants of the guard that give it.
+const HOW = { all: "certifiedHow", squeezed: "certifiedSqueezed", plain: "certifiedAlone" };
+const WHOSE = { all: "answersAll", squeezed: "answersSqueezed", plain: "answersPlain" };
+
+export const whoseAnswer = (model) => t(WHOSE[model.vote]);
+
 export function certificateText({ model, clean, guard, attacked, truth }) {
   if (!model.proves) return [t("unbounded"), ""];
   const eps = clean.certified?.eps ?? 0;
   const found = attacked && clean.label === truth && attacked.label !== truth;
   if (eps < 0.01) return [t("uncertified"), t(found ? "uncertifiedFound" : "uncertifiedWhy")];
   const values = { eps: down(eps), ...ofLevels(model, down(eps), Math.floor) };
-  return [t("certified", values), t(guard && model.vote === "all" ? "certifiedHow" : "certifiedAlone")];
+  return [t("certified", values), t(guard ? HOW[model.vote] : HOW.plain)];
 }
 
 export function drawCertificate(node, result) {
@@ -92,6 +98,7 @@ export function drawGuard(node, result) {
   const limit = short(model.threshold, 2);
   return node.replaceChildren(
     el("table", { class: "variants" }, el("thead", {}, head), el("tbody", {}, ...rows)),
+    el("p", { class: "note" }, whoseAnswer(model)),
     scoreScale({
       scores, threshold: model.threshold, largest: LARGEST_SCORE, thresholdLabel: limit, label: told.join("; "),
     }),

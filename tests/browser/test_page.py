@@ -39,6 +39,29 @@ CONTRASTS = """
 }
 """
 
+# Per language what the page says of an answer that a guard with this vote gave: the guard's box, the certificate's.
+SAYS_OF = """
+async (vote) => {
+  const [{ drawGuard, drawCertificate }, { setLanguage }] =
+    await Promise.all([import("/page/readouts.js"), import("/page/text.js")]);
+  const clean = {
+    label: "7", probabilities: { 7: 1 }, variants: { plain: "7" },
+    adversarial_score: 0.1, flagged: false, certified: { eps: 0.2 },
+  };
+  const result = { model: { vote, threshold: 0.5, proves: true }, clean, guard: true, truth: "7" };
+  const said = {};
+  for (const language of ["en", "zh"]) {
+    setLanguage(language);
+    said[language] = [drawGuard, drawCertificate].map((draw) => {
+      const node = document.createElement("div");
+      draw(node, result);
+      return node.textContent;
+    });
+  }
+  return said;
+}
+"""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Iterator[str]:
@@ -114,6 +137,24 @@ def test_a_certificate_is_said_plainly_and_holds_against_the_attack(page: Page) 
     expect(page.locator("#zone")).to_be_visible()
     expect(page.locator("#certificate")).to_contain_text(re.compile(r"No change of up to 0\.3\d per pixel"))
     expect(page.locator("#verdict")).to_have_text("Holds, and must: up to 0.30 the answer is proven to stay 7")
+
+
+@pytest.mark.parametrize(
+    ("vote", "whose", "how", "chinese"),
+    [
+        ("all", "mean over all variants", "every variant of the guard", "所有变体的平均"),
+        ("squeezed", "rounded to fewer levels", "rounding to fewer levels", "取整到较少级数的输入"),
+        ("plain", "as it came", "every layer of the network", "原样的输入"),
+    ],
+)
+def test_whose_answer_it_is_and_what_it_is_proven_through(
+    page: Page, vote: str, whose: str, how: str, chinese: str
+) -> None:
+    said = page.evaluate(SAYS_OF, vote)
+    assert whose in said["en"][0]
+    assert how in said["en"][1]
+    assert chinese in said["zh"][0]
+    assert not re.search("[A-Za-z]{2}", said["zh"][1])
 
 
 def test_a_digit_is_drawn_by_mouse_and_by_keyboard(page: Page) -> None:
