@@ -188,6 +188,14 @@ def test_a_share_is_whole_only_where_it_is(page: Page) -> None:
     assert [each.replace("\u00a0", " ") for each in said] == ["0.0 %", "0.4 %", "50 %", "99.6 %", "> 99.9 %", "100 %"]
 
 
+def test_eps_is_told_in_the_grey_levels_that_the_images_have(page: Page) -> None:
+    said = page.evaluate(
+        "import('/page/text.js').then(({ ofLevels }) =>"
+        " [16, 255].map((levels) => ofLevels({ levels }, 0.15, Math.round)))"
+    )
+    assert said == [{"levels": 16, "share": 2.4}, {"levels": 255, "share": 38}]
+
+
 def test_a_picture_of_ink_on_paper_is_opened_and_inverted(page: Page, project: Path, tmp_path: Path) -> None:
     with np.load(project / "zoo/mnist-examples.npz") as stored:
         two = stored["x"][1]
