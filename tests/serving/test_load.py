@@ -117,7 +117,13 @@ def test_who_leaves_the_line_leaves_it_to_others(http: httpx.Client) -> None:
 
 def test_an_honest_client_is_answered_soon_beside_huge_requests(http: httpx.Client) -> None:
     def huge(_: int) -> int:
-        return http.post("/predict", content=LARGE, headers=JSON).status_code
+        # On a busy machine runs take long, and a queue of few may be full: who is told so comes again.
+        for _ in range(20):
+            status = http.post("/predict", content=LARGE, headers=JSON).status_code
+            if status != 429:
+                break
+            time.sleep(0.5)
+        return status
 
     def timed(call: Callable[[], httpx.Response]) -> float:
         began = time.monotonic()

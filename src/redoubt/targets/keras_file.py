@@ -200,8 +200,10 @@ def _two_logits(given: Any, output: Any, shift: float) -> keras.Model:
 
 
 def _is_probability(network: keras.Model, opening: Opening) -> bool:
-    """Whether all that it answers to the examples lies within 0 to 1, as with any other kind of target."""
-    if opening.sample is None:
+    """Whether all that it answers to the examples lies within 0 to 1; what a linear layer answers has no such ends."""
+    last = _last(network)[0]
+    linear = getattr(last, "activation", None) is keras.activations.linear and bool(last.weights)
+    if opening.sample is None or linear:
         return False
     answers = asks(network)(opening.sample.x)
     return bool(np.all((answers >= 0) & (answers <= 1)))
