@@ -67,7 +67,7 @@ TRAINED = {
     "diagnosis": (0.3, 0.3, None),
     "digits": (0.15, 0.15, None),
     "mnist": (0.3, 0.3, 1.0),
-    "mnist_01": (0.1, 0.1, None),
+    "mnist_01": (0.13, 0.1, None),
     "fashion_mnist": (0.1, 0.1, None),
     "cifar10": (0.031, 0.031, None),
     "pokemon_cp": (0.1, 0.1, None),
